@@ -1,0 +1,73 @@
+"""The `ragcun` command: parse, call once, print. Nothing heavy is imported until a command runs."""
+
+import os
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from ragcun.cli import analyze, data, evaluate, presets, report, run, store, train
+from ragcun.errors import RagcunError
+
+app = typer.Typer(
+    name="ragcun",
+    help="Isotropic Gaussian embeddings for dense retrieval: from a question to a table.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+app.add_typer(data.app, name="data")
+app.command("train")(train.train)
+app.add_typer(evaluate.app, name="eval")
+app.add_typer(analyze.app, name="analyze")
+app.add_typer(report.app, name="report")
+app.command("run")(run.run)
+app.add_typer(store.app, name="store")
+app.add_typer(presets.app, name="presets")
+
+
+def _version(show: bool) -> None:
+    if show:
+        from importlib.metadata import version
+
+        typer.echo(f"ragcun {version('ragcun')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Isotropic Gaussian embeddings for dense retrieval: from a question to a table."""
+    if debug:
+        os.environ["RAGCUN_DEBUG"] = "1"
+
+
+def main() -> None:
+    """Run the CLI. Exit codes: 0 done, 1 failure, 2 the user's mistake, 130 interrupted."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        _stop("interrupted; the same command continues where it stopped", 130)
+    except RagcunError as error:
+        _stop(str(error), error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        _stop(f"{type(error).__name__}: {error} (run with --debug for the traceback)", 1)
+
+
+def _stop(message: str, code: int) -> None:
+    if os.environ.get("RAGCUN_DEBUG"):
+        traceback.print_exc()
+    from ragcun.console import console
+
+    console.print(f"[red]error:[/red] {' '.join(message.split())}" if code != 130 else message, soft_wrap=True)
+    sys.exit(code)
+
+

@@ -1,0 +1,1 @@
+"""From text to base embeddings, each computed once and kept."""

