@@ -1,10 +1,12 @@
 """The one console: everything that is not a command's result goes to standard error."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -20,6 +22,7 @@ from rich.progress import (
 from rich.text import Text
 
 console = Console(stderr=True, highlight=False)
+_busy = False
 
 
 class _Rate(ProgressColumn):
@@ -51,15 +54,34 @@ class Bar:
 def progress(description: str, total: float | None, unit: str = "it") -> Iterator[Bar]:
     """Show a bar with rate and time left on a terminal; where output is piped, one line when the work is done.
 
-    `description` is what is done, `total` how many `unit`s there are (None if unknown).
+    `description` is what is done, `total` how many `unit`s there are (None if unknown). Work that is part of work whose
+    bar is already shown is silent.
     """
-    if not console.is_terminal:
-        bar = Progress(disable=True)
-        yield Bar(bar, bar.add_task(description, total=total))
-        count = "" if total is None else f": {total:,.0f} {unit}"
-        console.print(f"{description}{count}", soft_wrap=True, markup=False)
+    global _busy
+    if _busy:
+        yield _silent()
         return
-    columns: list[ProgressColumn] = [
+    _busy = True
+    began = time.monotonic()
+    try:
+        if console.is_terminal:
+            with Progress(*_columns(), console=console) as bar:
+                yield Bar(bar, bar.add_task(description, total=total, unit=unit, note=""))
+        else:
+            yield _silent()
+            count = "" if total is None else f": {total:,.0f} {unit}"
+            say(f"{description}{count} in {time.monotonic() - began:,.1f} s")
+    finally:
+        _busy = False
+
+
+def _silent() -> Bar:
+    bar = Progress(disable=True)
+    return Bar(bar, bar.add_task("", total=None))
+
+
+def _columns() -> list[ProgressColumn]:
+    return [
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
@@ -69,15 +91,13 @@ def progress(description: str, total: float | None, unit: str = "it") -> Iterato
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}", style="dim"),
     ]
-    with Progress(*columns, console=console) as bar:
-        yield Bar(bar, bar.add_task(description, total=total, unit=unit, note=""))
 
 
 def say(text: str) -> None:
     """Print one line of information to standard error."""
-    console.print(text, soft_wrap=True)
+    console.print(text, soft_wrap=True, markup=False)
 
 
 def warn(text: str) -> None:
     """Print one line of warning to standard error."""
-    console.print(f"[yellow]warning:[/yellow] {text}", soft_wrap=True)
+    console.print(f"[yellow]warning:[/yellow] {escape(text)}", soft_wrap=True)

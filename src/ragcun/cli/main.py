@@ -65,9 +65,11 @@ def main() -> None:
 def _stop(message: str, code: int) -> None:
     if os.environ.get("RAGCUN_DEBUG"):
         traceback.print_exc()
+    from rich.markup import escape
+
     from ragcun.console import console
 
-    console.print(f"[red]error:[/red] {' '.join(message.split())}" if code != 130 else message, soft_wrap=True)
+    console.print(f"[red]error:[/red] {escape(' '.join(message.split()))}", soft_wrap=True)
     sys.exit(code)
 
 

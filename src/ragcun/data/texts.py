@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 
 class Texts(Protocol):
     """Texts addressed by row, 0 .. len-1; an implementation reads them from disk when asked."""
@@ -12,3 +15,20 @@ class Texts(Protocol):
     def __getitem__(self, row: int, /) -> str: ...
 
     def __iter__(self) -> Iterator[str]: ...
+
+
+class Selected:
+    """Some rows of other texts, in the order given; read when asked."""
+
+    def __init__(self, texts: Texts, rows: npt.NDArray[np.int64]) -> None:
+        self._texts = texts
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, row: int, /) -> str:
+        return self._texts[int(self._rows[row])]
+
+    def __iter__(self) -> Iterator[str]:
+        return (self._texts[row] for row in self._rows.tolist())

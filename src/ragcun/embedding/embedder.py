@@ -34,6 +34,11 @@ class Vectors:
     def __len__(self) -> int:
         return len(self._rows)
 
+    @property
+    def identities(self) -> Rows:
+        """(n,) numbers that are equal where the texts are equal."""
+        return self._rows
+
     def block(self, start: int, stop: int) -> Floats:
         """Rows start .. stop-1, C-contiguous."""
         return self._project(self._store.read(self._rows[start:stop]))

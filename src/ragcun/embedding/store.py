@@ -6,6 +6,7 @@
 A shard's name is the hash of the digests in it, so two processes that encode the same texts write the same file.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -29,6 +30,7 @@ Rows = npt.NDArray[np.int64]
 
 _SMALL_SHARD = 32 * 2**20
 _MANY_SHARDS = 64
+_LEFTOVER_SECONDS = 86_400  # by then, a shard that is still being written was left by a killed process
 
 
 def digest_texts(texts: Iterable[str]) -> Digests:
@@ -53,6 +55,7 @@ class EmbeddingStore:
         if not (self.folder / "key.json").is_file():
             write_json(self.folder / "key.json", key)
         (self.folder / "key.json").touch()
+        self._remove_leftovers()
         self.refresh()
 
     def __len__(self) -> int:
@@ -60,7 +63,7 @@ class EmbeddingStore:
 
     def refresh(self) -> None:
         """Take in the shards that have been finished since the last look, by this process or another."""
-        present = {path.name: path for path in (self.folder / "shards").glob("*.safetensors")}
+        present = {path.name: path for path in _shard_files(self.folder)}
         new = []
         for name in sorted(present.keys() - self._shards.keys()):
             try:
@@ -144,6 +147,12 @@ class EmbeddingStore:
         self._clear_index()
         self.refresh()
 
+    def _remove_leftovers(self) -> None:
+        for path in (self.folder / "shards").glob(".*.safetensors"):
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > _LEFTOVER_SECONDS:
+                    path.unlink()
+
     def _clear_index(self) -> None:
         self._first = np.empty(0, np.uint64)
         self._second = np.empty(0, np.uint64)
@@ -170,6 +179,11 @@ class _Shard:
         return payload.hexdigest() == self.sha256
 
 
+def _shard_files(folder: Path) -> list[Path]:
+    """The shards under their final names: those that are being written are hidden."""
+    return sorted(path for path in (folder / "shards").glob("*.safetensors") if not path.name.startswith("."))
+
+
 def _tensor(mapped: mmap.mmap, entry: dict[str, Any], start: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     rows, columns = entry["shape"]
     array = np.frombuffer(mapped, dtype=dtype, count=rows * columns, offset=start + entry["data_offsets"][0])
@@ -191,7 +205,7 @@ def describe_stores(root: Path) -> list[dict[str, Any]]:
     """One row a store below `root`: name, key, texts, bytes and the time of its last use (seconds since 1970)."""
     rows = []
     for key_file in sorted(root.glob("*/key.json")):
-        shards = [_Shard(path) for path in sorted((key_file.parent / "shards").glob("*.safetensors"))]
+        shards = [_Shard(path) for path in _shard_files(key_file.parent)]
         rows.append(
             {
                 "store": key_file.parent.name,
@@ -209,7 +223,7 @@ def describe_stores(root: Path) -> list[dict[str, Any]]:
 def verify_store(folder: Path) -> list[Path]:
     """The shards of the store at `folder` whose bytes are not those that were written."""
     damaged = []
-    for path in sorted((folder / "shards").glob("*.safetensors")):
+    for path in _shard_files(folder):
         try:
             intact = _Shard(path).intact()
         except (ValueError, KeyError, TypeError):

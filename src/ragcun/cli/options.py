@@ -1,0 +1,40 @@
+"""Options that several commands share, and where they go in the settings."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Preset = Annotated[str | None, typer.Option("--preset", "-p", help="demo, prototype, medium or hybrid.")]
+Config = Annotated[Path | None, typer.Option("--config", "-c", help="TOML file of settings.", dir_okay=False)]
+Store = Annotated[
+    Path | None,
+    typer.Option("--store", help="Folder of stored base embeddings. [default: store in the cache]", file_okay=False),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+TrainData = Annotated[
+    str | None, typer.Option("--train-data", help="Pairs file or collection's folder (its train split).")
+]
+ValData = Annotated[
+    str | None,
+    typer.Option("--val-data", help="Pairs file or collection's folder (its dev split).", show_default="train's dev"),
+]
+BaseModel = Annotated[str | None, typer.Option("--base-model", help="Hub id or folder of the base.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Everything random follows from it.")]
+OnError = Annotated[
+    str | None, typer.Option("--on-error", help="Malformed rows: refuse, or skip and count.", metavar="refuse|skip")
+]
+
+
+def store_folder(given: Path | None) -> Path:
+    """The folder of stored base embeddings."""
+    from ragcun.files import ragcun_cache
+
+    return given if given is not None else ragcun_cache() / "store"
+
+
+def print_json(value: Any) -> None:
+    """Print a result on standard output."""
+    import json
+
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))

@@ -1,0 +1,34 @@
+"""`ragcun presets`."""
+
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="List presets, or print one as TOML.", invoke_without_command=True)
+
+
+@app.callback()
+def presets(context: typer.Context) -> None:
+    """List the presets."""
+    if context.invoked_subcommand is not None:
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    from ragcun.settings.load import load_settings, preset_names, preset_text
+
+    table = Table("preset", "what it is", "base", "trains", "d", box=None)
+    for name in preset_names():
+        settings = load_settings(name)
+        about = preset_text(name).partition("\n")[0].lstrip("# ")
+        trains = "head" if settings.model.freeze_base else "base and head"
+        table.add_row(name, about, settings.model.base, trains, str(settings.model.output_dim))
+    Console().print(table)
+
+
+@app.command("show")
+def show(name: Annotated[str, typer.Argument(help="demo, prototype, medium or hybrid.")]) -> None:
+    """Print a preset with all its values as TOML, to be changed and fed back with --config."""
+    from ragcun.settings.load import load_settings, to_toml
+
+    typer.echo(to_toml(load_settings(name)), nl=False)

@@ -1,0 +1,76 @@
+"""The one artefact: a plain sentence-transformers model that loads where ragcun is not installed."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Dense
+
+from ragcun.embedding.base import load_model, split
+from ragcun.embedding.resolve import resolve_model
+from ragcun.errors import UserError
+from ragcun.model.heads import AnyHead
+
+_CARD = """---
+library_name: sentence-transformers
+pipeline_tag: sentence-similarity
+tags: [sentence-transformers, dense-retrieval]
+---
+
+# {name}
+
+A sentence encoder of {dimension} dimensions: {base} with a projection head and no normalisation behind it.
+Compare its embeddings by Euclidean distance.
+
+```python
+from sentence_transformers import SentenceTransformer
+
+model = SentenceTransformer("{name}")
+scores = model.similarity(model.encode_query(queries), model.encode_document(documents))
+```
+"""
+
+
+def save_encoder(base: SentenceTransformer, head: AnyHead, path: Path, base_name: str) -> None:
+    """Save base and head as one sentence-transformers model with Euclidean similarity; whole or not at all."""
+    encoder = SentenceTransformer(
+        modules=[*base, *head.modules_to_save()],
+        device="cpu",
+        prompts=base.prompts,
+        default_prompt_name=base.default_prompt_name,
+        similarity_fn_name="euclidean",
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        encoder.save(str(temporary), create_model_card=False)
+        dimension = encoder.get_embedding_dimension()
+        card = _CARD.format(name=path.parent.name, dimension=dimension, base=base_name)
+        (temporary / "README.md").write_text(card, encoding="utf-8")
+        temporary.chmod(0o755)
+        if path.exists():
+            shutil.rmtree(path)
+        temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def load_head_weights(name: str, head: AnyHead) -> None:
+    """Take the weights of `head` from the saved encoder (or experiment) called `name`.
+
+    Raises:
+        UserError: the encoder has no head, or one of another shape.
+    """
+    _, saved = split(load_model(resolve_model(name), device="cpu"))
+    layers = head.layers()
+    shapes = [tuple(layer.weight.shape) for layer in layers]
+    found = [] if saved is None else [tuple(module.linear.weight.shape) for module in saved]
+    if shapes != found:
+        raise UserError(f"{name}: its head has weights {found}, this one needs {shapes}")
+    for layer, module in zip(layers, saved or [], strict=True):
+        assert isinstance(module, Dense)  # noqa: S101
+        with torch.no_grad():
+            layer.weight.copy_(module.linear.weight)
+            layer.bias.copy_(module.linear.bias)

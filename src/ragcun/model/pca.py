@@ -1,0 +1,73 @@
+"""The statistics of base embeddings from which a head starts.
+
+b: base dimension, d: output dimension, N: sampled texts.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ragcun.errors import UserError
+
+Matrix = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Mean (b,), principal directions (b, b) as rows and variances (b,) along them, the largest first, of N rows."""
+
+    mean: Matrix
+    directions: Matrix
+    variances: Matrix
+    rows: int
+
+    def projection(self, dimension: int, power: float = 0.0) -> tuple[torch.Tensor, torch.Tensor]:
+        """The affine map onto the first `dimension` principal directions, weight (d, b) and bias (d,), in fp32.
+
+        Each output is divided by its standard deviation to the `power` (0: PCA, which keeps distances; 1: whitening,
+        which makes all variances equal), then all are scaled to a mean variance of 1. The bias makes the mean 0.
+
+        Raises:
+            UserError: `dimension` is larger than the base's, or than the rank of the sample when whitening.
+        """
+        if dimension > len(self.mean):
+            raise UserError(
+                f"output_dim = {dimension}: a head that starts as the base's projection has at most the base's "
+                f"{len(self.mean)} dimensions (or use init = 'random')"
+            )
+        kept = self.variances[:dimension]
+        rank = int((self.variances > self.variances[0] * 1e-10).sum())
+        if power > 0 and dimension > rank:
+            raise UserError(
+                f"output_dim = {dimension}: {self.rows} sampled texts span only {rank} dimensions to whiten"
+            )
+        weight = (
+            self.directions[:dimension] / kept[:, None] ** (power / 2) if power > 0 else self.directions[:dimension]
+        )
+        weight = weight * self.scale(dimension, power)
+        return (
+            torch.from_numpy(weight).to(torch.float32),
+            torch.from_numpy(-weight @ self.mean).to(torch.float32),
+        )
+
+    def scale(self, dimension: int, power: float = 0.0) -> float:
+        """The factor that makes the mean variance of the first `dimension` projected components 1."""
+        mean_variance = float((self.variances[:dimension] ** (1 - power)).mean())
+        if not mean_variance > 0:
+            raise UserError("the sampled base embeddings are all equal; there is nothing to project")
+        return mean_variance**-0.5
+
+
+def spectrum(base_Nb: npt.NDArray[np.float32]) -> Spectrum:
+    """PCA of base embeddings (N, b), in fp64. The sign of each direction is fixed: its largest entry is positive."""
+    mean = base_Nb.mean(axis=0, dtype=np.float64)
+    covariance = np.zeros((base_Nb.shape[1], base_Nb.shape[1]))
+    for start in range(0, len(base_Nb), 16_384):
+        centred = base_Nb[start : start + 16_384] - mean
+        covariance += centred.T @ centred
+    variances, vectors = np.linalg.eigh(covariance / max(1, len(base_Nb) - 1))
+    directions = vectors.T[::-1]
+    largest = np.take_along_axis(directions, np.abs(directions).argmax(axis=1)[:, None], axis=1)
+    return Spectrum(mean, directions * np.sign(largest), np.maximum(variances[::-1], 0), len(base_Nb))

@@ -1,0 +1,1 @@
+"""Training: pairs and stored base embeddings in, an encoder out, interruptible at any moment."""

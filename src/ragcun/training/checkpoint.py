@@ -1,0 +1,57 @@
+"""Checkpoints: one safetensors file, whole or absent, with the state of the loop in its header.
+
+checkpoints/start.safetensors   the head before training
+checkpoints/best.safetensors    the head with the best nDCG@10 on dev
+checkpoints/last.safetensors    everything that is needed to go on
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from ragcun.files import atomic_path
+
+Tensors = dict[str, torch.Tensor]
+
+
+def save_tensors(path: Path, tensors: Tensors, state: dict[str, Any]) -> None:
+    """Write tensors and a JSON state into one file, atomically."""
+    with atomic_path(path) as temporary:
+        copies = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+        save_file(copies, temporary, metadata={"state": json.dumps(state)})
+
+
+def load_tensors(path: Path) -> tuple[Tensors, dict[str, Any]]:
+    """What `save_tensors` wrote."""
+    with safe_open(path, framework="pt") as stream:
+        state = json.loads(stream.metadata()["state"])
+        return {name: stream.get_tensor(name) for name in stream.keys()}, state  # noqa: SIM118
+
+
+def pack(prefix: str, tensors: Tensors) -> Tensors:
+    """Put `prefix.` before each name."""
+    return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
+
+
+def unpack(prefix: str, tensors: Tensors) -> Tensors:
+    """The tensors that `pack` named with `prefix`."""
+    return {name.removeprefix(f"{prefix}."): t for name, t in tensors.items() if name.startswith(f"{prefix}.")}
+
+
+def optimiser_tensors(optimiser: torch.optim.Optimizer) -> Tensors:
+    """The optimiser's state as named tensors; hyperparameters are left out, they follow from the settings."""
+    state = optimiser.state_dict()["state"]
+    return {f"{index}.{name}": torch.as_tensor(value) for index, of in state.items() for name, value in of.items()}
+
+
+def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: Tensors) -> None:
+    """Take back what `optimiser_tensors` gave."""
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for name, tensor in tensors.items():
+        index, _, field = name.partition(".")
+        state.setdefault(int(index), {})[field] = tensor
+    optimiser.load_state_dict({**optimiser.state_dict(), "state": state})

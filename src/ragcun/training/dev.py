@@ -1,0 +1,114 @@
+"""Scores on held-out data during training: nDCG@10 by Euclidean distance, and the loss."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ragcun.console import say
+from ragcun.data.collection import Collection
+from ragcun.data.pairs import Pairs, load_pairs
+from ragcun.data.texts import Selected, Texts
+from ragcun.embedding.embedder import Embedder, Vectors
+from ragcun.errors import UserError
+from ragcun.evaluation.metrics import mean_scores
+from ragcun.retrieval.search import search
+
+Project = Callable[[torch.Tensor], torch.Tensor]
+
+MEASURE = "nDCG@10"
+_MOST_DOCUMENTS = 20_000
+_MOST_QUERIES = 2_000
+_BLOCK = 8_192
+
+
+@dataclass(frozen=True)
+class DevTexts:
+    """Held-out queries and the documents they are ranked against; `qrels` name both by row; `pairs` give the loss."""
+
+    queries: Texts
+    documents: Texts
+    qrels: dict[str, dict[str, int]]
+    pairs: Pairs
+    source: dict[str, object]
+
+
+def dev_from_collection(path: Path, split: str, on_error: str, seed: int) -> DevTexts:
+    """A collection's held-out split: at most 2,000 of its queries, against at most 20,000 documents.
+
+    Where the corpus is larger, the judged documents and a random sample of the others stand for it, and this is said.
+    """
+    collection = Collection.open(path, on_error=on_error)
+    judged = collection.qrels(split)
+    chosen = sorted(judged)
+    if len(chosen) > _MOST_QUERIES:
+        chosen = sorted(np.random.default_rng(seed).permutation(np.array(chosen, dtype=object))[:_MOST_QUERIES])
+    query_rows = collection.queries.rows(chosen)
+    wanted = sorted({document for query in chosen for document in judged[query]})
+    judged_rows = collection.corpus.rows(wanted)
+    row_of = dict(zip(wanted, judged_rows.tolist(), strict=True))
+    rows = np.arange(len(collection.corpus))
+    if len(rows) > _MOST_DOCUMENTS:
+        others = np.setdiff1d(rows, judged_rows)
+        sampled = np.random.default_rng(seed).permutation(others)[: max(0, _MOST_DOCUMENTS - len(judged_rows))]
+        rows = np.sort(np.concatenate([np.unique(judged_rows), sampled]))
+        say(f"dev: {len(rows):,} of {len(collection.corpus):,} documents of {path.name}, the judged ones among them")
+    place = {int(row): str(i) for i, row in enumerate(rows)}
+    qrels = {
+        str(i): {place[row_of[document]]: grade for document, grade in judged[query].items()}
+        for i, query in enumerate(chosen)
+    }
+    source = {"path": str(path), "split": split, "sha256": collection.fingerprint(split)}
+    return DevTexts(
+        Selected(collection.queries, query_rows),
+        Selected(collection.corpus, rows),
+        qrels,
+        load_pairs(path, split, on_error=on_error),
+        {**source, "queries": len(chosen), "documents": len(rows)},
+    )
+
+
+def dev_from_pairs(pairs: Pairs) -> DevTexts:
+    """Held-out pairs: each query is ranked against the positives and negatives of all."""
+    if len(pairs) < 2:
+        raise UserError("dev: at least two held-out pairs are needed")
+    query_rows, query_of = np.unique(pairs.anchor, return_inverse=True)
+    documents = np.unique(np.concatenate([pairs.positive, pairs.negatives[pairs.negatives >= 0]]))
+    positive = np.searchsorted(documents, pairs.positive)
+    qrels: dict[str, dict[str, int]] = {}
+    for query, document in zip(query_of.tolist(), positive.tolist(), strict=True):
+        qrels.setdefault(str(query), {})[str(document)] = 1
+    return DevTexts(
+        Selected(pairs.queries, query_rows),
+        Selected(pairs.documents, documents),
+        qrels,
+        pairs,
+        {**pairs.source, "queries": len(query_rows), "documents": len(documents)},
+    )
+
+
+class Dev:
+    """Held-out base embeddings; scores any head on them."""
+
+    def __init__(self, texts: DevTexts, embedder: Embedder) -> None:
+        self.texts = texts
+        self._queries = embedder.queries(texts.queries, "encoding dev queries")
+        self._documents = embedder.documents(texts.documents, "encoding dev documents")
+
+    def ndcg(self, project: Project) -> float:
+        """nDCG@10 of the head `project`, by Euclidean distance, over all held-out queries."""
+        found = search(_project(self._queries, project), _project(self._documents, project), 10, "euclidean")
+        run = {
+            str(query): {str(row): float(s) for row, s in zip(rows, scores, strict=True) if row >= 0}
+            for query, (rows, scores) in enumerate(zip(found.rows.tolist(), found.scores.tolist(), strict=True))
+        }
+        return mean_scores(self.texts.qrels, run, [MEASURE])[MEASURE]
+
+
+@torch.no_grad()
+def _project(vectors: Vectors, project: Project) -> npt.NDArray[np.float32]:
+    blocks = [project(torch.from_numpy(block)).float().cpu().numpy() for block in vectors.blocks(_BLOCK)]
+    return np.concatenate(blocks)

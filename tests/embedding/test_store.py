@@ -1,0 +1,244 @@
+"""The embedding store: no text twice, whole shards only, the same bits after an interruption."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sentence_transformers import SentenceTransformer
+
+from ragcun.embedding.base import base_key
+from ragcun.embedding.embedder import Embedder
+from ragcun.embedding.encode import encode_missing
+from ragcun.embedding.store import EmbeddingStore, describe_stores, digest_texts, verify_store
+from ragcun.errors import RagcunError
+
+KEY = {"made by": "a test"}
+
+
+def vectors_of(count: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((count, 8)).astype(np.float32)
+
+
+def test_what_was_stored_is_found_and_nothing_else(tmp_path: Path, sentences: list[str]) -> None:
+    store = EmbeddingStore(tmp_path, KEY)
+    digests, vectors = digest_texts(sentences), vectors_of(len(sentences))
+    store.append(digests[:20], vectors[:20])
+    store.append(digests[20:50], vectors[20:50])
+
+    again = EmbeddingStore(tmp_path, KEY)
+    rows = again.find(digests)
+
+    assert (rows[:50] >= 0).all()
+    assert (rows[50:] == -1).all()
+    order = np.random.default_rng(1).permutation(50)
+    np.testing.assert_array_equal(again.read(rows[order]), vectors[order])
+
+
+def test_digests_that_share_their_first_half_are_told_apart(tmp_path: Path) -> None:
+    store = EmbeddingStore(tmp_path, KEY)
+    digests = np.array([[7, 1], [7, 2], [7, 3], [9, 1]], dtype=np.uint64)
+    store.append(digests[:3], vectors_of(3))
+
+    found = store.find(digests[[2, 0, 3, 1]])
+
+    np.testing.assert_array_equal(store.read(found[[0, 1, 3]]), vectors_of(3)[[2, 0, 1]])
+    assert found[2] == -1
+    assert store.find(np.array([[7, 4]], dtype=np.uint64))[0] == -1
+
+
+def test_another_key_is_another_store(tmp_path: Path, sentences: list[str]) -> None:
+    digests = digest_texts(sentences)
+    EmbeddingStore(tmp_path, KEY).append(digests, vectors_of(len(digests)))
+
+    assert (EmbeddingStore(tmp_path, {**KEY, "prompt": "query: "}).find(digests) == -1).all()
+
+
+def test_shards_of_another_process_are_taken_in(tmp_path: Path, sentences: list[str]) -> None:
+    ours, theirs = EmbeddingStore(tmp_path, KEY), EmbeddingStore(tmp_path, KEY)
+    digests = digest_texts(sentences)
+    theirs.append(digests, vectors_of(len(digests)))
+    assert (ours.find(digests) == -1).all()
+
+    ours.refresh()
+
+    np.testing.assert_array_equal(ours.read(ours.find(digests)), vectors_of(len(digests)))
+
+
+def test_not_a_number_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    store = EmbeddingStore(tmp_path, KEY)
+    vectors = vectors_of(2)
+    vectors[1, 3] = np.nan
+
+    with pytest.raises(RagcunError, match="NaN"):
+        store.append(digest_texts(["one", "two"]), vectors)
+
+    assert not list(store.folder.rglob("*.safetensors"))
+
+
+def test_compacting_keeps_every_vector(tmp_path: Path) -> None:
+    store = EmbeddingStore(tmp_path, KEY)
+    digests, vectors = digest_texts(map(str, range(300))), vectors_of(300)
+    for start in range(0, 300, 3):
+        store.append(digests[start : start + 3], vectors[start : start + 3])
+    assert len(list(store.folder.rglob("*.safetensors"))) == 100
+
+    store.compact()
+
+    assert len(list(store.folder.rglob("*.safetensors"))) == 1
+    np.testing.assert_array_equal(store.read(store.find(digests)), vectors)
+
+
+def test_a_shard_that_is_being_written_is_not_read(tmp_path: Path) -> None:
+    store = EmbeddingStore(tmp_path, KEY)
+    store.append(digest_texts(["one"]), vectors_of(1))
+    (whole,) = (store.folder / "shards").iterdir()
+    half = whole.with_name(f".{whole.name}.x1.safetensors")
+    half.write_bytes(whole.read_bytes()[:40])
+
+    assert len(EmbeddingStore(tmp_path, KEY)) == 1
+    assert verify_store(store.folder) == []
+    assert half.exists()
+    os.utime(half, (0, 0))
+    EmbeddingStore(tmp_path, KEY)
+    assert not half.exists()
+
+
+def test_verify_names_a_shard_with_a_changed_byte(tmp_path: Path) -> None:
+    store = EmbeddingStore(tmp_path, KEY)
+    store.append(digest_texts(["one"]), vectors_of(1))
+    store.append(digest_texts(["two"]), vectors_of(1, seed=2))
+    assert verify_store(store.folder) == []
+    broken = sorted((store.folder / "shards").iterdir())[0]
+    content = bytearray(broken.read_bytes())
+    content[-1] ^= 1
+    broken.write_bytes(content)
+
+    assert verify_store(store.folder) == [broken]
+
+
+def test_embeddings_equal_those_of_sentence_transformers(
+    tmp_path: Path, tiny_model: Path, sentences: list[str]
+) -> None:
+    embedder = Embedder(str(tiny_model), tmp_path)
+
+    ours = embedder.documents(sentences).block(0, len(sentences))
+
+    theirs = SentenceTransformer(str(tiny_model), device="cpu").encode(sentences)
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+def test_nothing_is_encoded_twice(tmp_path: Path, tiny_model: Path, sentences: list[str]) -> None:
+    first = Embedder(str(tiny_model), tmp_path)
+    before = first.documents(sentences).block(0, len(sentences))
+    second = Embedder(str(tiny_model), tmp_path)
+    calls = []
+    second.base.register_forward_hook(lambda *_: calls.append(1))
+
+    after = second.documents(sentences[::-1]).block(0, len(sentences))
+
+    assert not calls
+    np.testing.assert_array_equal(after, before[::-1])
+    second.documents([*sentences, "the moon"])
+    assert calls
+
+
+def test_stores_describe_themselves(tmp_path: Path, tiny_model: Path, sentences: list[str]) -> None:
+    Embedder(str(tiny_model), tmp_path).queries(sentences)
+
+    (row,) = describe_stores(tmp_path)
+
+    assert row["texts"] == len(sentences)
+    assert row["dimension"] == 32
+    assert row["key"]["max_length"] == 64
+
+
+def test_weights_length_and_precision_change_the_key(tiny_model: Path) -> None:
+    model = SentenceTransformer(str(tiny_model), device="cpu")
+    key = base_key(model, "fp32")
+    assert key == base_key(SentenceTransformer(str(tiny_model), device="cpu"), "fp32")
+
+    assert base_key(model, "bf16") != key
+    model.max_seq_length = 16
+    assert base_key(model, "fp32") != key
+    model.max_seq_length = 64
+    assert base_key(model, "fp32") == key
+    next(model.parameters()).data[0, 0] += 1
+    assert base_key(model, "fp32") != key
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from ragcun.embedding import encode
+from ragcun.embedding.embedder import Embedder
+
+encode._FLUSH_SECONDS = 0.0
+texts = Path(sys.argv[3]).read_text().splitlines()
+print("ready", flush=True)
+embedder = Embedder(sys.argv[1], Path(sys.argv[2]))
+if len(sys.argv) > 4:
+    slow = embedder.base.forward
+    def forward(*a, **k):
+        import time
+        time.sleep(0.05)
+        return slow(*a, **k)
+    embedder.base.forward = forward
+embedder.documents(texts)
+"""
+
+
+def test_killed_while_encoding_and_resumed_gives_the_same_bits(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [
+        f"the {a} {b} in the {c}" for a in ("cat", "dog", "owl") for b in ("runs", "sings") for c in "abcdefghij" * 9
+    ]
+    texts = [f"{text} {'moon ' * (i % 40)}" for i, text in enumerate(texts)]
+    listing = tmp_path / "texts.txt"
+    listing.write_text("\n".join(texts), encoding="utf-8")
+    texts = listing.read_text(encoding="utf-8").splitlines()
+    command = [sys.executable, "-c", KILLED, str(tiny_model), str(tmp_path / "killed"), str(listing), "slowly"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not list((tmp_path / "killed").rglob("*.safetensors")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    partial = describe_stores(tmp_path / "killed")[0]["texts"]
+    assert 0 < partial < len(set(texts))
+    assert not [path for path in (tmp_path / "killed").rglob("*.safetensors") if verify_store(path.parent.parent)]
+
+    resumed = Embedder(str(tiny_model), tmp_path / "killed").documents(texts)
+    whole = Embedder(str(tiny_model), tmp_path / "whole").documents(texts)
+
+    np.testing.assert_array_equal(resumed.block(0, len(texts)), whole.block(0, len(texts)))
+
+
+def test_the_number_of_threads_does_not_change_a_bit(tmp_path: Path, tiny_model: Path, sentences: list[str]) -> None:
+    import torch
+
+    threads = torch.get_num_threads()
+    found = []
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            embedder = Embedder(str(tiny_model), tmp_path / str(count))
+            found.append(embedder.documents(sentences).block(0, len(sentences)))
+    finally:
+        torch.set_num_threads(threads)
+    np.testing.assert_array_equal(found[0], found[1])
+
+
+def test_digests_follow_the_order_of_the_texts(tmp_path: Path, tiny_model: Path, sentences: list[str]) -> None:
+    embedder = Embedder(str(tiny_model), tmp_path)
+    store = EmbeddingStore(tmp_path, KEY)
+
+    digests = encode_missing(embedder.base, [*sentences, sentences[0]], store, "", "encoding")
+
+    np.testing.assert_array_equal(digests, digest_texts([*sentences, sentences[0]]))
+    assert len(store) == len(sentences)

@@ -1,0 +1,159 @@
+"""Heads start as the base's projection, and the saved encoder is a plain sentence-transformers model."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ragcun.embedding.base import base_key, load_model, split
+from ragcun.embedding.resolve import resolve_model
+from ragcun.errors import UserError
+from ragcun.model.export import load_head_weights, save_encoder
+from ragcun.model.heads import build_head, interpolate
+from ragcun.model.pca import spectrum
+from ragcun.settings.schema import ModelSettings
+
+
+def sample(rows: int = 500, dimension: int = 32) -> np.ndarray:
+    generator = np.random.default_rng(0)
+    scales = np.linspace(2.0, 0.1, dimension)
+    mixing = np.linalg.qr(generator.standard_normal((dimension, dimension)))[0]
+    return ((generator.standard_normal((rows, dimension)) * scales) @ mixing + 0.3).astype(np.float32)
+
+
+@pytest.mark.parametrize("dimension", [32, 20, 1])
+def test_the_mlp_starts_as_the_pca_projection(dimension: int) -> None:
+    base = sample()
+    found = spectrum(base)
+    head = build_head(ModelSettings(head="mlp", output_dim=dimension), found, seed=0).eval()
+
+    got = head(torch.from_numpy(base)).detach().double().numpy()
+
+    centred = base - base.mean(0, dtype=np.float64)
+    _, _, directions = np.linalg.svd(centred, full_matrices=False)
+    expected = centred @ directions[:dimension].T
+    expected /= np.sqrt(expected.var(axis=0, ddof=1).mean())
+    signs = np.sign((got * expected).sum(axis=0))
+    np.testing.assert_allclose(got, expected * signs, atol=2e-5)
+    np.testing.assert_allclose(got.mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(got.var(axis=0, ddof=1).mean(), 1, rtol=1e-5)
+
+
+def test_a_projection_to_all_dimensions_keeps_the_order_of_distances() -> None:
+    base = sample()
+    head = build_head(ModelSettings(output_dim=32), spectrum(base), seed=0).eval()
+    projected = head(torch.from_numpy(base)).detach()
+
+    ratio = torch.cdist(projected[:50], projected[50:]) / torch.cdist(*torch.from_numpy(base).split([50, 450]))
+
+    torch.testing.assert_close(ratio, ratio.mean().expand_as(ratio), rtol=1e-4, atol=0)
+
+
+def test_the_untouched_hidden_units_can_learn() -> None:
+    base = torch.from_numpy(sample())
+    head = build_head(ModelSettings(output_dim=20, dropout=0.0), spectrum(sample()), seed=0)
+    head(base).pow(3).sum().backward()
+
+    assert (head.second.weight.grad[:, 40:].abs().sum(dim=0) > 0).all()
+
+
+def test_full_whitening_gives_the_identity_covariance_and_none_gives_pca() -> None:
+    base = sample()
+    found = spectrum(base)
+    white = build_head(ModelSettings(head="whiten", output_dim=32), found, seed=0)(torch.from_numpy(base)).detach()
+    np.testing.assert_allclose(np.cov(white.double().numpy().T), np.eye(32), atol=1e-4)
+
+    zero = build_head(ModelSettings(head="whiten", output_dim=32, whiten_power=0), found, seed=0)
+    linear = build_head(ModelSettings(head="linear", output_dim=32), found, seed=0)
+    assert torch.equal(zero.linear.weight, linear.linear.weight)
+
+
+def test_impossible_dimensions_are_refused() -> None:
+    found = spectrum(sample())
+    with pytest.raises(UserError, match="output_dim = 33"):
+        build_head(ModelSettings(output_dim=33), found, seed=0)
+    assert build_head(ModelSettings(output_dim=33, init="random"), found, seed=0).second.out_features == 33
+    with pytest.raises(UserError, match="identity"):
+        build_head(ModelSettings(head="identity", output_dim=20), found, seed=0)
+    with pytest.raises(UserError, match="span only"):
+        build_head(ModelSettings(head="whiten", output_dim=20), spectrum(sample(rows=8)), seed=0)
+    with pytest.raises(UserError, match="all equal"):
+        build_head(ModelSettings(output_dim=4), spectrum(np.ones((9, 32), np.float32)), seed=0)
+
+
+def test_random_weights_follow_from_the_seed() -> None:
+    found = spectrum(sample())
+    random = ModelSettings(output_dim=20, init="random")
+    first, same, other = (build_head(random, found, seed).first.weight for seed in (3, 3, 4))
+
+    assert torch.equal(first, same)
+    assert not torch.equal(first, other)
+
+
+def test_interpolation_ends_at_its_ends() -> None:
+    start, end = {"w": torch.zeros(3)}, {"w": torch.tensor([1.0, 2.0, 4.0])}
+
+    assert torch.equal(interpolate(start, end, 0.0)["w"], start["w"])
+    assert torch.equal(interpolate(start, end, 1.0)["w"], end["w"])
+    assert torch.equal(interpolate(start, end, 0.5)["w"], torch.tensor([0.5, 1.0, 2.0]))
+
+
+WITHOUT_RAGCUN = """
+import sys
+import numpy as np
+sys.modules["ragcun"] = None
+from sentence_transformers import SentenceTransformer
+model = SentenceTransformer(sys.argv[1], device="cpu")
+assert model.similarity_fn_name == "euclidean", model.similarity_fn_name
+assert type(model[-1]).__name__ == "Dense"
+np.save(sys.argv[2], model.encode(["the cat sleeps", "owl"], batch_size=2))
+"""
+
+
+def test_the_saved_encoder_loads_without_ragcun_and_gives_the_same_bits(tmp_path: Path, tiny_model: Path) -> None:
+    base = load_model(resolve_model(str(tiny_model)), device="cpu")
+    texts = ["the cat sleeps", "owl"]
+    base_vectors = torch.from_numpy(base.encode(texts))
+    head = build_head(ModelSettings(output_dim=20, init="random"), spectrum(sample()), seed=0).eval()
+    expected = head(base_vectors).detach().numpy()
+    assert not np.allclose(np.linalg.norm(expected, axis=1), 1)
+
+    save_encoder(base, head, tmp_path / "experiment" / "model", "tiny")
+
+    saved = tmp_path / "experiment" / "model"
+    assert not list(saved.rglob("*.bin"))
+    assert not list(saved.rglob("*.pt"))
+    script = [sys.executable, "-c", WITHOUT_RAGCUN, str(saved), str(tmp_path / "vectors.npy")]
+    subprocess.run(script, check=True, cwd=tmp_path)
+    np.testing.assert_array_equal(np.load(tmp_path / "vectors.npy"), expected)
+
+
+def test_base_and_head_of_a_saved_encoder_are_found_again(tmp_path: Path, tiny_model: Path) -> None:
+    base = load_model(resolve_model(str(tiny_model)), device="cpu")
+    settings = ModelSettings(output_dim=20, init="random")
+    head = build_head(settings, spectrum(sample()), seed=0)
+    save_encoder(base, head, tmp_path / "model", "tiny")
+
+    again, modules = split(load_model(resolve_model(str(tmp_path)), device="cpu"))
+
+    assert base_key(again, "fp32") == base_key(base, "fp32")
+    assert modules is not None
+    assert len(modules) == 2
+    other = build_head(settings, spectrum(sample()), seed=1)
+    assert not torch.equal(other.first.weight, head.first.weight)
+    load_head_weights(str(tmp_path), other)
+    assert all(torch.equal(a, b) for a, b in zip(other.parameters(), head.parameters(), strict=True))
+    with pytest.raises(UserError, match="its head has weights"):
+        load_head_weights(str(tmp_path), build_head(ModelSettings(output_dim=8), spectrum(sample()), seed=0))
+    with pytest.raises(UserError, match="its head has weights"):
+        load_head_weights(str(tiny_model), other)
+
+
+def test_parameters_of_the_hybrid_head() -> None:
+    """768 x 1536 + 1536 and 1536 x 512 + 512, counted by hand."""
+    head = build_head(ModelSettings(output_dim=512, init="random"), spectrum(sample(dimension=768)), seed=0)
+
+    assert sum(p.numel() for p in head.parameters()) == 1_968_128
