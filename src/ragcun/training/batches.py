@@ -90,7 +90,7 @@ class _Rows:
 class Schedule:
     """Which pairs each optimiser step takes. It follows from the seed alone, on any number of processes.
 
-    A global batch is `batch_size` pairs of each of `processes`; the pairs left over at an epoch's end wait for the next.
+    A global batch is `batch_size` pairs of each of `processes`; an epoch's leftover pairs wait for the next.
     """
 
     pairs: int

@@ -3,16 +3,19 @@
 import hashlib
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from accelerate import Accelerator
 
 from ragcun.console import say, warn
 from ragcun.data.pairs import Pairs, load_pairs
 from ragcun.embedding.base import load_model
 from ragcun.embedding.embedder import Embedder
+from ragcun.embedding.resolve import resolve_model
 from ragcun.errors import UserError
 from ragcun.files import read_json, write_json, write_text
 from ragcun.losses.retrieval import RetrievalObjective
@@ -32,8 +35,12 @@ _HELD_OUT = 0.05
 _MOST_HELD_OUT = 1_000
 
 
-def train(settings: Settings, experiment: Path, store: Path, load_checkpoint: str | None = None) -> dict[str, Any]:
+def train(
+    settings: Settings, experiment: Path, store: Path, load_checkpoint: str | None = None, label: str | None = None
+) -> dict[str, Any]:
     """Train the head that `settings` describe on stored base embeddings, and save the encoder in `experiment`/model.
+
+    `label` names the encoder in tables; the experiment's folder does, where it is None.
 
     An experiment that is complete with the same settings and data is left as it is; an interrupted one is resumed.
 
@@ -46,6 +53,12 @@ def train(settings: Settings, experiment: Path, store: Path, load_checkpoint: st
     """
     began = time.perf_counter()
     pairs, dev_texts = _data(settings)
+    base = resolve_model(settings.model.base, settings.model.revision)
+    identity = _identity(settings, pairs, dev_texts, base.fingerprint, load_checkpoint)
+    done = _finished(experiment, identity)
+    if done is not None:
+        say(f"{experiment}: already trained with these settings")
+        return done
     embedder = Embedder(
         settings.model.base,
         store,
@@ -53,25 +66,20 @@ def train(settings: Settings, experiment: Path, store: Path, load_checkpoint: st
         max_length=settings.model.max_length,
         revision=settings.model.revision,
     )
-    identity = _identity(settings, pairs, dev_texts, embedder, load_checkpoint)
-    done = _finished(experiment, identity)
-    if done is not None:
-        say(f"{experiment}: already trained with these settings")
-        return done
     accelerator = Accelerator(mixed_precision=_mixed_precision(settings))
     if accelerator.is_main_process:
         write_text(experiment / "settings.toml", to_toml(settings))
     vectors = PairVectors(pairs, embedder, "training")
     dev = Dev(dev_texts, embedder)
     encoded = time.perf_counter()
-    base = spectrum(vectors.sample(_SPECTRUM_ROWS, settings.seed))
-    head = build_head(settings.model, base, settings.seed)
+    found = spectrum(vectors.sample(_SPECTRUM_ROWS, settings.seed))
+    head = build_head(settings.model, found, settings.seed)
     if load_checkpoint is not None:
         load_head_weights(load_checkpoint, head)
     result: dict[str, Any] = {}
     if settings.model.head in TRAINABLE:
         model = HeadWithObjective(
-            head, _objective(settings), base.scale(min(settings.model.output_dim, len(base.mean)))
+            head, _objective(settings), found.scale(min(settings.model.output_dim, len(found.mean)))
         )
         training = HeadTraining(
             model, vectors, dev, settings.training, experiment, accelerator, settings.seed, identity
@@ -81,6 +89,7 @@ def train(settings: Settings, experiment: Path, store: Path, load_checkpoint: st
     else:
         result = {"dev": {"end": dev.ndcg(head.eval())}}
     manifest = {
+        "label": label or experiment.resolve().name,
         "identity": identity,
         "settings": settings.model_dump(mode="json"),
         "load_checkpoint": load_checkpoint,
@@ -127,7 +136,18 @@ def _hold_out(pairs: Pairs, seed: int) -> tuple[Pairs, DevTexts]:
         raise UserError(f"train: {len(queries)} queries are too few to hold some out; give --val-data")
     held = np.isin(pairs.anchor, np.random.default_rng(seed).permutation(queries)[:count])
     say(f"no validation data given: {count:,} of {len(queries):,} training queries are held out for it")
-    return pairs.where(~held), dev_from_pairs(pairs.where(held))
+    return _where(pairs, ~held), dev_from_pairs(_where(pairs, held))
+
+
+def _where(pairs: Pairs, chosen: npt.NDArray[np.bool_]) -> Pairs:
+    source = {**pairs.source, "kept": int(chosen.sum())}
+    return replace(
+        pairs,
+        anchor=pairs.anchor[chosen],
+        positive=pairs.positive[chosen],
+        negatives=pairs.negatives[chosen],
+        source=source,
+    )
 
 
 def _objective(settings: Settings) -> RetrievalObjective:
@@ -172,13 +192,13 @@ def _load(head: AnyHead, weights: Tensors) -> None:
     head.load_state_dict({name: tensor.to(next(head.parameters()).device) for name, tensor in weights.items()})
 
 
-def _identity(settings: Settings, pairs: Pairs, dev: DevTexts, embedder: Embedder, load_checkpoint: str | None) -> str:
+def _identity(settings: Settings, pairs: Pairs, dev: DevTexts, base: str, load_checkpoint: str | None) -> str:
     decides = {
         "seed": settings.seed,
         "model": settings.model.model_dump(mode="json"),
         "training": settings.training.model_dump(mode="json", exclude={"log_interval"}),
         "data": [pairs.source, dev.source],
-        "base": embedder.fingerprint,
+        "base": base,
         "load_checkpoint": load_checkpoint,
     }
     return hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()

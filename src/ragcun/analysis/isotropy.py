@@ -1,0 +1,180 @@
+"""Measures of isotropy: pure functions on embeddings in fp64.
+
+Legend: N rows, D dimensions, K slices. An eigenvalue is one of the covariance matrix, a variance along a component.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ragcun.errors import UserError
+from ragcun.losses import draw_directions, epps_pulley
+
+Floats = npt.NDArray[np.float64]
+
+SLICES = 1024
+_SLICES_AT_ONCE = 128
+_ROWS_AT_ONCE = 512
+
+
+def as_matrix(embeddings: npt.ArrayLike) -> Floats:
+    """Return embeddings as fp64 (N, D), N and D at least 2. Raises `UserError` on another shape, NaN or infinity."""
+    matrix_ND = np.asarray(embeddings, dtype=np.float64)
+    if matrix_ND.ndim != 2 or min(matrix_ND.shape) < 2:
+        raise UserError(
+            f"isotropy needs at least 2 embeddings of at least 2 dimensions, not an array of shape {matrix_ND.shape}"
+        )
+    bad = np.flatnonzero(~np.isfinite(matrix_ND).all(axis=1))
+    if len(bad):
+        raise UserError(
+            f"{len(bad)} of {len(matrix_ND)} embeddings hold NaN or infinity, the first is row {bad[0]}; "
+            "check the model that made them"
+        )
+    return matrix_ND
+
+
+def centred(embeddings_ND: Floats) -> Floats:
+    """Return the embeddings minus their mean; exactly zero where all rows are equal."""
+    shifted_ND: Floats = embeddings_ND - embeddings_ND[0]
+    shifted_ND -= shifted_ND.mean(axis=0)
+    return shifted_ND
+
+
+def principal_axes(centred_ND: Floats) -> tuple[Floats, Floats]:
+    """Return (eigenvalues_D, axes_DD): the covariance's eigenvalues, descending, and the axes in columns.
+
+    The covariance is divided by N - 1. An eigenvalue below D machine epsilons of the first is rounding and set to 0.
+    An axis' sign makes its largest entry positive.
+    """
+    eigenvalues_D, axes_DD = np.linalg.eigh(centred_ND.T @ centred_ND / (len(centred_ND) - 1))
+    eigenvalues_D, axes_DD = eigenvalues_D[::-1], axes_DD[:, ::-1]
+    floor = len(eigenvalues_D) * np.finfo(np.float64).eps * eigenvalues_D[0]
+    largest_D = np.abs(axes_DD).argmax(axis=0)
+    signs_D = np.sign(axes_DD[largest_D, np.arange(len(largest_D))])
+    return np.where(eigenvalues_D > floor, eigenvalues_D, 0.0), axes_DD * signs_D
+
+
+def iso_score(eigenvalues_D: Floats) -> float:
+    """IsoScore: 0 where one component holds all the variance, 1 where all components hold the same.
+
+    Rudman et al. 2022 (arXiv:2108.07344), Algorithm 1, whose seven steps reduce to (p - 1) / (D - 1) with
+    p = (sum of eigenvalues)² / (sum of squared eigenvalues). Equals the `IsoScore` package, and is defined for
+    N < D too. 0 for equal rows.
+    """
+    total = eigenvalues_D.sum()
+    if total == 0:
+        return 0.0
+    shares_D = eigenvalues_D / total
+    return float((1 / (shares_D @ shares_D) - 1) / (len(shares_D) - 1))
+
+
+def effective_rank(eigenvalues_D: Floats) -> float:
+    """Effective rank, between 1 and min(N - 1, D): exp of the entropy of the centred embeddings' singular values.
+
+    Roy and Vetterli 2007, Definition 1: the singular values, not their squares, divided by their sum. 0 for equal rows.
+    """
+    singular_D = np.sqrt(eigenvalues_D[eigenvalues_D > 0])
+    shares_D = singular_D / singular_D.sum()
+    return float(np.exp(-(shares_D @ np.log(shares_D)))) if len(shares_D) else 0.0
+
+
+def top_variance(eigenvalues_D: Floats) -> float:
+    """Share of the variance in the first principal component, 1/D to 1; 1 for equal rows."""
+    total = eigenvalues_D.sum()
+    return float(eigenvalues_D[0] / total) if total > 0 else 1.0
+
+
+def partition_isotropy(embeddings_ND: Floats) -> float:
+    """Partition-function isotropy, 0 to 1: min Z(c) / max Z(c), where Z(c) = sum over rows x of exp(c·x).
+
+    Mu and Viswanath 2018 (arXiv:1702.01417), section 2.1: c runs over the unit eigenvectors of XᵀX. An eigenvector's
+    sign is arbitrary, so both signs are taken. Not invariant to scale: larger embeddings score lower.
+    """
+    _, axes_DD = np.linalg.eigh(embeddings_ND.T @ embeddings_ND)
+    log_z: list[float] = []
+    for start in range(0, axes_DD.shape[1], _SLICES_AT_ONCE):
+        along_NC = embeddings_ND @ axes_DD[:, start : start + _SLICES_AT_ONCE]
+        for signed_NC in (along_NC, -along_NC):
+            peak_C = signed_NC.max(axis=0)
+            log_z.extend(peak_C + np.log(np.exp(signed_NC - peak_C).sum(axis=0)))
+    return math.exp(min(log_z) - max(log_z))
+
+
+def unit_rows(embeddings_ND: Floats) -> Floats:
+    """Return each row divided by its norm; a zero row stays zero."""
+    norms_N = np.linalg.norm(embeddings_ND, axis=1)
+    return embeddings_ND / np.where(norms_N > 0, norms_N, 1.0)[:, None]
+
+
+def mean_cosine(embeddings_ND: Floats) -> float:
+    """Cosine of two different rows, averaged over all pairs, -1/(N-1) to 1; a zero row has cosine 0 with any.
+
+    Ethayarajh 2019 (arXiv:1909.00512), section 3.2, who draws pairs at random.
+    """
+    unit_ND = unit_rows(embeddings_ND)
+    count = len(unit_ND)
+    total_D = unit_ND.sum(axis=0)
+    return float((total_D @ total_D - np.vdot(unit_ND, unit_ND)) / (count * (count - 1)))
+
+
+def sigreg(embeddings_ND: Floats, seed: int = 0, slices: int = SLICES) -> float:
+    """SIGReg's statistic, >= 0: Epps-Pulley's distance from N(0, 1), averaged over random unit slices, divided by N.
+
+    LeJEPA (arXiv:2511.08544), where it is multiplied by N; without that factor it estimates a property of the
+    distribution, whatever the size of the sample.
+    """
+    embeddings = torch.from_numpy(embeddings_ND)
+    directions_KD = draw_directions(slices, embeddings_ND.shape[1], seed).to(embeddings.dtype)
+    total = 0.0
+    for start in range(0, slices, _SLICES_AT_ONCE):
+        total += float(epps_pulley(embeddings @ directions_KD[start : start + _SLICES_AT_ONCE].T).sum())
+    return total / (slices * len(embeddings_ND))
+
+
+@dataclass(frozen=True)
+class Distances:
+    """Euclidean distances: each row's to its nearest other row, and the mean and deviation over all pairs."""
+
+    nearest_N: Floats
+    pair_mean: float
+    pair_std: float
+
+    @property
+    def ratio(self) -> float:
+        """Mean nearest-neighbour distance over mean distance, 0 to 1; 1 where all rows are equal."""
+        return float(self.nearest_N.mean()) / self.pair_mean if self.pair_mean > 0 else 1.0
+
+
+def distances(centred_ND: Floats) -> Distances:
+    """Compare all pairs of rows, in blocks of bounded size: O(N²D) time, O(N) memory."""
+    count = len(centred_ND)
+    squares_N = np.einsum("nd,nd->n", centred_ND, centred_ND)
+    nearest_N = np.full(count, np.inf)
+    total = total_square = 0.0
+    for start in range(0, count, _ROWS_AT_ONCE):
+        rows_BD = centred_ND[start : start + _ROWS_AT_ONCE]
+        squared_BM = rows_BD @ centred_ND[start:].T
+        squared_BM *= -2
+        squared_BM += squares_N[start : start + len(rows_BD), None]
+        squared_BM += squares_N[start:]
+        np.maximum(squared_BM, 0, out=squared_BM)
+        seen = np.tril_indices(len(rows_BD))
+        squared_BM[seen] = np.inf
+        here_B, there_M = nearest_N[start : start + len(rows_BD)], nearest_N[start:]
+        np.minimum(here_B, squared_BM.min(axis=1), out=here_B)
+        np.minimum(there_M, squared_BM.min(axis=0), out=there_M)
+        squared_BM[seen] = 0.0
+        total_square += float(squared_BM.sum())
+        total += float(np.sqrt(squared_BM, out=squared_BM).sum())
+    pairs = count * (count - 1) / 2
+    mean = total / pairs
+    return Distances(np.sqrt(nearest_N), mean, math.sqrt(max(total_square / pairs - mean * mean, 0.0)))
+
+
+def chi_moments(dimension: int) -> tuple[float, float]:
+    """Return mean and standard deviation of the norm of an N(0, I) vector: the chi distribution's."""
+    mean = math.sqrt(2) * math.exp(math.lgamma((dimension + 1) / 2) - math.lgamma(dimension / 2))
+    return mean, math.sqrt(max(dimension - mean * mean, 0.0))

@@ -1,0 +1,93 @@
+"""`ragcun eval`: how well retrievers rank."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from ragcun.cli import options
+
+if TYPE_CHECKING:
+    from ragcun.evaluation.cells import CellResult
+
+app = typer.Typer(help="Evaluate retrievers.", no_args_is_help=True)
+
+
+@app.command()
+def beir(
+    datasets: Annotated[str, typer.Option(help="Collections in DATA_DIR, separated by commas, or all.")],
+    data_dir: Annotated[Path, typer.Option(help="Folder of collections in BEIR's layout.")],
+    model: Annotated[
+        list[str],
+        typer.Option("--model", help="bm25, a hub id, a model's folder or an experiment; repeat to compare."),
+    ],
+    split: Annotated[str, typer.Option(help="Whose queries are asked.")] = "test",
+    output: Annotated[Path, typer.Option(help="Folder for runs and scores.", file_okay=False)] = Path("results"),
+    max_length: Annotated[
+        int | None, typer.Option(min=1, help="Tokens a text is cut to; the model's own limit by default.")
+    ] = None,
+    precision: Annotated[Literal["fp32", "bf16", "fp16"], typer.Option(help="Precision of the encoder.")] = "fp32",
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps; the fastest by default.")] = None,
+    on_error: Annotated[
+        Literal["refuse", "skip"], typer.Option(help="Malformed rows of a collection: refuse, or skip and count.")
+    ] = "refuse",
+    store: options.Store = None,
+    json: options.Json = False,
+) -> None:
+    """Score retrievers on collections in BEIR's layout: nDCG@10, MRR@10, Recall@100, MAP@100.
+
+    Runs (TREC format) and scores of each query are kept in OUTPUT. What is there and unchanged is not computed again.
+    """
+    from ragcun.console import say
+    from ragcun.evaluation.beir import evaluate, find_datasets
+    from ragcun.retrieval.retrievers import Encoding
+
+    names = [name.strip() for name in datasets.split(",") if name.strip()]
+    encoding = Encoding(options.store_folder(store), precision, max_length, device)
+    results = evaluate(model, find_datasets(names, data_dir, split), output, encoding, split, on_error)
+    print_results(results)
+    say(f"runs and scores: {output / 'cells'}")
+    if json:
+        options.print_json(
+            {
+                "results": [
+                    {
+                        "model": result.model,
+                        "dataset": result.dataset,
+                        "split": result.split,
+                        "metrics": result.metrics,
+                        "queries": result.queries,
+                        "documents": result.documents,
+                        "seconds": result.seconds,
+                        "run": str(output / result.run),
+                        "scores": str(output / result.scores),
+                    }
+                    for result in results
+                ]
+            }
+        )
+
+
+def print_results(results: "Sequence[CellResult]") -> None:
+    """Print the scores times 100 to standard error: a block for each dataset, its best values bold."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from ragcun.console import console
+
+    measures = list(results[0].metrics)
+    table = Table("dataset", "model")
+    for measure in measures:
+        table.add_column(measure, justify="right")
+    for dataset in dict.fromkeys(result.dataset for result in results):
+        rows = [result for result in results if result.dataset == dataset]
+        shown = [[f"{100 * result.metrics[measure]:.2f}" for measure in measures] for result in rows]
+        best = [max(column, key=float) for column in zip(*shown, strict=True)]
+        for result, values in zip(rows, shown, strict=True):
+            cells = (
+                f"[bold]{v}[/bold]" if v == top and len(rows) > 1 else v for v, top in zip(values, best, strict=True)
+            )
+            table.add_row(escape(dataset), escape(result.label), *cells)
+        table.add_section()
+    console.print(table)

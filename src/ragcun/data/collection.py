@@ -1,0 +1,165 @@
+"""Collections in BEIR's layout: NAME/corpus.jsonl, NAME/queries.jsonl, NAME/qrels/SPLIT.tsv."""
+
+import csv
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Self
+
+from ragcun.data.jsonl import JsonlTexts
+from ragcun.data.problems import OnError, Problems
+from ragcun.data.qrels import Judgements, read_judgements
+from ragcun.errors import UserError
+from ragcun.files import atomic_path, file_sha256
+
+
+class Collection:
+    """A corpus, its queries, and the judgements of each split, left on disk.
+
+    Attributes:
+        name: the folder's name.
+        path: the folder.
+        corpus: documents, title and text joined as BEIR joins them.
+        queries: the queries of all splits.
+        problems: what was left out so far; a split's share is added when the split is first read.
+    """
+
+    def __init__(self, path: Path, corpus: JsonlTexts, queries: JsonlTexts, on_error: OnError) -> None:
+        self.path = path
+        self.name = path.resolve().name
+        self.corpus = corpus
+        self.queries = queries
+        self.problems = Problems()
+        self.problems.merge(corpus.problems)
+        self.problems.merge(queries.problems)
+        self._on_error = on_error
+        self._judgements: dict[str, Judgements] = {}
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], on_error: OnError = "refuse") -> Self:
+        """Open the collection in folder `path`.
+
+        Rows that cannot be used (bad JSON, no id, an id seen before, no text, wrong types, judgements that point
+        nowhere) raise a `UserError` that counts and places them; with `on_error="skip"` they are left out and counted
+        in `problems`. A folder or file that is missing is a `UserError` that says what there is.
+        """
+        folder = Path(path)
+        if not folder.is_dir():
+            raise UserError(f"{folder}: no such folder; {folder.parent} has {_listed(_folders(folder.parent))}")
+        for name in ("corpus.jsonl", "queries.jsonl"):
+            if not (folder / name).is_file():
+                there = sorted(child.name for child in folder.iterdir())
+                raise UserError(f"{folder}: not a collection, {name} is missing; it has {_listed(there)}")
+        corpus = JsonlTexts(folder / "corpus.jsonl", titled=True, on_error=on_error)
+        queries = JsonlTexts(folder / "queries.jsonl", on_error=on_error)
+        return cls(folder, corpus, queries, on_error)
+
+    def splits(self) -> list[str]:
+        """Names of the splits that have judgements, in alphabetical order."""
+        return sorted(file.stem for file in (self.path / "qrels").glob("*.tsv"))
+
+    def judgements(self, split: str) -> Judgements:
+        """The judgements of a split as columns, in the file's order. Raises as `open` does."""
+        if split not in self._judgements:
+            judgements, problems = read_judgements(self._qrels_file(split), self.queries, self.corpus)
+            problems.settle(self._on_error)
+            if not len(judgements.grades):
+                found = "; ".join(problems.lines()) or "the file is empty"
+                raise UserError(f"{self._qrels_file(split)}: no usable judgement; {found}")
+            self.problems.merge(problems)
+            self._judgements[split] = judgements
+        return self._judgements[split]
+
+    def qrels(self, split: str) -> dict[str, dict[str, int]]:
+        """The judgements of a split: query id -> document id -> grade, those of grade 0 too. Raises as `open` does."""
+        judgements = self.judgements(split)
+        qrels: dict[str, dict[str, int]] = {}
+        for query, document, grade in zip(
+            judgements.query_ids, judgements.document_ids, judgements.grades.tolist(), strict=True
+        ):
+            qrels.setdefault(query, {})[document] = grade
+        return qrels
+
+    def fingerprint(self, split: str) -> str:
+        """SHA-256 over the bytes of the corpus, the queries and that split's judgements."""
+        digest = hashlib.sha256()
+        for file in (self.corpus.path, self.queries.path, self._qrels_file(split)):
+            stat = file.stat()
+            digest.update(bytes.fromhex(_sha256(file, stat.st_size, stat.st_mtime_ns)))
+        return digest.hexdigest()
+
+    def _qrels_file(self, split: str) -> Path:
+        if split not in self.splits():
+            raise UserError(f"{self.path}: no split {split!r}; it has {_listed(self.splits())}")
+        return self.path / "qrels" / f"{split}.tsv"
+
+
+@lru_cache(maxsize=256)
+def _sha256(path: Path, _size: int, _mtime_ns: int) -> str:
+    return file_sha256(path)
+
+
+def _folders(parent: Path) -> list[str]:
+    return sorted(file.parent.name for file in parent.glob("*/corpus.jsonl"))
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names) or "nothing"
+
+
+def write_collection(
+    path: str | os.PathLike[str],
+    corpus: Iterable[tuple[str, str, str]],
+    queries: Iterable[tuple[str, str]],
+    qrels: Mapping[str, Iterable[tuple[str, str, int]]],
+) -> Path:
+    """Write a collection in BEIR's layout and return its folder, which appears complete or not at all.
+
+    `corpus` yields (id, title, text), `queries` (id, text), `qrels` for each split (query id, document id, grade);
+    all are streamed. Raises `UserError` where `path` exists and is not an empty folder, for an id that is empty or
+    holds a tab or line end, and for text that is not Unicode (half a surrogate pair).
+    """
+    final = Path(path)
+    if final.exists() and (not final.is_dir() or any(final.iterdir())):
+        raise UserError(f"{final}: already there; remove it or choose another folder")
+    final.parent.mkdir(parents=True, exist_ok=True)
+    folder = final.parent / f".{final.name}.{secrets.token_hex(6)}"
+    folder.mkdir()
+    try:
+        documents = ({"_id": _checked(id_), "title": title, "text": text} for id_, title, text in corpus)
+        _write_jsonl(folder / "corpus.jsonl", documents)
+        _write_jsonl(folder / "queries.jsonl", ({"_id": _checked(id_), "text": text} for id_, text in queries))
+        (folder / "qrels").mkdir()
+        for split, judgements in qrels.items():
+            _write_qrels(folder / "qrels" / f"{split}.tsv", judgements)
+        folder.replace(final)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return final
+
+
+def _checked(id_: str) -> str:
+    if not id_ or any(character in id_ for character in "\t\n\r"):
+        raise UserError(f"id {id_!r}: must not be empty or hold a tab or line end, which a qrels file cannot carry")
+    return id_
+
+
+def _write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as stream:
+        for row in rows:
+            try:
+                stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+            except UnicodeEncodeError:
+                raise UserError(f"{path.name}: {row['_id']!r} holds half a surrogate pair, not Unicode text") from None
+
+
+def _write_qrels(path: Path, judgements: Iterable[tuple[str, str, int]]) -> None:
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
+        writer.writerow(("query-id", "corpus-id", "score"))
+        writer.writerows((_checked(query), _checked(document), int(grade)) for query, document, grade in judgements)

@@ -1,0 +1,110 @@
+"""Training pairs, from a collection's judgements or from a file."""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ragcun.data.collection import Collection
+from ragcun.data.problems import OnError
+from ragcun.data.table import open_table
+from ragcun.data.texts import Texts
+from ragcun.errors import UserError
+from ragcun.files import atomic_path
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """n training pairs as rows of texts that stay on disk.
+
+    Attributes:
+        queries: distinct query texts.
+        documents: distinct document texts.
+        anchor: (n,) rows of `queries`.
+        positive: (n,) rows of `documents`.
+        negatives: (n, k) rows of `documents`, -1 where a pair has fewer than k; k may be 0.
+        source: for a manifest: path, fingerprint, split (None for a file), counts, problems.
+    """
+
+    queries: Texts
+    documents: Texts
+    anchor: NDArray[np.int64]
+    positive: NDArray[np.int64]
+    negatives: NDArray[np.int64]
+    source: dict[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.anchor)
+
+    def take(self, n: int, seed: int) -> Self:
+        """`n` of the pairs, drawn without replacement and kept in order; all of them where there are no more.
+
+        The same for the same seed, and a smaller draw is part of a larger one. The texts stay as they are.
+        """
+        if n < 1:
+            raise UserError(f"cannot take {n} pairs: at least 1 is needed")
+        if n >= len(self):
+            return self
+        drawn = np.sort(np.random.default_rng(seed).permutation(len(self))[:n])
+        return replace(
+            self,
+            anchor=self.anchor[drawn],
+            positive=self.positive[drawn],
+            negatives=self.negatives[drawn],
+            source={**self.source, "taken": {"pairs": n, "seed": seed}},
+        )
+
+
+def load_pairs(path: str | os.PathLike[str], split: str = "train", on_error: OnError = "refuse") -> Pairs:
+    """Load the pairs of a collection's folder or of a JSONL, JSON, CSV, TSV or Parquet file.
+
+    Of a collection, every judgement of `split` with a grade above 0 is a pair. A file has columns `query` or `anchor`,
+    `positive` and any number of negatives (see `parse_pair`); `split` plays no part. Rows that cannot be used (bad
+    syntax, a text that is missing, empty or not a string, a query that equals its positive) raise a `UserError` that
+    counts and places them, or are left out with `on_error="skip"`. What loses nothing is done and noted in either
+    case: a row that repeats another in full is dropped, so is a negative that equals its positive, and columns that
+    play no part are named. `source["problems"]` holds all of it.
+    """
+    location = Path(path)
+    if location.is_dir():
+        return _from_collection(Collection.open(location, on_error), split)
+    if not location.is_file():
+        raise UserError(f"{location}: no such file or folder of pairs")
+    table = open_table(location)
+    table.problems.settle(on_error)
+    pairs = Pairs(table.queries, table.documents, table.anchor, table.positive, table.negatives, {})
+    counts = {"pairs": len(pairs), "queries": len(table.queries), "documents": len(table.documents)}
+    source = {"path": str(location), "fingerprint": table.sha256, "split": None, **counts}
+    return replace(pairs, source={**source, "problems": table.problems.to_json()})
+
+
+def _from_collection(collection: Collection, split: str) -> Pairs:
+    judgements = collection.judgements(split)
+    relevant = judgements.grades > 0
+    if not relevant.any():
+        raise UserError(f"{collection.path}: split {split!r} has no judgement above 0, so no pairs")
+    anchor, positive = judgements.query_rows[relevant], judgements.document_rows[relevant]
+    source = {
+        "path": str(collection.path),
+        "fingerprint": collection.fingerprint(split),
+        "split": split,
+        "pairs": len(anchor),
+        "queries": len(np.unique(anchor)),
+        "documents": len(np.unique(positive)),
+        "problems": collection.problems.to_json(),
+    }
+    negatives = np.empty((len(anchor), 0), dtype=np.int64)
+    return Pairs(collection.queries, collection.corpus, anchor, positive, negatives, source)
+
+
+def write_pairs(path: str | os.PathLike[str], rows: Iterable[Mapping[str, Any]]) -> Path:
+    """Write rows (`query`, `positive`, and `negatives` as a list) as JSON Lines, atomically; returns the path."""
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as stream:
+        for row in rows:
+            stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+    return Path(path)

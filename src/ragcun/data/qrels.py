@@ -1,0 +1,111 @@
+"""Relevance judgements: BEIR's three columns, or TREC's four, read as parallel columns."""
+
+import csv
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ragcun.data.index import numbered_lines
+from ragcun.data.jsonl import JsonlTexts
+from ragcun.data.problems import Problems
+
+_HEADINGS = {"score", "relevance", "rel", "grade", "label"}
+_GRADE = re.compile(r"([+-]?[0-9]{1,18})(\.0*)?")
+
+
+@dataclass(frozen=True)
+class Judgements:
+    """Judgements in the file's order, as columns of one length: ids, rows in the queries and the corpus, grades."""
+
+    query_ids: list[str]
+    document_ids: list[str]
+    query_rows: NDArray[np.int64]
+    document_rows: NDArray[np.int64]
+    grades: NDArray[np.int64]
+
+
+def read_judgements(
+    path: str | os.PathLike[str], queries: JsonlTexts, corpus: JsonlTexts
+) -> tuple[Judgements, Problems]:
+    """Read a qrels file: separated by tabs with BEIR's quoting or, where a line has none, by blanks as TREC's are.
+
+    Three columns (query, document, grade) or TREC's four (query, iteration, document, grade), a heading or none.
+    Left out and counted: malformed lines, grades that are not whole numbers, queries and documents that do not
+    exist, and a pair's second judgement (a note only where its grade is the same).
+    """
+    problems = Problems()
+    query_ids: list[str] = []
+    document_ids: list[str] = []
+    grades: list[int] = []
+    numbers: list[int] = []
+    with Path(path).open("rb") as stream:
+        for _, number, line in numbered_lines(stream):
+            try:
+                fields = _fields(line)
+                if number == 1 and fields[-1].lower() in _HEADINGS:
+                    continue
+                query, document, grade = _judgement(fields)
+            except ValueError as problem:
+                problems.add(str(problem), f"{path}:{number}")
+                continue
+            query_ids.append(query)
+            document_ids.append(document)
+            grades.append(grade)
+            numbers.append(number)
+    query_rows, document_rows = queries.rows(query_ids), corpus.rows(document_ids)
+    kept: list[int] = []
+    seen: dict[tuple[int, int], int] = {}
+    for i, pair in enumerate(zip(query_rows.tolist(), document_rows.tolist(), strict=True)):
+        if min(pair) >= 0 and pair not in seen:
+            seen[pair] = grades[i]
+            kept.append(i)
+            continue
+        place = f"{path}:{numbers[i]}"
+        if pair[0] < 0:
+            problems.add("judged query is not among the queries", f'{place} "{query_ids[i]}"')
+        elif pair[1] < 0:
+            problems.add("judged document is not in the corpus", f'{place} "{document_ids[i]}"')
+        elif seen[pair] != grades[i]:
+            problems.add("contradictory judgement", place)
+        else:
+            problems.note("repeated judgement", place)
+    return (
+        Judgements(
+            [query_ids[i] for i in kept],
+            [document_ids[i] for i in kept],
+            query_rows[kept],
+            document_rows[kept],
+            np.array(grades, dtype=np.int64)[kept],
+        ),
+        problems,
+    )
+
+
+def _fields(line: bytes) -> list[str]:
+    try:
+        text = line.decode().rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise ValueError("not UTF-8") from None
+    if "\t" not in text:
+        return text.split()
+    if '"' not in text:
+        return text.split("\t")
+    try:
+        return next(csv.reader([text], delimiter="\t"))
+    except csv.Error:
+        raise ValueError("malformed line") from None
+
+
+def _judgement(fields: list[str]) -> tuple[str, str, int]:
+    if len(fields) == 4:
+        del fields[1]
+    if len(fields) != 3 or not fields[0] or not fields[1]:
+        raise ValueError("malformed line")
+    grade = _GRADE.fullmatch(fields[2].strip())
+    if grade is None:
+        raise ValueError("grade is not a whole number")
+    return fields[0], fields[1], int(grade[1])

@@ -1,0 +1,174 @@
+"""A file of training pairs as Arrow columns on disk and arrays of rows."""
+
+import hashlib
+import os
+from array import array
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from ragcun.console import say
+from ragcun.data.index import LARGE
+from ragcun.data.problems import Problems
+from ragcun.data.rows import COLUMNS, NEGATIVE, parse_pair, read_rows
+from ragcun.data.texts import Selected, Texts
+from ragcun.errors import UserError
+from ragcun.files import atomic_path, file_sha256, ragcun_cache, read_json, write_json
+
+Rows = NDArray[np.int64]
+
+_BATCH = 4096
+_SCHEMA = pa.schema([("text", pa.string())])
+_DIGEST = 16
+
+
+class ArrowTexts:
+    """The texts of a memory-mapped Arrow column."""
+
+    def __init__(self, path: Path) -> None:
+        self._column = pa.ipc.open_file(pa.memory_map(str(path))).read_all().column("text")
+
+    def __len__(self) -> int:
+        return len(self._column)
+
+    def __getitem__(self, row: int, /) -> str:
+        text: str = self._column[row].as_py()
+        return text
+
+    def __iter__(self) -> Iterator[str]:
+        return (self[row] for row in range(len(self)))
+
+
+class PairTable(NamedTuple):
+    """The distinct texts of a pairs file and, (n,), (n,) and (n, k), the rows of them that make its pairs."""
+
+    queries: Texts
+    documents: Texts
+    anchor: Rows
+    positive: Rows
+    negatives: Rows
+    problems: Problems
+    sha256: str
+
+
+def open_table(path: Path) -> PairTable:
+    """Open a pairs file; its columns are made once for each content, kept in `ragcun_cache()` and memory-mapped.
+
+    The rows that cannot be used are left out and counted in `problems`; raises `UserError` where none is left.
+    """
+    sha256 = file_sha256(path)
+    name = hashlib.sha256(os.fsencode(f"1\0{path}\0{sha256}")).hexdigest()
+    folder = ragcun_cache() / "pairs" / name
+    complete = folder / "problems.json"
+    if not complete.exists():
+        if path.stat().st_size >= LARGE:
+            say(f"Reading {path.name}, once; its columns are kept in {folder}")
+        write_json(complete, _convert(path, folder).to_json())
+    with np.load(folder / "rows.npz") as arrays:
+        return PairTable(
+            Selected(ArrowTexts(folder / "queries.arrow"), arrays["query_cells"]),
+            Selected(ArrowTexts(folder / "documents.arrow"), arrays["document_cells"]),
+            arrays["anchor"],
+            arrays["positive"],
+            arrays["negatives"],
+            Problems(**read_json(complete)),
+            sha256,
+        )
+
+
+class _Column:
+    """Appends texts to an Arrow file and remembers their digests."""
+
+    def __init__(self, path: Path) -> None:
+        self._writer = pa.ipc.new_file(str(path), _SCHEMA)
+        self._waiting: list[str] = []
+        self._digests = bytearray()
+
+    def append(self, text: str) -> None:
+        self._digests += hashlib.blake2b(text.encode(), digest_size=_DIGEST).digest()
+        self._waiting.append(text)
+        if len(self._waiting) == _BATCH:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._writer.write_batch(pa.record_batch([pa.array(self._waiting, pa.string())], schema=_SCHEMA))
+        self._waiting.clear()
+
+    def __enter__(self) -> "_Column":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._flush()
+        self._writer.close()
+
+    def distinct(self) -> tuple[Rows, Rows]:
+        """The cells that hold each distinct text first, in order, and for each cell the row among them."""
+        digests = np.frombuffer(self._digests, dtype=f"S{_DIGEST}")
+        _, first, inverse = np.unique(digests, return_index=True, return_inverse=True)
+        order = np.argsort(first)
+        rank = np.empty_like(order)
+        rank[order] = np.arange(len(order))
+        return first[order], rank[inverse]
+
+
+def _convert(path: Path, folder: Path) -> Problems:
+    """Write queries.arrow, documents.arrow and rows.npz into `folder`; the caller marks them complete."""
+    problems = Problems()
+    numbers, counts = array("q"), array("q")
+    columns: set[str] = set()
+    with (
+        atomic_path(folder / "queries.arrow") as queries_file,
+        atomic_path(folder / "documents.arrow") as documents_file,
+        atomic_path(folder / "rows.npz") as rows_file,
+    ):
+        with _Column(queries_file) as queries, _Column(documents_file) as documents:
+            for number, row in read_rows(path):
+                if isinstance(row, Mapping):
+                    columns.update(row)
+                try:
+                    query, positive, negatives = parse_pair(row)
+                except ValueError as problem:
+                    problems.add(str(problem), f"{path}:{number}")
+                    continue
+                for negative in [text for text in negatives if text == positive]:
+                    problems.note("negative equals positive", f"{path}:{number}")
+                    negatives.remove(negative)
+                queries.append(query)
+                for text in (positive, *negatives):
+                    documents.append(text)
+                numbers.append(number)
+                counts.append(len(negatives))
+        if not numbers:
+            found = "; ".join([*problems.lines(), f"columns: {', '.join(sorted(columns)) or 'none'}"])
+            raise UserError(f"{path}: no usable pair, which needs query or anchor, and positive ({found})")
+        for column in sorted(columns):
+            if column not in COLUMNS and not NEGATIVE.fullmatch(column):
+                problems.note("column not used", column)
+        query_cells, anchor = queries.distinct()
+        document_cells, document_rows = documents.distinct()
+        pairs = np.column_stack([anchor, _table(document_rows, np.frombuffer(counts, dtype=np.int64))])
+        kept = np.sort(np.unique(pairs, axis=0, return_index=True)[1])
+        for row in np.setdiff1d(np.arange(len(pairs)), kept):
+            problems.note("repeated row", f"{path}:{numbers[row]}")
+        pairs = pairs[kept]
+        np.savez(
+            rows_file,
+            query_cells=query_cells,
+            document_cells=document_cells,
+            anchor=pairs[:, 0],
+            positive=pairs[:, 1],
+            negatives=pairs[:, 2:],
+        )
+    return problems
+
+
+def _table(rows: Rows, counts: Rows) -> Rows:
+    """(n, 1 + k) from each pair's positive and its `counts` negatives in one sequence, -1 where a pair has fewer."""
+    width = int(counts.max()) + 1
+    table = np.full((len(counts), width), -1, dtype=np.int64)
+    table[np.arange(width) <= counts[:, None]] = rows
+    return table

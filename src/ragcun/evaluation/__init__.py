@@ -1,0 +1,1 @@
+"""Scores of runs, and the cells (retriever, collection) of a table."""

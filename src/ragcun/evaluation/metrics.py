@@ -1,0 +1,71 @@
+"""Scores of a run against judgements, through ir_measures and trec_eval's own code (pytrec_eval)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ir_measures
+
+from ragcun.errors import UserError
+from ragcun.retrieval.runs import Run, ranked
+
+MEASURES = ("nDCG@10", "MRR@10", "Recall@100", "MAP@100")
+DEPTH = 100  # documents a query that these need
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Values of measures, 0 to 1.
+
+    Attributes:
+        queries: the judged queries, in the judgements' order.
+        values: measure -> one value a query, in the order of `queries`.
+    """
+
+    queries: list[str]
+    values: dict[str, list[float]]
+
+    def means(self) -> dict[str, float]:
+        """Measure -> mean over all judged queries."""
+        return {name: sum(values) / len(values) for name, values in self.values.items()}
+
+
+def score(qrels: Mapping[str, Mapping[str, int]], run: Run, measures: Sequence[str] = MEASURES) -> Scores:
+    """Score a run as trec_eval does, each query alone.
+
+    A judged query counts 0 where the run has nothing for it, or where no document is judged relevant to it. Queries
+    without judgements are left out. The engines behind ir_measures break ties in different ways (MRR@10 by ascending
+    document id, the others by descending); they are given trec_eval's ranking without its ties.
+
+    Args:
+        qrels: query id -> document id -> grade; 1 and above is relevant, and a grade is its own gain in nDCG.
+        run: query id -> document id -> score, higher is better.
+        measures: names as ir_measures has them.
+
+    Raises:
+        UserError: ir_measures knows no such measure.
+    """
+    parsed = {_parse(name): name for name in measures}
+    untied = {query: _untied(documents) for query, documents in run.items() if query in qrels}
+    values: dict[str, dict[str, float]] = {name: dict.fromkeys(qrels, 0.0) for name in measures}
+    for metric in ir_measures.iter_calc(list(parsed), qrels, untied):
+        values[parsed[metric.measure]][metric.query_id] = float(metric.value)
+    return Scores(list(qrels), {name: list(found.values()) for name, found in values.items()})
+
+
+def mean_scores(
+    qrels: Mapping[str, Mapping[str, int]], run: Run, measures: Sequence[str] = MEASURES
+) -> dict[str, float]:
+    """The means alone; arguments and errors as those of `score`."""
+    return score(qrels, run, measures).means()
+
+
+def _untied(scores: Mapping[str, float]) -> dict[str, float]:
+    return {document: float(-rank) for rank, (document, _) in enumerate(ranked(scores))}
+
+
+def _parse(name: str) -> Any:
+    try:
+        return ir_measures.parse_measure(name)
+    except (NameError, ValueError):
+        raise UserError(f"measure {name!r}: unknown; for example {', '.join(MEASURES)}") from None

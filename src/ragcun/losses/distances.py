@@ -1,0 +1,19 @@
+"""Squared Euclidean distances by one matrix product.
+
+Shapes: A and B vectors, D dimensions.
+"""
+
+import torch
+from torch import Tensor
+
+
+def squared_distances(left_AD: Tensor, right_BD: Tensor) -> Tensor:
+    """||a - b||² of all pairs, A x B, never negative, without a square root; differentiable.
+
+    By a² + b² - 2ab, after a common shift that leaves distances alone and keeps the squares small: vectors that lie far
+    from the origin lose no digits.
+    """
+    centre_D = right_BD.detach().mean(0)
+    left_AD, right_BD = left_AD - centre_D, right_BD - centre_D
+    squares_AB = left_AD.square().sum(1, keepdim=True) + right_BD.square().sum(1)
+    return torch.addmm(squares_AB, left_AD, right_BD.T, alpha=-2).clamp_min(0)

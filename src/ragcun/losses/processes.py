@@ -1,0 +1,91 @@
+"""Sums and rows of all processes, with gradients.
+
+The convention of every loss in ragcun: each process returns the loss of the joined batch and calls backward on it;
+the gradient that reaches a process' own tensors is the joined gradient times the number of processes, because
+DistributedDataParallel then averages over the processes. (torch.distributed.nn's collectives follow it too.) Batches
+may have different lengths on different processes. Without a process group all functions leave their input as it is.
+
+Shapes: N rows of this process, M rows of all processes, D dimensions.
+"""
+
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+
+def process_count() -> int:
+    """How many processes train together; 1 without a process group."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def rows_per_process(rows: int, device: torch.device) -> tuple[list[int], int]:
+    """The number of rows on each process, given this one's, and where this one's start in the joined batch."""
+    if process_count() == 1:
+        return [rows], 0
+    counts = torch.zeros(process_count(), dtype=torch.int64, device=device)
+    counts[dist.get_rank()] = rows
+    dist.all_reduce(counts)
+    listed = counts.tolist()
+    return listed, sum(listed[: dist.get_rank()])
+
+
+def sum_over_processes(tensor: Tensor) -> Tensor:
+    """The element-wise sum over all processes; differentiable."""
+    return tensor if process_count() == 1 else _Sum.apply(tensor)  # type: ignore[no-untyped-call]
+
+
+def gather_rows(tensor_ND: Tensor, counts: list[int]) -> Tensor:
+    """The rows of all processes in the order of their ranks, M x ...; `counts` are the rows of each. Differentiable."""
+    return tensor_ND if process_count() == 1 else _Gather.apply(tensor_ND, counts)  # type: ignore[no-untyped-call]
+
+
+def with_mean_gradient(parameter: Tensor) -> Tensor:
+    """The parameter itself; its gradient is averaged over processes, so that it is right outside of DDP as well."""
+    return parameter if process_count() == 1 else _MeanGradient.apply(parameter)  # type: ignore[no-untyped-call]
+
+
+class _Sum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:
+        total = tensor.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient * process_count()
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, tensor_ND: Tensor, counts: list[int]) -> Tensor:
+        ctx.counts = counts
+        padded = tensor_ND.new_zeros(max(counts), *tensor_ND.shape[1:])
+        padded[: len(tensor_ND)] = tensor_ND
+        gathered = [torch.empty_like(padded) for _ in counts]
+        dist.all_gather(gathered, padded)
+        return torch.cat([rows[:count] for rows, count in zip(gathered, counts, strict=True)])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient_MD: Tensor) -> tuple[Tensor, None]:
+        gradient_MD = gradient_MD.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(gradient_MD)
+        return torch.split(gradient_MD, ctx.counts)[dist.get_rank()], None
+
+
+class _MeanGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, parameter: Tensor) -> Tensor:
+        return parameter.view_as(parameter)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        gradient = gradient.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(gradient)
+        return gradient / process_count()

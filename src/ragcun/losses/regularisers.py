@@ -1,0 +1,53 @@
+"""Two regularisers: the scale of embeddings, and the similarities that a base had.
+
+Shapes: N embeddings of this process, M of all processes, D and E dimensions.
+"""
+
+import torch
+from torch import Tensor
+
+from ragcun.errors import UserError
+from ragcun.losses.distances import squared_distances
+from ragcun.losses.precision import full, full_precision
+from ragcun.losses.processes import gather_rows, rows_per_process, sum_over_processes
+
+
+def scale(embeddings_ND: Tensor) -> Tensor:
+    """(mean of ||x||²/D - 1)², 0 where the mean squared norm is that of N(0, I); a scalar, fp32 (fp64 for fp64 input).
+
+    The mean is over the joined batch of all processes (`ragcun.losses.processes` has the convention for gradients).
+    """
+    counts, _ = rows_per_process(len(embeddings_ND), embeddings_ND.device)
+    squares = full(embeddings_ND).square().sum()
+    return (sum_over_processes(squares) / (sum(counts) * embeddings_ND.shape[1]) - 1).square()
+
+
+def keep_base(student_ND: Tensor, teacher_NE: Tensor, temperature: float | Tensor) -> Tensor:
+    """Mean KL(teacher || student) of the rows of softmax(-||x - y||² / temperature), y the other rows; a scalar >= 0.
+
+    Keeps the similarities that the base, the teacher, sees between the joined batch's embeddings. The temperature is
+    the same for both, so bring the teacher to the student's scale first (the head's output at its start has it).
+    Neither the teacher nor the temperature gets a gradient. Raises `UserError` for different numbers of rows.
+    """
+    rows, device = len(student_ND), student_ND.device
+    if len(teacher_NE) != rows:
+        raise UserError(f"keep_base needs one teacher row for each of the {rows} student rows, not {len(teacher_NE)}")
+    counts, first = rows_per_process(rows, device)
+    if sum(counts) < 2:
+        return full(student_ND).sum() * 0
+    if isinstance(temperature, Tensor):
+        temperature = temperature.detach()
+    itself_NM = torch.zeros(rows, sum(counts), dtype=torch.bool, device=device)
+    itself_NM.diagonal(first).fill_(True)
+
+    def log_similarities(embeddings: Tensor) -> Tensor:
+        everywhere = gather_rows(full(embeddings), counts)
+        with full_precision(device):
+            logits_NM = -squared_distances(full(embeddings), everywhere) / temperature
+        # A row does not see itself: probability 0 in both, which adds 0 to the divergence.
+        return logits_NM.masked_fill(itself_NM, -torch.inf).log_softmax(1).masked_fill(itself_NM, 0)
+
+    log_teacher_NM = log_similarities(teacher_NE.detach())
+    log_student_NM = log_similarities(student_ND)
+    divergence = (log_teacher_NM.exp() * (log_teacher_NM - log_student_NM)).sum()
+    return sum_over_processes(divergence) / sum(counts)

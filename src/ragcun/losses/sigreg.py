@@ -1,0 +1,162 @@
+"""SIGReg, the sketched isotropic Gaussian regulariser of LeJEPA (arXiv 2511.08544), exact and in little memory.
+
+Shapes: N embeddings, D dimensions, K slices.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from ragcun.errors import UserError
+from ragcun.losses.characteristic import Characteristic, quadrature
+from ragcun.losses.precision import full, full_precision
+from ragcun.losses.processes import process_count
+
+
+def epps_pulley(projections_NK: Tensor, knots: int = 17, t_max: float = 3.0) -> Tensor:
+    """The Epps-Pulley statistic of each slice against N(0, 1), shape (K,), zero or larger; differentiable once.
+
+    N times the integral of |φ̂(t) - φ(t)|² φ(t) over [-t_max, t_max], φ(t) = exp(-t²/2), by the trapezoidal rule with
+    `knots` evenly spaced knots on [0, t_max], as in LeJEPA's reference implementation (arXiv 2511.08544). Takes N
+    samples of each of K slices, of this process alone. Computed in fp32, or fp64 if given so. Raises `UserError` for
+    another shape, fewer than 2 knots or t_max <= 0.
+    """
+    _require_matrix(projections_NK)
+    wanted = torch.is_grad_enabled() and projections_NK.requires_grad
+    statistics_K: Tensor = _EppsPulley.apply(full(projections_NK), knots, t_max, wanted)  # type: ignore[no-untyped-call]
+    return statistics_K
+
+
+def draw_directions(slices: int, dimensions: int, seed: int, step: int = 0) -> Tensor:
+    """`slices` random unit vectors as rows, K x D, fp32, on the CPU: the same for the same seed and step everywhere."""
+    # The CPU's generator takes 32 bits of a seed, so seed and step are mixed into as many.
+    mixed = int(np.random.SeedSequence((seed, step)).generate_state(1)[0])
+    directions_KD = torch.randn(slices, dimensions, generator=torch.Generator().manual_seed(mixed))
+    return nn.functional.normalize(directions_KD, dim=1, out=directions_KD)
+
+
+class SIGReg(nn.Module):
+    """LeJEPA's SIGReg (arXiv 2511.08544): the mean Epps-Pulley statistic over random slices, 0 or larger.
+
+    `slices` directions are drawn anew at each step from (`seed`, step). With `per_sample` the statistic is divided by
+    the number of embeddings in the joined batch, so that a weight means the same for every batch size; without, the
+    scale is LeJEPA's own. On several processes it is the statistic of the joined batch (`ragcun.losses.processes` has
+    the convention for gradients); all must be at the same step.
+    """
+
+    def __init__(
+        self, slices: int = 1024, knots: int = 17, t_max: float = 3.0, per_sample: bool = True, seed: int = 0
+    ) -> None:
+        super().__init__()
+        if slices < 1:
+            raise UserError(f"SIGReg needs at least 1 slice, not {slices}")
+        quadrature(knots, t_max, torch.device("cpu"))
+        self.slices = slices
+        self.knots = knots
+        self.t_max = t_max
+        self.per_sample = per_sample
+        self.seed = seed
+        self.step = 0
+
+    def forward(self, embeddings_ND: Tensor, step: int | None = None) -> Tensor:
+        """The scalar loss, fp32 (fp64 for fp64 input). `step` sets the step; without it, training counts its calls."""
+        _require_matrix(embeddings_ND)
+        if step is not None:
+            self.step = step
+        directions_KD = draw_directions(self.slices, embeddings_ND.shape[1], self.seed, self.step)
+        if self.training:
+            self.step += 1
+        wanted = torch.is_grad_enabled() and embeddings_ND.requires_grad
+        loss: Tensor = _Sketch.apply(  # type: ignore[no-untyped-call]
+            full(embeddings_ND), directions_KD, self.knots, self.t_max, self.per_sample, wanted
+        )
+        return loss
+
+    def extra_repr(self) -> str:
+        return f"slices={self.slices}, knots={self.knots}, t_max={self.t_max}, per_sample={self.per_sample}"
+
+
+def _require_matrix(tensor: Tensor) -> None:
+    if tensor.ndim != 2 or not tensor.is_floating_point():
+        raise UserError(
+            f"expected a matrix of floats, rows x columns, not {tensor.dtype} of shape {tuple(tensor.shape)}"
+        )
+
+
+def _block(device: torch.device) -> int:
+    """Slices at a time: few enough for a CPU's caches, enough to keep a GPU busy. Equal on all processes."""
+    return 128 if device.type == "cpu" else 512
+
+
+class _EppsPulley(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, projections_NK: Tensor, knots: int, t_max: float, wanted: bool) -> Tensor:
+        rows, slices = projections_NK.shape
+        device = projections_NK.device
+        block = min(_block(device), slices)
+        work = Characteristic(block, rows, quadrature(knots, t_max, device), projections_NK)
+        statistics_K = projections_NK.new_empty(slices)
+        gradient_NK = torch.empty_like(projections_NK) if wanted else None
+        with full_precision(device):
+            for start in range(0, slices, block):
+                part = slice(start, start + block)
+                size = len(statistics_K[part])
+                work.projections_KN[:size] = projections_NK[:, part].T
+                statistics_K[part], residuals_K2T = work.statistic(work.sums(size))
+                if gradient_NK is not None:
+                    gradient_NK[:, part] = work.gradient(residuals_K2T).T
+        ctx.save_for_backward(gradient_NK)
+        return statistics_K
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, upstream_K: Tensor) -> tuple[Tensor, None, None, None]:
+        (gradient_NK,) = ctx.saved_tensors
+        return gradient_NK * upstream_K, None, None, None
+
+
+class _Sketch(torch.autograd.Function):
+    """Projection, statistic and gradient block by block: what is kept is the gradient, as large as the embeddings."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        embeddings_ND: Tensor,
+        directions_KD: Tensor,
+        knots: int,
+        t_max: float,
+        per_sample: bool,
+        wanted: bool,
+    ) -> Tensor:
+        device, slices = embeddings_ND.device, len(directions_KD)
+        directions_KD = directions_KD.to(embeddings_ND)
+        block = min(_block(device), slices)
+        work = Characteristic(block, len(embeddings_ND), quadrature(knots, t_max, device), embeddings_ND)
+        gradient_ND = torch.zeros_like(embeddings_ND) if wanted else None
+        totals = []
+        with full_precision(device):
+            for part_KD in torch.split(directions_KD, block):
+                size = len(part_KD)
+                torch.mm(part_KD, embeddings_ND.T, out=work.projections_KN[:size])
+                sums_KUV = work.sums(size)
+                if process_count() > 1:
+                    dist.all_reduce(sums_KUV)
+                statistics_K, residuals_K2T = work.statistic(sums_KUV)
+                totals.append(statistics_K.sum())
+                if gradient_ND is not None:
+                    gradient_ND.addmm_(work.gradient(residuals_K2T).T, part_KD)
+        scale = 1 / (slices * sums_KUV[0, 0, 0]) if per_sample else sums_KUV.new_tensor(1 / slices)
+        if gradient_ND is not None:
+            gradient_ND.mul_(scale * process_count())
+        ctx.save_for_backward(gradient_ND)
+        return (torch.stack(totals).sum() * scale).to(embeddings_ND.dtype)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None, None, None, None]:
+        (gradient_ND,) = ctx.saved_tensors
+        return gradient_ND * upstream, None, None, None, None, None

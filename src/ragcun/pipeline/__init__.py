@@ -1,0 +1,1 @@
+"""The chain: every stage in one experiment folder."""

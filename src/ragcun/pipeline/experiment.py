@@ -1,0 +1,145 @@
+"""`ragcun run`: data, training, evaluation, analysis and report, in one folder that can be interrupted anywhere.
+
+settings.toml, manifest.json, history.jsonl, checkpoints/, model/     the trained head (see training)
+data/pydocs/                                                          the embedded collection, where it is used
+random/                                                               the same head started at random
+cells/                                                                runs and scores (see evaluation)
+analysis/, tables/, figures/, summary.json                            what was found
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ragcun.analysis.figures import training_curves
+from ragcun.analysis.run import analyze_models
+from ragcun.console import say
+from ragcun.data.collection import Collection
+from ragcun.embedding.embedder import Embedder
+from ragcun.embedding.resolve import resolve_model
+from ragcun.errors import UserError
+from ragcun.evaluation.beir import evaluate, find_datasets
+from ragcun.evaluation.cells import CellResult
+from ragcun.evaluation.compare import Comparison, compare
+from ragcun.files import write_json
+from ragcun.pipeline.steps import PYDOCS, once, prepare_data
+from ragcun.report.write import compile_pdf, has_latex, write_tables
+from ragcun.retrieval.retrievers import Encoding
+from ragcun.settings.schema import Settings
+from ragcun.training.history import read_history
+from ragcun.training.run import train
+
+TRAINED = "trained head"
+RANDOM = "head from random start"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What `ragcun run` found and where it is."""
+
+    experiment: Path
+    results: list[CellResult]
+    comparisons: dict[str, Comparison]
+    verdict: list[str]
+    files: list[Path]
+
+    def to_json(self) -> dict[str, Any]:
+        """As `ragcun run --json` prints it and summary.json holds it."""
+        return {
+            "experiment": str(self.experiment),
+            "results": [asdict(result) for result in self.results],
+            "comparisons": {dataset: asdict(found) for dataset, found in self.comparisons.items()},
+            "verdict": self.verdict,
+            "files": [str(path) for path in self.files],
+        }
+
+
+def run(settings: Settings, experiment: Path, store: Path) -> Summary:
+    """Run the whole chain; what is already there from the same inputs is not done again.
+
+    Raises:
+        UserError: a setting that cannot be served, or an experiment folder that holds another experiment.
+    """
+    resolved = prepare_data(settings, experiment)
+    folders = _datasets(resolved, experiment)
+    train(resolved, experiment, store, label=TRAINED)
+    base = resolved.model.base
+    models = {"bm25": "bm25", "base": base, "random": str(experiment / "random")}
+    if "random" in resolved.evaluation.baselines:
+        train(_at_random(resolved), experiment / "random", store, label=RANDOM)
+    chosen = [models.get(name, name) for name in resolved.evaluation.baselines] + [str(experiment)]
+    encoding = Encoding(store, resolved.model.precision, resolved.model.max_length)
+    results = evaluate(chosen, folders, experiment, encoding, resolved.evaluation.split, resolved.data.on_error)
+    files = _analyse(resolved, experiment, store, folders[0], [name for name in chosen if name != "bm25"])
+    files += _report(experiment, results)
+    comparisons = _compare(experiment, results, base)
+    summary = Summary(experiment, results, comparisons, _verdict(comparisons, base), files)
+    write_json(experiment / "summary.json", summary.to_json())
+    return summary
+
+
+def _datasets(settings: Settings, experiment: Path) -> list[Path]:
+    evaluation = settings.evaluation
+    if evaluation.datasets == (PYDOCS,):
+        return [experiment / "data" / PYDOCS]
+    if evaluation.data_dir is None or not evaluation.datasets:
+        raise UserError("run: nothing to evaluate on; give --datasets and --data-dir")
+    return find_datasets(evaluation.datasets, Path(evaluation.data_dir), evaluation.split)
+
+
+def _at_random(settings: Settings) -> Settings:
+    model = settings.model.model_copy(update={"init": "random"})
+    training = settings.training.model_copy(update={"keep_base": 0.0})
+    return settings.model_copy(update={"model": model, "training": training})
+
+
+def _analyse(settings: Settings, experiment: Path, store: Path, folder: Path, models: list[str]) -> list[Path]:
+    output = experiment / "analysis"
+
+    def work() -> None:
+        embedders = [
+            Embedder(name, store, precision=settings.model.precision, max_length=settings.model.max_length)
+            for name in models
+        ]
+        analyze_models(embedders, Collection.open(folder, settings.data.on_error), output, settings.seed)
+        training_curves(read_history(experiment / "history.jsonl"), output / "figures")
+
+    fingerprints = {name: resolve_model(name).fingerprint for name in models}
+    once(output / "done.json", {"models": fingerprints, "data": str(folder), "seed": settings.seed}, work)
+    return [output / "isotropy.json", *sorted((output / "figures").glob("*.pdf"))]
+
+
+def _report(experiment: Path, results: list[CellResult]) -> list[Path]:
+    tables = write_tables(experiment, order=[result.label for result in results])
+    if has_latex():
+        sources = {path.name: path.read_text(encoding="utf-8") for path in tables}
+        once(experiment / "tables" / "compiled.json", sources, lambda: _compile(tables[-1]))
+        tables.append(tables[-1].with_suffix(".pdf"))
+    return tables
+
+
+def _compile(source: Path) -> None:
+    say(f"compiled: {compile_pdf(source)}")
+
+
+def _compare(experiment: Path, results: list[CellResult], base: str) -> dict[str, Comparison]:
+    ours = {result.dataset: result for result in results if result.model == str(experiment)}
+    theirs = {result.dataset: result for result in results if result.model == base}
+    return {
+        dataset: compare(experiment / ours[dataset].scores, experiment / theirs[dataset].scores)
+        for dataset in ours.keys() & theirs.keys()
+    }
+
+
+def _verdict(comparisons: dict[str, Comparison], base: str) -> list[str]:
+    lines = []
+    for dataset, found in sorted(comparisons.items()):
+        certain = found.p_value < 0.05
+        direction = "better" if found.difference > 0 else "worse"
+        judgement = f"{direction} than" if certain else "not distinguishable from"
+        lines.append(
+            f"{dataset}: the {TRAINED} is {judgement} {base.rpartition('/')[2]} by {100 * found.difference:+.1f} "
+            f"{found.measure} (95% interval {100 * found.low:+.1f} to {100 * found.high:+.1f}, "
+            f"p = {found.p_value:.4f}; {found.wins} queries won, {found.ties} tied, {found.losses} lost)"
+        )
+    return lines

@@ -1,0 +1,1 @@
+"""LaTeX tables from result files; needs no model and no GPU."""

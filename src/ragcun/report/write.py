@@ -1,0 +1,88 @@
+"""From a folder of results to the tables' files, and to a PDF where LaTeX is installed."""
+
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from ragcun.analysis.measures import read_reports
+from ragcun.errors import RagcunError, UserError
+from ragcun.files import atomic_path, write_text
+from ragcun.report.latex import beir_table, document, isotropy_table
+from ragcun.report.results import read_results
+
+_ENGINES = {
+    "pdflatex": ("-no-shell-escape", "-interaction=nonstopmode", "-halt-on-error", "-output-directory"),
+    "tectonic": ("--untrusted", "--outdir"),
+}
+
+
+def write_tables(
+    folder: Path,
+    output: Path | None = None,
+    metric: str = "nDCG@10",
+    digits: int = 1,
+    isotropy: Path | None = None,
+    order: Sequence[str] = (),
+) -> list[Path]:
+    """Write tables/beir.tex, tables/isotropy.tex and tables/main.tex, an article of both, below `output`.
+
+    Reads every result.json below `folder`, and `isotropy` or the one isotropy.json below `folder`; what is not there
+    has no table. Models come in the order of `order`, then of their paths; `output` is `folder` where None. Returns
+    the files written, main.tex last. Raises `UserError` where there is nothing to report.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; give an experiment's or a results folder")
+    tables: dict[str, str] = {}
+    if results := read_results(folder):
+        tables["beir.tex"] = beir_table(results, metric, digits, order)
+    if path := isotropy or _only_isotropy(folder):
+        tables["isotropy.tex"] = isotropy_table(read_reports(path))
+    if not tables:
+        raise UserError(f"{folder}: neither a result.json nor an isotropy.json below it; run `ragcun eval beir` first")
+    tables["main.tex"] = document([rf"\input{{{name}}}" for name in tables])
+    target = (output or folder) / "tables"
+    for name, text in tables.items():
+        write_text(target / name, text)
+    return [target / name for name in tables]
+
+
+def _only_isotropy(folder: Path) -> Path | None:
+    found = sorted(folder.rglob("isotropy.json"))
+    if len(found) > 1:
+        raise UserError(f"{folder}: {len(found)} isotropy.json below it; choose one with --isotropy")
+    return found[0] if found else None
+
+
+def has_latex() -> bool:
+    """Whether `compile_pdf` finds an engine."""
+    return _engine() is not None
+
+
+def _engine() -> str | None:
+    return next((name for name in _ENGINES if shutil.which(name)), None)
+
+
+def compile_pdf(source: Path) -> Path:
+    """Compile a .tex file to a PDF beside it, with pdflatex or tectonic, and without shell escape.
+
+    Raises `UserError` where neither is installed, `RagcunError` with LaTeX's first complaint where it does not compile.
+    """
+    engine = _engine()
+    if engine is None:
+        raise UserError(f"no LaTeX here ({' or '.join(_ENGINES)}); install one, or leave --compile out")
+    with tempfile.TemporaryDirectory() as scratch:
+        command = [engine, *_ENGINES[engine], scratch, source.name]
+        for _ in range(2 if engine == "pdflatex" else 1):  # the second pass knows the first one's labels
+            done = subprocess.run(  # noqa: S603
+                command, cwd=source.parent, capture_output=True, text=True, errors="replace", check=False
+            )
+        if done.returncode != 0:
+            complaint = re.search(r"^(!|error:) .*", done.stdout + done.stderr, re.MULTILINE)
+            raise RagcunError(f"{source}: {engine} failed: {complaint.group() if complaint else 'see its log'}")
+        pdf = source.with_suffix(".pdf")
+        with atomic_path(pdf) as temporary:
+            shutil.copyfile(Path(scratch) / pdf.name, temporary)
+    return pdf

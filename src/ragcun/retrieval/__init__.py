@@ -1,0 +1,1 @@
+"""Whatever ranks a corpus for queries, and the runs that come of it."""

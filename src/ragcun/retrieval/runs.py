@@ -1,0 +1,74 @@
+"""Runs: rankings with scores, in TREC's format `query Q0 document rank score tag`."""
+
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+import numpy as np
+
+from ragcun.errors import RagcunError, UserError
+from ragcun.files import atomic_path
+
+Run = Mapping[str, Mapping[str, float]]
+
+_UNSAFE = re.compile(r"[\s%]+")
+
+
+def ranked(scores: Mapping[str, float]) -> list[tuple[str, float]]:
+    """A query's documents and float32 scores in trec_eval's order: score descending, then document id descending.
+
+    trec_eval holds scores in float32 and compares ids byte by byte (`strcmp`), whatever rank the run file states.
+    Raises `RagcunError` for a score that is NaN.
+    """
+    values = np.fromiter(scores.values(), np.float32, len(scores)).tolist()
+    for id_, value in zip(scores, values, strict=True):
+        if math.isnan(value):
+            raise RagcunError(f"the score of document {id_!r} is NaN: it cannot be ranked")
+    triples = ((value, id_.encode("utf-8", "surrogatepass"), id_) for id_, value in zip(scores, values, strict=True))
+    return [(id_, value) for value, _, id_ in sorted(triples, reverse=True)]
+
+
+def write_run(path: Path, run: Run, tag: str) -> None:
+    """Write a run, atomically.
+
+    Scores are printed so that float32 reads back exactly, and ranks are those that trec_eval gives. White space and %
+    in ids and in the tag are percent-encoded, as white space separates the format's columns. Raises as `ranked` does.
+    """
+    tag = _escaped(tag)
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as stream:
+        for query, scores in run.items():
+            for rank, (document, score) in enumerate(ranked(scores), start=1):
+                shown = str(np.float32(score))
+                stream.write(f"{_escaped(query)} Q0 {_escaped(document)} {rank} {shown} {tag}\n")
+
+
+def read_run(path: Path) -> dict[str, dict[str, float]]:
+    """Read a run: query id -> document id -> score.
+
+    Raises:
+        UserError: the file is missing, or a line of it is malformed, has a score of NaN or repeats a document.
+    """
+    run: dict[str, dict[str, float]] = {}
+    try:
+        stream = path.open(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+    with stream:
+        for number, line in enumerate(stream, start=1):
+            try:
+                query, _, document, _, shown, _ = line.split()
+                score = float(shown)
+            except ValueError:
+                raise UserError(f"{path}:{number}: not `query Q0 document rank score tag`: {line.strip()!r}") from None
+            scores = run.setdefault(unquote(query), {})
+            if math.isnan(score) or unquote(document) in scores:
+                problem = "has the score NaN" if math.isnan(score) else "is there twice for the query"
+                raise UserError(f"{path}:{number}: document {document!r} {problem}")
+            scores[unquote(document)] = score
+    return run
+
+
+def _escaped(text: str) -> str:
+    return _UNSAFE.sub(lambda found: quote(found[0], safe=""), text)

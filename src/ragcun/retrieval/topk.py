@@ -1,0 +1,78 @@
+"""The best k documents of a query in one total order: higher scores first, equal scores by document id, descending.
+
+That is trec_eval's order of a run file, so what is kept at the k-th place, what the run file says and what the metrics
+count are the same. Score and id travel as one integer, the key: the bits of the float32 score, mapped so that they sort
+as the scores do, above the place of the document's id in byte order. Keys of different documents are never equal.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
+Keys = npt.NDArray[np.int64]
+
+EMPTY = np.iinfo(np.int64).min
+_MAGNITUDE = np.int32(0x7FFFFFFF)
+_PLACE = np.int64(0xFFFFFFFF)
+_BATCH = 100_000
+
+
+@dataclass(frozen=True)
+class TopK:
+    """The k best documents of each of Q queries, best first.
+
+    Attributes:
+        scores: (Q, k) float32, higher is better; -inf where there are fewer than k documents.
+        rows: (Q, k) int64, the documents' rows in the corpus; -1 where there are fewer than k.
+    """
+
+    scores: Floats
+    rows: Rows
+
+
+def id_places(ids: Iterable[str]) -> Rows:
+    """The place of each id among all ids in the order of their UTF-8 bytes (as `strcmp` has it), 0 for the lowest."""
+    batches: list[npt.NDArray[Any]] = []
+    batch: list[bytes] = []
+    for id_ in ids:
+        batch.append(id_.encode("utf-8", "surrogatepass"))
+        if len(batch) == _BATCH:
+            batches.append(np.array(batch))
+            batch = []
+    order = np.argsort(np.concatenate([*batches, np.array(batch, dtype=None if batch else "S1")]), kind="stable")
+    return inverse(order)
+
+
+def inverse(permutation: Rows) -> Rows:
+    """The permutation that undoes `permutation`."""
+    undone = np.empty_like(permutation)
+    undone[permutation] = np.arange(len(permutation))
+    return undone
+
+
+def pack(scores: Floats, places: Rows) -> Keys:
+    """Keys of documents with these scores (not NaN) and id places (below 2**32)."""
+    bits = (scores + np.float32(0)).view(np.int32)  # + 0 makes -0 the 0 that it equals
+    return ((bits ^ ((bits >> 31) & _MAGNITUDE)).astype(np.int64) << 32) | places
+
+
+def unpack(keys: Keys) -> tuple[Floats, Rows]:
+    """Scores and places of keys; -inf and -1 for `EMPTY`."""
+    bits = (keys >> 32).astype(np.int32)
+    scores = (bits ^ ((bits >> 31) & _MAGNITUDE)).view(np.float32)
+    empty = keys == EMPTY
+    return np.where(empty, np.float32(-np.inf), scores), np.where(empty, -1, keys & _PLACE)
+
+
+def best(keys_QN: Keys, k: int) -> Keys:
+    """The k highest keys of each row, (Q, k), highest first; `EMPTY` where there are fewer."""
+    n = keys_QN.shape[1]
+    kept = np.full((len(keys_QN), k), EMPTY)
+    highest = np.partition(keys_QN, n - k, axis=1)[:, n - k :] if n > k else keys_QN
+    kept[:, : highest.shape[1]] = -np.sort(-highest, axis=1)
+    return kept

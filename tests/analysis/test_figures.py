@@ -1,0 +1,72 @@
+"""Figures: written whole, the same bytes twice, whatever a model is called."""
+
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+from ragcun.analysis.figures import isotropy_figures, training_curves
+from ragcun.analysis.geometry import Geometry, measure
+from ragcun.errors import UserError
+
+HISTORY = [
+    {"step": 0, "dev_ndcg@10": 0.31},
+    {"step": 10, "epoch": 0.5, "loss": 2.0, "contrastive": 1.5, "isotropy": 0.5},
+    {"step": 20, "epoch": 1.0, "loss": 1.0, "contrastive": 0.9, "isotropy": 0.1},
+    {"step": 20, "dev_ndcg@10": 0.33},
+]
+
+
+def geometries() -> list[Geometry]:
+    generator = np.random.default_rng(0)
+    unit_ND = generator.standard_normal((120, 8))
+    unit_ND /= np.linalg.norm(unit_ND, axis=1, keepdims=True)
+    return [
+        measure("_base_$100%", unit_ND),
+        measure("a very long name of a model that would not fit a column of a paper", unit_ND * 3 + 1),
+        measure("head", generator.standard_normal((120, 12))),
+    ]
+
+
+def test_figures_are_written_as_pdf_and_png(tmp_path: Path) -> None:
+    before = dict(mpl.rcParams)
+    paths = isotropy_figures(geometries(), tmp_path / "figures")
+    assert {path.stem for path in paths} == {"spectrum", "norms", "distances", "cosines", "plane"}
+    for path in paths:
+        assert path.read_bytes().startswith(b"%PDF" if path.suffix == ".pdf" else b"\x89PNG")
+    assert sorted(paths) == sorted((tmp_path / "figures").iterdir())
+    assert dict(mpl.rcParams) == before
+
+
+def test_the_same_numbers_give_the_same_bytes(tmp_path: Path) -> None:
+    one_model = geometries()[-1:]
+    first = [*isotropy_figures(one_model, tmp_path / "a"), *training_curves(HISTORY, tmp_path / "a")]
+    again = [*isotropy_figures(one_model, tmp_path / "b"), *training_curves(HISTORY, tmp_path / "b")]
+    assert len(first) == 12
+    for one, other in zip(first, again, strict=True):
+        assert one.read_bytes() == other.read_bytes(), one.name
+
+
+def test_fonts_are_embedded_as_type_42(tmp_path: Path) -> None:
+    pdf = training_curves(HISTORY, tmp_path)[0].read_bytes()
+    assert b"/FontFile2" in pdf
+    assert b"/Type3" not in pdf
+
+
+def test_degenerate_embeddings_can_be_drawn(tmp_path: Path) -> None:
+    collapsed = [np.zeros((5, 3)), np.eye(3), np.full((4, 3), 2.0)]
+    assert len(isotropy_figures([measure(str(i), rows) for i, rows in enumerate(collapsed)], tmp_path)) == 10
+
+
+@pytest.mark.parametrize("kept", ["loss", "dev_ndcg@10"])
+def test_curves_of_half_a_history(tmp_path: Path, kept: str) -> None:
+    pdf, png = training_curves([row for row in HISTORY if kept in row], tmp_path)
+    assert pdf.stat().st_size > 0
+    assert png.stat().st_size > 0
+
+
+def test_an_empty_history_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="neither a loss nor a score"):
+        training_curves([], tmp_path)
+    assert not list(tmp_path.iterdir())

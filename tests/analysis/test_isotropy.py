@@ -1,0 +1,175 @@
+"""The measures against closed forms, slow direct formulas, and what must not change them."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ragcun.analysis import isotropy
+from ragcun.analysis.isotropy import Floats
+from ragcun.errors import UserError
+from ragcun.losses import draw_directions, epps_pulley
+
+
+def sample(rows: int = 300, dimension: int = 7, seed: int = 0) -> Floats:
+    """Correlated, off-centre embeddings: nothing about them is special."""
+    generator = np.random.default_rng(seed)
+    return generator.standard_normal((rows, dimension)) @ generator.standard_normal((dimension, dimension)) + 0.3
+
+
+def spectrum(embeddings_ND: Floats) -> Floats:
+    return isotropy.principal_axes(isotropy.centred(embeddings_ND))[0]
+
+
+def rotation(dimension: int) -> Floats:
+    return np.linalg.qr(np.random.default_rng(5).standard_normal((dimension, dimension)))[0]
+
+
+def iso_score_in_seven_steps(embeddings_ND: Floats) -> float:
+    """Rudman et al. 2022, Algorithm 1, step by step."""
+    count = embeddings_ND.shape[1]
+    centred_ND = embeddings_ND - embeddings_ND.mean(axis=0)
+    axes_DD = np.linalg.svd(centred_ND, full_matrices=False)[2]
+    diagonal_D = np.diag(np.cov((centred_ND @ axes_DD.T).T))
+    normalised_D = math.sqrt(count) * diagonal_D / np.linalg.norm(diagonal_D)
+    defect = np.linalg.norm(normalised_D - np.ones(count)) / math.sqrt(2 * (count - math.sqrt(count)))
+    used = (count - defect**2 * (count - math.sqrt(count))) ** 2 / count**2
+    return (count * used - 1) / (count - 1)
+
+
+@pytest.mark.parametrize("dimension", [2, 5, 16])
+def test_iso_score_is_the_published_algorithm(dimension: int) -> None:
+    embeddings_ND = sample(dimension=dimension)
+    score = isotropy.iso_score(spectrum(embeddings_ND))
+    assert 0 < score < 1
+    assert score == pytest.approx(iso_score_in_seven_steps(embeddings_ND), rel=1e-9)
+
+
+@pytest.mark.parametrize("used", [1, 2, 6, 10])
+def test_iso_score_of_k_equal_dimensions_among_d_is_k_minus_1_over_d_minus_1(used: int) -> None:
+    eigenvalues_D = np.r_[np.full(used, 3.0), np.zeros(10 - used)]
+    assert isotropy.iso_score(eigenvalues_D) == pytest.approx((used - 1) / 9)
+
+
+def test_iso_score_of_a_line_in_space_is_zero() -> None:
+    """The example of the `IsoScore` package: points on t -> (t, 2t, 3t)."""
+    line_N3 = np.random.default_rng(0).standard_normal(100)[:, None] * np.array([1.0, 2.0, 3.0])
+    assert isotropy.iso_score(spectrum(line_N3)) == pytest.approx(0, abs=1e-12)
+
+
+def test_effective_rank_counts_equal_directions() -> None:
+    assert isotropy.effective_rank(np.array([4.0, 4.0, 4.0, 0.0])) == pytest.approx(3)
+    uneven = isotropy.effective_rank(np.array([16.0, 1.0]))  # singular values 4 : 1, shares 0.8 and 0.2
+    assert uneven == pytest.approx(math.exp(-0.8 * math.log(0.8) - 0.2 * math.log(0.2)))
+
+
+def test_principal_axes_diagonalise_the_covariance() -> None:
+    centred_ND = isotropy.centred(sample())
+    eigenvalues_D, axes_DD = isotropy.principal_axes(centred_ND)
+    assert (np.diff(eigenvalues_D) <= 0).all()
+    np.testing.assert_allclose(np.cov(centred_ND @ axes_DD, rowvar=False), np.diag(eigenvalues_D), atol=1e-12)
+
+
+def test_partition_isotropy_is_min_over_max_of_z() -> None:
+    embeddings_ND = sample(40, 4) / 4
+    axes_DD = np.linalg.eigh(embeddings_ND.T @ embeddings_ND)[1]
+    z = [np.exp(sign * embeddings_ND @ axis).sum() for axis in axes_DD.T for sign in (1, -1)]
+    value = isotropy.partition_isotropy(embeddings_ND)
+    assert 0 < value < 1
+    assert value == pytest.approx(min(z) / max(z), rel=1e-12)
+
+
+def test_partition_isotropy_of_huge_embeddings_does_not_overflow() -> None:
+    assert isotropy.partition_isotropy(1e6 * sample()) == 0.0
+
+
+def test_mean_cosine_is_the_mean_over_all_pairs() -> None:
+    embeddings_ND = sample(25)
+    unit_ND = embeddings_ND / np.linalg.norm(embeddings_ND, axis=1, keepdims=True)
+    pairs = [unit_ND[i] @ unit_ND[j] for i in range(25) for j in range(25) if i != j]
+    assert isotropy.mean_cosine(embeddings_ND) == pytest.approx(np.mean(pairs), rel=1e-12)
+    assert isotropy.mean_cosine(np.eye(3)) == pytest.approx(0, abs=1e-15)
+    assert isotropy.mean_cosine(np.array([[1.0, 0.0], [-2.0, 0.0]])) == pytest.approx(-1)
+
+
+@pytest.mark.parametrize("rows", [2, 511, 512, 1100])
+def test_distances_equal_brute_force_across_blocks(rows: int) -> None:
+    embeddings_ND = isotropy.centred(sample(rows, 5))
+    brute_NN = np.linalg.norm(embeddings_ND[:, None] - embeddings_ND[None], axis=2)
+    pairs_P = brute_NN[np.triu_indices(rows, 1)]
+    found = isotropy.distances(embeddings_ND)
+    np.testing.assert_allclose(found.nearest_N, (brute_NN + np.diag(np.full(rows, np.inf))).min(axis=1), atol=1e-6)
+    assert found.pair_mean == pytest.approx(pairs_P.mean())
+    assert found.pair_std == pytest.approx(pairs_P.std(), abs=1e-6)
+    assert found.ratio == pytest.approx(found.nearest_N.mean() / pairs_P.mean())
+
+
+def test_sigreg_averages_epps_pulley_over_unit_slices() -> None:
+    embeddings_ND = sample(200, 3)
+    directions_KD = draw_directions(300, 3, seed=4).double()
+    expected = epps_pulley(torch.from_numpy(embeddings_ND) @ directions_KD.T).mean() / 200
+    assert isotropy.sigreg(embeddings_ND, seed=4, slices=300) == pytest.approx(float(expected), rel=1e-9)
+
+
+def test_sigreg_sees_scale_shift_and_shape() -> None:
+    gaussian_ND = np.random.default_rng(1).standard_normal((2000, 8))
+    two_points_ND = np.sign(gaussian_ND[:, :1]) * np.ones(8)
+    base = isotropy.sigreg(gaussian_ND, slices=128)
+    for other_ND in (2 * gaussian_ND, gaussian_ND + 0.5, gaussian_ND / 2, two_points_ND):
+        assert isotropy.sigreg(other_ND, slices=128) > 20 * base
+
+
+@pytest.mark.parametrize("dimension", [1, 2, 64, 768])
+def test_chi_moments(dimension: int) -> None:
+    mean, std = isotropy.chi_moments(dimension)
+    assert mean**2 + std**2 == pytest.approx(dimension)
+    if dimension == 1:
+        assert mean == pytest.approx(math.sqrt(2 / math.pi))
+    if dimension == 2:
+        assert mean == pytest.approx(math.sqrt(math.pi / 2))
+
+
+INVARIANT: dict[str, Callable[[Floats], float]] = {
+    "iso_score": lambda x: isotropy.iso_score(spectrum(x)),
+    "effective_rank": lambda x: isotropy.effective_rank(spectrum(x)),
+    "top_variance": lambda x: isotropy.top_variance(spectrum(x)),
+    "partition": lambda x: isotropy.partition_isotropy(x / 5),
+    "mean_cosine": isotropy.mean_cosine,
+    "nearest_ratio": lambda x: isotropy.distances(isotropy.centred(x)).ratio,
+}
+
+
+@pytest.mark.parametrize("name", INVARIANT)
+def test_rotation_and_order_change_nothing(name: str) -> None:
+    embeddings_ND = sample()
+    value = INVARIANT[name](embeddings_ND)
+    assert INVARIANT[name](embeddings_ND @ rotation(7)) == pytest.approx(value, rel=1e-7)
+    assert INVARIANT[name](np.random.default_rng(2).permutation(embeddings_ND)) == pytest.approx(value, rel=1e-7)
+    assert INVARIANT[name](sample(seed=1)) != pytest.approx(value, rel=1e-3)
+
+
+@given(scale=st.floats(1e-3, 1e3), seed=st.integers(0, 100))
+@settings(max_examples=20, deadline=None)
+def test_scale_changes_only_the_partition_function(scale: float, seed: int) -> None:
+    embeddings_ND = sample(30, 4, seed)
+    for name in INVARIANT.keys() - {"partition"}:
+        assert INVARIANT[name](scale * embeddings_ND) == pytest.approx(INVARIANT[name](embeddings_ND), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("embeddings", "message"),
+    [
+        (np.ones((1, 4)), "at least 2"),
+        (np.ones((5, 1)), "at least 2"),
+        (np.ones(5), "at least 2"),
+        (np.array([[0.0, 1.0], [np.nan, 0.0], [np.inf, 0.0]]), "2 of 3 embeddings .* row 1"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_in_one_line(embeddings: Floats, message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        isotropy.as_matrix(embeddings)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,138 @@
+"""The command as users meet it: real subprocesses, their output, exit codes and the time that help takes."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import pytest
+
+RAGCUN = [sys.executable, "-m", "ragcun"]
+
+
+def ragcun(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    variables = {**os.environ, "COLUMNS": "120", **environment}
+    return subprocess.run([*RAGCUN, *arguments], capture_output=True, text=True, check=False, env=variables)
+
+
+def test_help_answers_in_under_half_a_second() -> None:
+    def seconds() -> float:
+        began = os.times()
+        assert ragcun("--help").returncode == 0
+        ended = os.times()
+        return ended.children_user - began.children_user + ended.children_system - began.children_system
+
+    assert min(seconds() for _ in range(5)) < 0.5
+
+
+def test_every_command_explains_itself() -> None:
+    groups = {
+        (): ["train", "run", "data", "eval", "analyze", "report", "store", "presets"],
+        ("data",): ["pydocs"],
+        ("eval",): ["beir"],
+        ("analyze",): ["isotropy"],
+        ("report",): ["latex"],
+        ("store",): ["ls", "verify", "prune"],
+        ("presets",): ["show"],
+    }
+    for group, commands in groups.items():
+        listed = ragcun(*group, "--help").stdout
+        for command in commands:
+            assert command in listed
+            done = ragcun(*group, command, "--help")
+            assert done.returncode == 0, done.stderr
+            assert "Usage" in done.stdout
+
+
+def test_version() -> None:
+    import ragcun as package
+
+    assert ragcun("--version").stdout == f"ragcun {package.__version__}\n"
+
+
+def test_presets_are_listed_and_shown() -> None:
+    listed = ragcun("presets").stdout
+    assert all(name in listed for name in ("demo", "prototype", "medium", "hybrid"))
+    shown = tomllib.loads(ragcun("presets", "show", "hybrid").stdout)
+    assert shown["model"]["base"] == "sentence-transformers/all-mpnet-base-v2"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["presets", "show", "hybird"], "did you mean hybrid"),
+        (["train", "--preset", "hybrid"], "--train-data"),
+        (["train", "--preset", "prototype", "--train-data", "x"], "frozen bases"),
+        (["train", "--preset", "demo", "--train-data", "nowhere/at/all"], "nowhere/at/all"),
+        (["train", "--preset", "demo", "--epochs", "0"], "training.epochs = 0"),
+        (["train", "--preset", "demo", "--epochs", "many"], "--epochs"),
+        (["run", "--preset", "hybrid", "--train-data", "x"], "evaluate on"),
+        (["eval", "beir", "--datasets", "a", "--data-dir", "nowhere", "--model", "bm25"], "nowhere"),
+        (["analyze", "isotropy", "--model", "./absent", "--data", "nowhere"], "nowhere"),
+        (["report", "latex", "nowhere"], "nowhere"),
+        (["store", "prune"], "--unused-for"),
+        (["frobnicate"], "frobnicate"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_two(arguments: list[str], said: str, tmp_path: Path) -> None:
+    done = subprocess.run([*RAGCUN, *arguments], capture_output=True, text=True, check=False, cwd=tmp_path)
+
+    assert done.returncode == 2, done.stderr
+    assert said in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_debug_shows_the_traceback() -> None:
+    assert "Traceback" in ragcun("--debug", "presets", "show", "hybird").stderr
+
+
+def test_piped_output_has_no_colour() -> None:
+    done = ragcun("presets", "show", "hybird")
+
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_a_store_is_listed_verified_and_pruned(tmp_path: Path, tiny_model: Path, collection: Path) -> None:
+    store = ["--store", str(tmp_path / "store")]
+    common = ["--base-model", str(tiny_model), "--train-data", str(collection), "--output-dim", "8", "--epochs", "1"]
+    trained = ragcun("train", *common, *store, "--output-dir", str(tmp_path / "e"), "--json")
+    assert trained.returncode == 0, trained.stderr
+    assert json.loads(trained.stdout)["parameters"]["head"] > 0
+
+    (row,) = json.loads(ragcun("store", "ls", *store, "--json").stdout)["stores"]
+    assert row["texts"] > 0
+    assert ragcun("store", "verify", *store).returncode == 0
+    shard = next((tmp_path / "store").rglob("*.safetensors"))
+    content = bytearray(shard.read_bytes())
+    content[-1] ^= 1
+    shard.write_bytes(content)
+    assert ragcun("store", "verify", *store).returncode == 1
+    assert ragcun("store", "verify", "--repair", *store).returncode == 0
+    assert not shard.exists()
+    assert ragcun("store", "prune", "--name", "absent", *store).returncode == 2
+    assert ragcun("store", "prune", "--name", row["store"], "--dry-run", *store).returncode == 0
+    assert (tmp_path / "store" / row["store"]).exists()
+    assert ragcun("store", "prune", "--name", row["store"], *store).returncode == 0
+    assert not (tmp_path / "store" / row["store"]).exists()
+
+
+def test_ctrl_c_is_exit_code_130_and_says_how_to_go_on(tmp_path: Path, tiny_model: Path, collection: Path) -> None:
+    import signal
+
+    command = [*RAGCUN, "train", "--base-model", str(tiny_model), "--train-data", str(collection), "--output-dim", "8"]
+    command += ["--epochs", "100000", "--store", str(tmp_path / "s"), "--output-dir", str(tmp_path / "e")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "e" / "checkpoints" / "last.safetensors").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert "the same command continues" in said
+    assert "Traceback" not in said

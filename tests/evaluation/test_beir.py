@@ -1,0 +1,194 @@
+"""Cells: computed once, from what they say, whole or absent."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from ragcun.data.collection import Collection, write_collection
+from ragcun.errors import RagcunError, UserError
+from ragcun.evaluation import beir, compute
+from ragcun.evaluation.beir import evaluate, find_datasets
+from ragcun.evaluation.metrics import MEASURES, score
+from ragcun.retrieval.retrievers import Encoding
+from ragcun.retrieval.runs import read_run
+
+
+@pytest.fixture
+def animals(collection: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(collection, tmp_path / "data" / "animals"))
+
+
+@pytest.fixture
+def encoding(tmp_path: Path) -> Encoding:
+    return Encoding(tmp_path / "store", device="cpu")
+
+
+@pytest.fixture
+def ranked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The retrievers that were asked to rank, in order."""
+    calls: list[str] = []
+
+    def load(name: str, encoding: Encoding) -> Any:
+        retriever = load_retriever(name, encoding)
+        rank = retriever.rank
+
+        def counted(*arguments: Any) -> Any:
+            calls.append(retriever.label)
+            return rank(*arguments)
+
+        monkeypatch.setattr(retriever, "rank", counted)
+        return retriever
+
+    load_retriever = beir.load_retriever
+    monkeypatch.setattr(beir, "load_retriever", load)
+    return calls
+
+
+def times(output: Path) -> dict[str, int]:
+    return {str(path): path.stat().st_mtime_ns for path in output.rglob("*") if path.is_file()}
+
+
+def test_files_agree_with_the_result(animals: Path, tiny_model: Path, encoding: Encoding, tmp_path: Path) -> None:
+    output = tmp_path / "results"
+    results = evaluate(["bm25", str(tiny_model)], [animals], output, encoding)
+    assert [(result.label, result.dataset, result.split) for result in results] == [
+        ("BM25", "animals", "test"),
+        (tiny_model.name, "animals", "test"),
+    ]
+    qrels = Collection.open(animals).qrels("test")
+    for result in results:
+        assert set(result.metrics) == set(MEASURES)
+        assert 0 < result.metrics["nDCG@10"] <= 1
+        assert (result.queries, result.documents) == (8, 40)
+        run = read_run(output / result.run)
+        assert set(run) == set(qrels)
+        again = score(qrels, run)
+        assert again.means() == pytest.approx(result.metrics, abs=1e-12)
+        table = pq.read_table(output / result.scores).to_pydict()
+        assert table.pop("query_id") == again.queries
+        assert table == again.values
+        stored = json.loads((output / result.run).with_name("result.json").read_text(encoding="utf-8"))
+        assert stored["metrics"] == result.metrics
+        assert stored["inputs"]["data"] == Collection.open(animals).fingerprint("test")
+        assert stored["environment"]["packages"]["ragcun"]
+    assert results[0].metrics["nDCG@10"] > 0.9  # a query shares four words with its document
+
+
+def test_nothing_is_computed_twice(
+    animals: Path, tiny_model: Path, encoding: Encoding, tmp_path: Path, ranked: list[str]
+) -> None:
+    output = tmp_path / "results"
+    models = ["bm25", str(tiny_model)]
+    first = evaluate(models, [animals], output, encoding)
+    assert ranked == ["BM25", tiny_model.name]
+    before = times(output)
+    assert len(before) == 6
+    assert evaluate(models, [animals], output, encoding) == first
+    assert ranked == ["BM25", tiny_model.name]
+    assert times(output) == before
+
+
+def test_changed_inputs_are_computed_again(
+    animals: Path, tiny_model: Path, encoding: Encoding, tmp_path: Path, ranked: list[str]
+) -> None:
+    output = tmp_path / "results"
+    models = ["bm25", str(tiny_model)]
+    first = evaluate(models, [animals], output, encoding)
+    shorter = Encoding(encoding.store, max_length=4, device="cpu")
+    evaluate(models, [animals], output, shorter)
+    assert ranked == ["BM25", tiny_model.name, tiny_model.name]  # BM25 has no maximum length
+    qrels = animals / "qrels" / "test.tsv"
+    qrels.write_text(qrels.read_text("utf-8").replace("q32\td32\t1", "q32\td33\t1"), encoding="utf-8")
+    changed = evaluate(models, [animals], output, shorter)
+    assert ranked[3:] == ["BM25", tiny_model.name]
+    assert changed[0].metrics["nDCG@10"] < first[0].metrics["nDCG@10"]
+    (output / changed[0].run).unlink()
+    evaluate(models, [animals], output, shorter)
+    assert ranked[5:] == ["BM25"]
+
+
+def test_a_failure_keeps_the_old_cell_or_none(
+    animals: Path, encoding: Encoding, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "results"
+
+    def full(*_: Any, **__: Any) -> None:
+        raise RagcunError("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(compute, "_write_scores", full)
+        with pytest.raises(RagcunError, match="disk full"):
+            evaluate(["bm25"], [animals], output, encoding)
+    assert not list(output.rglob("result.json"))
+    evaluate(["bm25"], [animals], output, encoding)
+    before = times(output)
+    (animals / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq0\td0\t1\n", encoding="utf-8")
+    with monkeypatch.context() as patch:
+        patch.setattr(compute, "score", full)
+        with pytest.raises(RagcunError, match="disk full"):
+            evaluate(["bm25"], [animals], output, encoding)
+    assert times(output) == before
+    assert evaluate(["bm25"], [animals], output, encoding)[0].queries == 1
+
+
+def test_a_complete_cell_needs_no_torch(animals: Path, tiny_model: Path, encoding: Encoding, tmp_path: Path) -> None:
+    output = tmp_path / "results"
+    evaluate([str(tiny_model)], [animals], output, encoding)
+    code = f"""
+import sys
+from pathlib import Path
+from ragcun.evaluation.beir import evaluate
+from ragcun.retrieval.retrievers import Encoding
+evaluate([{str(tiny_model)!r}], [Path({str(animals)!r})], Path({str(output)!r}), Encoding(Path("unused"), device="cpu"))
+print("torch" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+def test_own_documents_are_not_found_unless_judged_relevant(encoding: Encoding, tmp_path: Path) -> None:
+    corpus = [("1", "", "red fox"), ("2", "", "red fox sleeps"), ("3", "", "red whale"), ("4", "", "blue fox")]
+    queries = [("1", "red fox"), ("4", "blue fox")]
+    folder = write_collection(tmp_path / "own", corpus, queries, {"test": [("1", "2", 1), ("4", "4", 1)]})
+    (result,) = evaluate(["bm25"], [folder], tmp_path / "results", encoding)
+    run = read_run(tmp_path / "results" / result.run)
+    assert "1" not in run["1"]
+    assert next(iter(run["1"])) == "2"
+    assert next(iter(run["4"])) == "4"
+    assert result.metrics["MRR@10"] == 1.0
+
+
+def test_two_models_of_one_name_are_refused(
+    animals: Path, tiny_model: Path, encoding: Encoding, tmp_path: Path
+) -> None:
+    twin = shutil.copytree(tiny_model, tmp_path / "elsewhere" / tiny_model.name)
+    with pytest.raises(UserError, match="both be called"):
+        evaluate([str(tiny_model), str(twin)], [animals], tmp_path / "results", encoding)
+
+
+def test_find_datasets(animals: Path) -> None:
+    data = animals.parent
+    write_collection(data / "untested", [("d", "", "x")], [("q", "x")], {"train": [("q", "d", 1)]})
+    (data / "notes").mkdir()
+    assert find_datasets(["all"], data, "test") == [animals]
+    assert find_datasets(["all"], data, "train") == [animals, data / "untested"]
+    assert find_datasets(["untested", "animals"], data, "test") == [data / "untested", animals]
+    with pytest.raises(UserError, match=r"no collection 'plants'; it has animals, untested"):
+        find_datasets(["animals", "plants"], data, "test")
+    with pytest.raises(UserError, match=r"no collection with a split 'sealed'"):
+        find_datasets(["all"], data, "sealed")
+
+
+def test_a_missing_split_is_told_before_anything_is_computed(
+    animals: Path, encoding: Encoding, tmp_path: Path, ranked: list[str]
+) -> None:
+    other = write_collection(tmp_path / "other", [("d", "", "x")], [("q", "x")], {"train": [("q", "d", 1)]})
+    with pytest.raises(UserError, match=r"no split 'test'; it has train"):
+        evaluate(["bm25"], [animals, other], tmp_path / "results", encoding)
+    assert ranked == []

@@ -1,0 +1,43 @@
+"""`ragcun eval beir` as its user runs it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+RAGCUN = [sys.executable, "-c", "from ragcun.cli.main import main; main()"]
+
+
+def ragcun(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"RAGCUN_CACHE_DIR": str(cwd / "cache")}
+    return subprocess.run(
+        [*RAGCUN, *map(str, arguments)], capture_output=True, text=True, cwd=cwd, env=environment, check=False
+    )
+
+
+def test_json_alone_on_standard_output(collection: Path, tmp_path: Path) -> None:
+    arguments = ("eval", "beir", "--datasets", "animals", "--data-dir", collection.parent, "--model", "bm25", "--json")
+    done = ragcun(*arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads(done.stdout)["results"]
+    assert set(row) == {"model", "dataset", "split", "metrics", "queries", "documents", "seconds", "run", "scores"}
+    assert (row["model"], row["dataset"], row["split"]) == ("bm25", "animals", "test")
+    assert (tmp_path / row["run"]).is_file()
+    assert (tmp_path / row["scores"]).is_file()
+    assert "nDCG@10" in done.stderr
+    assert f"{100 * row['metrics']['nDCG@10']:.2f}" in done.stderr
+    again = ragcun(*arguments, cwd=tmp_path)
+    assert again.stdout == done.stdout
+    assert "indexing" in done.stderr
+    assert "indexing" not in again.stderr
+
+
+def test_a_collection_that_is_not_there(collection: Path, tmp_path: Path) -> None:
+    done = ragcun(
+        "eval", "beir", "--datasets", "plants", "--data-dir", collection.parent, "--model", "bm25", cwd=tmp_path
+    )
+    assert done.returncode == 2
+    assert "no collection 'plants'; it has animals" in done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr

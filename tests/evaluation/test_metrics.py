@@ -1,0 +1,98 @@
+"""Scores are trec_eval's, and BEIR's on the same run."""
+
+import numpy as np
+import pytest
+import pytrec_eval
+
+from ragcun.errors import UserError
+from ragcun.evaluation.metrics import DEPTH, MEASURES, mean_scores, score
+
+Qrels = dict[str, dict[str, int]]
+Run = dict[str, dict[str, float]]
+
+
+def graded(ties: bool) -> tuple[Qrels, Run]:
+    draw = np.random.default_rng(7)
+    documents = np.array([f"d{i}" for i in range(300)])
+    qrels: Qrels = {}
+    run: Run = {}
+    for i in range(40):
+        judged = draw.choice(documents, 12, replace=False)
+        qrels[f"q{i}"] = {str(d): int(g) for d, g in zip(judged, draw.integers(0, 4, 12), strict=True)}
+        scores = draw.integers(0, 20, 150) / 7 if ties else draw.permutation(150) / 7
+        found = draw.choice(documents, 150, replace=False)
+        run[f"q{i}"] = {str(d): float(np.float32(s)) for d, s in zip(found, scores, strict=True)}
+    qrels["q0"] = dict.fromkeys(qrels["q0"], 0)  # nothing relevant
+    return qrels, run
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_equals_beir(ties: bool) -> None:
+    evaluation = pytest.importorskip("beir.retrieval.evaluation").EvaluateRetrieval
+    qrels, run = graded(ties)
+    grades = {grade for judged in qrels.values() for grade in judged.values()}
+    assert grades == {0, 1, 2, 3}
+    assert any(len(set(scores.values())) < len(scores) for scores in run.values()) == ties
+    means = mean_scores(qrels, run)
+    ndcg, average_precision, recall, _ = evaluation.evaluate(qrels, run, [10, 100])
+    assert round(means["nDCG@10"], 5) == ndcg["NDCG@10"]
+    assert round(means["MAP@100"], 5) == average_precision["MAP@100"]
+    assert round(means["Recall@100"], 5) == recall["Recall@100"]
+    if not ties:  # BEIR's MRR leaves ties in the order of the run
+        assert round(means["MRR@10"], 5) == evaluation.evaluate_custom(qrels, run, [10], "mrr")["MRR@10"]
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_each_query_equals_trec_eval(ties: bool) -> None:
+    qrels, run = graded(ties)
+    names = {"nDCG@10": "ndcg_cut_10", "MAP@100": "map_cut_100", "Recall@100": "recall_100", "MRR@10": "recip_rank"}
+    evaluator = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut.10", "map_cut.100", "recall.100", "recip_rank"})
+    expected = evaluator.evaluate(run)
+    scores = score(qrels, run)
+    assert scores.queries == list(qrels)
+    assert set(scores.values) == set(MEASURES) == set(names)
+    for name, theirs in names.items():
+        for query, value in zip(scores.queries, scores.values[name], strict=True):
+            wanted = expected[query][theirs]
+            if name == "MRR@10" and wanted < 1 / 10:
+                wanted = 0.0
+            assert value == pytest.approx(wanted, abs=1e-9), (name, query)
+
+
+def test_by_hand() -> None:
+    qrels = {"a": {"x": 2, "y": 1}, "b": {"x": 1}}
+    run = {"a": {"y": 3.0, "z": 2.0, "x": 1.0}, "b": {"x": 1.0}}
+    gain = (1 + 2 / np.log2(4)) / (2 + 1 / np.log2(3))
+    assert score(qrels, run).values["nDCG@10"] == pytest.approx([gain, 1.0])
+    assert score(qrels, run).values["MAP@100"] == pytest.approx([(1 + 2 / 3) / 2, 1.0])
+
+
+def test_ties_go_to_the_higher_id_in_every_measure() -> None:
+    qrels = {"q": {"a": 1}}
+    run = {"q": {"a": 1.0, "b": 1.0}}
+    assert mean_scores(qrels, run, ["MRR@10", "RR", "MAP@100", "P@1"]) == {
+        "MRR@10": 0.5,
+        "RR": 0.5,
+        "MAP@100": 0.5,
+        "P@1": 0.0,
+    }
+
+
+def test_judged_queries_without_documents_count_zero_and_others_do_not_count() -> None:
+    qrels = {"found": {"x": 1}, "nothing": {"x": 1}, "missing": {"x": 1}}
+    run = {"found": {"x": 1.0}, "nothing": {}, "unjudged": {"x": 1.0}}
+    scores = score(qrels, run)
+    assert scores.queries == ["found", "nothing", "missing"]
+    for name in MEASURES:
+        assert scores.values[name] == [1.0, 0.0, 0.0]
+        assert scores.means()[name] == pytest.approx(1 / 3)
+
+
+def test_depth_is_the_deepest_cutoff() -> None:
+    assert max(int(name.partition("@")[2]) for name in MEASURES) == DEPTH
+
+
+@pytest.mark.parametrize("name", ["nope", "nDCG@ten", "nDCG@("])
+def test_unknown_measures_are_named(name: str) -> None:
+    with pytest.raises(UserError, match="measure 'n"):
+        score({"q": {"x": 1}}, {}, [name])

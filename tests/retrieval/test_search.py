@@ -1,0 +1,130 @@
+"""Exact search equals brute force in float64, ties included, whatever the blocks."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ragcun.errors import RagcunError, UserError
+from ragcun.retrieval.search import SIMILARITIES, search
+
+Array = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
+
+
+def brute_force(queries: Array, documents: Array, similarity: str) -> npt.NDArray[np.float32]:
+    q, d = queries.astype(np.float64), documents.astype(np.float64)
+    if similarity == "euclidean":
+        scores = -np.sqrt(((q[:, None] - d[None]) ** 2).sum(-1))
+    else:
+        scores = (q[:, None] * d[None]).sum(-1)
+        if similarity == "cosine":
+            lengths = np.sqrt((q**2).sum(-1))[:, None] * np.sqrt((d**2).sum(-1))[None]
+            scores = np.divide(scores, lengths, out=np.zeros_like(scores), where=lengths > 0)
+    return scores.astype(np.float32)
+
+
+def ranking(scores: npt.NDArray[np.float32], places: Rows, k: int) -> list[list[int]]:
+    rows = range(scores.shape[1])
+    return [sorted(rows, key=lambda row: (line[row], places[row]), reverse=True)[:k] for line in scores]
+
+
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+@pytest.mark.parametrize("kind", ["integers", "normal", "clustered"])
+def test_equals_brute_force(similarity: str, kind: str) -> None:
+    draw = np.random.default_rng(0)
+    if kind == "integers":
+        queries, documents = (draw.integers(-1, 2, (n, 4)).astype(np.float32) for n in (9, 300))
+    elif kind == "normal":
+        queries, documents = (draw.standard_normal((n, 24), dtype=np.float32) for n in (9, 300))
+    else:  # far from the origin, close together: what cancellation in 2 q.d - |d|^2 hurts most
+        spread = np.float32(0.02 if similarity == "euclidean" else 1)
+        queries, documents = (50 + spread * draw.standard_normal((n, 24), dtype=np.float32) for n in (9, 300))
+    places = draw.permutation(300)
+    scores = brute_force(queries, documents, similarity)
+    found = search(queries, documents, 20, similarity, places=places, query_block=4, document_block=64)
+    expected = ranking(scores, places, 20)
+    if kind == "integers":
+        cut = np.sort(scores, axis=1)[:, ::-1]
+        assert (cut[:, 19] == cut[:, 20]).any(), "no tie at the last place: the test shows nothing"
+        assert found.rows.tolist() == expected
+    assert np.allclose(found.scores, np.take_along_axis(scores, np.array(expected), axis=1), rtol=2e-7, atol=1e-7)
+    assert (found.rows == np.array(expected)).mean() > 0.99
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(SIMILARITIES),
+    st.integers(1, 40),
+    st.integers(1, 7),
+    st.integers(1, 70),
+    st.integers(0, 2**32 - 1),
+    st.booleans(),
+)
+def test_blocks_do_not_matter(similarity: str, k: int, queries: int, documents: int, seed: int, ties: bool) -> None:
+    draw = np.random.default_rng(seed)
+    if ties:
+        a, b = (draw.integers(-2, 3, (n, 3)).astype(np.float32) for n in (queries, documents))
+    else:
+        a, b = (draw.standard_normal((n, 16), dtype=np.float32) for n in (queries, documents))
+    exclude = draw.integers(-1, documents, queries)
+    places = draw.permutation(documents)
+    whole = search(a, b, k, similarity, places=places, exclude=exclude)
+    query_block, document_block = (int(size) for size in draw.integers(1, 30, 2))
+    parts = search(
+        a, b, k, similarity, places=places, exclude=exclude, query_block=query_block, document_block=document_block
+    )
+    assert np.array_equal(whole.rows, parts.rows)
+    assert np.array_equal(whole.scores, parts.scores)
+    found = min(k, documents)
+    assert (whole.rows[:, found:] == -1).all()
+    assert not (whole.rows == np.where(exclude < 0, -2, exclude)[:, None]).any()
+    expected = np.where(exclude < 0, found, min(k, documents - 1))
+    assert ((whole.rows >= 0).sum(1) == expected).all()
+
+
+def test_equal_vectors_have_equal_scores() -> None:
+    draw = np.random.default_rng(3)
+    documents = draw.standard_normal((500, 100), dtype=np.float32)
+    twins = np.array([3, 77, 130, 255, 499])
+    documents[twins] = documents[3]
+    queries = documents[[3]] + draw.standard_normal((1, 100), dtype=np.float32) / 100
+    found = search(queries, documents, 5, "euclidean", document_block=33)
+    assert len(set(found.scores[0].tolist())) == 1
+    assert found.rows[0].tolist() == twins[::-1].tolist()
+
+
+def test_euclidean_score_is_the_negative_distance() -> None:
+    found = search(np.zeros((1, 2), np.float32), np.array([[3, 4], [0, 0], [6, 8]], np.float32), 3, "euclidean")
+    assert found.scores.tolist() == [[0.0, -5.0, -10.0]]
+    assert found.rows.tolist() == [[1, 0, 2]]
+
+
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+def test_one_query_one_document_zero_vectors(similarity: str) -> None:
+    found = search(np.zeros((1, 3), np.float32), np.zeros((1, 3), np.float32), 10, similarity)
+    assert found.rows.tolist() == [[0] + [-1] * 9]
+    assert found.scores[0, 0] == 0
+    assert np.isneginf(found.scores[0, 1:]).all()
+
+
+def test_the_only_document_excluded() -> None:
+    found = search(np.ones((1, 2), np.float32), np.ones((1, 2), np.float32), 1, "dot", exclude=np.array([0]))
+    assert found.rows.tolist() == [[-1]]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
+def test_vectors_that_are_not_finite_are_named(value: float) -> None:
+    good = np.ones((5, 2), np.float32)
+    bad = good.copy()
+    bad[3, 1] = value
+    with pytest.raises(RagcunError, match="document row 3"):
+        search(good, bad, 1, "euclidean", document_block=2)
+    with pytest.raises(RagcunError, match="query row 3"):
+        search(bad, good, 1, "euclidean")
+
+
+def test_unknown_similarity() -> None:
+    with pytest.raises(UserError, match=r"manhattan.*euclidean, cosine, dot"):
+        search(np.ones((1, 2), np.float32), np.ones((1, 2), np.float32), 1, "manhattan")

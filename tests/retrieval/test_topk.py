@@ -1,0 +1,50 @@
+"""Keys sort as (score, id place) do, and come apart again."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ragcun.retrieval.topk import EMPTY, best, id_places, pack, unpack
+
+FLOATS = st.floats(width=32, allow_nan=False)
+
+
+@given(st.lists(st.tuples(FLOATS, st.integers(0, 2**32 - 1)), min_size=1, max_size=50))
+def test_keys_sort_as_scores_then_places(pairs: list[tuple[float, int]]) -> None:
+    scores = np.array([score for score, _ in pairs], dtype=np.float32)
+    places = np.array([place for _, place in pairs], dtype=np.int64)
+    keys = pack(scores, places)
+    expected = sorted(range(len(pairs)), key=lambda i: (scores[i], places[i]))
+    assert [pairs[i] for i in np.argsort(keys, kind="stable")] == [pairs[i] for i in expected]
+    unpacked, where = unpack(keys)
+    assert np.array_equal(unpacked, scores)
+    assert np.array_equal(where, places)
+
+
+def test_negative_zero_ties_with_zero() -> None:
+    zeros = pack(np.array([0.0, -0.0], dtype=np.float32), np.array([0, 0]))
+    assert zeros[0] == zeros[1]
+
+
+def test_best_fills_with_empty() -> None:
+    keys = pack(np.array([1.0, 3.0, 2.0], dtype=np.float32), np.arange(3))[None]
+    assert unpack(best(keys, 2))[0].tolist() == [[3.0, 2.0]]
+    wide = best(keys, 5)
+    assert wide[0, 3:].tolist() == [EMPTY, EMPTY]
+    scores, places = unpack(wide)
+    assert scores[0, 3:].tolist() == [-np.inf, -np.inf]
+    assert places.tolist() == [[1, 2, 0, -1, -1]]
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), min_size=1), unique=True))
+def test_places_are_the_order_of_utf8_bytes(ids: list[str]) -> None:
+    expected = sorted(ids, key=lambda id_: id_.encode())
+    assert [expected[place] for place in id_places(ids)] == ids
+
+
+def test_places_of_many_ids() -> None:
+    ids = [f"d{i}" for i in range(100_001)]  # more than one batch
+    order = sorted(ids)
+    places = id_places(ids)
+    assert [order[place] for place in places[:10]] == ids[:10]
+    assert len(np.unique(places)) == len(ids)

@@ -1,0 +1,89 @@
+"""Settings: the order of their sources, and errors that name field, value and what is allowed."""
+
+from pathlib import Path
+
+import pytest
+
+from ragcun.errors import UserError
+from ragcun.settings.load import load_settings, preset_names, to_toml
+
+
+def test_later_sources_win(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tmp_path / "mine.toml"
+    config.write_text("[training]\nepochs = 21\nbatch_size = 22\nlearning_rate = 0.023\n", encoding="utf-8")
+    monkeypatch.setenv("RAGCUN_TRAINING__BATCH_SIZE", "32")
+    monkeypatch.setenv("RAGCUN_TRAINING__LEARNING_RATE", "0.033")
+
+    training = load_settings("hybrid", config, {"training.learning_rate": 0.043, "training.epochs": None}).training
+
+    assert training.warmup_steps == 1000, "the preset is over the default"
+    assert training.epochs == 21, "the file is over the preset"
+    assert training.batch_size == 32, "the environment is over the file"
+    assert training.learning_rate == 0.043, "a flag is over the environment"
+    assert training.weight_decay == 0.01, "what nobody sets has its default"
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_a_printed_preset_is_read_back_equal(name: str, tmp_path: Path) -> None:
+    settings = load_settings(name)
+    (tmp_path / "printed.toml").write_text(to_toml(settings), encoding="utf-8")
+
+    assert load_settings(config=tmp_path / "printed.toml") == settings
+
+
+def test_presets_hold_what_the_strategies_name() -> None:
+    prototype, medium, hybrid = (load_settings(name) for name in ("prototype", "medium", "hybrid"))
+    for settings, passages in ((prototype, 100_000), (medium, 1_000_000)):
+        assert settings.model.base == "google/embeddinggemma-300m"
+        assert not settings.model.freeze_base
+        assert settings.model.freeze_early_layers > 0
+        assert settings.pretraining is not None
+        assert settings.pretraining.rows == passages
+        assert settings.pretraining.passage_chars == 500
+        assert (settings.pretraining.epochs, settings.pretraining.batch_size) == (3, 8)
+        assert settings.pretraining.learning_rate == 2e-5
+        assert (settings.pretraining.lambda_isotropy, settings.pretraining.lambda_reg) == (1.0, 0.1)
+    assert (prototype.training.rows, prototype.training.epochs, prototype.training.learning_rate) == (100_000, 1, 1e-5)
+    assert (medium.training.rows, medium.training.epochs, medium.training.lambda_isotropy) == (None, 3, 0.5)
+    assert (medium.training.gradient_accumulation_steps, medium.training.warmup_steps) == (4, 500)
+    assert hybrid.model.base == "sentence-transformers/all-mpnet-base-v2"
+    assert hybrid.model.freeze_base
+    assert {settings.model.output_dim for settings in (prototype, medium, hybrid)} == {512}
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"training.epochs": 0}, r"training\.epochs = 0: .*greater than or equal to 1"),
+        ({"model.head": "mpl"}, r"model\.head = 'mpl': .*'mlp', 'linear', 'whiten' or 'identity'"),
+        ({"training.share": 1.5}, r"training\.share = 1\.5: .*less than or equal to 1"),
+        ({"training.lambda_isotropy": float("nan")}, r"training\.lambda_isotropy = nan"),
+        ({"training.epoch": 3}, r"training\.epoch: no such setting; did you mean training\.epochs\?"),
+        ({"model.freeze_early_layers": 2}, "freeze_early_layers is for a base that is trained"),
+    ],
+)
+def test_impossible_values_are_one_line(flags: dict[str, object], said: str) -> None:
+    with pytest.raises(UserError, match=said) as caught:
+        load_settings("demo", flags=flags)
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_names_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match="not one of demo, prototype, medium, hybrid; did you mean hybrid"):
+        load_settings("hybird")
+    (tmp_path / "broken.toml").write_text("epochs = = 3", encoding="utf-8")
+    with pytest.raises(UserError, match=r"broken\.toml: not TOML"):
+        load_settings(config=tmp_path / "broken.toml")
+    with pytest.raises(UserError, match="no such file"):
+        load_settings(config=tmp_path / "absent.toml")
+    monkeypatch.setenv("RAGCUN_TRAINING__EPOCH", "3")
+    with pytest.raises(
+        UserError, match="RAGCUN_TRAINING__EPOCH: no such setting; did you mean RAGCUN_TRAINING__EPOCHS"
+    ):
+        load_settings("demo")
+
+
+def test_an_empty_variable_is_no_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAGCUN_TRAINING__EPOCHS", "")
+
+    assert load_settings("demo").training.epochs == load_settings("demo").training.epochs > 0

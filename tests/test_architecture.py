@@ -1,0 +1,70 @@
+"""Data flows in one direction: a module imports only from those before it, and nothing imports the CLI."""
+
+import ast
+from pathlib import Path
+
+import ragcun
+
+ORDER = [
+    ["errors", "files", "console", "manifest"],
+    ["settings"],
+    ["data"],
+    ["losses"],
+    ["embedding"],
+    ["model"],
+    ["retrieval"],
+    ["evaluation"],
+    ["training"],
+    ["analysis"],
+    ["report"],
+    ["pipeline"],
+    ["cli"],
+]
+RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
+ROOT = Path(ragcun.__file__).parent
+HEAVY = {"torch", "transformers", "sentence_transformers", "datasets", "numpy", "pandas", "scipy", "matplotlib"}
+HEAVY |= {"pydantic", "pydantic_settings", "bm25s", "ir_measures", "accelerate", "faiss", "beir", "pyarrow"}
+
+
+def imports(path: Path, top_level_only: bool = False) -> set[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = tree.body if top_level_only else ast.walk(tree)
+    found = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+def test_every_module_has_its_place_and_imports_only_from_those_before_it() -> None:
+    seen = set()
+    for path in sorted(ROOT.rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        if parts[0] in {"__init__", "__main__"}:
+            continue
+        seen.add(parts[0])
+        assert parts[0] in RANK, f"{path}: not in the order of modules"
+        for module in imports(path):
+            if module.startswith("ragcun.") and (target := module.split(".")[1]) != parts[0]:
+                assert RANK[target] <= RANK[parts[0]], f"{path}: imports {module}, which comes later"
+    assert seen == RANK.keys()
+
+
+def test_the_cli_imports_nothing_heavy_until_a_command_needs_it() -> None:
+    files = sorted((ROOT / "cli").glob("*.py"))
+    assert len(files) > 8
+    for path in files:
+        for module in imports(path, top_level_only=True):
+            assert module.split(".")[0] not in HEAVY, f"{path}: imports {module} at its top"
+            if module.startswith("ragcun."):
+                assert module in {"ragcun.errors", "ragcun.cli"} or module.startswith("ragcun.cli."), (
+                    f"{path}: {module}"
+                )
+
+
+def test_topic_files_stay_small() -> None:
+    sizes = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in ROOT.rglob("*.py")}
+    assert len(sizes) > 40
+    assert not [f"{path}: {size} lines" for path, size in sizes.items() if size > 320]

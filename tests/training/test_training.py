@@ -1,0 +1,252 @@
+"""Training: nothing lost by an interruption, nothing worse in silence."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from ragcun.data.pairs import write_pairs
+from ragcun.embedding.embedder import Embedder
+from ragcun.errors import RagcunError, UserError
+from ragcun.settings.load import load_settings
+from ragcun.settings.schema import Settings, StageSettings
+from ragcun.training.batches import Schedule
+from ragcun.training.history import read_history
+from ragcun.training.loop import learning_rate
+from ragcun.training.run import train
+
+
+def settings_for(collection: Path, tiny_model: Path, **training: Any) -> Settings:
+    flags = {"epochs": 4, "batch_size": 8, "learning_rate": 1e-2, "log_interval": 1, "warmup_steps": 2, **training}
+    return load_settings(
+        flags={
+            "data.train": str(collection),
+            "model.base": str(tiny_model),
+            "model.output_dim": flags.pop("output_dim", 16),
+            "model.head": flags.pop("head", "mlp"),
+            "model.init": flags.pop("init", "base"),
+            **{f"training.{name}": value for name, value in flags.items()},
+        }
+    )
+
+
+def weights(experiment: Path) -> dict[str, torch.Tensor]:
+    return {
+        f"{path.parent.name}.{name}": tensor
+        for path in sorted((experiment / "model").glob("*Dense/model.safetensors"))
+        for name, tensor in load_file(path).items()
+    }
+
+
+def test_the_loss_falls_and_every_part_is_logged(tmp_path: Path, collection: Path, tiny_model: Path) -> None:
+    settings = settings_for(collection, tiny_model, epochs=20, keep_base=1.0)
+
+    manifest = train(settings, tmp_path / "e", tmp_path / "store")
+
+    rows = [row for row in read_history(tmp_path / "e" / "history.jsonl") if "loss" in row]
+    assert len(rows) == 60
+    for row in rows:
+        parts = [row[name] for name in ("contrastive", "isotropy", "scale", "keep_base")]
+        assert sum(parts) == pytest.approx(row["loss"], rel=1e-5)
+    assert np.mean([row["loss"] for row in rows[-5:]]) < np.mean([row["loss"] for row in rows[:5]])
+    assert manifest["dev"]["best"] >= manifest["dev"]["start"]
+    assert manifest["parameters"]["head"] == 32 * 64 + 64 + 64 * 16 + 16
+    assert manifest["environment"]["packages"]["torch"] == torch.__version__
+
+
+def test_the_same_command_gives_the_same_bits_and_leaves_a_finished_experiment_alone(
+    tmp_path: Path, collection: Path, tiny_model: Path
+) -> None:
+    settings = settings_for(collection, tiny_model)
+    train(settings, tmp_path / "a", tmp_path / "store")
+    train(settings, tmp_path / "b", tmp_path / "store")
+    first, second = weights(tmp_path / "a"), weights(tmp_path / "b")
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+    written = (tmp_path / "a" / "manifest.json").stat().st_mtime_ns
+    train(settings, tmp_path / "a", tmp_path / "store")
+    assert (tmp_path / "a" / "manifest.json").stat().st_mtime_ns == written
+    with pytest.raises(UserError, match="other settings"):
+        train(settings_for(collection, tiny_model, epochs=5), tmp_path / "a", tmp_path / "store")
+
+
+def test_killed_at_any_step_and_resumed_gives_the_same_bits(tmp_path: Path, collection: Path, tiny_model: Path) -> None:
+    settings = ["--epochs", "40", "--batch-size", "8", "--learning-rate", "0.01", "--save-interval", "1"]
+    settings += ["--log-interval", "1", "--output-dim", "16", "--learnable-temperature"]
+
+    def command(experiment: Path) -> list[str]:
+        data = ["--train-data", str(collection), "--base-model", str(tiny_model), "--store", str(tmp_path / "store")]
+        return [sys.executable, "-m", "ragcun", "train", *data, *settings, "--output-dir", str(experiment)]
+
+    subprocess.run(command(tmp_path / "whole"), check=True, capture_output=True)
+    killed = tmp_path / "killed"
+    process = subprocess.Popen(command(killed), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (killed / "checkpoints" / "last.safetensors").exists() and time.monotonic() < deadline:
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (killed / "manifest.json").exists()
+
+    done = subprocess.run(command(killed), check=True, capture_output=True, text=True)
+
+    assert "starting anew" not in done.stderr
+    first, second = weights(tmp_path / "whole"), weights(killed)
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    steps = [row["step"] for row in read_history(killed / "history.jsonl") if "loss" in row]
+    assert steps == list(range(1, 121))
+
+
+def test_share_zero_saves_the_start_and_says_so(tmp_path: Path, collection: Path, tiny_model: Path) -> None:
+    manifest = train(settings_for(collection, tiny_model, share=0.0), tmp_path / "e", tmp_path / "store")
+
+    assert manifest["dev"]["end"] == manifest["dev"]["start"]
+    start = load_file(tmp_path / "e" / "checkpoints" / "start.safetensors")
+    saved = weights(tmp_path / "e")
+    assert torch.equal(saved["3_Dense.linear.weight"], start["first.weight"])
+    assert torch.equal(saved["4_Dense.linear.weight"], start["second.weight"])
+
+
+def test_a_training_that_only_harms_keeps_the_start_and_warns(
+    tmp_path: Path, collection: Path, tiny_model: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    manifest = train(
+        settings_for(collection, tiny_model, learning_rate=1.0, output_dim=32, max_grad_norm=1e6, warmup_steps=0),
+        tmp_path / "e",
+        tmp_path / "store",
+    )
+
+    if manifest["dev"]["best_step"] == 0:
+        assert "the saved head is the start" in capfd.readouterr().err
+    assert manifest["dev"]["end"] >= manifest["dev"]["start"]
+
+
+def test_not_a_number_stops_with_the_last_good_checkpoint(
+    tmp_path: Path, collection: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ragcun.losses.retrieval import RetrievalObjective
+
+    whole = RetrievalObjective.forward
+
+    def broken(self: RetrievalObjective, *tensors: Any, step: int, **named: Any) -> dict[str, torch.Tensor]:
+        parts = whole(self, *tensors, step=step, **named)
+        return {name: part * float("nan") for name, part in parts.items()} if step == 5 else parts
+
+    monkeypatch.setattr(RetrievalObjective, "forward", broken)
+    with pytest.raises(RagcunError, match=r"not finite at step 6 .*last\.safetensors"):
+        train(settings_for(collection, tiny_model, save_interval=1), tmp_path / "e", tmp_path / "store")
+
+    saved = load_file(tmp_path / "e" / "checkpoints" / "last.safetensors")
+    assert all(torch.isfinite(tensor.float()).all() for tensor in saved.values())
+    assert not (tmp_path / "e" / "manifest.json").exists()
+
+
+@pytest.mark.parametrize("head", ["whiten", "identity"])
+def test_heads_that_are_not_trained(tmp_path: Path, collection: Path, tiny_model: Path, head: str) -> None:
+    manifest = train(
+        settings_for(collection, tiny_model, head=head, output_dim=32 if head == "identity" else 8),
+        tmp_path / "e",
+        tmp_path / "store",
+    )
+
+    assert 0 <= manifest["dev"]["end"] <= 1
+    vectors = Embedder(str(tmp_path / "e"), tmp_path / "store").documents(["the owl", "a cat"]).block(0, 2)
+    assert vectors.shape == (2, 32 if head == "identity" else 8)
+
+
+def test_a_second_training_encodes_nothing(
+    tmp_path: Path, collection: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(settings_for(collection, tiny_model), tmp_path / "a", tmp_path / "store")
+    from ragcun.embedding import encode
+
+    def refuse(*_: Any) -> None:
+        raise AssertionError("something was encoded")
+
+    monkeypatch.setattr(encode, "_plan", refuse)
+    train(settings_for(collection, tiny_model, lambda_isotropy=10.0), tmp_path / "b", tmp_path / "store")
+    with pytest.raises(AssertionError, match="encoded"):
+        train(settings_for(collection, tiny_model), tmp_path / "c", tmp_path / "another store")
+
+
+def test_pairs_with_ragged_negatives_and_held_out_validation(tmp_path: Path, tiny_model: Path) -> None:
+    words = ["cat", "dog", "owl", "fish", "frog", "lion", "wolf", "bear", "bird", "ant", "hawk", "eagle", "bees"]
+    rows = [
+        {"query": f"the {a} {b}", "positive": f"a {a} eats {b}", "negatives": [f"a {b} sleeps"] * (i % 3)}
+        for i, (a, b) in enumerate((a, b) for a in words for b in words if a < b)
+    ]
+    write_pairs(tmp_path / "pairs.jsonl", rows)
+
+    manifest = train(settings_for(tmp_path / "pairs.jsonl", tiny_model), tmp_path / "e", tmp_path / "store")
+
+    assert manifest["data"]["pairs"] + manifest["data"]["dev"]["kept"] == len(rows)
+    assert manifest["data"]["dev"]["kept"] > 1
+
+
+def test_checkpoints_of_another_encoder_are_started_from(tmp_path: Path, collection: Path, tiny_model: Path) -> None:
+    train(settings_for(collection, tiny_model), tmp_path / "a", tmp_path / "store")
+    train(settings_for(collection, tiny_model, share=0.0), tmp_path / "b", tmp_path / "store", str(tmp_path / "a"))
+
+    first, second = weights(tmp_path / "a"), weights(tmp_path / "b")
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_schedule_uses_each_pair_once_an_epoch_on_any_number_of_processes() -> None:
+    for processes in (1, 2):
+        schedule = Schedule(
+            pairs=103, batch_size=16 // processes, accumulation=2, processes=processes, epochs=2, seed=0
+        )
+        assert schedule.steps == 6
+        for epoch in range(2):
+            steps = range(epoch * 3, epoch * 3 + 3)
+            rows = [r for step in steps for p in range(processes) for batch in schedule.rows(step, p) for r in batch]
+            assert len(rows) == len(set(rows)) == 96
+    one = Schedule(pairs=103, batch_size=16, accumulation=2, processes=1, epochs=2, seed=0)
+    two = Schedule(pairs=103, batch_size=8, accumulation=2, processes=2, epochs=2, seed=0)
+    joined = [np.concatenate(parts) for parts in zip(two.rows(4, 0), two.rows(4, 1), strict=True)]
+    for a, b in zip(one.rows(4, 0), joined, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_learning_rates() -> None:
+    def rates(scheduler: str) -> list[float]:
+        stage = StageSettings.model_validate({"learning_rate": 0.4, "scheduler": scheduler})
+        return [learning_rate(stage, step, 10, 4) for step in range(10)]
+
+    for scheduler in ("cosine", "linear", "constant"):
+        assert rates(scheduler)[:5] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.4])
+    assert rates("linear")[7] == pytest.approx(0.2)
+    assert rates("cosine")[7] == pytest.approx(0.2)
+    assert rates("constant")[9] == 0.4
+
+
+def test_two_processes_give_the_weights_of_one(tmp_path: Path, collection: Path, tiny_model: Path) -> None:
+    common = ["train", "--train-data", str(collection), "--base-model", str(tiny_model), "--store", str(tmp_path / "s")]
+    common += ["--epochs", "3", "--output-dim", "16", "--learning-rate", "0.001", "--dropout", "0", "--keep-base", "0"]
+    one = [*common, "--batch-size", "8", "--output-dir", str(tmp_path / "one")]
+    two = [*common, "--batch-size", "4", "--output-dir", str(tmp_path / "two")]
+    subprocess.run([sys.executable, "-m", "ragcun", *one], check=True, capture_output=True)
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "ragcun"]
+    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, *launch, *two], check=False, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+    manifest = json.loads((tmp_path / "two" / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["processes"] == 2
+    first, second = weights(tmp_path / "one"), weights(tmp_path / "two")
+    assert len(first) == 4
+    for name, tensor in first.items():
+        torch.testing.assert_close(second[name], tensor, rtol=1e-4, atol=1e-5)
+    shutil.rmtree(tmp_path / "two")
