@@ -32,8 +32,8 @@ def plain(embeddings_ND: Tensor, slices: int, knots: int, t_max: float = 3.0) ->
     weights_T[[0, -1]] /= 2
     target_T = torch.exp(-t_T.square() / 2)
     generator = torch.Generator().manual_seed(0)
-    directions_DK = torch.randn(embeddings_ND.shape[1], slices, generator=generator, dtype=embeddings_ND.dtype)
-    directions_DK.div_(directions_DK.norm(dim=0))
+    directions_DK = torch.randn(embeddings_ND.shape[1], slices, generator=generator)
+    directions_DK = directions_DK.div_(directions_DK.norm(dim=0)).to(embeddings_ND.dtype)
     angles_NKT = (embeddings_ND @ directions_DK).unsqueeze(-1) * t_T
     error_KT = (angles_NKT.cos().mean(0) - target_T).square() + angles_NKT.sin().mean(0).square()
     return (error_KT @ (weights_T * target_T)).mean()

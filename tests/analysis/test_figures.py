@@ -29,29 +29,33 @@ def geometries() -> list[Geometry]:
     ]
 
 
-def test_figures_are_written_as_pdf_and_png(tmp_path: Path) -> None:
-    before = dict(mpl.rcParams)
-    paths = isotropy_figures(geometries(), tmp_path / "figures")
-    assert {path.stem for path in paths} == {"spectrum", "norms", "distances", "cosines", "plane"}
-    for path in paths:
+def draw(output: Path) -> list[Path]:
+    return [*isotropy_figures(geometries(), output), *training_curves(HISTORY, output)]
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return draw(tmp_path_factory.mktemp("figures") / "new")
+
+
+def test_figures_are_written_as_pdf_and_png(drawn: list[Path]) -> None:
+    assert {path.stem for path in drawn} == {"spectrum", "norms", "distances", "cosines", "plane", "training"}
+    for path in drawn:
         assert path.read_bytes().startswith(b"%PDF" if path.suffix == ".pdf" else b"\x89PNG")
-    assert sorted(paths) == sorted((tmp_path / "figures").iterdir())
+    assert sorted(drawn) == sorted(drawn[0].parent.iterdir())
+
+
+def test_the_same_numbers_give_the_same_bytes_and_leave_matplotlib_as_it_was(drawn: list[Path], tmp_path: Path) -> None:
+    before = dict(mpl.rcParams)
+    for one, other in zip(drawn, draw(tmp_path), strict=True):
+        assert one.read_bytes() == other.read_bytes(), one.name
     assert dict(mpl.rcParams) == before
 
 
-def test_the_same_numbers_give_the_same_bytes(tmp_path: Path) -> None:
-    one_model = geometries()[-1:]
-    first = [*isotropy_figures(one_model, tmp_path / "a"), *training_curves(HISTORY, tmp_path / "a")]
-    again = [*isotropy_figures(one_model, tmp_path / "b"), *training_curves(HISTORY, tmp_path / "b")]
-    assert len(first) == 12
-    for one, other in zip(first, again, strict=True):
-        assert one.read_bytes() == other.read_bytes(), one.name
-
-
-def test_fonts_are_embedded_as_type_42(tmp_path: Path) -> None:
-    pdf = training_curves(HISTORY, tmp_path)[0].read_bytes()
-    assert b"/FontFile2" in pdf
-    assert b"/Type3" not in pdf
+def test_fonts_are_embedded_as_type_42(drawn: list[Path]) -> None:
+    for pdf in drawn[::2]:
+        assert b"/FontFile2" in pdf.read_bytes()
+        assert b"/Type3" not in pdf.read_bytes()
 
 
 def test_degenerate_embeddings_can_be_drawn(tmp_path: Path) -> None:

@@ -58,6 +58,14 @@ def test_the_name_is_left_out_in_every_spelling(mention: str) -> None:
     assert split(f"Parse a table with {mention} alone.\n\n{REST}", "pandas.io.read_csv") is None
 
 
+def test_no_punctuation_is_left_where_only_the_name_stood() -> None:
+    texts = split(
+        f"Parse a table of a file.\n\n%(shared)s {REST} See `load`.\n\nReturns\n-------\nload : Table\n    It.",
+        "io.load",
+    )
+    assert texts == ("Parse a table of a file", f"{REST} See Returns: It.")
+
+
 def test_words_that_only_contain_the_name_stay() -> None:
     body = "Readers and reads of already read_csv_files, to read csv as prose, and twelve words."
     assert split(f"Parse a table of a file.\n\n{body}", "io.re") == ("Parse a table of a file", body)

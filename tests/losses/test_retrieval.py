@@ -118,6 +118,6 @@ def test_trains_in_sentence_transformers_and_each_part_is_logged(
 
 
 def test_needs_two_columns() -> None:
-    loss = IsotropicRetrievalLoss(torch.nn.Identity())  # type: ignore[arg-type]
+    loss = IsotropicRetrievalLoss(torch.nn.Identity())
     with pytest.raises(UserError, match="not 1 column"):
         loss([{}])

@@ -69,7 +69,7 @@ class Case(nn.Module):
 
 def cases() -> list[Case]:
     losses: dict[str, Any] = {
-        "sigreg": SIGReg(200),
+        "sigreg": SIGReg(300),
         "sigreg_lejepa": SIGReg(10, per_sample=False),
         "infonce": EuclideanInfoNCE(2.0),
         "infonce_plain": EuclideanInfoNCE(2.0),

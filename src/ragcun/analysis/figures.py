@@ -250,6 +250,8 @@ def _save(figure: Figure, path: Path, legend_of: Axes | None = None) -> list[Pat
     if legend_of is not None:
         _add_legend(figure, legend_of)
     FigureCanvasAgg(figure)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # laid out once, for both files
     written = []
     for suffix, metadata in ((".pdf", {"CreationDate": None}), (".png", {"Software": None})):
         final = path.with_name(path.name + suffix)

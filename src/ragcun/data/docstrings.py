@@ -21,6 +21,7 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])(?<!e\.g\.)(?<!i\.e\.)(?<!etc\.)(?<!vs\.)
 _IDENTIFIER = re.compile(r"(?<![\w-])(?:\w+\.)*(\w+(?:-\w+)*)(?:\([^()]*\))?(?![\w-])")
 _NO_SUMMARY = re.compile(r"\W*(?:copyright|authors?|created|licen[cs]e|deprecated|note)\b", re.IGNORECASE)
 _LABEL = re.compile(r"\W*\w+\W*?(?::|=|\s--?|\s[\u2013\u2014])\s+")
+_LEFT_ALONE = {".", ",", ":", ";", "()", "''", '""'}
 _NO_LETTER = re.compile(r"[^A-Za-z ]")
 
 
@@ -97,7 +98,7 @@ def split_docstring(docstring: str, name: str, max_words: int) -> tuple[str, str
         return None
     words: list[str] = []
     for text in chain(rest, texts):
-        words += _without(key, text).split()
+        words += (word for word in _without(key, text).split() if word not in _LEFT_ALONE)
         if len(words) >= max_words:
             break
     body = " ".join(words[:max_words])

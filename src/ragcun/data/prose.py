@@ -24,7 +24,7 @@ _RETURNS = re.compile(r"[:@](returns?|yields?)\b[^:]*:\s*(.*)")
 _TYPED = re.compile(r"([`*\w][`\w, *.\\]*?)\s+:(?:\s.*)?")
 _TYPED_INLINE = re.compile(r"(?:[-*]\s+)?[`*]*(\w+)[`*]*\s+\((?:[^()]|\([^()]*\))*\)\s*(?::|--?|\u2014)\s*(.*)")
 _BULLET = re.compile(r"(?:[-*+\u2022]|\d+[.)])\s+(.*)")
-_MARKED = re.compile(r"[`<\[*\\]|https?:")
+_MARKED = re.compile(r"[`<\[*\\]|https?:|%\(")
 _INLINE = [
     (re.compile(r"(?<=`)\\\s?(?=\w)"), ""),
     (re.compile(r"`~[\w.]*?(\w+)(?:\(\))?`"), r"`\1`"),
@@ -32,7 +32,7 @@ _INLINE = [
     (re.compile(r"`([^`<]+?)\s*<[^`>]*>`_*"), r"\1"),
     (re.compile(r"\[`?~?([^\]`]+)`?\]\([^)]*\)|\[`~?([^\]`]+)`\]"), r"\1\2"),
     (re.compile(r"\s?\[[^\[\]\s]+\]_"), ""),
-    (re.compile(r"</?[A-Za-z][^<>]*>|<?https?://[^\s>)]+>?"), ""),
+    (re.compile(r"</?[A-Za-z][^<>]*>|<?https?://[^\s>)]+>?|%\(\w+\)s"), ""),
     (re.compile(r"``?[~.!]?(?=\S)([^`]*)``?_*"), r"\1"),
     (re.compile(r"(?<![\w*])\*\*?(?=\w)([^*]+?)(?<=[\w.:])\*\*?(?![\w*])"), r"\1"),
     (re.compile(r"\\(?=[*_|`\\ ])"), ""),

@@ -89,7 +89,7 @@ def _require_matrix(tensor: Tensor) -> None:
 
 def _block(device: torch.device) -> int:
     """Slices at a time: few enough for a CPU's caches, enough to keep a GPU busy. Equal on all processes."""
-    return 128 if device.type == "cpu" else 512
+    return 256 if device.type == "cpu" else 512
 
 
 class _EppsPulley(torch.autograd.Function):
