@@ -13,7 +13,6 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from ragcun.console import progress
 from ragcun.errors import RagcunError, UserError
@@ -23,6 +22,7 @@ SIMILARITIES = ("euclidean", "cosine", "dot")
 
 _MARGIN = 32
 _AT_ONCE = 1_024
+_WAITING = 8
 
 Doubles = npt.NDArray[np.float64]
 
@@ -75,8 +75,11 @@ def search(
     if exclude is None:
         exclude = np.full(n_queries, -1)
 
-    keys_QK = np.full((n_queries, min(k + _MARGIN, n_documents)), EMPTY)
-    buffer = torch.empty(min(query_block, n_queries) * min(document_block, n_documents))
+    keep = min(k + _MARGIN, n_documents)
+    blocks = [slice(at, min(at + query_block, n_queries)) for at in range(0, n_queries, query_block)]
+    kept = [_Best(block.stop - block.start, keep) for block in blocks]
+    buffer = np.empty(min(query_block, n_queries) * min(document_block, n_documents), dtype=np.float32)
+    centre_D = centred_QD = None
     with progress("searching", n_documents, "documents") as bar:
         for start in range(0, n_documents, document_block):
             stop = min(start + document_block, n_documents)
@@ -85,24 +88,22 @@ def search(
             if similarity == "cosine":
                 lengths_B = np.sqrt(np.maximum(squares_B, np.float32(1e-30)))
                 documents_BD = np.divide(documents_BD, lengths_B[:, None], dtype=np.float32)
-            if start == 0:
+            if centre_D is None:
                 centre_D = _centre(documents_BD)
                 centred_QD = queries_QD - centre_D if similarity == "euclidean" else queries_QD
             documents_BD = documents_BD - centre_D  # changes no ranking, and what is small is exact
             if similarity == "euclidean":
                 squares_B = _squares(documents_BD, "document", start)
-            for first in range(0, n_queries, query_block):
-                block = slice(first, min(first + query_block, n_queries))
-                scores = buffer[: (block.stop - first) * (stop - start)].view(-1, stop - start)
-                torch.mm(torch.from_numpy(centred_QD[block]), torch.from_numpy(documents_BD).T, out=scores)
-                scores_QB = scores.numpy()
+            for block, best_of_block in zip(blocks, kept, strict=True):
+                scores_BQ = buffer[: (stop - start) * (block.stop - block.start)].reshape(stop - start, -1)
+                np.matmul(documents_BD, centred_QD[block].T, out=scores_BQ)
                 if similarity == "euclidean":  # ranks as -|q - d|^2 does
-                    scores_QB -= squares_B / 2
+                    scores_BQ -= squares_B[:, None] / 2
                 hidden = np.flatnonzero((exclude[block] >= start) & (exclude[block] < stop))
-                scores_QB[hidden, exclude[block][hidden] - start] = -np.inf
-                keys_QK[block] = _merge(keys_QK[block], scores_QB, places[start:stop])
+                scores_BQ[exclude[block][hidden] - start, hidden] = -np.inf
+                best_of_block.add(scores_BQ, places[start:stop])
             bar.advance(stop - start)
-    return _exact(queries_QD, documents, keys_QK, k, similarity, places)
+    return _exact(queries_QD, documents, np.concatenate([best.settled() for best in kept]), k, similarity, places)
 
 
 def _centre(documents_BD: Floats) -> Floats:
@@ -113,22 +114,46 @@ def _centre(documents_BD: Floats) -> Floats:
     return np.asarray(np.round(mean_D / step) * step, dtype=np.float32)
 
 
-def _merge(keys_QK: Keys, scores_QB: Floats, places_B: Rows) -> Keys:
-    """The K highest of each row's keys, whose lowest stands first, and of a block of scores; the lowest first again."""
-    (n_queries, keep), n_block = keys_QK.shape, scores_QB.shape[1]
-    lowest_Q, _ = unpack(keys_QK[:, 0])
-    flat = np.flatnonzero(scores_QB >= lowest_Q[:, None])
-    if not len(flat):
-        return keys_QK
-    query, document = np.divmod(flat, n_block)
-    count_Q = np.bincount(query, minlength=n_queries)
-    column = np.arange(len(flat)) - np.repeat(np.cumsum(count_Q) - count_Q, count_Q)
-    wide = np.full((n_queries, keep + count_Q.max()), EMPTY)
-    wide[:, :keep] = keys_QK
-    wide[query, keep + column] = pack(scores_QB.ravel()[flat], places_B[document])
-    cut = wide.shape[1] - keep
-    wide.partition(cut, axis=1)
-    return wide[:, cut:]
+class _Best:
+    """The K best documents of each of Q queries by float32 scores, as keys."""
+
+    def __init__(self, queries: int, keep: int) -> None:
+        self._keys_QK = np.full((queries, keep), EMPTY)
+        self._lowest_Q = np.full(queries, -np.inf, dtype=np.float32)
+        self._queries: list[Rows] = []
+        self._keys: list[Keys] = []
+
+    def add(self, scores_BQ: Floats, places_B: Rows) -> None:
+        """Take in a block of documents."""
+        (n_block, n_queries), keep = scores_BQ.shape, self._keys_QK.shape[1]
+        lowest_Q = self._lowest_Q
+        if n_block > keep and np.isneginf(lowest_Q).all():
+            lowest_Q = np.partition(np.ascontiguousarray(scores_BQ.T), n_block - keep, axis=1)[:, n_block - keep]
+        flat = np.flatnonzero(scores_BQ >= lowest_Q)
+        document, query = np.divmod(flat, n_queries)
+        self._queries.append(query)
+        self._keys.append(pack(scores_BQ.ravel()[flat], places_B[document]))
+        if len(self._keys) == _WAITING or sum(map(len, self._keys)) > self._keys_QK.size:
+            self.settled()
+
+    def settled(self) -> Keys:
+        """The keys, (Q, K) in no order."""
+        n_queries, keep = self._keys_QK.shape
+        query = np.concatenate([np.empty(0, np.int64), *self._queries]).astype(np.min_scalar_type(n_queries))
+        key = np.concatenate([np.empty(0, np.int64), *self._keys])
+        order = np.argsort(query, kind="stable")
+        query, key = query[order], key[order]
+        count_Q = np.bincount(query, minlength=n_queries)
+        column = np.arange(len(query)) - np.repeat(np.cumsum(count_Q) - count_Q, count_Q)
+        wide = np.full((n_queries, keep + count_Q.max()), EMPTY)
+        wide[:, :keep] = self._keys_QK
+        wide[query, keep + column] = key
+        cut = wide.shape[1] - keep
+        wide.partition(cut, axis=1)
+        self._keys_QK = wide[:, cut:].copy()
+        self._lowest_Q, _ = unpack(self._keys_QK[:, 0])
+        self._queries, self._keys = [], []
+        return self._keys_QK
 
 
 def _exact(queries_QD: Floats, documents: Matrix, keys_QK: Keys, k: int, similarity: str, places: Rows) -> TopK:
