@@ -1,6 +1,6 @@
-"""Exact search against FAISS' flat index: the same vectors, the same threads, runs taken in turn.
+"""Exact search against FAISS' flat index: the same vectors, the same threads (OMP_NUM_THREADS), runs taken in turn.
 
-python bench/search.py [--queries 1000] [--documents 200000] [--dimension 384] [--k 100] [--runs 5] [--threads 2]
+python bench/search.py [--queries 1000] [--documents 200000] [--dimension 384] [--k 100] [--runs 5]
 
 Prints JSON: seconds of each run, medians, ragcun's median over FAISS', and the share of places with the same document.
 """
@@ -14,7 +14,6 @@ from typing import Any
 
 import faiss
 import numpy as np
-import torch
 
 from ragcun.console import console
 from ragcun.retrieval.search import search
@@ -31,12 +30,10 @@ def timed(work: Callable[[], Any], seconds: list[float]) -> Any:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    sizes = {"queries": 1000, "documents": 200_000, "dimension": 384, "k": 100, "runs": 5, "threads": 2}
+    sizes = {"queries": 1000, "documents": 200_000, "dimension": 384, "k": 100, "runs": 5}
     for name, default in sizes.items():
         parser.add_argument(f"--{name}", type=int, default=default)
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    faiss.omp_set_num_threads(options.threads)
     console.quiet = True
     draw = np.random.default_rng(0)
     queries = draw.standard_normal((options.queries, options.dimension), dtype=np.float32)

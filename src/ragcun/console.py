@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -22,7 +23,7 @@ from rich.progress import (
 from rich.text import Text
 
 console = Console(stderr=True, highlight=False)
-_busy = False
+_busy: ContextVar[bool] = ContextVar("busy", default=False)
 
 
 class _Rate(ProgressColumn):
@@ -57,11 +58,10 @@ def progress(description: str, total: float | None, unit: str = "it") -> Iterato
     `description` is what is done, `total` how many `unit`s there are (None if unknown). Work that is part of work whose
     bar is already shown is silent.
     """
-    global _busy
-    if _busy:
+    if _busy.get():
         yield _silent()
         return
-    _busy = True
+    token = _busy.set(True)
     began = time.monotonic()
     try:
         if console.is_terminal:
@@ -72,7 +72,7 @@ def progress(description: str, total: float | None, unit: str = "it") -> Iterato
             count = "" if total is None else f": {total:,.0f} {unit}"
             say(f"{description}{count} in {time.monotonic() - began:,.1f} s")
     finally:
-        _busy = False
+        _busy.reset(token)
 
 
 def _silent() -> Bar:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ragcun.errors import UserError
-from ragcun.losses import EuclideanInfoNCE
+from ragcun.losses import EuclideanInfoNCE, pair_keys
 from ragcun.losses.distances import squared_distances
 
 
@@ -120,3 +120,17 @@ def test_shapes_that_do_not_fit_are_named() -> None:
         loss(sample(3, 8), sample(4, 8))
     with pytest.raises(UserError, match="document_ids"):
         loss(sample(3, 8), sample(3, 8), sample(3, 2, 8), document_ids=torch.arange(3))
+
+
+def test_pairs_known_from_elsewhere_are_masked_but_never_the_own_positive() -> None:
+    anchors, positives = torch.randn(3, 4), torch.randn(3, 4)
+    ids, documents = torch.tensor([5, 6, 7]), torch.tensor([10, 11, 12])
+    known = pair_keys(torch.tensor([5, 6, 7, 5]), torch.tensor([10, 11, 12, 12])).sort().values
+    loss = EuclideanInfoNCE(temperature=2.0)
+
+    masked = loss(anchors, positives, None, ids, documents, known)
+
+    logits = -torch.cdist(anchors, positives).square() / 2
+    logits[0, 2] = -torch.inf
+    torch.testing.assert_close(masked, torch.nn.functional.cross_entropy(logits, torch.arange(3)))
+    assert masked < loss(anchors, positives, None, ids, documents)

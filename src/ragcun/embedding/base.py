@@ -100,12 +100,13 @@ def weights_sha256(module: nn.Module) -> str:
 
 def _module_key(module: nn.Module) -> dict[str, Any]:
     key: dict[str, Any] = {"type": type(module).__name__}
-    config = getattr(module, "config", None)
+    config: Any = getattr(module, "config", None)
     if hasattr(config, "to_dict"):
         values = config.to_dict()
         key["architecture"] = {name: values[name] for name in sorted(values) if name not in _VOLATILE}
-    if hasattr(module, "get_config_dict"):
-        key["config"] = module.get_config_dict()
+    saved: Any = getattr(module, "get_config_dict", None)
+    if saved is not None:
+        key["config"] = saved()
     return json.loads(json.dumps(key, default=str))  # type: ignore[no-any-return]
 
 

@@ -124,9 +124,7 @@ class _Workers:
         self.threads = torch.get_num_threads()
         cpu = model.device.type == "cpu"
         self.workers = self.threads if cpu else 1
-        self.pool = ThreadPoolExecutor(
-            self.workers, initializer=torch.set_num_threads if cpu else None, initargs=(1,) if cpu else ()
-        )
+        self.pool = ThreadPoolExecutor(self.workers, initializer=lambda: torch.set_num_threads(1) if cpu else None)
 
     def __enter__(self) -> "_Workers":
         return self

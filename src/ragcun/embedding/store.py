@@ -51,7 +51,9 @@ class EmbeddingStore:
         identity = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
         self.folder = root / identity[:24]
         self._shards: dict[str, _Shard] = {}
-        self._clear_index()
+        self._first = np.empty(0, np.uint64)
+        self._second = np.empty(0, np.uint64)
+        self._rows = np.empty(0, np.int64)
         if not (self.folder / "key.json").is_file():
             write_json(self.folder / "key.json", key)
         (self.folder / "key.json").touch()
@@ -117,15 +119,13 @@ class EmbeddingStore:
     def _write(self, digests: Digests, vectors: Floats) -> Path:
         if not np.isfinite(vectors).all():
             raise RagcunError("the base gave NaN or infinite embeddings; nothing was stored (try --precision fp32)")
-        payload = hashlib.sha256(digests.tobytes())
-        name = payload.copy().hexdigest()[:32]
-        payload.update(np.ascontiguousarray(vectors))
+        name = hashlib.sha256(digests.tobytes()).hexdigest()[:32]
         path = self.folder / "shards" / f"{name}.safetensors"
         with atomic_path(path) as temporary:
             save_file(
                 {"digests": np.ascontiguousarray(digests), "vectors": np.ascontiguousarray(vectors)},
                 temporary,
-                metadata={"sha256": payload.hexdigest()},
+                metadata={"sha256": _checksum(digests, vectors)},
             )
         return path
 
@@ -144,7 +144,7 @@ class EmbeddingStore:
             for name in small.keys() - {merged.name}:
                 (self.folder / "shards" / name).unlink(missing_ok=True)
         self._shards.clear()
-        self._clear_index()
+        self._first, self._second, self._rows = self._first[:0], self._second[:0], self._rows[:0]
         self.refresh()
 
     def _remove_leftovers(self) -> None:
@@ -152,11 +152,6 @@ class EmbeddingStore:
             with contextlib.suppress(FileNotFoundError):
                 if time.time() - path.stat().st_mtime > _LEFTOVER_SECONDS:
                     path.unlink()
-
-    def _clear_index(self) -> None:
-        self._first = np.empty(0, np.uint64)
-        self._second = np.empty(0, np.uint64)
-        self._rows = np.empty(0, np.int64)
 
 
 class _Shard:
@@ -169,14 +164,18 @@ class _Shard:
         length = int.from_bytes(mapped[:8], "little")
         header = json.loads(mapped[8 : 8 + length])
         self.bytes = len(mapped)
-        self.sha256 = header["__metadata__"]["sha256"]
+        self.sha256: str = header["__metadata__"]["sha256"]
         self.digests: Digests = _tensor(mapped, header["digests"], 8 + length, np.dtype("<u8"))
         self.vectors: Floats = _tensor(mapped, header["vectors"], 8 + length, np.dtype("<f4"))
 
     def intact(self) -> bool:
-        payload = hashlib.sha256(self.digests.tobytes())
-        payload.update(np.ascontiguousarray(self.vectors))
-        return payload.hexdigest() == self.sha256
+        return _checksum(self.digests, self.vectors) == self.sha256
+
+
+def _checksum(digests: Digests, vectors: Floats) -> str:
+    payload = hashlib.sha256(digests.tobytes())
+    payload.update(np.ascontiguousarray(vectors).data)
+    return payload.hexdigest()
 
 
 def _shard_files(folder: Path) -> list[Path]:

@@ -43,6 +43,7 @@ class EuclideanInfoNCE(nn.Module):
         negatives_BND: Tensor | None = None,
         anchor_ids: Tensor | None = None,
         document_ids: Tensor | None = None,
+        known_pairs: Tensor | None = None,
     ) -> Tensor:
         """The scalar loss: the mean over the rows of the joined batch, in fp32 (fp64 for fp64 input).
 
@@ -76,10 +77,19 @@ class EuclideanInfoNCE(nn.Module):
             anchor_ids_R = _gathered_ids(anchor_ids, row_counts, device)
             document_ids_M = _gathered_ids(document_ids, document_counts, device)
             excluded_BM = _relevant(anchor_ids_R, document_ids_M, positive_columns_R)[own] | (document_ids_M == -1)
+            if known_pairs is not None and len(known_pairs):
+                keys_BM = pair_keys(anchor_ids_R[own, None], document_ids_M)
+                place_BM = torch.searchsorted(known_pairs, keys_BM).clamp_max(len(known_pairs) - 1)
+                excluded_BM |= known_pairs[place_BM] == keys_BM
             excluded_BM.scatter_(1, positive_columns_R[own, None], False)
             logits_BM = logits_BM.masked_fill(excluded_BM, -torch.inf)
         loss = nn.functional.cross_entropy(logits_BM, positive_columns_R[own], reduction="sum")
         return sum_over_processes(loss) / sum(row_counts)
+
+
+def pair_keys(anchor_ids: Tensor, document_ids: Tensor) -> Tensor:
+    """One int64 for each pair of ids, which are from 0 to 2**31 - 1; the arguments are broadcast."""
+    return (anchor_ids << 32) | document_ids
 
 
 def _require(fits: bool, name: str, tensor: Tensor | None, against: Tensor) -> None:

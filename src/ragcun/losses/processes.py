@@ -34,17 +34,17 @@ def rows_per_process(rows: int, device: torch.device) -> tuple[list[int], int]:
 
 def sum_over_processes(tensor: Tensor) -> Tensor:
     """The element-wise sum over all processes; differentiable."""
-    return tensor if process_count() == 1 else _Sum.apply(tensor)  # type: ignore[no-untyped-call]
+    return tensor if process_count() == 1 else _Sum.apply(tensor)
 
 
 def gather_rows(tensor_ND: Tensor, counts: list[int]) -> Tensor:
     """The rows of all processes in the order of their ranks, M x ...; `counts` are the rows of each. Differentiable."""
-    return tensor_ND if process_count() == 1 else _Gather.apply(tensor_ND, counts)  # type: ignore[no-untyped-call]
+    return tensor_ND if process_count() == 1 else _Gather.apply(tensor_ND, counts)
 
 
 def with_mean_gradient(parameter: Tensor) -> Tensor:
     """The parameter itself; its gradient is averaged over processes, so that it is right outside of DDP as well."""
-    return parameter if process_count() == 1 else _MeanGradient.apply(parameter)  # type: ignore[no-untyped-call]
+    return parameter if process_count() == 1 else _MeanGradient.apply(parameter)
 
 
 class _Sum(torch.autograd.Function):

@@ -58,16 +58,17 @@ class RetrievalObjective(nn.Module):
         negatives_BND: Tensor | None = None,
         anchor_ids: Tensor | None = None,
         document_ids: Tensor | None = None,
+        known_pairs: Tensor | None = None,
         teacher_BE: Tensor | None = None,
         step: int | None = None,
     ) -> dict[str, Tensor]:
         """The weighted parts by name, to be summed: contrastive, and those of isotropy, scale, keep_base with a weight.
 
-        Ids as in `EuclideanInfoNCE`, `step` as in `SIGReg`; `teacher_BE` are the base's embeddings of the positives, at
-        the student's scale, and a `UserError` if keep_base has a weight and they are missing. Absent negatives (id -1)
-        are left out of every part.
+        Ids and `known_pairs` as in `EuclideanInfoNCE`, `step` as in `SIGReg`; `teacher_BE` are the base's
+        embeddings of the positives, at the student's scale, and a `UserError` if keep_base has a weight and
+        they are missing. Absent negatives (id -1) are left out of every part.
         """
-        contrastive = self.contrastive(anchors_BD, positives_BD, negatives_BND, anchor_ids, document_ids)
+        contrastive = self.contrastive(anchors_BD, positives_BD, negatives_BND, anchor_ids, document_ids, known_pairs)
         parts = {"contrastive": contrastive}
         embeddings = [anchors_BD, positives_BD]
         if negatives_BND is not None:

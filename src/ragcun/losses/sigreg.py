@@ -27,7 +27,7 @@ def epps_pulley(projections_NK: Tensor, knots: int = 17, t_max: float = 3.0) -> 
     """
     _require_matrix(projections_NK)
     wanted = torch.is_grad_enabled() and projections_NK.requires_grad
-    statistics_K: Tensor = _EppsPulley.apply(full(projections_NK), knots, t_max, wanted)  # type: ignore[no-untyped-call]
+    statistics_K: Tensor = _EppsPulley.apply(full(projections_NK), knots, t_max, wanted)
     return statistics_K
 
 
@@ -71,7 +71,7 @@ class SIGReg(nn.Module):
         if self.training:
             self.step += 1
         wanted = torch.is_grad_enabled() and embeddings_ND.requires_grad
-        loss: Tensor = _Sketch.apply(  # type: ignore[no-untyped-call]
+        loss: Tensor = _Sketch.apply(
             full(embeddings_ND), directions_KD, self.knots, self.t_max, self.per_sample, wanted
         )
         return loss

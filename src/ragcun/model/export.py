@@ -3,10 +3,10 @@
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Dense
 
 from ragcun.embedding.base import load_model, split
 from ragcun.embedding.resolve import resolve_model
@@ -66,11 +66,11 @@ def load_head_weights(name: str, head: AnyHead) -> None:
     _, saved = split(load_model(resolve_model(name), device="cpu"))
     layers = head.layers()
     shapes = [tuple(layer.weight.shape) for layer in layers]
-    found = [] if saved is None else [tuple(module.linear.weight.shape) for module in saved]
+    dense: list[Any] = [] if saved is None else list(saved)
+    found = [tuple(module.linear.weight.shape) for module in dense]
     if shapes != found:
         raise UserError(f"{name}: its head has weights {found}, this one needs {shapes}")
-    for layer, module in zip(layers, saved or [], strict=True):
-        assert isinstance(module, Dense)  # noqa: S101
+    for layer, module in zip(layers, dense, strict=True):
         with torch.no_grad():
             layer.weight.copy_(module.linear.weight)
             layer.bias.copy_(module.linear.bias)

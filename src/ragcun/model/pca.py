@@ -3,6 +3,7 @@
 b: base dimension, d: output dimension, N: sampled texts.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,7 +58,7 @@ class Spectrum:
         mean_variance = float((self.variances[:dimension] ** (1 - power)).mean())
         if not mean_variance > 0:
             raise UserError("the sampled base embeddings are all equal; there is nothing to project")
-        return mean_variance**-0.5
+        return 1 / math.sqrt(mean_variance)
 
 
 def spectrum(base_Nb: npt.NDArray[np.float32]) -> Spectrum:

@@ -28,7 +28,7 @@ def prepare_data(settings: Settings, experiment: Path) -> Settings:
     if not source.is_file():
         from ragcun.data.pydocs import pydocs_collection
 
-        pydocs_collection(folder, **wanted)
+        pydocs_collection(folder, wanted["documents"], wanted["seed"], wanted["max_words"])
     elif read_json(source)["settings"] != wanted:
         raise UserError(
             f"{folder}: made with other settings ({read_json(source)['settings']}); choose another --output-dir"

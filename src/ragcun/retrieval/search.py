@@ -9,26 +9,30 @@ Q queries, N documents, B documents of a block, D dimensions, K candidates kept,
 """
 
 import math
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from ragcun.console import progress
 from ragcun.errors import RagcunError, UserError
+from ragcun.retrieval.shortlist import Shortlist
 from ragcun.retrieval.topk import EMPTY, Floats, Keys, Rows, TopK, best, inverse, pack, unpack
 
 SIMILARITIES = ("euclidean", "cosine", "dot")
 
 _MARGIN = 32
-_AT_ONCE = 1_024
-_WAITING = 8
+_PAIRS = 1_024  # candidates that one thread scores again at a time
 
 Doubles = npt.NDArray[np.float64]
 
 
 class Matrix(Protocol):
-    """Vectors that need not be in memory, (n, d) float32: `ragcun.embedding.embedder.Vectors`, or an array within."""
+    """Vectors that need not be in memory, (n, d) float32, such as `Vectors`. `rows` is called from several threads."""
 
     shape: tuple[int, int]
 
@@ -45,8 +49,8 @@ def search(
     *,
     places: Rows | None = None,
     exclude: Rows | None = None,
-    query_block: int = 1024,
-    document_block: int = 2048,
+    query_block: int = 512,
+    document_block: int = 4096,
 ) -> TopK:
     """The k most similar documents of each query.
 
@@ -57,8 +61,8 @@ def search(
         similarity: "euclidean" (the score is the negative distance), "cosine" (a zero vector's is 0) or "dot".
         places: (N,) decides between equal scores, the higher first (see `topk.id_places`); if None, the later row.
         exclude: (Q,) the row of a document that the query shall not find, or -1.
-        query_block: queries of one matrix product.
-        document_block: documents of one matrix product.
+        query_block: queries of one matrix product, at most.
+        document_block: documents of one matrix product, at most.
 
     Raises:
         UserError: there is no such similarity.
@@ -74,90 +78,67 @@ def search(
         places = np.arange(n_documents)
     if exclude is None:
         exclude = np.full(n_queries, -1)
-
-    keep = min(k + _MARGIN, n_documents)
-    blocks = [slice(at, min(at + query_block, n_queries)) for at in range(0, n_queries, query_block)]
-    kept = [_Best(block.stop - block.start, keep) for block in blocks]
-    buffer = np.empty(min(query_block, n_queries) * min(document_block, n_documents), dtype=np.float32)
-    centre_D = centred_QD = None
-    with progress("searching", n_documents, "documents") as bar:
-        for start in range(0, n_documents, document_block):
-            stop = min(start + document_block, n_documents)
-            documents_BD = documents.block(start, stop)
-            squares_B = _squares(documents_BD, "document", start)
-            if similarity == "cosine":
-                lengths_B = np.sqrt(np.maximum(squares_B, np.float32(1e-30)))
-                documents_BD = np.divide(documents_BD, lengths_B[:, None], dtype=np.float32)
-            if centre_D is None:
-                centre_D = _centre(documents_BD)
-                centred_QD = queries_QD - centre_D if similarity == "euclidean" else queries_QD
-            documents_BD = documents_BD - centre_D  # changes no ranking, and what is small is exact
-            if similarity == "euclidean":
-                squares_B = _squares(documents_BD, "document", start)
-            for block, best_of_block in zip(blocks, kept, strict=True):
-                scores_BQ = buffer[: (stop - start) * (block.stop - block.start)].reshape(stop - start, -1)
-                np.matmul(documents_BD, centred_QD[block].T, out=scores_BQ)
-                if similarity == "euclidean":  # ranks as -|q - d|^2 does
-                    scores_BQ -= squares_B[:, None] / 2
-                hidden = np.flatnonzero((exclude[block] >= start) & (exclude[block] < stop))
-                scores_BQ[exclude[block][hidden] - start, hidden] = -np.inf
-                best_of_block.add(scores_BQ, places[start:stop])
+    products = _InnerProducts(similarity, documents.block(0, min(document_block, n_documents)))
+    moved = products.queries(queries_QD)
+    keep, threads = min(k + _MARGIN, n_documents), _cores()
+    strip = min(query_block, math.ceil(n_queries / threads))
+    shortlists = [Shortlist(moved[at:end], exclude[at:end], keep) for at, end in _spans(n_queries, strip)]
+    blas = ThreadpoolController()
+    with ThreadPoolExecutor(threads) as pool, progress("searching", n_documents, "documents") as bar:
+        for start, stop in _spans(n_documents, document_block):
+            block = products.documents(documents.block(start, stop), start)
+            with blas.limit(limits=1, user_api="blas"):  # a strip of queries a thread, instead
+                tasks = [pool.submit(one.show, block, start, places[start:stop]) for one in shortlists]
+                for task in tasks:
+                    task.result()
             bar.advance(stop - start)
-    return _exact(queries_QD, documents, np.concatenate([best.settled() for best in kept]), k, similarity, places)
+        keys_QK = np.concatenate([shortlist.keys() for shortlist in shortlists])
+        return _exact(queries_QD, documents, keys_QK, k, similarity, places, pool)
 
 
-def _centre(documents_BD: Floats) -> Floats:
-    """A point near the documents' mean: coarse, so that whole numbers stay so and what is tied exactly stays tied."""
-    mean_D = documents_BD.mean(0)
-    spread = float(np.sqrt(np.square(documents_BD - mean_D).mean()))
-    step = np.float32(2.0 ** math.floor(math.log2(max(spread, 1e-12))))
-    return np.asarray(np.round(mean_D / step) * step, dtype=np.float32)
+class _InnerProducts:
+    """Vectors whose inner products rank the documents of a query as `similarity` does.
+
+    A point near the documents' mean is taken from every document: that takes the same from all scores of a query, and
+    what is small is exact. The point is coarse, so that whole numbers stay whole and exact ties stay exact.
+    """
+
+    def __init__(self, similarity: str, sample_BD: Floats) -> None:
+        self._similarity = similarity
+        sample_BD = self._scaled(sample_BD, 0)
+        mean_D = sample_BD.mean(0)
+        spread = float(np.sqrt(np.square(sample_BD - mean_D).mean()))
+        step = 2.0 ** math.floor(math.log2(max(spread, 1e-12)))
+        self._centre_D = (np.round(mean_D / step) * step).astype(np.float32)
+
+    def queries(self, queries_QD: Floats) -> Floats:
+        if self._similarity != "euclidean":
+            return queries_QD
+        return np.pad(queries_QD - self._centre_D, ((0, 0), (0, 1)), constant_values=1)
+
+    def documents(self, documents_BD: Floats, start: int) -> Floats:
+        documents_BD = self._scaled(documents_BD, start) - self._centre_D
+        if self._similarity != "euclidean":
+            return documents_BD
+        return np.column_stack([documents_BD, -_squares(documents_BD, "document", start) / 2])  # q.d - |d|^2 / 2
+
+    def _scaled(self, documents_BD: Floats, start: int) -> Floats:
+        squares_B = _squares(documents_BD, "document", start)
+        if self._similarity != "cosine":
+            return documents_BD
+        return np.divide(documents_BD, np.sqrt(np.maximum(squares_B, np.float32(1e-30)))[:, None], dtype=np.float32)
 
 
-class _Best:
-    """The K best documents of each of Q queries by float32 scores, as keys."""
-
-    def __init__(self, queries: int, keep: int) -> None:
-        self._keys_QK = np.full((queries, keep), EMPTY)
-        self._lowest_Q = np.full(queries, -np.inf, dtype=np.float32)
-        self._queries: list[Rows] = []
-        self._keys: list[Keys] = []
-
-    def add(self, scores_BQ: Floats, places_B: Rows) -> None:
-        """Take in a block of documents."""
-        (n_block, n_queries), keep = scores_BQ.shape, self._keys_QK.shape[1]
-        lowest_Q = self._lowest_Q
-        if n_block > keep and np.isneginf(lowest_Q).all():
-            lowest_Q = np.partition(np.ascontiguousarray(scores_BQ.T), n_block - keep, axis=1)[:, n_block - keep]
-        flat = np.flatnonzero(scores_BQ >= lowest_Q)
-        document, query = np.divmod(flat, n_queries)
-        self._queries.append(query)
-        self._keys.append(pack(scores_BQ.ravel()[flat], places_B[document]))
-        if len(self._keys) == _WAITING or sum(map(len, self._keys)) > self._keys_QK.size:
-            self.settled()
-
-    def settled(self) -> Keys:
-        """The keys, (Q, K) in no order."""
-        n_queries, keep = self._keys_QK.shape
-        query = np.concatenate([np.empty(0, np.int64), *self._queries]).astype(np.min_scalar_type(n_queries))
-        key = np.concatenate([np.empty(0, np.int64), *self._keys])
-        order = np.argsort(query, kind="stable")
-        query, key = query[order], key[order]
-        count_Q = np.bincount(query, minlength=n_queries)
-        column = np.arange(len(query)) - np.repeat(np.cumsum(count_Q) - count_Q, count_Q)
-        wide = np.full((n_queries, keep + count_Q.max()), EMPTY)
-        wide[:, :keep] = self._keys_QK
-        wide[query, keep + column] = key
-        cut = wide.shape[1] - keep
-        wide.partition(cut, axis=1)
-        self._keys_QK = wide[:, cut:].copy()
-        self._lowest_Q, _ = unpack(self._keys_QK[:, 0])
-        self._queries, self._keys = [], []
-        return self._keys_QK
-
-
-def _exact(queries_QD: Floats, documents: Matrix, keys_QK: Keys, k: int, similarity: str, places: Rows) -> TopK:
-    """Score the candidates from float64, reading each document once, and keep the best k."""
+def _exact(
+    queries_QD: Floats,
+    documents: Matrix,
+    keys_QK: Keys,
+    k: int,
+    similarity: str,
+    places: Rows,
+    pool: ThreadPoolExecutor,
+) -> TopK:
+    """Score the candidates from float64, in the order of the corpus, and keep the best k."""
     row_of_place = inverse(places)
     rough_QK, place_QK = unpack(keys_QK)
     rows_QK = np.where(np.isneginf(rough_QK), -1, row_of_place[place_QK])
@@ -165,26 +146,29 @@ def _exact(queries_QD: Floats, documents: Matrix, keys_QK: Keys, k: int, similar
     order = np.argsort(rows_QK[query_P, slot_P], kind="stable")
     query_P, slot_P = query_P[order], slot_P[order]
     rows_P = rows_QK[query_P, slot_P]
+
+    def scores(span: tuple[int, int]) -> Floats:
+        wanted, inside = np.unique(rows_P[slice(*span)], return_inverse=True)
+        return _similarity(queries_QD[query_P[slice(*span)]], documents.rows(wanted)[inside], similarity)
+
+    exact_P = np.concatenate([np.empty(0, np.float32), *pool.map(scores, _spans(len(rows_P), _PAIRS))])
     exact_QK = np.full(rows_QK.shape, EMPTY)
-    for start in range(0, len(rows_P), _AT_ONCE):
-        part = slice(start, start + _AT_ONCE)
-        wanted, inside = np.unique(rows_P[part], return_inverse=True)
-        documents_PD = documents.rows(wanted)[inside]
-        scores_P = _similarity(queries_QD[query_P[part]], documents_PD, similarity)
-        exact_QK[query_P[part], slot_P[part]] = pack(scores_P.astype(np.float32), places[rows_P[part]])
-    scores, kept = unpack(best(exact_QK, k))
-    return TopK(scores, np.where(kept < 0, -1, row_of_place[kept]))
+    exact_QK[query_P, slot_P] = pack(exact_P, places[rows_P])
+    scores_QK, kept = unpack(best(exact_QK, k))
+    return TopK(scores_QK, np.where(kept < 0, -1, row_of_place[kept]))
 
 
-def _similarity(a: Floats, b: Floats, similarity: str) -> Doubles:
+def _similarity(a: Floats, b: Floats, similarity: str) -> Floats:
     a_PD, b_PD = a.astype(np.float64), b.astype(np.float64)
     if similarity == "euclidean":
-        difference = a_PD - b_PD
-        return -np.sqrt(_dot(difference, difference))
-    if similarity == "dot":
-        return _dot(a_PD, b_PD)
-    lengths = np.sqrt(_dot(a_PD, a_PD) * _dot(b_PD, b_PD))
-    return np.divide(_dot(a_PD, b_PD), lengths, out=np.zeros(len(a_PD)), where=lengths > 0)
+        a_PD -= b_PD
+        scores_P = -np.sqrt(_dot(a_PD, a_PD))
+    elif similarity == "dot":
+        scores_P = _dot(a_PD, b_PD)
+    else:
+        lengths_P = np.sqrt(_dot(a_PD, a_PD) * _dot(b_PD, b_PD))
+        scores_P = np.divide(_dot(a_PD, b_PD), lengths_P, out=np.zeros(len(a_PD)), where=lengths_P > 0)
+    return scores_P.astype(np.float32)
 
 
 def _dot(a_PD: Doubles, b_PD: Doubles) -> Doubles:
@@ -198,6 +182,14 @@ def _squares(vectors_BD: Floats, kind: str, start: int) -> Floats:
     if len(wrong):
         raise RagcunError(f"{kind} row {start + wrong[0]}: its vector is NaN, infinite or too long to be compared")
     return squares_B
+
+
+def _spans(stop: int, size: int) -> Iterator[tuple[int, int]]:
+    return ((at, min(at + size, stop)) for at in range(0, stop, size))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Array:

@@ -23,74 +23,84 @@ class _Section(BaseModel):
 class DataSettings(_Section):
     """Where training pairs come from. `pydocs` as a source means the docstrings of the installed packages."""
 
-    train: str | None = Field(None, description="pairs file, collection folder, or 'pydocs'")
-    val: str | None = Field(None, description="pairs file or collection folder; default: train's dev split")
-    on_error: OnError = Field("refuse", description="what to do with malformed rows")
-    pydocs_documents: Count = Field(5_000, description="documents of the embedded collection")
-    pydocs_max_words: Count = Field(100, description="words kept of each of them")
+    train: str | None = Field(default=None, description="pairs file, collection folder, or 'pydocs'")
+    val: str | None = Field(default=None, description="pairs file or collection folder; default: train's dev split")
+    on_error: OnError = Field(default="refuse", description="what to do with malformed rows")
+    pydocs_documents: Count = Field(default=5_000, description="documents of the embedded collection")
+    pydocs_max_words: Count = Field(default=100, description="words kept of each of them")
 
 
 class ModelSettings(_Section):
     """The base and the head."""
 
-    base: str = Field("sentence-transformers/all-mpnet-base-v2", description="hub id or folder of the base")
-    revision: str | None = Field(None, description="revision of the base on the hub")
-    max_length: Count | None = Field(None, description="tokens the base sees; default: its own")
-    precision: Precision = Field("fp32", description="precision in which a frozen base is computed")
-    freeze_base: bool = Field(True, description="train the head only")
-    freeze_early_layers: Annotated[int, Field(ge=0)] = Field(0, description="layers of an unfrozen base kept fixed")
-    head: Head = Field("mlp", description="mlp: Linear(b, 2b), GELU, Dropout, Linear(2b, d)")
-    init: Init = Field("base", description="start as the base's PCA projection, or at random")
-    output_dim: Count = Field(512, description="d, the dimension of the embeddings")
-    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.1, description="between the MLP's layers")
-    whiten_power: Share = Field(1.0, description="of head whiten: 0 is PCA, 1 is full whitening")
+    base: str = Field(default="sentence-transformers/all-mpnet-base-v2", description="hub id or folder of the base")
+    revision: str | None = Field(default=None, description="revision of the base on the hub")
+    max_length: Count | None = Field(default=None, description="tokens the base sees; default: its own")
+    precision: Precision = Field(default="fp32", description="precision in which a frozen base is computed")
+    freeze_base: bool = Field(default=True, description="train the head only")
+    freeze_early_layers: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="layers of an unfrozen base kept fixed"
+    )
+    head: Head = Field(default="mlp", description="mlp: Linear(b, 2b), GELU, Dropout, Linear(2b, d)")
+    init: Init = Field(default="base", description="start as the base's PCA projection, or at random")
+    output_dim: Count = Field(default=512, description="d, the dimension of the embeddings")
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(default=0.1, description="between the MLP's layers")
+    whiten_power: Share = Field(default=1.0, description="of head whiten: 0 is PCA, 1 is full whitening")
 
 
 class StageSettings(_Section):
     """One stage of training: its data's size and its optimisation."""
 
-    source: Literal["pairs", "wiki", "msmarco"] = Field("pairs", description="what the stage trains on")
-    rows: Count | None = Field(None, description="how many pairs (or passages) are taken; default: all")
-    passage_chars: Count = Field(500, description="characters kept of a Wikipedia passage")
+    source: Literal["pairs", "wiki", "msmarco"] = Field(default="pairs", description="what the stage trains on")
+    rows: Count | None = Field(default=None, description="how many pairs (or passages) are taken; default: all")
+    passage_chars: Count = Field(default=500, description="characters kept of a Wikipedia passage")
     epochs: Count = 3
-    batch_size: Annotated[int, Field(ge=2)] = Field(16, description="pairs a process and step")
+    batch_size: Annotated[int, Field(ge=2)] = Field(default=16, description="pairs a process and step")
     gradient_accumulation_steps: Count = 1
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 5e-4
     warmup_steps: Annotated[int, Field(ge=0)] = 0
     scheduler: Scheduler = "cosine"
     weight_decay: Weight = 0.01
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
-    lambda_isotropy: Weight = Field(1.0, description="weight of SIGReg (statistic divided by the global batch)")
-    lambda_reg: Weight = Field(0.1, description="weight of the scale regulariser")
-    keep_base: Weight = Field(0.0, description="weight of the KL that holds the base's similarities in the batch")
-    temperature: Annotated[float, Field(gt=0)] | None = Field(None, description="of squared distances; default: d/10")
+    lambda_isotropy: Weight = Field(default=1.0, description="weight of SIGReg (statistic divided by the global batch)")
+    lambda_reg: Weight = Field(default=0.1, description="weight of the scale regulariser")
+    keep_base: Weight = Field(
+        default=0.0, description="weight of the KL that holds the base's similarities in the batch"
+    )
+    temperature: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="of squared distances; default: d/10"
+    )
     learnable_temperature: bool = False
-    share: Share = Field(1.0, description="how far the saved head goes from its start (0) to its end (1)")
-    mixed_precision: MixedPrecision = Field("auto", description="auto: bf16 where the device has it, else fp16 on GPUs")
+    share: Share = Field(default=1.0, description="how far the saved head goes from its start (0) to its end (1)")
+    mixed_precision: MixedPrecision = Field(
+        default="auto", description="auto: bf16 where the device has it, else fp16 on GPUs"
+    )
     log_interval: Count = 10
-    eval_interval: Count | None = Field(None, description="steps between evaluations on dev; default: each epoch")
-    save_interval: Count | None = Field(None, description="steps between checkpoints; default: each epoch")
+    eval_interval: Count | None = Field(
+        default=None, description="steps between evaluations on dev; default: each epoch"
+    )
+    save_interval: Count | None = Field(default=None, description="steps between checkpoints; default: each epoch")
 
 
 class EvaluationSettings(_Section):
     """What `ragcun run` evaluates on, and against what."""
 
-    datasets: tuple[str, ...] = Field((), description="collections below data_dir, or 'pydocs'")
-    data_dir: str | None = Field(None, description="folder of collections in BEIR's layout")
+    datasets: tuple[str, ...] = Field(default=(), description="collections below data_dir, or 'pydocs'")
+    data_dir: str | None = Field(default=None, description="folder of collections in BEIR's layout")
     split: str = "test"
     baselines: tuple[str, ...] = Field(
-        ("bm25", "base"), description="'base' is the base of the head, 'random' its head started at random"
+        default=("bm25", "base"), description="'base' is the base of the head, 'random' its head started at random"
     )
 
 
 class Settings(_Section):
     """A complete configuration: what a preset, a `--config` file and `settings.toml` of an experiment hold."""
 
-    preset: str | None = Field(None, description="the preset it started from")
+    preset: str | None = Field(default=None, description="the preset it started from")
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     data: DataSettings = DataSettings()
     model: ModelSettings = ModelSettings()
-    pretraining: StageSettings | None = Field(None, description="stage 1, of the full strategies")
+    pretraining: StageSettings | None = Field(default=None, description="stage 1, of the full strategies")
     training: StageSettings = StageSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
 

@@ -12,6 +12,7 @@ import torch
 from ragcun.data.pairs import Pairs
 from ragcun.data.texts import Selected
 from ragcun.embedding.embedder import Embedder, Vectors
+from ragcun.losses.infonce import pair_keys
 
 _IN_MEMORY = 2 * 2**30
 Index = npt.NDArray[np.int64]
@@ -19,13 +20,17 @@ Index = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Batch:
-    """One process' share of a step. Absent negatives have document id -1 and the vector of document 0."""
+    """One process' share of a step. Absent negatives have document id -1 and the vector of document 0.
+
+    `known_pairs` are the keys of all training pairs, sorted: a document may answer an anchor it is not paired with.
+    """
 
     anchors_Bb: torch.Tensor
     positives_Bb: torch.Tensor
     negatives_BKb: torch.Tensor | None
     anchor_ids: torch.Tensor
     document_ids: torch.Tensor
+    known_pairs: torch.Tensor
 
 
 class PairVectors:
@@ -41,6 +46,8 @@ class PairVectors:
         documents = embedder.documents(Selected(pairs.documents, document_rows), f"encoding {what} documents")
         self._query_ids, self._document_ids = queries.identities, documents.identities
         self._queries, self._documents = _Rows(queries), _Rows(documents)
+        anchors, positives = self._query_ids[self._anchor], self._document_ids[self._positive]
+        self._known = pair_keys(torch.from_numpy(anchors), torch.from_numpy(positives)).sort().values
 
     def __len__(self) -> int:
         return len(self._anchor)
@@ -62,6 +69,7 @@ class PairVectors:
             negatives_BKb,
             torch.from_numpy(self._query_ids[anchor]).to(device),
             torch.from_numpy(document_ids).to(device),
+            self._known.to(device),
         )
 
     def sample(self, limit: int, seed: int) -> npt.NDArray[np.float32]:

@@ -11,6 +11,7 @@ import torch
 from ragcun.console import say
 from ragcun.data.collection import Collection
 from ragcun.data.pairs import Pairs, load_pairs
+from ragcun.data.problems import OnError
 from ragcun.data.texts import Selected, Texts
 from ragcun.embedding.embedder import Embedder, Vectors
 from ragcun.errors import UserError
@@ -36,7 +37,7 @@ class DevTexts:
     source: dict[str, object]
 
 
-def dev_from_collection(path: Path, split: str, on_error: str, seed: int) -> DevTexts:
+def dev_from_collection(path: Path, split: str, on_error: OnError, seed: int) -> DevTexts:
     """A collection's held-out split: at most 2,000 of its queries, against at most 20,000 documents.
 
     Where the corpus is larger, the judged documents and a random sample of the others stand for it, and this is said.

@@ -55,6 +55,7 @@ class HeadWithObjective(nn.Module):
             None if negatives is None else self.head(negatives),
             anchor_ids=batch.anchor_ids,
             document_ids=batch.document_ids,
+            known_pairs=batch.known_pairs,
             teacher_BE=batch.positives_Bb * self.scale,
             step=step,
         )
@@ -206,7 +207,7 @@ class HeadTraining:
                 "step": done,
                 "epoch": done / self.schedule.steps_per_epoch,
                 "learning_rate": self.optimiser.param_groups[0]["lr"],
-                "temperature": float(self.bare.objective.contrastive.temperature),
+                "temperature": float(torch.as_tensor(self.bare.objective.contrastive.temperature).detach()),
                 "pairs_per_second": pairs / max(time.perf_counter() - since, 1e-9),
                 **means,
             }
