@@ -75,6 +75,16 @@ def progress(description: str, total: float | None, unit: str = "it") -> Iterato
         _busy.reset(token)
 
 
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Show no progress of what is done within."""
+    token = _busy.set(True)
+    try:
+        yield
+    finally:
+        _busy.reset(token)
+
+
 def _silent() -> Bar:
     bar = Progress(disable=True)
     return Bar(bar, bar.add_task("", total=None))

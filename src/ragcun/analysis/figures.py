@@ -173,7 +173,8 @@ def training_curves(history: Sequence[Mapping[str, Any]], output: Path) -> list[
         figure = Figure(figsize=(COLUMN, 0.4 + 1.3 * panels_wanted), layout="constrained")
         panels = figure.subplots(panels_wanted, 1, sharex=True, squeeze=False)[:, 0]
         for (name, curve), look in zip(losses.items(), _looks(), strict=False):
-            panels[0].plot(*zip(*curve, strict=True), label=name.replace("_", " "), **look)
+            lone = {"marker": "o"} if len(curve) == 1 else {}
+            panels[0].plot(*zip(*curve, strict=True), label=name.replace("_", " "), **look, **lone)
             panels[0].set(ylabel="loss", yscale="log")
         if scores:
             panels[-1].plot(*zip(*scores, strict=True), color="black", marker="o", markersize=2.5)

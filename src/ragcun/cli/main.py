@@ -1,6 +1,7 @@
 """The `ragcun` command: parse, call once, print. Nothing heavy is imported until a command runs."""
 
 import os
+import signal
 import sys
 import traceback
 from typing import Annotated
@@ -47,11 +48,20 @@ def root(
         os.environ["RAGCUN_DEBUG"] = "1"
 
 
+class _Interrupted(BaseException):
+    """Ctrl-C. Not a KeyboardInterrupt, which Typer would turn into a bare "Aborted"."""
+
+
+def _interrupt(*_: object) -> None:
+    raise _Interrupted
+
+
 def main() -> None:
     """Run the CLI. Exit codes: 0 done, 1 failure, 2 the user's mistake, 130 interrupted."""
+    signal.signal(signal.SIGINT, _interrupt)
     try:
         app()
-    except KeyboardInterrupt:
+    except _Interrupted:
         _stop("interrupted; the same command continues where it stopped", 130)
     except RagcunError as error:
         _stop(str(error), error.exit_code)

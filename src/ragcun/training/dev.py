@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ragcun.console import say
+from ragcun.console import quietly, say
 from ragcun.data.collection import Collection
 from ragcun.data.pairs import Pairs, load_pairs
 from ragcun.data.problems import OnError
@@ -101,7 +101,8 @@ class Dev:
 
     def ndcg(self, project: Project) -> float:
         """nDCG@10 of the head `project`, by Euclidean distance, over all held-out queries."""
-        found = search(_project(self._queries, project), _project(self._documents, project), 10, "euclidean")
+        with quietly():
+            found = search(_project(self._queries, project), _project(self._documents, project), 10, "euclidean")
         run = {
             str(query): {str(row): float(s) for row, s in zip(rows, scores, strict=True) if row >= 0}
             for query, (rows, scores) in enumerate(zip(found.rows.tolist(), found.scores.tolist(), strict=True))
