@@ -55,7 +55,8 @@ def build(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Write the CLI reference anew and build the pages."""
     install(session, ".", group="docs")
-    session.run("python", "docs/generate_cli_reference.py")
+    reference = ("utils", "docs", "--name", "ragcun", "--title", "CLI reference", "--output", "docs/cli.md")
+    session.run("typer", "src/ragcun/cli/main.py", *reference)
     session.run("mkdocs", "build", "--strict")
 
 

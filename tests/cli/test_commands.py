@@ -47,6 +47,17 @@ def test_every_command_explains_itself() -> None:
             assert "Usage" in done.stdout
 
 
+def test_the_cli_reference_is_current(tmp_path: Path) -> None:
+    import ragcun as package
+
+    source = Path(package.__file__).parent / "cli" / "main.py"
+    reference = ["utils", "docs", "--name", "ragcun", "--title", "CLI reference", "--output", str(tmp_path / "cli.md")]
+    subprocess.run([sys.executable, "-m", "typer", str(source), *reference], check=True, capture_output=True)
+
+    kept = Path(__file__).parents[2] / "docs" / "cli.md"
+    assert (tmp_path / "cli.md").read_text(encoding="utf-8") == kept.read_text(encoding="utf-8"), "run `nox -s docs`"
+
+
 def test_version() -> None:
     import ragcun as package
 

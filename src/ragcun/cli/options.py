@@ -9,7 +9,7 @@ Preset = Annotated[str | None, typer.Option("--preset", "-p", help="demo, protot
 Config = Annotated[Path | None, typer.Option("--config", "-c", help="TOML file of settings.", dir_okay=False)]
 Store = Annotated[
     Path | None,
-    typer.Option("--store", help="Folder of stored base embeddings. [default: store in the cache]", file_okay=False),
+    typer.Option("--store", help="Folder of stored base embeddings. (default: store in the cache)", file_okay=False),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 TrainData = Annotated[

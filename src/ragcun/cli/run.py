@@ -16,7 +16,7 @@ def run(
     config: options.Config = None,
     output_dir: Annotated[
         Path | None,
-        typer.Option("--output-dir", "-o", help="The experiment's folder. [default: experiments/PRESET]"),
+        typer.Option("--output-dir", "-o", help="The experiment's folder. (default: experiments/PRESET)"),
     ] = None,
     train_data: options.TrainData = None,
     val_data: options.ValData = None,

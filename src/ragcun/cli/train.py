@@ -21,7 +21,7 @@ def train(
     base_model: options.BaseModel = None,
     output_dir: Annotated[
         Path | None,
-        typer.Option("--output-dir", "-o", help="The experiment's folder. [default: experiments/PRESET]"),
+        typer.Option("--output-dir", "-o", help="The experiment's folder. (default: experiments/PRESET)"),
     ] = None,
     load_checkpoint: Annotated[
         str | None, typer.Option("--load-checkpoint", help="Start from the head of this encoder or experiment.")
@@ -49,7 +49,7 @@ def train(
         float | None, _setting("--keep-base", "Weight of the term that keeps the base's similarities.")
     ] = None,
     temperature: Annotated[
-        float | None, _setting("--temperature", "Divides squared distances. [default: output-dim / 10]")
+        float | None, _setting("--temperature", "Divides squared distances. (default: output-dim / 10)")
     ] = None,
     learnable_temperature: Annotated[
         bool | None, _setting("--learnable-temperature/--fixed-temperature", "Train the temperature, too.")
@@ -63,7 +63,7 @@ def train(
     dropout: Annotated[float | None, _setting("--dropout", "Between the MLP's layers.")] = None,
     whiten_power: Annotated[float | None, _setting("--whiten-power", "Of head whiten: 0 PCA, 1 full.")] = None,
     freeze_base: Annotated[bool | None, _setting("--freeze-base/--no-freeze-base", "Train the head only.")] = None,
-    max_length: Annotated[int | None, _setting("--max-length", "Tokens the base sees. [default: its own]")] = None,
+    max_length: Annotated[int | None, _setting("--max-length", "Tokens the base sees. (default: its own)")] = None,
     precision: Annotated[
         str | None, _setting("--precision", "In which a frozen base is computed.", "fp32|bf16|fp16")
     ] = None,
@@ -72,10 +72,10 @@ def train(
     ] = None,
     log_interval: Annotated[int | None, _setting("--log-interval", "Steps between lines of the history.")] = None,
     eval_interval: Annotated[
-        int | None, _setting("--eval-interval", "Steps between scores on dev. [default: each epoch]")
+        int | None, _setting("--eval-interval", "Steps between scores on dev. (default: each epoch)")
     ] = None,
     save_interval: Annotated[
-        int | None, _setting("--save-interval", "Steps between checkpoints. [default: each epoch]")
+        int | None, _setting("--save-interval", "Steps between checkpoints. (default: each epoch)")
     ] = None,
 ) -> None:
     """Train a head on a frozen base.
