@@ -58,9 +58,9 @@ class RetrievalObjective(nn.Module):
         negatives_BND: Tensor | None = None,
         anchor_ids: Tensor | None = None,
         document_ids: Tensor | None = None,
-        known_pairs: Tensor | None = None,
         teacher_BE: Tensor | None = None,
         step: int | None = None,
+        known_pairs: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """The weighted parts by name, to be summed: contrastive, and those of isotropy, scale, keep_base with a weight.
 

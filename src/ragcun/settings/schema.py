@@ -54,18 +54,18 @@ class StageSettings(_Section):
     source: Literal["pairs", "wiki", "msmarco"] = Field(default="pairs", description="what the stage trains on")
     rows: Count | None = Field(default=None, description="how many pairs (or passages) are taken; default: all")
     passage_chars: Count = Field(default=500, description="characters kept of a Wikipedia passage")
-    epochs: Count = 3
-    batch_size: Annotated[int, Field(ge=2)] = Field(default=16, description="pairs a process and step")
+    epochs: Count = 10
+    batch_size: Annotated[int, Field(ge=2)] = Field(default=512, description="pairs a process and step")
     gradient_accumulation_steps: Count = 1
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 5e-4
-    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-3
+    warmup_steps: Annotated[int, Field(ge=0)] = 20
     scheduler: Scheduler = "cosine"
     weight_decay: Weight = 0.01
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
     lambda_isotropy: Weight = Field(default=1.0, description="weight of SIGReg (statistic divided by the global batch)")
     lambda_reg: Weight = Field(default=0.1, description="weight of the scale regulariser")
     keep_base: Weight = Field(
-        default=0.0, description="weight of the KL that holds the base's similarities in the batch"
+        default=1.0, description="weight of the KL that holds the base's similarities in the batch"
     )
     temperature: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="of squared distances; default: d/10"
