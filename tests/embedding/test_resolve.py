@@ -1,0 +1,102 @@
+"""From names to models: folders, experiments, and a hub that answers, refuses or is not there."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hub import COMMIT, Hub
+
+from ragcun.embedding.resolve import PACKAGED, resolve_model
+from ragcun.errors import RagcunError, UserError
+
+RESOLVE = """
+import json, sys
+from ragcun.embedding.resolve import resolve_model
+from ragcun.errors import RagcunError
+try:
+    found = resolve_model(sys.argv[1], *sys.argv[2:])
+    print(json.dumps({"label": found.label, "path": str(found.path), "source": found.source, "sha": found.fingerprint}))
+except RagcunError as error:
+    print(json.dumps({"error": str(error), "code": error.exit_code}))
+"""
+
+
+def resolve(name: str, home: Path, endpoint: str, *revision: str, **variables: str) -> dict[str, str]:
+    environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_HUB_OFFLINE": "0", **variables}
+    command = [sys.executable, "-c", RESOLVE, name, *revision]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    found: dict[str, str] = json.loads(done.stdout)
+    return found
+
+
+def test_a_folder_and_an_experiment_are_models(tmp_path: Path, tiny_model: Path) -> None:
+    experiment = tmp_path / "mine"
+    experiment.mkdir()
+    (experiment / "model").symlink_to(tiny_model)
+
+    assert resolve_model(str(tiny_model)).path == tiny_model
+    assert resolve_model(str(experiment)).label == "mine"
+    assert resolve_model(str(experiment)).fingerprint == resolve_model(str(tiny_model)).fingerprint
+    with pytest.raises(UserError, match="neither a model"):
+        resolve_model(str(tmp_path))
+    with pytest.raises(UserError, match="no such folder"):
+        resolve_model("./absent")
+    with pytest.raises(UserError, match="no such folder"):
+        resolve_model("a/b/c")
+
+
+def test_packaged_weights_that_are_not_the_official_ones_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "carrier" / "model").mkdir(parents=True)
+    (tmp_path / "carrier" / "__init__.py").touch()
+    (tmp_path / "carrier" / "model" / "model.safetensors").write_bytes(b"not the weights")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setitem(PACKAGED, "some/model", ("carrier", "model", "0" * 64))
+
+    with pytest.raises(RagcunError, match="not the official weights"):
+        resolve_model("some/model")
+
+
+def test_a_model_is_downloaded_once_and_found_offline(tmp_path: Path, tiny_model: Path) -> None:
+    with Hub({"lab/tiny": tiny_model}).serve() as hub:
+        found = resolve("lab/tiny", tmp_path, hub.url, HF_TOKEN="hf_secret")  # noqa: S106
+        assert found["source"] == f"lab/tiny@{COMMIT}"
+        assert found["label"] == "tiny"
+        assert Path(found["path"], "model.safetensors").read_bytes() == (tiny_model / "model.safetensors").read_bytes()
+        assert "Bearer hf_secret" in hub.tokens
+        assert any("model.safetensors" in request for request in hub.requests)
+        asked = len(hub.requests)
+        again = resolve("lab/tiny", tmp_path, hub.url, HF_HUB_OFFLINE="1")
+        assert again == found
+        assert len(hub.requests) == asked
+
+
+def test_what_the_hub_refuses_is_one_line(tmp_path: Path, tiny_model: Path) -> None:
+    pickled = tmp_path / "pickled"
+    pickled.mkdir()
+    (pickled / "config.json").write_text("{}", encoding="utf-8")
+    (pickled / "pytorch_model.bin").write_bytes(b"pickle")
+    models = {"lab/tiny": tiny_model, "lab/secret": tiny_model, "lab/pickled": pickled}
+    with Hub(models, gated=frozenset({"lab/secret"})).serve() as hub:
+        absent = resolve("lab/absent", tmp_path / "home", hub.url)
+        assert absent["code"] == 2
+        assert "no such model" in absent["error"]
+        gated = resolve("lab/secret", tmp_path / "home", hub.url, HF_TOKEN="hf_secret")  # noqa: S106
+        assert gated["code"] == 2
+        assert "HF_TOKEN" in gated["error"]
+        assert "hf_secret" not in gated["error"]
+        unsafe = resolve("lab/pickled", tmp_path / "home", hub.url)
+        assert unsafe["code"] == 2
+        assert "safetensors" in unsafe["error"]
+        assert not any("pytorch_model.bin" in request for request in hub.requests)
+
+
+def test_a_hub_that_cannot_be_reached_is_a_failure(tmp_path: Path) -> None:
+    found = resolve("lab/tiny", tmp_path, "http://127.0.0.1:9", HF_HUB_OFFLINE="1")
+
+    assert found["code"] == 1
+    assert "cannot be reached" in found["error"]
