@@ -133,6 +133,18 @@ def test_a_training_that_only_harms_keeps_the_start_and_warns(
     assert manifest["dev"]["end"] >= manifest["dev"]["start"]
 
 
+def test_a_start_at_random_is_not_taken_for_a_trained_head(
+    tmp_path: Path, collection: Path, tiny_model: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    settings = settings_for(collection, tiny_model, init="random", learning_rate=1.0, warmup_steps=0)
+
+    manifest = train(settings, tmp_path / "e", tmp_path / "store")
+
+    assert manifest["dev"]["best_step"] > 0
+    worse = manifest["dev"]["end"] < manifest["dev"]["start"]
+    assert ("worse on dev than its start" in capfd.readouterr().err) == worse
+
+
 def test_not_a_number_stops_with_the_last_good_checkpoint(
     tmp_path: Path, collection: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,7 +76,10 @@ class Outcome:
 
 
 class HeadTraining:
-    """Trains a head; resumes from `folder`/checkpoints where a training with the same `identity` was interrupted."""
+    """Trains a head; resumes from `folder`/checkpoints where a training with the same `identity` was interrupted.
+
+    The best checkpoint is the best of all evaluated ones, with `keep_start` the start among them.
+    """
 
     def __init__(
         self,
@@ -88,6 +91,7 @@ class HeadTraining:
         accelerator: Accelerator,
         seed: int,
         identity: str,
+        keep_start: bool,
     ) -> None:
         self.settings = settings
         self.pairs = pairs
@@ -95,6 +99,7 @@ class HeadTraining:
         self.accelerator = accelerator
         self.seed = seed
         self.identity = identity
+        self.keep_start = keep_start
         self.checkpoints = folder / "checkpoints"
         self.schedule = _schedule(len(pairs), settings, accelerator.num_processes, seed)
         self.warmup = _warmup(settings, self.schedule.steps)
@@ -157,7 +162,7 @@ class HeadTraining:
 
     def _begin(self) -> None:
         ndcg = self._ndcg()
-        self.state |= {"best_ndcg": ndcg, "best_step": 0}
+        self.state |= {"best_ndcg": ndcg if self.keep_start else -1.0, "best_step": 0}
         if self._main:
             self._write("start", {"ndcg": ndcg})
             self._write("best", {"ndcg": ndcg, "step": 0})

@@ -82,7 +82,15 @@ def train(
             head, _objective(settings), found.scale(min(settings.model.output_dim, len(found.mean)))
         )
         training = HeadTraining(
-            model, vectors, dev, settings.training, experiment, accelerator, settings.seed, identity
+            model,
+            vectors,
+            dev,
+            settings.training,
+            experiment,
+            accelerator,
+            settings.seed,
+            identity,
+            settings.model.init == "base",
         )
         outcome = training.run()
         result = _finish(outcome, head, dev, settings.training.share)
