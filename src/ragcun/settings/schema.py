@@ -71,7 +71,7 @@ class StageSettings(_Section):
         default=None, description="of squared distances; default: d/10"
     )
     learnable_temperature: bool = False
-    share: Share = Field(default=1.0, description="how far the saved head goes from its start (0) to its end (1)")
+    share: Share = Field(default=0.9, description="how far the saved head goes from its start (0) to its end (1)")
     mixed_precision: MixedPrecision = Field(
         default="auto", description="auto: bf16 where the device has it, else fp16 on GPUs"
     )
