@@ -72,7 +72,10 @@ def spectrum(geometries: Sequence[Geometry], path: Path, seed: int = 0) -> list[
 
 
 def norms(geometries: Sequence[Geometry], path: Path, seed: int = 0) -> list[Path]:
-    """Draw the density of norms over the square root of D, with the chi(D) density that N(0, I) has."""
+    """Draw the density of norms over the square root of D, with the chi(D) density that N(0, I) has.
+
+    The scale is that of the chi density; a narrower peak is cut off at twice its height.
+    """
     with _style():
         figure = Figure(figsize=(COLUMN, 1.7), layout="constrained")
         axes = figure.subplots()
@@ -83,10 +86,12 @@ def norms(geometries: Sequence[Geometry], path: Path, seed: int = 0) -> list[Pat
                 axes.axvline(mean, label=f"{_label(geometry)} (all equal)", **look)
             else:
                 _density(axes, scaled_N, np.linspace(scaled_N.min(), scaled_N.max(), 61), _label(geometry), look)
+        highest = 0.0
         for dimension in sorted({geometry.dimension for geometry in geometries}):
             x_X, density_X = _chi_density(dimension)
             axes.plot(x_X, density_X, label=_GAUSSIAN, **_GAUSSIAN_LOOK)
-        axes.set(xlabel=r"norm / $\sqrt{d}$", ylabel="density", ylim=(0, None))
+            highest = max(highest, float(density_X.max()))
+        axes.set(xlabel=r"norm / $\sqrt{d}$", ylabel="density", ylim=(0, 2 * highest))
         axes.set_xlim(left=0)
         return _save(figure, path, axes)
 
