@@ -1,6 +1,6 @@
 """What the embedding store saves.
 
-    python bench/training.py [--collection FOLDER] [--base MODEL] [--epochs 5] [--in-loop-steps 4]
+    python bench/training.py [--collection FOLDER] [--base MODEL] [--epochs 5] [--in-loop-steps 2]
 
 Three trainings of the same MLP head on the same pairs with the same batch: a first `ragcun train`, which has to
 encode; a second one with another lambda; and sentence-transformers' trainer with the frozen base in the loop, as one
@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("--collection", type=Path, help="default: 2,000 docstrings")
     parser.add_argument("--base", default="sentence-transformers/all-MiniLM-L6-v2")
     parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--in-loop-steps", type=int, default=4)
+    parser.add_argument("--in-loop-steps", type=int, default=2)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
