@@ -53,7 +53,7 @@ def test_every_module_has_its_place_and_imports_only_from_those_before_it() -> N
 
 
 def test_the_cli_imports_nothing_heavy_until_a_command_needs_it() -> None:
-    files = sorted((ROOT / "cli").glob("*.py"))
+    files = sorted((ROOT / "cli").rglob("*.py"))
     assert len(files) > 8
     for path in files:
         for module in imports(path, top_level_only=True):

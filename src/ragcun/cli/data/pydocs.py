@@ -1,4 +1,4 @@
-"""`ragcun data`: collections and pairs to train and evaluate on."""
+"""`ragcun data pydocs`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,10 +7,7 @@ import typer
 
 from ragcun.cli import options
 
-app = typer.Typer(help="Prepare data.", no_args_is_help=True)
 
-
-@app.command()
 def pydocs(
     output: Annotated[Path, typer.Argument(help="Folder of the collection to write.", file_okay=False)],
     documents: Annotated[

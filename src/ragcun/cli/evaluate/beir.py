@@ -1,20 +1,14 @@
-"""`ragcun eval`: how well retrievers rank."""
+"""`ragcun eval beir`."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from ragcun.cli import options
-
-if TYPE_CHECKING:
-    from ragcun.evaluation.cells import CellResult
-
-app = typer.Typer(help="Evaluate retrievers.", no_args_is_help=True)
+from ragcun.cli.evaluate.table import print_results
 
 
-@app.command()
 def beir(
     datasets: Annotated[str, typer.Option(help="Collections in DATA_DIR, separated by commas, or all.")],
     data_dir: Annotated[Path, typer.Option(help="Folder of collections in BEIR's layout.")],
@@ -67,27 +61,3 @@ def beir(
                 ]
             }
         )
-
-
-def print_results(results: "Sequence[CellResult]") -> None:
-    """Print the scores times 100 to standard error: a block for each dataset, its best values bold."""
-    from rich.markup import escape
-    from rich.table import Table
-
-    from ragcun.console import console
-
-    measures = list(results[0].metrics)
-    table = Table("dataset", "model")
-    for measure in measures:
-        table.add_column(measure, justify="right")
-    for dataset in dict.fromkeys(result.dataset for result in results):
-        rows = [result for result in results if result.dataset == dataset]
-        shown = [[f"{100 * result.metrics[measure]:.2f}" for measure in measures] for result in rows]
-        best = [max(column, key=float) for column in zip(*shown, strict=True)]
-        for result, values in zip(rows, shown, strict=True):
-            cells = (
-                f"[bold]{v}[/bold]" if v == top and len(rows) > 1 else v for v, top in zip(values, best, strict=True)
-            )
-            table.add_row(escape(dataset), escape(result.label), *cells)
-        table.add_section()
-    console.print(table)

@@ -1,0 +1,8 @@
+"""`ragcun eval`: how well retrievers rank. One module for each command."""
+
+import typer
+
+from ragcun.cli.evaluate import beir
+
+app = typer.Typer(help="Evaluate retrievers.", no_args_is_help=True)
+app.command("beir")(beir.beir)

@@ -1,0 +1,31 @@
+"""The table of scores on a terminal."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ragcun.evaluation.cells import CellResult
+
+
+def print_results(results: "Sequence[CellResult]") -> None:
+    """Print the scores times 100 to standard error: a block for each dataset, its best values bold."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from ragcun.console import console
+
+    measures = list(results[0].metrics)
+    table = Table("dataset", "model")
+    for measure in measures:
+        table.add_column(measure, justify="right")
+    for dataset in dict.fromkeys(result.dataset for result in results):
+        rows = [result for result in results if result.dataset == dataset]
+        shown = [[f"{100 * result.metrics[measure]:.2f}" for measure in measures] for result in rows]
+        best = [max(column, key=float) for column in zip(*shown, strict=True)]
+        for result, values in zip(rows, shown, strict=True):
+            cells = (
+                f"[bold]{v}[/bold]" if v == top and len(rows) > 1 else v for v, top in zip(values, best, strict=True)
+            )
+            table.add_row(escape(dataset), escape(result.label), *cells)
+        table.add_section()
+    console.print(table)
