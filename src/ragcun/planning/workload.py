@@ -117,10 +117,10 @@ def training_load(settings: Settings, stage: StageSettings, data: str | None, li
         passages = stage.rows or _WIKI_SHARD[1] * 41
         shards = min(41, -(-passages // _WIKI_SHARD[1]))
         tokens = stage.passage_chars / _CHARACTERS_PER_TOKEN
-        queries, documents = TextLoad(passages, _WIKI_QUERY_TOKENS), TextLoad(passages, tokens - _WIKI_QUERY_TOKENS)
-        held_out = TextLoad(_MOST_DEV, queries.tokens), TextLoad(_MOST_DEV, documents.tokens)
+        texts = TextLoad(passages, _WIKI_QUERY_TOKENS), TextLoad(passages, tokens - _WIKI_QUERY_TOKENS)
+        held_out = TextLoad(_MOST_DEV, texts[0].tokens), TextLoad(_MOST_DEV, texts[1].tokens)
         download = shards * _WIKI_SHARD[0]
-        return PairLoad(passages, queries, documents, held_out, held_out, download, "wikimedia/wikipedia")
+        return PairLoad(passages, *texts, held_out, held_out, download, "wikimedia/wikipedia")
     raise UserError("plan: no training data; give --train-data a pairs file or a collection's folder")
 
 
