@@ -1,7 +1,6 @@
 """What embeddings from an API cost: told before it is spent, agreed to or capped. Imports nothing heavy."""
 
 import sys
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -45,7 +44,7 @@ def estimate_tokens(characters: int, texts: int, sample: Sequence[str]) -> Estim
 
 
 class Budget:
-    """What a command may spend, over all models and collections. Safe for several threads.
+    """What a command may spend, over all models and collections.
 
     Args:
         cap: US dollars at most; None: no cap.
@@ -56,7 +55,6 @@ class Budget:
         self.spent = 0.0
         self._cap = cap
         self._agreed = agreed
-        self._lock = threading.Lock()
 
     def agree(self, model: str, estimate: Estimate, price: float | None) -> None:
         """Tell what is about to be spent, and return where that is agreed to.
@@ -70,7 +68,7 @@ class Budget:
             UserError: it is more than the cap, or nobody agrees to it. Nothing has been spent.
         """
         cost = None if price is None else estimate.tokens * price / 1e6
-        amount = "at an unknown price" if cost is None else f"about ${cost:,.4f} (${price} a million, {PRICES_FROM})"
+        amount = "at an unknown price" if cost is None else f"about ${cost:,.4f} (${price:g} a million, {PRICES_FROM})"
         say(f"{model}: {estimate.texts:,} texts to embed, about {estimate.tokens:,} tokens ({estimate.how}), {amount}")
         if self._cap is not None:
             if cost is None:
@@ -82,14 +80,14 @@ class Budget:
                 )
         elif not self._agreed:
             if not (sys.stdin.isatty() and console.is_terminal):
-                raise UserError(f"{model}: {amount}; agree to it by --yes, or to a limit by --max-cost USD")
+                way = "--yes" if cost is None else "--yes, or to a limit by --max-cost USD"
+                raise UserError(f"{model}: {amount}; agree to it by {way}")
             if console.input("go on? \\[y/N] ").strip().lower() not in {"y", "yes"}:
                 raise UserError(f"{model}: not agreed to; nothing was spent")
 
     def pay(self, tokens: int, price: float | None) -> None:
         """Count what so many tokens have cost, as the API itself counted them."""
-        with self._lock:
-            self.spent += tokens * (price or 0.0) / 1e6
+        self.spent += tokens * (price or 0.0) / 1e6
 
     def check(self) -> None:
         """Raise a `RagcunError` where the cap has been reached: the estimate was too low."""
