@@ -16,11 +16,10 @@ import numpy as np
 
 from ragcun.console import Bar, progress
 from ragcun.data.texts import Texts
-from ragcun.embedding.embedder import Vectors
 from ragcun.embedding.openai import INPUTS, KEY, TOKENS, Answer, EmbeddingsEndpoint
 from ragcun.embedding.recipe import Recipe
 from ragcun.embedding.spending import SAMPLE, Budget, estimate_tokens
-from ragcun.embedding.store import Digests, EmbeddingStore, digest_texts
+from ragcun.embedding.store import Digests, EmbeddingStore, Floats, Rows, digest_texts
 from ragcun.errors import RagcunError, UserError
 
 CHARACTERS = 24_000  # of a text, by default: about 6,000 tokens of English; OpenAI's models take 8,191
@@ -34,6 +33,27 @@ _REFRESH = 64  # answers; then the store takes them in and merges their shards
 class _Batch:
     texts: list[str]
     digests: Digests
+
+
+class BoughtVectors:
+    """Embeddings of n texts, (n, d) float32, read from the store block by block.
+
+    Attributes:
+        shape: (n, d).
+    """
+
+    def __init__(self, store: EmbeddingStore, rows: Rows) -> None:
+        self._store = store
+        self._rows = rows
+        self.shape = (len(rows), store.read(rows[:1]).shape[1])
+
+    def block(self, start: int, stop: int, /) -> Floats:
+        """Rows start .. stop-1."""
+        return self._store.read(self._rows[start:stop])
+
+    def rows(self, index: Rows, /) -> Floats:
+        """The rows at `index`, in that order."""
+        return self._store.read(self._rows[index])
 
 
 class ApiEmbedder:
@@ -94,11 +114,11 @@ class ApiEmbedder:
                 raise UserError(f"{self._model}: {KEY} is not set")
             self._budget.agree(self._model, estimate_tokens(characters, missing, sample), self._price)
 
-    def queries(self, texts: Texts) -> Vectors:
+    def queries(self, texts: Texts) -> "BoughtVectors":
         """Embeddings of queries, under their prompt."""
         return self._embed(self._sent(texts, "query"), "embedding queries")
 
-    def documents(self, texts: Texts) -> Vectors:
+    def documents(self, texts: Texts) -> "BoughtVectors":
         """Embeddings of documents, under their prompt."""
         return self._embed(self._sent(texts, "document"), "embedding documents")
 
@@ -117,13 +137,12 @@ class ApiEmbedder:
     def _sent(self, texts: Texts, role: str) -> "_Sent":
         return _Sent(texts, self._prompts[role], self._characters)
 
-    def _embed(self, texts: "_Sent", description: str) -> Vectors:
+    def _embed(self, texts: "_Sent", description: str) -> "BoughtVectors":
         digests = digest_texts(texts)
         if missing := self._missing(digests):
             with progress(description, len(missing), "texts") as bar:
                 self._pay_for(_batches(texts, digests, missing), bar)
-        rows = self._store.find(digests)
-        return Vectors(self._store, rows, None, self._store.read(rows[:1]).shape[1])
+        return BoughtVectors(self._store, self._store.find(digests))
 
     def _missing(self, digests: Digests) -> list[int]:
         """The rows of the texts that the store lacks, each text once, in order."""

@@ -4,8 +4,7 @@ from typing import Any, Protocol
 
 from ragcun.data.texts import Texts
 from ragcun.embedding.api import ApiEmbedder
-from ragcun.embedding.embedder import Vectors
-from ragcun.retrieval.search import search
+from ragcun.retrieval.search import Matrix, search
 from ragcun.retrieval.topk import Rows, TopK
 
 
@@ -14,9 +13,9 @@ class Embeds(Protocol):
 
     similarity: str
 
-    def queries(self, texts: Texts, /) -> Vectors: ...
+    def queries(self, texts: Texts, /) -> Matrix: ...
 
-    def documents(self, texts: Texts, /) -> Vectors: ...
+    def documents(self, texts: Texts, /) -> Matrix: ...
 
     def describe(self) -> dict[str, Any]: ...
 
