@@ -2,12 +2,10 @@
 
 import math
 import re
-from array import array
 from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Any
 
-import bm25s
 import numpy as np
 import Stemmer
 from bm25s.stopwords import STOPWORDS_EN
@@ -15,6 +13,7 @@ from bm25s.stopwords import STOPWORDS_EN
 from ragcun.console import progress
 from ragcun.data.texts import Texts
 from ragcun.errors import UserError
+from ragcun.retrieval.postings import Postings
 from ragcun.retrieval.topk import EMPTY, Rows, TopK, best, inverse, pack, unpack
 
 K1 = 0.9
@@ -49,23 +48,21 @@ class BM25:
     def rank(self, corpus: Texts, queries: Texts, k: int, places: Rows, exclude: Rows) -> TopK:
         """The k best documents of each query; arguments and result as those of `search.search`."""
         words = _Words()
-        with progress("indexing for BM25", len(corpus), "documents") as bar:
-            documents = []
-            for text in corpus:
-                documents.append(array("i", words.learn(text)))
-                bar.advance()
         keys_QK = np.full((len(queries), k), EMPTY)
-        if words.vocabulary:
-            index = bm25s.BM25(k1=self._k1, b=self._b, method="lucene")
-            index.index((documents, words.vocabulary), create_empty_token=False, show_progress=False)
-            with progress("searching with BM25", len(queries), "queries") as bar:
-                for query, text in enumerate(queries):
-                    scores = index.get_scores_from_ids(list(words.known(text)))
-                    if exclude[query] >= 0:
-                        scores[exclude[query]] = 0
-                    found = np.flatnonzero(scores)
-                    keys_QK[query] = best(pack(scores[found], places[found])[None], k)[0]
+        with Postings() as postings:
+            with progress("indexing for BM25", len(corpus), "documents") as bar:
+                for text in corpus:
+                    postings.add(words.learn(text))
                     bar.advance()
+            asked = [list(words.known(text)) for text in queries]
+            with progress("searching with BM25", len(corpus), "documents") as bar:
+                for stretch in postings.stretches(self._k1, self._b):
+                    for query in [query for query, numbers in enumerate(asked) if numbers]:
+                        scores = stretch.scores(asked[query], exclude[query])
+                        found = np.flatnonzero(scores)
+                        keys = pack(scores[found], places[stretch.start + found])
+                        keys_QK[query] = best(np.concatenate([keys_QK[query], keys])[None], k)[0]
+                    bar.advance(len(stretch))
         scores_QK, place_QK = unpack(keys_QK)
         return TopK(scores_QK, np.where(place_QK < 0, -1, inverse(places)[place_QK]))
 
