@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -166,6 +167,16 @@ def test_what_was_under_way_when_another_request_failed_is_kept(tmp_path: Path, 
         assert 0 < len(server.asked) < len(texts)
         embedder(server, tmp_path).documents(texts)
         assert server.asked == dict.fromkeys(texts, 1)
+
+
+def test_two_at_once_pay_once(tmp_path: Path, small_requests: None) -> None:
+    texts = [f"text {number}" for number in range(30)]
+    with EmbeddingsServer(spell, seconds=0.01).serve() as server, ThreadPoolExecutor(2) as pool:
+        both = [embedder(server, tmp_path) for _ in range(2)]
+        found = list(pool.map(lambda one: one.documents(texts).block(0, 30), both))
+        assert server.asked == dict.fromkeys(texts, 1)
+    assert np.array_equal(found[0], found[1])
+    assert np.array_equal(found[0], np.float32(spell(texts)))
 
 
 KILLED = """

@@ -139,9 +139,11 @@ class ApiEmbedder:
 
     def _embed(self, texts: "_Sent", description: str) -> "BoughtVectors":
         digests = digest_texts(texts)
-        if missing := self._missing(digests):
-            with progress(description, len(missing), "texts") as bar:
-                self._pay_for(_batches(texts, digests, missing), bar)
+        if self._missing(digests):
+            with self._store.alone():
+                missing = self._missing(digests)
+                with progress(description, len(missing), "texts") as bar:
+                    self._pay_for(_batches(texts, digests, missing), bar)
         return BoughtVectors(self._store, self._store.find(digests))
 
     def _missing(self, digests: Digests) -> list[int]:
@@ -223,4 +225,5 @@ def _batches(texts: _Sent, digests: Digests, rows: list[int]) -> Iterator[_Batch
         batch.append(row)
         sent.append(text)
         size += length
-    yield _Batch(sent, digests[batch])
+    if batch:
+        yield _Batch(sent, digests[batch])

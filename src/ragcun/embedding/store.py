@@ -130,6 +130,14 @@ class EmbeddingStore:
             )
         return path
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Wait until no other process is in such a block of this store, then take in what it has written."""
+        with (self.folder / ".alone.lock").open("w") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            self.refresh()
+            yield
+
     def compact(self) -> None:
         """Merge small shards into one when there are many. Skipped where another process is at it."""
         small = {name: shard for name, shard in self._shards.items() if shard.bytes < _SMALL_SHARD}
