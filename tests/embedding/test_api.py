@@ -68,8 +68,10 @@ def test_texts_come_back_in_order_and_are_asked_for_once(tmp_path: Path, small_r
         asked = len(server.requests)
         assert np.array_equal(embedder(server, tmp_path).documents(texts[:5]).rows(np.array([4])), spell(texts[4:5]))
         assert len(server.requests) == asked
-        embedder(server, tmp_path, dimensions=2).documents(texts[:1])
-        assert server.requests[-1]["dimensions"] == 2
+        embedder(server, tmp_path, dimensions=3).documents(texts[:1])
+        assert server.requests[-1]["dimensions"] == 3
+        with pytest.raises(RagcunError, match="asked for 2 dimensions, answered 3"):
+            embedder(server, tmp_path, dimensions=2).documents(texts[:1])
         assert SECRET not in "".join(path.read_text("utf-8") for path in tmp_path.rglob("key.json"))
 
 

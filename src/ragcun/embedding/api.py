@@ -114,11 +114,11 @@ class ApiEmbedder:
                 raise UserError(f"{self._model}: {KEY} is not set")
             self._budget.agree(self._model, estimate_tokens(characters, missing, sample), self._price)
 
-    def queries(self, texts: Texts) -> "BoughtVectors":
+    def queries(self, texts: Texts) -> BoughtVectors:
         """Embeddings of queries, under their prompt."""
         return self._embed(self._sent(texts, "query"), "embedding queries")
 
-    def documents(self, texts: Texts) -> "BoughtVectors":
+    def documents(self, texts: Texts) -> BoughtVectors:
         """Embeddings of documents, under their prompt."""
         return self._embed(self._sent(texts, "document"), "embedding documents")
 
@@ -137,7 +137,7 @@ class ApiEmbedder:
     def _sent(self, texts: Texts, role: str) -> "_Sent":
         return _Sent(texts, self._prompts[role], self._characters)
 
-    def _embed(self, texts: "_Sent", description: str) -> "BoughtVectors":
+    def _embed(self, texts: "_Sent", description: str) -> BoughtVectors:
         digests = digest_texts(texts)
         if self._missing(digests):
             with self._store.alone():

@@ -117,7 +117,7 @@ class EmbeddingStore:
         self.refresh()
 
     def write(self, digests: Digests, vectors: Floats) -> Path:
-        """Write one shard, whole or not at all; `refresh` takes it in. Safe for several threads."""
+        """Write one shard, whole or not at all; `refresh` takes it in."""
         if not np.isfinite(vectors).all():
             raise RagcunError("the base gave NaN or infinite embeddings; nothing was stored (try --precision fp32)")
         name = hashlib.sha256(digests.tobytes()).hexdigest()[:32]
