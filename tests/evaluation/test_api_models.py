@@ -70,7 +70,9 @@ def test_it_equals_the_local_model_and_a_second_run_asks_nothing(
     written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert b"Rate limit" not in written
     assert SECRET.encode() not in written
-    assert SECRET not in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "warning: tiny: 500 Rate limit reached; trying again" in told
+    assert SECRET not in told
 
 
 def test_the_command_spends_nothing_unasked_and_shows_no_key(

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ragcun.console import Bar, progress
+from ragcun.console import Bar, progress, warn
 from ragcun.data.texts import Texts
 from ragcun.embedding.openai import INPUTS, KEY, TOKENS, Answer, EmbeddingsEndpoint
 from ragcun.embedding.recipe import Recipe
@@ -156,8 +156,12 @@ class ApiEmbedder:
     def _pay_for(self, batches: Iterator[_Batch], bar: Bar) -> None:
         pending: dict[Future[Answer], _Batch] = {}
         stop = threading.Event()
+        told: set[str] = set()
 
         def pause(reason: str, seconds: float) -> None:
+            if reason not in told:
+                told.add(reason)
+                warn(f"{self._model}: {reason}; trying again")
             bar.note(f"{reason}: again in {seconds:.0f} s")
             if stop.wait(seconds):
                 raise RagcunError(reason)
