@@ -18,6 +18,7 @@ ORDER = [
     ["analysis"],
     ["report"],
     ["pipeline"],
+    ["planning"],
     ["cli"],
 ]
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}

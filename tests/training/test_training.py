@@ -22,7 +22,7 @@ from ragcun.settings.load import load_settings
 from ragcun.settings.schema import Settings, StageSettings
 from ragcun.training.batches import Schedule
 from ragcun.training.history import read_history
-from ragcun.training.loop import learning_rate
+from ragcun.training.loop import learning_rate_factor
 from ragcun.training.run import train
 
 
@@ -115,8 +115,8 @@ def test_share_zero_saves_the_start_and_says_so(tmp_path: Path, collection: Path
     assert manifest["dev"]["end"] == manifest["dev"]["start"]
     start = load_file(tmp_path / "e" / "checkpoints" / "start.safetensors")
     saved = weights(tmp_path / "e")
-    assert torch.equal(saved["3_Dense.linear.weight"], start["first.weight"])
-    assert torch.equal(saved["4_Dense.linear.weight"], start["second.weight"])
+    assert torch.equal(saved["3_Dense.linear.weight"], start["head.first.weight"])
+    assert torch.equal(saved["4_Dense.linear.weight"], start["head.second.weight"])
 
 
 def test_a_training_that_only_harms_keeps_the_start_and_warns(
@@ -129,7 +129,7 @@ def test_a_training_that_only_harms_keeps_the_start_and_warns(
     )
 
     if manifest["dev"]["best_step"] == 0:
-        assert "the saved head is the start" in capfd.readouterr().err
+        assert "what is saved is the start" in capfd.readouterr().err
     assert manifest["dev"]["end"] >= manifest["dev"]["start"]
 
 
@@ -234,8 +234,8 @@ def test_a_schedule_uses_each_pair_once_an_epoch_on_any_number_of_processes() ->
 
 def test_learning_rates() -> None:
     def rates(scheduler: str) -> list[float]:
-        stage = StageSettings.model_validate({"learning_rate": 0.4, "scheduler": scheduler})
-        return [learning_rate(stage, step, 10, 4) for step in range(10)]
+        stage = StageSettings.model_validate({"scheduler": scheduler})
+        return [0.4 * learning_rate_factor(stage, step, 10, 4) for step in range(10)]
 
     for scheduler in ("cosine", "linear", "constant"):
         assert rates(scheduler)[:5] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.4])

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ragcun.cli import analyze, data, evaluate, presets, report, run, store, train
+from ragcun.cli import analyze, data, doctor, evaluate, plan, presets, report, run, store, train
 from ragcun.errors import RagcunError
 
 app = typer.Typer(
@@ -24,6 +24,8 @@ app.add_typer(evaluate.app, name="eval")
 app.add_typer(analyze.app, name="analyze")
 app.add_typer(report.app, name="report")
 app.command("run")(run.run)
+app.command("plan")(plan.plan)
+app.command("doctor")(doctor.doctor)
 app.add_typer(store.app, name="store")
 app.add_typer(presets.app, name="presets")
 

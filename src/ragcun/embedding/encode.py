@@ -87,6 +87,19 @@ def token_lengths(model: SentenceTransformer, texts: list[str]) -> npt.NDArray[n
     return np.fromiter((len(ids) for ids in encoded["input_ids"]), dtype=np.int64, count=len(texts))
 
 
+def encode_now(model: SentenceTransformer, texts: Texts, prompt: str) -> Floats:
+    """The vectors of texts under a model that is being trained, (n, dimension), in order; nothing is stored."""
+    digests = digest_texts(texts)
+    distinct, first, inverse = np.unique(digests, axis=0, return_index=True, return_inverse=True)
+    batches = _plan(model, [texts[int(row)] for row in first], distinct, prompt)
+    place = {digest: row for row, digest in enumerate(map(bytes, distinct))}
+    out = np.empty((len(distinct), int(model.get_embedding_dimension() or 0)), dtype=np.float32)
+    with _Workers(model, prompt) as workers:
+        for batch, vectors in workers.run(iter(batches)):
+            out[[place[digest] for digest in map(bytes, batch.digests)]] = vectors
+    return out[inverse.reshape(-1)]
+
+
 class _Shard:
     """What has been encoded since the last flush."""
 

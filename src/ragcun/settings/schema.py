@@ -25,6 +25,7 @@ class DataSettings(_Section):
 
     train: str | None = Field(default=None, description="pairs file, collection folder, or 'pydocs'")
     val: str | None = Field(default=None, description="pairs file or collection folder; default: train's dev split")
+    pretrain: str | None = Field(default=None, description="what stage 1 trains on, as train")
     on_error: OnError = Field(default="refuse", description="what to do with malformed rows")
     pydocs_documents: Count = Field(default=5_000, description="documents of the embedded collection")
     pydocs_max_words: Count = Field(default=100, description="words kept of each of them")
@@ -57,7 +58,16 @@ class StageSettings(_Section):
     epochs: Count = 10
     batch_size: Annotated[int, Field(ge=2)] = Field(default=512, description="pairs a process and step")
     gradient_accumulation_steps: Count = 1
+    mini_batch_size: Count | None = Field(
+        default=None, description="texts a trained base sees at a time (GradCache); default: the whole batch"
+    )
+    negatives: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="given negatives of a pair that are used; default: all"
+    )
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-3
+    base_learning_rate: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        default=None, description="of a base that is trained; default: learning_rate"
+    )
     warmup_steps: Annotated[int, Field(ge=0)] = 20
     scheduler: Scheduler = "cosine"
     weight_decay: Weight = 0.01
@@ -75,6 +85,8 @@ class StageSettings(_Section):
     mixed_precision: MixedPrecision = Field(
         default="auto", description="auto: bf16 where the device has it, else fp16 on GPUs"
     )
+    gradient_checkpointing: bool = Field(default=False, description="compute a trained base's activations twice")
+    compile: bool = Field(default=False, description="compile a trained base (torch.compile)")
     log_interval: Count = 10
     eval_interval: Count | None = Field(
         default=None, description="steps between evaluations on dev; default: each epoch"
@@ -113,4 +125,7 @@ class Settings(_Section):
             raise ValueError("pretraining is for a base that is trained; set freeze_base = false")
         if not model.freeze_base and model.head in {"whiten", "identity"}:
             raise ValueError(f"head {model.head} has nothing to train and needs a frozen base")
+        for name in ("base_learning_rate", "mini_batch_size", "gradient_checkpointing", "compile"):
+            if model.freeze_base and getattr(self.training, name):
+                raise ValueError(f"{name} is for a base that is trained; set freeze_base = false")
         return self

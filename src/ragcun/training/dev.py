@@ -1,11 +1,11 @@
 """Scores on held-out data during training: nDCG@10 by Euclidean distance, and the loss."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from ragcun.console import quietly, say
@@ -13,12 +13,14 @@ from ragcun.data.collection import Collection
 from ragcun.data.pairs import Pairs, load_pairs
 from ragcun.data.problems import OnError
 from ragcun.data.texts import Selected, Texts
-from ragcun.embedding.embedder import Embedder, Vectors
+from ragcun.embedding.base import prompt_of
+from ragcun.embedding.embedder import Embedder
+from ragcun.embedding.encode import encode_now
+from ragcun.embedding.store import Floats
 from ragcun.errors import UserError
 from ragcun.evaluation.metrics import mean_scores
 from ragcun.retrieval.search import search
-
-Project = Callable[[torch.Tensor], torch.Tensor]
+from ragcun.training.trainee import Trainee
 
 MEASURE = "nDCG@10"
 _MOST_DOCUMENTS = 20_000
@@ -91,26 +93,63 @@ def dev_from_pairs(pairs: Pairs) -> DevTexts:
     )
 
 
-class Dev:
-    """Held-out base embeddings; scores any head on them."""
+class Dev(Protocol):
+    """Scores an encoder in training on held-out data."""
+
+    texts: DevTexts
+
+    def ndcg(self, trainee: Trainee) -> float:
+        """nDCG@10, by Euclidean distance, over all held-out queries; `trainee` is in evaluation mode."""
+        ...
+
+
+class StoredDev:
+    """Held-out base embeddings from the store, for any head on that base."""
 
     def __init__(self, texts: DevTexts, embedder: Embedder) -> None:
         self.texts = texts
         self._queries = embedder.queries(texts.queries, "encoding dev queries")
         self._documents = embedder.documents(texts.documents, "encoding dev documents")
 
-    def ndcg(self, project: Project) -> float:
-        """nDCG@10 of the head `project`, by Euclidean distance, over all held-out queries."""
+    def ndcg(self, trainee: Trainee) -> float:
+        """As `Dev.ndcg`."""
+        return _ndcg(
+            self.texts.qrels, *(_project(part.blocks(_BLOCK), trainee) for part in (self._queries, self._documents))
+        )
+
+
+class EncodedDev:
+    """Held-out texts, encoded anew by a base that changes."""
+
+    def __init__(self, texts: DevTexts) -> None:
+        self.texts = texts
+
+    def ndcg(self, trainee: Trainee) -> float:
+        """As `Dev.ndcg`."""
+        base = trainee.base
+        if base is None:
+            raise ValueError("the trainee has no base to encode with")
         with quietly():
-            found = search(_project(self._queries, project), _project(self._documents, project), 10, "euclidean")
-        run = {
-            str(query): {str(row): float(s) for row, s in zip(rows, scores, strict=True) if row >= 0}
-            for query, (rows, scores) in enumerate(zip(found.rows.tolist(), found.scores.tolist(), strict=True))
-        }
-        return mean_scores(self.texts.qrels, run, [MEASURE])[MEASURE]
+            queries = encode_now(base, self.texts.queries, prompt_of(base, "query"))
+            documents = encode_now(base, self.texts.documents, prompt_of(base, "document"))
+        return _ndcg(self.texts.qrels, *(_project(_blocks(part), trainee) for part in (queries, documents)))
+
+
+def _ndcg(qrels: dict[str, dict[str, int]], queries: Floats, documents: Floats) -> float:
+    with quietly():
+        found = search(queries, documents, 10, "euclidean")
+    run = {
+        str(query): {str(row): float(s) for row, s in zip(rows, scores, strict=True) if row >= 0}
+        for query, (rows, scores) in enumerate(zip(found.rows.tolist(), found.scores.tolist(), strict=True))
+    }
+    return mean_scores(qrels, run, [MEASURE])[MEASURE]
+
+
+def _blocks(vectors: Floats) -> Iterator[Floats]:
+    return (vectors[start : start + _BLOCK] for start in range(0, len(vectors), _BLOCK))
 
 
 @torch.no_grad()
-def _project(vectors: Vectors, project: Project) -> npt.NDArray[np.float32]:
-    blocks = [project(torch.from_numpy(block)).float().cpu().numpy() for block in vectors.blocks(_BLOCK)]
-    return np.concatenate(blocks)
+def _project(blocks: Iterator[Floats], trainee: Trainee) -> Floats:
+    device = next(trainee.head.parameters()).device
+    return np.concatenate([trainee.head(torch.from_numpy(block).to(device)).float().cpu().numpy() for block in blocks])

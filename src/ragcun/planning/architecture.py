@@ -1,0 +1,114 @@
+"""The size of a base, and the FLOPs and bytes that follow from it.
+
+A multiplication and an addition are two FLOPs. A token passes each weight of the layers once (2 FLOPs a weight) and
+attends to the T tokens of its text (4 T h FLOPs a layer, of h hidden dimensions); embeddings are looked up. A backward
+pass costs twice the forward pass of the layers that it goes through. (Kaplan et al., arXiv 2001.08361, Table 1.)
+"""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import safe_open
+
+from ragcun.embedding.resolve import resolve_model
+from ragcun.errors import RagcunError
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A base as a plan sees it.
+
+    Attributes:
+        weights: parameters that a token passes, those of the embeddings left out.
+        embeddings: parameters of the embeddings.
+        layers, hidden, heads: of the transformer.
+        dimension: of what it gives.
+        max_length: tokens that it sees.
+    """
+
+    weights: int
+    embeddings: int
+    layers: int
+    hidden: int
+    heads: int
+    dimension: int
+    max_length: int
+
+    @property
+    def parameters(self) -> int:
+        """All of them."""
+        return self.weights + self.embeddings
+
+    def forward(self, tokens: float) -> float:
+        """FLOPs of a text of `tokens` tokens."""
+        return tokens * (2 * self.weights + 4 * tokens * self.hidden * self.layers)
+
+    def backward(self, tokens: float, frozen_layers: int = 0) -> float:
+        """FLOPs of the gradients of a text, which stop at the frozen early layers."""
+        return 2 * self.forward(tokens) * (self.layers - frozen_layers) / self.layers
+
+    def trained(self, frozen_layers: int = 0) -> int:
+        """Parameters that training changes; freezing any layer freezes the embeddings."""
+        if not frozen_layers:
+            return self.parameters
+        return self.weights * (self.layers - frozen_layers) // self.layers
+
+    def activations(self, texts: int, tokens: float, frozen_layers: int = 0, checkpointing: bool = False) -> float:
+        """Bytes that the forward pass keeps for the backward pass, at 16 bit (Korthikanti et al., arXiv 2205.05198)."""
+        layers = self.layers - frozen_layers
+        inputs = texts * tokens * self.hidden
+        kept = inputs * (34 + 5 * self.heads * tokens / self.hidden)
+        return 2 * inputs * layers + kept if checkpointing else kept * layers
+
+
+# Bases of the presets, so that a plan needs no download.
+KNOWN = {
+    "google/embeddinggemma-300m": Architecture(106_255_104, 201_326_592, 24, 768, 3, 768, 2_048),
+    "sentence-transformers/all-mpnet-base-v2": Architecture(85_645_440, 23_841_538, 12, 768, 12, 768, 384),
+    "sentence-transformers/all-MiniLM-L6-v2": Architecture(10_794_624, 11_919_104, 6, 384, 12, 384, 256),
+}
+
+
+def find_architecture(base: str) -> Architecture:
+    """The size of the base called `base`: a key of `KNOWN`, or read from its files' headers.
+
+    Raises as `resolve_model` does, and a `RagcunError` where its configuration names no layers.
+    """
+    if base in KNOWN:
+        return KNOWN[base]
+    folder = resolve_model(base).path
+    inner = folder if (folder / "config.json").is_file() else next(folder.glob("*/config.json")).parent
+    config = json.loads((inner / "config.json").read_text(encoding="utf-8"))
+    config = config.get("text_config", config)
+    weights, embeddings = _count(folder)
+    try:
+        hidden, layers, heads = (
+            int(config[name]) for name in ("hidden_size", "num_hidden_layers", "num_attention_heads")
+        )
+    except KeyError as error:
+        raise RagcunError(f"{base}: its config.json does not name {error}, so it cannot be planned with") from None
+    return Architecture(weights, embeddings, layers, hidden, heads, hidden, _max_length(folder, config))
+
+
+def _count(folder: Path) -> tuple[int, int]:
+    weights = embeddings = 0
+    for path in sorted(folder.rglob("*.safetensors")):
+        with safe_open(path, framework="np") as stream:
+            for name in stream.keys():  # noqa: SIM118
+                size = math.prod(stream.get_slice(name).get_shape())
+                if "embed" in name.lower():
+                    embeddings += size
+                else:
+                    weights += size
+    return weights, embeddings
+
+
+def _max_length(folder: Path, config: dict[str, object]) -> int:
+    stated = folder / "sentence_bert_config.json"
+    if stated.is_file():
+        length = json.loads(stated.read_text(encoding="utf-8")).get("max_seq_length")
+        if length is not None:
+            return int(length)
+    return int(str(config.get("max_position_embeddings", 512)))

@@ -1,0 +1,126 @@
+"""What a machine does in a second. Published peaks for GPUs, a short measurement for this machine.
+
+The shares of a GPU's peak are assumptions, stated with every plan: what well-fed encoders of 100 to 300 million
+parameters reach. They are the first thing to doubt in a plan for a GPU. This machine's are measured.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from ragcun.errors import UserError
+from ragcun.planning.architecture import Architecture
+
+_GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine as a plan sees it.
+
+    Attributes:
+        peak, peak_fp32: FLOP/s in mixed precision, and in fp32, in which a frozen base is computed by default.
+        encoding, encoding_fp32, training: the shares of these peaks that inference and training reach.
+        step: seconds that an optimiser step takes on top of its FLOPs (launches, data, optimiser).
+        memory: bytes that a training may take.
+        source: whence the figures are.
+    """
+
+    name: str
+    peak: float
+    peak_fp32: float
+    encoding: float
+    encoding_fp32: float
+    training: float
+    step: float
+    memory: int
+    source: str
+
+
+_SHEET = "NVIDIA's data sheet"
+MACHINES = {
+    "t4": Machine("NVIDIA T4", 65e12, 8.1e12, 0.35, 0.6, 0.3, 0.03, 15 * _GIB, _SHEET),
+    "v100": Machine("NVIDIA V100", 125e12, 15.7e12, 0.35, 0.7, 0.3, 0.02, 16 * _GIB, _SHEET),
+    "a100": Machine("NVIDIA A100", 312e12, 19.5e12, 0.35, 0.7, 0.3, 0.015, 40 * _GIB, _SHEET),
+    "h100": Machine("NVIDIA H100", 989e12, 67e12, 0.3, 0.6, 0.25, 0.01, 80 * _GIB, _SHEET),
+}
+HERE = "here"
+DOWNLOAD = 50e6  # bytes/s, an assumption stated with every plan
+_TOKENS = 128  # of the texts that are measured with
+_LAYERS = 2
+
+
+def find_machine(name: str, base: Architecture) -> Machine:
+    """The machine called `name`: a key of `MACHINES`, or `here`, measured with layers of `base` in a few seconds.
+
+    Raises:
+        UserError: there is no such machine.
+    """
+    if name == HERE:
+        return measure_here(base)
+    if name not in MACHINES:
+        raise UserError(f"--gpu {name}: not one of {', '.join([*MACHINES, HERE])}")
+    return MACHINES[name]
+
+
+def measure_here(base: Architecture) -> Machine:
+    """This machine: what matrix products reach, and layers as wide as the base's, forward and in training."""
+    if torch.cuda.is_available():
+        device = torch.device("cuda")
+        properties = torch.cuda.get_device_properties(device)
+        peak, peak_fp32 = (_products(device, dtype, 16_384) for dtype in (torch.bfloat16, torch.float32))
+        shares = (
+            _layers(base, device, torch.bfloat16, 256, backward=False) / peak,
+            _layers(base, device, torch.float32, 256, backward=False) / peak_fp32,
+            _layers(base, device, torch.bfloat16, 32, backward=True) / peak,
+        )
+        return Machine(properties.name, peak, peak_fp32, *shares, 0.01, properties.total_memory, "measured")
+    import psutil
+
+    device = torch.device("cpu")
+    peak = _products(device, torch.float32, 512)
+    encoding, training = (_layers(base, device, torch.float32, 4, backward) / peak for backward in (False, True))
+    name = f"this CPU, {torch.get_num_threads()} threads"
+    memory = psutil.virtual_memory().available
+    return Machine(name, peak, peak, encoding, encoding, training, 0.005, memory, "measured")
+
+
+def _products(device: torch.device, dtype: torch.dtype, rows: int, width: int = 768) -> float:
+    """FLOP/s of (rows, width) by (width, 4 width)."""
+    left = torch.randn(rows, width, device=device, dtype=dtype)
+    right = torch.randn(width, 4 * width, device=device, dtype=dtype)
+    return 8 * rows * width**2 / _seconds(lambda: torch.mm(left, right), device)
+
+
+def _layers(base: Architecture, device: torch.device, dtype: torch.dtype, texts: int, backward: bool) -> float:
+    """FLOP/s of transformer layers as wide as the base's; a backward pass counts twice its forward pass."""
+    layer = nn.TransformerEncoderLayer(
+        base.hidden, base.heads, 4 * base.hidden, activation="gelu", batch_first=True, device=device, dtype=dtype
+    )
+    stack = nn.TransformerEncoder(layer, _LAYERS, enable_nested_tensor=False)
+    states = torch.randn(texts, _TOKENS, base.hidden, device=device, dtype=dtype)
+    flops = texts * _TOKENS * _LAYERS * (24 * base.hidden**2 + 4 * _TOKENS * base.hidden)
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.set_grad_enabled(backward):
+            seconds = _seconds(lambda: stack(states).sum().backward() if backward else stack(states), device)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+    return (3 if backward else 1) * flops / seconds
+
+
+def _seconds(work: Callable[[], object], device: torch.device, least: float = 0.7) -> float:
+    """The median seconds that `work` takes, repeated for `least` seconds after a first time that does not count."""
+    work()
+    taken: list[float] = []
+    while sum(taken) < least:
+        began = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        taken.append(time.perf_counter() - began)
+    return sorted(taken)[len(taken) // 2]

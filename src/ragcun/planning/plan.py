@@ -1,0 +1,199 @@
+"""`ragcun plan`: time, memory, disk and cost of each step of a configuration, from FLOPs and bytes.
+
+b: base dimension, d: output dimension.
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ragcun.planning.architecture import Architecture, find_architecture
+from ragcun.planning.machines import DOWNLOAD, Machine
+from ragcun.planning.workload import (
+    SAME_CORPUS,
+    TOKENS_PER_WORD,
+    CollectionLoad,
+    PairLoad,
+    TextLoad,
+    collection_load,
+    training_load,
+)
+from ragcun.settings.schema import ModelSettings, Settings, StageSettings
+
+_SLICES = 1_024  # of SIGReg
+_START = 9.0  # seconds: imports, and loading a base
+_PADDING = 1.25  # tokens computed for each token of a text, in batches that are trained on
+_TOKEN_BUDGET = 32_768  # tokens of a batch that is only encoded, on a GPU
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a plan: seconds, bytes of accelerator memory at its peak, bytes that it leaves on disk."""
+
+    name: str
+    work: str
+    seconds: float
+    memory: float
+    disk: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The steps, and what the embedding store saves.
+
+    Attributes:
+        without_store: seconds of all steps if every use of a base embedding computed it again.
+        second_training: seconds of another training on the same pairs, all of whose base embeddings are stored.
+    """
+
+    machine: Machine
+    steps: list[Step]
+    without_store: float
+    second_training: float | None
+    assumptions: list[str]
+
+    @property
+    def seconds(self) -> float:
+        """Of all steps, one after the other."""
+        return sum(step.seconds for step in self.steps)
+
+    @property
+    def disk(self) -> float:
+        """Bytes that all steps leave."""
+        return sum(step.disk for step in self.steps)
+
+    def to_json(self, price: float | None) -> dict[str, Any]:
+        """As `ragcun plan --json` prints it; `price` is for an hour of the machine."""
+        return {
+            "machine": asdict(self.machine),
+            "steps": [asdict(step) for step in self.steps],
+            "seconds": self.seconds,
+            "disk": self.disk,
+            "memory": max((step.memory for step in self.steps), default=0.0),
+            "cost": None if price is None else self.seconds / 3600 * price,
+            "without_store": self.without_store,
+            "second_training": self.second_training,
+            "assumptions": self.assumptions,
+        }
+
+
+def make_plan(settings: Settings, machine: Machine, datasets: tuple[str, ...], data_dir: Path | None) -> Plan:
+    """What `settings` will take on `machine`, with an evaluation on `datasets` at its end.
+
+    Raises as `find_architecture`, `training_load` and `collection_load` do.
+    """
+    base = find_architecture(settings.model.base)
+    limit = min(settings.model.max_length or base.max_length, base.max_length)
+    costs = _Costs(base, settings.model, machine)
+    steps = [Step("start", "imports, loading", _START, 0, 0)]
+    repeated = 0.0
+    second = None
+    stages = [("pretraining", settings.pretraining, None), ("training", settings.training, settings.data.train)]
+    for name, stage, data in stages:
+        if stage is None:
+            continue
+        load = training_load(settings, stage, data, limit)
+        if load.download:
+            steps.append(Step(f"download for {name}", load.source, load.download / DOWNLOAD, 0, load.download))
+        if settings.model.freeze_base:
+            encoding, training = costs.encoding(load), costs.head_training(load, stage)
+            times = 2 if "random" in settings.evaluation.baselines else 1
+            steps += [encoding, *[training] * times]
+            repeated += encoding.seconds * (stage.epochs * times - 1)
+            second = _START + training.seconds
+        else:
+            steps.append(costs.full_training(name, load, stage))
+    encoded: set[str] = set()
+    for name in datasets:
+        collection = collection_load(name, settings, data_dir, limit)
+        stored = SAME_CORPUS.get(name) in encoded or name == settings.data.train
+        steps.append(costs.evaluation(collection, stored))
+        encoded.add(name)
+        if settings.model.freeze_base:
+            repeated += costs.encode([collection.queries, collection.documents])  # the base's own row
+    return Plan(machine, steps, sum(step.seconds for step in steps) + repeated, second, _assumptions(machine))
+
+
+class _Costs:
+    def __init__(self, base: Architecture, model: ModelSettings, machine: Machine) -> None:
+        self.base = base
+        self.model = model
+        self.machine = machine
+        wide = 2 * base.dimension
+        self.head = (
+            wide * (base.dimension + model.output_dim) if model.head == "mlp" else base.dimension * model.output_dim
+        )
+
+    def encode(self, loads: list[TextLoad]) -> float:
+        """Seconds to encode texts once."""
+        flops = sum(load.count * self.base.forward(load.tokens) for load in loads)
+        machine = self.machine
+        full = self.model.precision == "fp32"
+        return flops / (machine.peak_fp32 * machine.encoding_fp32 if full else machine.peak * machine.encoding)
+
+    def stored(self, loads: list[TextLoad]) -> float:
+        """Bytes of their base embeddings."""
+        return sum(4 * self.base.dimension * load.count for load in loads)
+
+    def encoding(self, load: PairLoad) -> Step:
+        texts = [load.queries, load.documents, *load.others]
+        total = sum(text.count for text in texts)
+        return Step("encode", f"{total:,} texts, once", self.encode(texts), self._inference(), self.stored(texts))
+
+    def head_training(self, load: PairLoad, stage: StageSettings) -> Step:
+        batch = min(stage.batch_size, load.pairs)
+        d, rows = self.model.output_dim, 2 * batch
+        forward = 2 * rows * self.head + 2 * batch**2 * d
+        if stage.lambda_isotropy:
+            forward += 2 * rows * d * _SLICES
+        if stage.keep_base:
+            forward += 2 * batch**2 * (d + self.base.dimension)
+        batches = stage.epochs * max(1, load.pairs // batch)
+        seconds = batches * (3 * forward / (self.machine.peak * self.machine.training) + self.machine.step)
+        seconds += (stage.epochs + 1) * self._scoring(*load.held_out)
+        memory = 16 * self.head + 4 * rows * (6 * self.base.dimension + _SLICES) + 12 * batch**2
+        work = f"{batches:,} batches of {batch}, head of {self.head / 1e6:.1f} M weights"
+        return Step("train", work, seconds, memory, 5 * 4 * self.head)
+
+    def full_training(self, name: str, load: PairLoad, stage: StageSettings) -> Step:
+        frozen = self.model.freeze_early_layers
+        flops = sum(
+            self.base.forward(_PADDING * text.tokens) + self.base.backward(_PADDING * text.tokens, frozen)
+            for text in (load.queries, load.documents)
+        )
+        batches = stage.epochs * max(1, load.pairs // stage.batch_size)
+        seconds = load.pairs * stage.epochs * flops / (self.machine.peak * self.machine.training)
+        seconds += batches * self.machine.step
+        seconds += (stage.epochs + 1) * self.encode(list(load.held_out))
+        trained = self.base.trained(frozen) + self.head
+        texts = ((stage.batch_size, load.queries.tokens), (stage.batch_size, load.documents.tokens))
+        activations = sum(self.base.activations(count, tokens, frozen) for count, tokens in texts)
+        memory = 4 * self.base.parameters + 2 * self.base.weights + 12 * trained + activations
+        work = f"{batches:,} batches of {stage.batch_size}, {trained / 1e6:.0f} M of {self.base.parameters / 1e6:.0f} M"
+        return Step(name, work, seconds, memory, 4 * self.base.parameters + 5 * 4 * trained)
+
+    def evaluation(self, collection: CollectionLoad, stored: bool) -> Step:
+        texts = [collection.queries] if stored else [collection.queries, collection.documents]
+        seconds = self.encode(texts) + self._scoring(collection.queries, collection.documents)
+        work = f"{collection.documents.count:,} documents, {collection.queries.count:,} queries ({collection.source})"
+        return Step(f"evaluate {collection.name}", work, seconds, self._inference(), self.stored(texts))
+
+    def _scoring(self, queries: TextLoad, documents: TextLoad) -> float:
+        d = self.model.output_dim
+        flops = 2 * (queries.count + documents.count) * self.head + 2 * queries.count * documents.count * d
+        return flops / (self.machine.peak_fp32 * self.machine.encoding_fp32)
+
+    def _inference(self) -> float:
+        return 4 * self.base.parameters + _TOKEN_BUDGET * self.base.hidden * 40
+
+
+def _assumptions(machine: Machine) -> list[str]:
+    return [
+        f"{machine.name}: {machine.peak / 1e12:.3g} TFLOP/s, {machine.peak_fp32 / 1e12:.3g} in fp32 "
+        f"({machine.source}); of these {machine.encoding:.0%} and {machine.encoding_fp32:.0%} are reached in encoding, "
+        f"{machine.training:.0%} in training; {1000 * machine.step:g} ms a step besides",
+        f"downloads at {DOWNLOAD / 1e6:g} MB/s; {TOKENS_PER_WORD:g} tokens a word; data that is not here: counts and "
+        "lengths as published",
+        f"a batch that is trained on computes {_PADDING:g} tokens for each token of its texts",
+        "memory: weights, gradients, Adam's moments, activations (arXiv 2205.05198); a CUDA context not counted",
+    ]

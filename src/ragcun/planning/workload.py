@@ -1,0 +1,187 @@
+"""What a configuration asks for: how many texts of how many tokens. Data that is here is counted."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ragcun.data.collection import Collection
+from ragcun.data.pairs import Pairs, load_pairs
+from ragcun.data.texts import Texts
+from ragcun.errors import UserError
+from ragcun.pipeline.steps import PYDOCS
+from ragcun.settings.schema import DataSettings, Settings, StageSettings
+
+TOKENS_PER_WORD = 1.35  # of English under the presets' tokenizers
+_SAMPLE = 500
+_DEV_SHARE = 0.05
+_MOST_DEV = 1_000
+
+
+@dataclass(frozen=True)
+class TextLoad:
+    """`count` different texts of `tokens` tokens on average."""
+
+    count: int
+    tokens: float
+
+
+@dataclass(frozen=True)
+class PairLoad:
+    """Training data.
+
+    Attributes:
+        queries, documents: the different texts in the pairs.
+        held_out: queries and documents that dev is scored with.
+        others: texts of `held_out` that are not in the pairs.
+        download: bytes.
+    """
+
+    pairs: int
+    queries: TextLoad
+    documents: TextLoad
+    held_out: tuple[TextLoad, TextLoad]
+    others: tuple[TextLoad, TextLoad]
+    download: int
+    source: str
+
+
+@dataclass(frozen=True)
+class CollectionLoad:
+    """A collection to evaluate on."""
+
+    name: str
+    queries: TextLoad
+    documents: TextLoad
+    source: str
+
+
+# Judged queries, documents, and mean words of both (Thakur et al., arXiv 2104.08663, Table 1).
+PUBLISHED = {
+    "msmarco": (6_980, 8_841_823, 5.96, 55.98),
+    "trec-covid": (50, 171_332, 10.60, 160.77),
+    "nfcorpus": (323, 3_633, 3.30, 232.26),
+    "nq": (3_452, 2_681_468, 9.16, 78.88),
+    "hotpotqa": (7_405, 5_233_329, 17.61, 46.30),
+    "fiqa": (648, 57_638, 10.77, 132.32),
+    "arguana": (1_406, 8_674, 192.98, 166.80),
+    "webis-touche2020": (49, 382_545, 6.55, 292.37),
+    "cqadupstack": (13_145, 457_199, 8.59, 129.09),
+    "quora": (10_000, 522_931, 9.53, 11.44),
+    "dbpedia-entity": (400, 4_635_922, 5.39, 49.68),
+    "scidocs": (1_000, 25_657, 9.38, 176.19),
+    "fever": (6_666, 5_416_568, 8.13, 84.76),
+    "climate-fever": (1_535, 5_416_593, 20.13, 84.76),
+    "scifact": (300, 5_183, 12.37, 213.63),
+}
+SAME_CORPUS = {"climate-fever": "fever", "fever": "climate-fever"}  # but for 25 documents
+_MSMARCO_BYTES = 1_660_000_000  # BeIR/msmarco: corpus and queries as parquet
+_WIKI_SHARD = (11_685_147_288 // 41, 6_407_814 // 41)  # bytes and articles of one of wikimedia/wikipedia's 41 shards
+_CHARACTERS_PER_TOKEN = 4.4
+_PYDOCS_QUERY_TOKENS = 15.5  # of a docstring's summary
+_WIKI_QUERY_TOKENS = 28  # a first sentence
+
+
+def training_load(settings: Settings, stage: StageSettings, data: str | None, limit: int) -> PairLoad:
+    """What `stage` trains on: the pairs at `data` where it is given, else its source as published.
+
+    Texts are cut to `limit` tokens.
+
+    Raises:
+        UserError: `data` is missing or malformed, or the stage has neither data nor a source to download.
+    """
+    if data == PYDOCS:
+        return _pydocs(settings.data)
+    if data is not None:
+        pairs = load_pairs(Path(data), "train", on_error=settings.data.on_error)
+        if stage.rows is not None:
+            pairs = pairs.take(stage.rows, settings.seed)
+        return _counted(pairs, Path(data), limit)
+    if stage.source == "msmarco":
+        pairs_count = min(stage.rows or 532_751, 532_751)
+        share = pairs_count / 532_751
+        query_tokens, document_tokens = (_published(words, limit) for words in PUBLISHED["msmarco"][2:])
+        held_out = TextLoad(_MOST_DEV, query_tokens), TextLoad(_MOST_DEV, document_tokens)
+        return PairLoad(
+            pairs_count,
+            TextLoad(round(502_939 * share), query_tokens),
+            TextLoad(round(516_472 * share), document_tokens),
+            held_out,
+            held_out,
+            _MSMARCO_BYTES,
+            "MS MARCO passage ranking, as BEIR counts it",
+        )
+    if stage.source == "wiki":
+        passages = stage.rows or _WIKI_SHARD[1] * 41
+        shards = min(41, -(-passages // _WIKI_SHARD[1]))
+        tokens = stage.passage_chars / _CHARACTERS_PER_TOKEN
+        texts = TextLoad(passages, _WIKI_QUERY_TOKENS), TextLoad(passages, tokens - _WIKI_QUERY_TOKENS)
+        held_out = TextLoad(_MOST_DEV, texts[0].tokens), TextLoad(_MOST_DEV, texts[1].tokens)
+        download = shards * _WIKI_SHARD[0]
+        return PairLoad(passages, *texts, held_out, held_out, download, "wikimedia/wikipedia")
+    raise UserError("plan: no training data; give --train-data a pairs file or a collection's folder")
+
+
+def collection_load(name: str, settings: Settings, data_dir: Path | None, limit: int) -> CollectionLoad:
+    """A collection as it lies in `data_dir`, or as published; texts are cut to `limit` tokens.
+
+    Raises:
+        UserError: it is neither there nor known.
+    """
+    if data_dir is not None and (data_dir / name / "corpus.jsonl").is_file():
+        collection = Collection.open(data_dir / name, on_error="skip")
+        rows = collection.queries.rows(sorted(collection.qrels(settings.evaluation.split)))
+        everything = np.arange(len(collection.corpus))
+        return CollectionLoad(
+            name,
+            TextLoad(len(rows), _tokens(collection.queries, rows, limit)),
+            TextLoad(len(everything), _tokens(collection.corpus, everything, limit)),
+            "counted",
+        )
+    if name == PYDOCS:
+        load = _pydocs(settings.data)
+        return CollectionLoad(name, load.held_out[0], load.held_out[1], "about")
+    if name not in PUBLISHED:
+        raise UserError(f"--datasets {name}: not in --data-dir, and not one of {', '.join(PUBLISHED)}")
+    queries, documents, query_words, document_words = PUBLISHED[name]
+    return CollectionLoad(
+        name,
+        TextLoad(queries, _published(query_words, limit)),
+        TextLoad(documents, _published(document_words, limit)),
+        "published",
+    )
+
+
+def _pydocs(data: DataSettings) -> PairLoad:
+    documents, tokens = data.pydocs_documents, float(data.pydocs_max_words)  # about one token for each word allowed
+    train, dev = (TextLoad(documents * share // 10, _PYDOCS_QUERY_TOKENS) for share in (8, 1))
+    rest = TextLoad(documents - train.count, tokens)
+    held_out = dev, TextLoad(documents, tokens)
+    return PairLoad(train.count, train, TextLoad(train.count, tokens), held_out, (dev, rest), 0, PYDOCS)
+
+
+def _counted(pairs: Pairs, path: Path, limit: int) -> PairLoad:
+    queries, documents = np.unique(pairs.anchor), np.unique(pairs.positive)
+    query_tokens = _tokens(pairs.queries, queries, limit)
+    document_tokens = _tokens(pairs.documents, documents, limit)
+    loads = TextLoad(len(queries), query_tokens), TextLoad(len(documents), document_tokens)
+    if path.is_dir() and (path / "qrels" / "dev.tsv").is_file():
+        collection = Collection.open(path, on_error="skip")
+        held = TextLoad(len(collection.qrels("dev")), query_tokens), TextLoad(len(collection.corpus), document_tokens)
+        others = held[0], TextLoad(len(collection.corpus) - len(documents), document_tokens)
+    else:
+        count = min(_MOST_DEV, max(2, int(_DEV_SHARE * len(queries))))
+        held = TextLoad(count, query_tokens), TextLoad(count, document_tokens)
+        others = TextLoad(0, 0), TextLoad(0, 0)
+    return PairLoad(len(pairs), *loads, held, others, 0, f"{path}, counted")
+
+
+def _published(words: float, limit: int) -> float:
+    return min(words * TOKENS_PER_WORD + 2, limit)
+
+
+def _tokens(texts: Texts, rows: npt.NDArray[np.int64], limit: int) -> float:
+    sample = np.random.default_rng(0).permutation(rows)[:_SAMPLE].tolist()
+    lengths = (min(len(texts[row].split()) * TOKENS_PER_WORD + 2, limit) for row in sample)
+    return sum(lengths) / max(1, len(sample))

@@ -1,0 +1,110 @@
+"""Plans: their parts add up, follow the settings, and count the data that is there."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ragcun.errors import UserError
+from ragcun.planning.architecture import KNOWN
+from ragcun.planning.machines import MACHINES, find_machine
+from ragcun.planning.plan import Plan, make_plan
+from ragcun.planning.workload import PUBLISHED
+from ragcun.settings.load import load_settings
+
+
+def planned(preset: str, datasets: tuple[str, ...] = (), **flags: object) -> Plan:
+    return make_plan(load_settings(preset, None, flags), MACHINES["t4"], datasets, None)
+
+
+@pytest.mark.parametrize("preset", ["prototype", "medium", "hybrid"])
+def test_every_preset_can_be_planned_without_its_data(preset: str) -> None:
+    plan = planned(preset, tuple(PUBLISHED))
+    assert all(step.seconds > 0 for step in plan.steps)
+    assert plan.seconds == pytest.approx(sum(step.seconds for step in plan.steps))
+    assert len([step for step in plan.steps if step.name.startswith("evaluate")]) == 15
+    assert plan.to_json(price=2.0)["cost"] == pytest.approx(plan.seconds / 1800)
+
+
+def test_more_work_takes_more_time() -> None:
+    def training(**flags: object) -> float:
+        settings = {"training." + name: value for name, value in flags.items()}
+        plan = make_plan(load_settings("hybrid", None, settings), MACHINES["t4"], (), None)
+        return next(step.seconds for step in plan.steps if step.name == "train")
+
+    assert training(epochs=6) == pytest.approx(2 * training(epochs=3), rel=0.05)
+    assert training(lambda_isotropy=0.0) < training()
+    assert training(rows=10_000) < training(rows=100_000) < training()
+
+
+def test_the_store_saves_every_epoch_but_the_first() -> None:
+    plan = planned("hybrid")
+    encoding = next(step.seconds for step in plan.steps if step.name == "encode")
+    assert plan.without_store == pytest.approx(plan.seconds + 2 * encoding)
+    assert plan.second_training is not None
+    assert plan.second_training < plan.seconds - encoding
+
+
+def test_a_shared_corpus_is_encoded_once() -> None:
+    def seconds(*names: str) -> float:
+        return planned("hybrid", names).seconds
+
+    alone, other, both = seconds("fever"), seconds("climate-fever"), seconds("fever", "climate-fever")
+    assert alone < both < 0.6 * (alone + other)
+
+
+def test_data_that_is_here_is_counted(collection: Path) -> None:
+    settings = load_settings("hybrid", None, {"data.train": str(collection), "training.batch_size": 8})
+    plan = make_plan(settings, MACHINES["t4"], (collection.name,), collection.parent)
+    encoding, training = (next(s for s in plan.steps if s.name == name) for name in ("encode", "train"))
+    assert "24 batches" not in training.work
+    assert f"{3 * 24 // 8} batches of 8" in training.work
+    assert "72 texts" in encoding.work  # 24 queries and their documents, 8 dev queries, the other 16 documents
+    assert any("40 documents, 8 queries (counted)" in step.work for step in plan.steps)
+
+
+def test_a_batch_that_does_not_fit_shows() -> None:
+    small = planned("medium")
+    large = planned("medium", **{"training.batch_size": 512})
+    memory = [max(step.memory for step in plan.steps) for plan in (small, large)]
+    assert memory[0] < MACHINES["t4"].memory < memory[1]
+
+
+def test_this_machine_is_measured() -> None:
+    machine = find_machine("here", KNOWN["sentence-transformers/all-MiniLM-L6-v2"])
+    assert 1e8 < machine.peak_fp32 < 1e15
+    assert 0.01 < machine.encoding_fp32 <= 1.5
+    assert 0.01 < machine.training <= 1.5
+    slower = replace(machine, peak_fp32=machine.peak_fp32 / 2)
+    settings = load_settings("hybrid")
+    assert make_plan(settings, slower, (), None).seconds > make_plan(settings, machine, (), None).seconds
+
+
+def test_what_cannot_be_planned_is_said() -> None:
+    with pytest.raises(UserError, match="not one of t4, v100, a100, h100, here"):
+        find_machine("k80", KNOWN["sentence-transformers/all-MiniLM-L6-v2"])
+    with pytest.raises(UserError, match="no-such-set"):
+        planned("hybrid", ("no-such-set",))
+    with pytest.raises(UserError, match="no training data"):
+        make_plan(load_settings(), MACHINES["t4"], (), None)
+
+
+def ragcun(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    variables = {**os.environ, "COLUMNS": "160", **environment}
+    command = [sys.executable, "-m", "ragcun", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=variables)
+
+
+def test_plan_as_users_meet_it() -> None:
+    done = ragcun("plan", "--preset", "hybrid", "--gpu", "t4", "--price", "0.5", "--datasets", "scifact", "--json")
+    assert done.returncode == 0, done.stderr
+    assert "evaluate scifact" in done.stderr
+    found = json.loads(done.stdout)
+    assert found["cost"] == pytest.approx(found["seconds"] / 3600 * 0.5)
+    refused = ragcun("plan", "--gpu", "k80")
+    assert refused.returncode == 2
+    assert len(refused.stderr.splitlines()) == 1
