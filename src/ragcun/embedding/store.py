@@ -113,10 +113,11 @@ class EmbeddingStore:
 
     def append(self, digests: Digests, vectors: Floats) -> None:
         """Write one shard, whole or not at all, and take it in."""
-        self._write(digests, vectors)
+        self.write(digests, vectors)
         self.refresh()
 
-    def _write(self, digests: Digests, vectors: Floats) -> Path:
+    def write(self, digests: Digests, vectors: Floats) -> Path:
+        """Write one shard, whole or not at all; `refresh` takes it in."""
         if not np.isfinite(vectors).all():
             raise RagcunError("the base gave NaN or infinite embeddings; nothing was stored (try --precision fp32)")
         name = hashlib.sha256(digests.tobytes()).hexdigest()[:32]
@@ -129,6 +130,14 @@ class EmbeddingStore:
             )
         return path
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Wait until no other process is in such a block of this store, then take in what it has written."""
+        with (self.folder / ".alone.lock").open("w") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            self.refresh()
+            yield
+
     def compact(self) -> None:
         """Merge small shards into one when there are many. Skipped where another process is at it."""
         small = {name: shard for name, shard in self._shards.items() if shard.bytes < _SMALL_SHARD}
@@ -137,7 +146,7 @@ class EmbeddingStore:
         with _lock(self.folder / ".compact.lock") as held:
             if not held:
                 return
-            merged = self._write(
+            merged = self.write(
                 np.concatenate([shard.digests for shard in small.values()]),
                 np.concatenate([shard.vectors for shard in small.values()]),
             )
