@@ -13,6 +13,7 @@ ORDER = [
     ["embedding"],
     ["model"],
     ["retrieval"],
+    ["mining"],
     ["evaluation"],
     ["training"],
     ["analysis"],

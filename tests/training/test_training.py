@@ -20,10 +20,9 @@ from ragcun.embedding.embedder import Embedder
 from ragcun.errors import RagcunError, UserError
 from ragcun.settings.load import load_settings
 from ragcun.settings.schema import Settings, StageSettings
-from ragcun.training.batches import Schedule
 from ragcun.training.history import read_history
-from ragcun.training.loop import learning_rate_factor
 from ragcun.training.run import train
+from ragcun.training.schedule import Schedule, learning_rate_factor
 
 
 def settings_for(collection: Path, tiny_model: Path, **training: Any) -> Settings:

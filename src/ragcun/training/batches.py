@@ -183,38 +183,3 @@ def sample_vectors(pairs: Pairs, embedder: Embedder, limit: int, seed: int) -> n
 def _identities(texts: Texts) -> Index:
     """(n,) numbers that are equal where the texts are equal."""
     return np.unique(digest_texts(texts), axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """Which pairs each optimiser step takes. It follows from the seed alone, on any number of processes.
-
-    A global batch is `batch_size` pairs of each of `processes`; an epoch's leftover pairs wait for the next.
-    """
-
-    pairs: int
-    batch_size: int
-    accumulation: int
-    processes: int
-    epochs: int
-    seed: int
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Optimiser steps."""
-        return max(1, self.pairs // (self.batch_size * self.processes * self.accumulation))
-
-    @property
-    def steps(self) -> int:
-        """Optimiser steps of the whole training."""
-        return self.steps_per_epoch * self.epochs
-
-    def rows(self, step: int, process: int) -> list[Index]:
-        """The pairs of optimiser step `step` (from 0) on `process`: one array for each accumulated batch."""
-        epoch, within = divmod(step, self.steps_per_epoch)
-        order = np.random.default_rng((self.seed, epoch)).permutation(self.pairs)
-        batches = []
-        for part in range(self.accumulation):
-            start = ((within * self.accumulation + part) * self.processes + process) * self.batch_size
-            batches.append(order[start : start + self.batch_size])
-        return [rows for rows in batches if len(rows) > 1]

@@ -5,7 +5,6 @@ resumed training ends with the bits of an uninterrupted one. Gradients are avera
 """
 
 import contextlib
-import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -20,7 +19,7 @@ from ragcun.console import Bar, progress, warn
 from ragcun.errors import RagcunError
 from ragcun.losses.processes import process_count
 from ragcun.settings.schema import StageSettings
-from ragcun.training.batches import PairSource, Schedule
+from ragcun.training.batches import PairSource
 from ragcun.training.checkpoint import (
     load_tensors,
     optimiser_tensors,
@@ -32,6 +31,7 @@ from ragcun.training.checkpoint import (
 from ragcun.training.dev import Dev
 from ragcun.training.gradcache import cached_backward
 from ragcun.training.history import History
+from ragcun.training.schedule import learning_rate_factor, make_schedule, warmup_steps
 from ragcun.training.trainee import Tensors, Trainee
 
 
@@ -79,9 +79,9 @@ class Training:
         self.identity = identity
         self.keep_start = keep_start
         self.checkpoints = folder / "checkpoints"
-        self.schedule = _schedule(len(pairs), settings, accelerator.num_processes, seed)
+        self.schedule = make_schedule(len(pairs), settings, accelerator.num_processes, seed)
         self.mini_batch = settings.mini_batch_size
-        self.warmup = _warmup(settings, self.schedule.steps)
+        self.warmup = warmup_steps(settings, self.schedule.steps)
         groups = trainee.groups(
             settings.learning_rate, settings.base_learning_rate or settings.learning_rate, settings.weight_decay
         )
@@ -299,31 +299,6 @@ def _average_gradients(weights: Iterable[torch.nn.Parameter]) -> None:
     joined = torch.nn.utils.parameters_to_vector(gradients)
     dist.all_reduce(joined)
     torch.nn.utils.vector_to_parameters(joined / process_count(), gradients)
-
-
-def learning_rate_factor(settings: StageSettings, step: int, steps: int, warmup: int) -> float:
-    """The share of the highest rate at `step` (from 0): linear warm-up, then constant, linear to 0, or cosine to 0."""
-    if step < warmup:
-        return (step + 1) / warmup
-    done = (step - warmup) / max(1, steps - warmup)
-    factor = {"constant": 1.0, "linear": 1 - done, "cosine": 0.5 * (1 + math.cos(math.pi * done))}
-    return factor[settings.scheduler]
-
-
-def _schedule(pairs: int, settings: StageSettings, processes: int, seed: int) -> Schedule:
-    batch_size = min(settings.batch_size, pairs // processes)
-    if batch_size < 2:
-        raise RagcunError(f"training: {pairs} pairs are too few for {processes} processes")
-    if batch_size < settings.batch_size:
-        warn(f"batch_size = {settings.batch_size}: there are {pairs:,} pairs only; using {batch_size}")
-    return Schedule(pairs, batch_size, settings.gradient_accumulation_steps, processes, settings.epochs, seed)
-
-
-def _warmup(settings: StageSettings, steps: int) -> int:
-    if settings.warmup_steps < steps:
-        return settings.warmup_steps
-    warn(f"warmup_steps = {settings.warmup_steps}: the training has {steps} steps only; warming up for {steps // 10}")
-    return steps // 10
 
 
 def _mix(seed: int, step: int, process: int) -> int:

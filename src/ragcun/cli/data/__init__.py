@@ -2,7 +2,8 @@
 
 import typer
 
-from ragcun.cli.data import pydocs
+from ragcun.cli.data import pairs, pydocs
 
 app = typer.Typer(help="Prepare data.", no_args_is_help=True)
 app.command("pydocs")(pydocs.pydocs)
+app.command("pairs")(pairs.pairs)
