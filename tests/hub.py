@@ -94,19 +94,20 @@ class Hub:
         repositories += [("datasets", "/datasets", name, folder) for name, folder in self.datasets.items()]
         for kind, prefix, name, folder in repositories:
             listing, files = f"/api/{kind}/{name}", f"{prefix}/{name}/resolve/"
-            if name in self.gated and path.startswith((listing, files)):
+            if not path.startswith((f"{listing}/", files)) and path != listing:
+                continue
+            if name in self.gated:
                 return 403, {"X-Error-Code": "GatedRepo", "X-Error-Message": f"Access to {name} is restricted."}, b""
             if path.startswith(f"{listing}/revision/no-such"):
                 return 404, {"X-Error-Code": "RevisionNotFound"}, b""
-            if path.startswith(listing):
+            if not path.startswith(files):
                 return 200, {"Content-Type": "application/json"}, self.listing(name, folder, "/tree/" in path)
-            if path.startswith(files):
-                file = folder / path.removeprefix(files).partition("/")[2]
-                if not file.is_file():
-                    return 404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT}, b""
-                content = file.read_bytes()
-                etag = f'"{hashlib.sha256(content).hexdigest()}"'
-                return 200, {"ETag": etag, "X-Repo-Commit": COMMIT, "X-Linked-Size": str(len(content))}, content
+            file = folder / path.removeprefix(files).partition("/")[2]
+            if not file.is_file():
+                return 404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT}, b""
+            content = file.read_bytes()
+            etag = f'"{hashlib.sha256(content).hexdigest()}"'
+            return 200, {"ETag": etag, "X-Repo-Commit": COMMIT, "X-Linked-Size": str(len(content))}, content
         return 404, {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Repository not found"}, b""
 
     def listing(self, name: str, folder: Path, tree: bool) -> bytes:

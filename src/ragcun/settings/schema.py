@@ -26,6 +26,7 @@ class DataSettings(_Section):
     train: str | None = Field(default=None, description="pairs file, collection folder, or 'pydocs'")
     val: str | None = Field(default=None, description="pairs file or collection folder; default: train's dev split")
     pretrain: str | None = Field(default=None, description="what stage 1 trains on, as train")
+    pretrain_val: str | None = Field(default=None, description="what stage 1 is scored on, as val")
     on_error: OnError = Field(default="refuse", description="what to do with malformed rows")
     pydocs_documents: Count = Field(default=5_000, description="documents of the embedded collection")
     pydocs_max_words: Count = Field(default=100, description="words kept of each of them")

@@ -46,5 +46,5 @@ def train_stages(
 
 def first_stage(settings: Settings) -> Settings:
     """The settings of stage 1 alone, as those of a training."""
-    data = settings.data.model_copy(update={"train": settings.data.pretrain, "val": None})
+    data = settings.data.model_copy(update={"train": settings.data.pretrain, "val": settings.data.pretrain_val})
     return settings.model_copy(update={"pretraining": None, "training": settings.pretraining, "data": data})
