@@ -33,6 +33,10 @@ def train(
     pretrain_data: Annotated[
         str | None, typer.Option("--pretrain-data", help="As --train-data, for stage 1 of the full strategies.")
     ] = None,
+    abroad: Annotated[
+        list[str] | None,
+        typer.Option("--abroad", help="Collection that is not trained on, for --share auto; repeat for more."),
+    ] = None,
     base_model: options.BaseModel = None,
     output_dir: Annotated[
         Path | None,
@@ -55,7 +59,12 @@ def train(
     output_dim: Annotated[int | None, _encoder("--output-dim", "Dimension of the embeddings.")] = None,
     dropout: Annotated[float | None, _encoder("--dropout", "Between the MLP's layers.")] = None,
     whiten_power: Annotated[float | None, _encoder("--whiten-power", "Of head whiten: 0 PCA, 1 full.")] = None,
-    share: Annotated[float | None, _encoder("--share", "How far what is saved goes from start (0) to end (1).")] = None,
+    share: Annotated[
+        str | None, _encoder("--share", "How far what is saved goes from start to end.", "0..1|auto")
+    ] = None,
+    share_tolerance: Annotated[
+        float | None, _encoder("--share-tolerance", "nDCG@10 that auto may lose on a collection abroad.")
+    ] = None,
     freeze_base: Annotated[bool | None, _encoder("--freeze-base/--no-freeze-base", "Train the head only.")] = None,
     freeze_early_layers: Annotated[
         int | None, _encoder("--freeze-early-layers", "Keep a trained base's embeddings and first N layers.")
@@ -126,6 +135,7 @@ def train(
             "data.train": train_data,
             "data.val": val_data,
             "data.pretrain": pretrain_data,
+            "data.abroad": abroad or None,
             "data.on_error": on_error,
             "model.base": base_model,
             "model.head": head,
@@ -155,6 +165,7 @@ def train(
             f"{section}.temperature": temperature,
             f"{section}.learnable_temperature": learnable_temperature,
             f"{section}.share": share,
+            f"{section}.share_tolerance": share_tolerance,
             f"{section}.mixed_precision": mixed_precision,
             f"{section}.gradient_checkpointing": gradient_checkpointing,
             f"{section}.compile": compile_,
@@ -169,6 +180,10 @@ def train(
 
     ready = prepare_data(settings, experiment)
     manifest = train_stages(ready, experiment, options.store_folder(store), load_checkpoint, stage=stage)
+    if (experiment / "share.json").is_file():
+        from ragcun.analysis.trade import share_curve
+
+        share_curve(experiment / "share.json", experiment / "figures")
     if json:
         options.print_json(manifest)
     else:

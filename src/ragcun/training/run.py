@@ -10,7 +10,6 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedType
 
 from ragcun.console import say, warn
-from ragcun.data.pairs import Pairs
 from ragcun.embedding.base import load_model, split
 from ragcun.embedding.embedder import Embedder
 from ragcun.embedding.resolve import ResolvedModel, resolve_model
@@ -26,8 +25,9 @@ from ragcun.settings.load import to_toml
 from ragcun.settings.schema import Settings
 from ragcun.training.batches import PairSource, PairTexts, PairVectors, sample_vectors
 from ragcun.training.data import training_data
-from ragcun.training.dev import MEASURE, Dev, DevTexts, EncodedDev, StoredDev
+from ragcun.training.dev import MEASURE, Dev, EncodedDev, StoredDev
 from ragcun.training.loop import Outcome, Training
+from ragcun.training.share import abroad_texts, choose_share
 from ragcun.training.trainee import Trainee
 
 _SPECTRUM_ROWS = 50_000
@@ -55,7 +55,10 @@ def train(
     began = time.perf_counter()
     pairs, dev_texts = training_data(settings)
     base = resolve_model(settings.model.base, settings.model.revision)
-    identity = _identity(settings, pairs, dev_texts, base.fingerprint, load_checkpoint)
+    data = settings.data
+    abroad = {Path(name).name: abroad_texts(Path(name), data.on_error, settings.seed) for name in data.abroad}
+    sources = [pairs.source, dev_texts.source, *(texts.source for texts in abroad.values())]
+    identity = _identity(settings, sources, base.fingerprint, load_checkpoint)
     done = _finished(experiment, identity)
     if done is not None:
         say(f"{experiment}: already trained with these settings")
@@ -96,7 +99,13 @@ def train(
             identity,
             settings.model.init == "base",
         )
-        result = _finish(training.run(), trainee, dev, settings.training.share)
+        outcome = training.run()
+        share = settings.training.share
+        if share == "auto":
+            devs = {name: StoredDev(texts, embedder) for name, texts in abroad.items()}
+            tolerance = settings.training.share_tolerance
+            share = choose_share(outcome, trainee, dev, devs, tolerance, experiment / "share.json")
+        result = _finish(outcome, trainee, dev, share)
     else:
         result = {"dev": {"end": dev.ndcg(trainee.eval())}}
     manifest = {
@@ -104,7 +113,12 @@ def train(
         "identity": identity,
         "settings": settings.model_dump(mode="json"),
         "load_checkpoint": load_checkpoint,
-        "data": {"train": pairs.source, "pairs": len(pairs), "dev": dev_texts.source},
+        "data": {
+            "train": pairs.source,
+            "pairs": len(pairs),
+            "dev": dev_texts.source,
+            "abroad": [texts.source for texts in abroad.values()],
+        },
         "base": embedder.describe() | {"fingerprint": embedder.fingerprint},
         "parameters": {
             "head": sum(p.numel() for p in trainee.head.parameters()),
@@ -184,6 +198,7 @@ def _finish(outcome: Outcome, trainee: Trainee, dev: Dev, share: float) -> dict[
             "best": outcome.best_ndcg,
             "best_step": outcome.best_step,
             "end": end,
+            "share": share,
         },
         "steps": outcome.steps,
         "batch": {"size": batch_size, "accumulation": accumulation, "mini_batch": mini_batch},
@@ -191,12 +206,12 @@ def _finish(outcome: Outcome, trainee: Trainee, dev: Dev, share: float) -> dict[
     }
 
 
-def _identity(settings: Settings, pairs: Pairs, dev: DevTexts, base: str, load_checkpoint: str | None) -> str:
+def _identity(settings: Settings, sources: list[dict[str, Any]], base: str, load_checkpoint: str | None) -> str:
     decides = {
         "seed": settings.seed,
         "model": settings.model.model_dump(mode="json"),
         "training": settings.training.model_dump(mode="json", exclude={"log_interval"}),
-        "data": [pairs.source, dev.source],
+        "data": sources,
         "base": base,
         "load_checkpoint": load_checkpoint,
     }
