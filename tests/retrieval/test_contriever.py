@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from hub import COMMIT, Hub
 
+from hub import COMMIT, Hub
 from ragcun.data.collection import Collection
 from ragcun.evaluation.cells import slug
 from ragcun.retrieval.registry import BUILT_IN

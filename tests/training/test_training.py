@@ -57,10 +57,35 @@ def test_the_loss_falls_and_every_part_is_logged(tmp_path: Path, collection: Pat
     for row in rows:
         parts = [row[name] for name in ("contrastive", "isotropy", "scale", "keep_base")]
         assert sum(parts) == pytest.approx(row["loss"], rel=1e-5)
+    assert max(row["pairs_per_second"] for row in rows) < 1e5  # a step's own time counts
     assert np.mean([row["loss"] for row in rows[-5:]]) < np.mean([row["loss"] for row in rows[:5]])
     assert manifest["dev"]["best"] >= manifest["dev"]["start"]
     assert manifest["parameters"]["head"] == 32 * 64 + 64 + 64 * 16 + 16
     assert manifest["environment"]["packages"]["torch"] == torch.__version__
+
+
+def test_the_history_is_followed_by_a_tracker(tmp_path: Path, collection: Path, tiny_model: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    train(settings_for(collection, tiny_model, track=["tensorboard"]), tmp_path / "e", tmp_path / "store")
+
+    events = EventAccumulator(str(next((tmp_path / "e" / "tracking").rglob("events*")).parent))
+    events.Reload()
+    history = read_history(tmp_path / "e" / "history.jsonl")
+    for name in ("loss", "contrastive", "isotropy", "gradient_norm", "dev_ndcg@10", "dev_effective_rank", "dev_sigreg"):
+        followed = {event.step: event.value for event in events.Scalars(name)}
+        assert followed == pytest.approx({row["step"]: row[name] for row in history if name in row}, rel=1e-5), name
+        assert len(followed) > 3
+    plain = train(settings_for(collection, tiny_model), tmp_path / "plain", tmp_path / "store")
+    assert plain["dev"] == json.loads((tmp_path / "e" / "manifest.json").read_text(encoding="utf-8"))["dev"]
+
+
+def test_a_tracker_that_is_not_installed_is_named(
+    tmp_path: Path, collection: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(UserError, match=r"pip install 'ragcun\[wandb\]'"):
+        train(settings_for(collection, tiny_model, track=["wandb"]), tmp_path / "e", tmp_path / "store")
 
 
 def test_the_same_command_gives_the_same_bits_and_leaves_a_finished_experiment_alone(

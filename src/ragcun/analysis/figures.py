@@ -16,6 +16,14 @@ from ragcun.analysis.style import COLOURS, COLUMN, GAUSSIAN_LABEL, GAUSSIAN_LOOK
 from ragcun.errors import UserError
 
 _LOSSES = ("loss", "contrastive", "isotropy", "scale", "keep_base")
+_FOLLOWED = {
+    "dev_ndcg@10": "nDCG@10, dev",
+    "dev_effective_rank": "eff. rank",
+    "dev_sigreg": "SIGReg",
+    "temperature": "temperature",
+    "gradient_norm": "gradient",
+    "pairs_per_second": "pairs/s",
+}
 
 
 def isotropy_figures(geometries: Sequence[Geometry], output: Path, seed: int = 0) -> list[Path]:
@@ -134,25 +142,26 @@ def plane(geometries: Sequence[Geometry], path: Path, seed: int = 0) -> list[Pat
 
 
 def training_curves(history: Sequence[Mapping[str, Any]], output: Path) -> list[Path]:
-    """Draw the losses (weighted, log scale) and nDCG@10 on dev, from the rows of a `history.jsonl`, into `output`.
+    """Draw the losses (weighted, log scale) and what else a `history.jsonl` followed, a panel each, into `output`.
 
-    Raises `UserError` where the history holds neither.
+    Raises `UserError` where the history holds neither a loss nor a score on dev.
     """
     losses = {name: curve for name in _LOSSES if (curve := _curve(history, name))}
-    scores = _curve(history, "dev_ndcg@10")
+    others = {label: curve for name, label in _FOLLOWED.items() if (curve := _curve(history, name))}
+    if not losses and _FOLLOWED["dev_ndcg@10"] not in others:
+        raise UserError(f"{output}: no training curves; the history holds neither a loss nor a score on dev")
     with style():
-        panels_wanted = bool(losses) + bool(scores)
-        if not panels_wanted:
-            raise UserError(f"{output}: no training curves; the history holds neither a loss nor a score on dev")
-        figure = Figure(figsize=(COLUMN, 0.4 + 1.3 * panels_wanted), layout="constrained")
-        panels = figure.subplots(panels_wanted, 1, sharex=True, squeeze=False)[:, 0]
+        count = bool(losses) + len(others)
+        figure = Figure(figsize=(COLUMN, 0.4 + 1.0 * count + 0.3 * bool(losses)), layout="constrained")
+        panels = figure.subplots(count, 1, sharex=True, squeeze=False)[:, 0]
         for (name, curve), look in zip(losses.items(), looks(), strict=False):
             lone = {"marker": "o"} if len(curve) == 1 else {}
             panels[0].plot(*zip(*curve, strict=True), label=name.replace("_", " "), **look, **lone)
             panels[0].set(ylabel="loss", yscale="log")
-        if scores:
-            panels[-1].plot(*zip(*scores, strict=True), color="black", marker="o", markersize=2.5)
-            panels[-1].set(ylabel="nDCG@10, dev")
+        for axes, (label, curve) in zip(panels[bool(losses) :], others.items(), strict=True):
+            axes.plot(*zip(*curve, strict=True), color="black", marker="o" if len(curve) < 60 else None, markersize=2)
+            axes.set(ylabel=label)
+        figure.align_ylabels()
         panels[-1].set(xlabel="step")
         return save(figure, output / "training", panels[0] if losses else None)
 

@@ -110,6 +110,9 @@ def train(
         _machine("--gradient-checkpointing/--no-gradient-checkpointing", "Compute a trained base's activations twice."),
     ] = None,
     compile_: Annotated[bool | None, _machine("--compile/--no-compile", "Compile a trained base.")] = None,
+    track: Annotated[
+        list[str] | None, _intervals("--track", "Follow the history there, too; repeat.", "tensorboard|wandb|trackio")
+    ] = None,
     log_interval: Annotated[int | None, _intervals("--log-interval", "Steps between lines of the history.")] = None,
     eval_interval: Annotated[
         int | None, _intervals("--eval-interval", "Steps between scores on dev. (default: each epoch)")
@@ -169,6 +172,7 @@ def train(
             f"{section}.mixed_precision": mixed_precision,
             f"{section}.gradient_checkpointing": gradient_checkpointing,
             f"{section}.compile": compile_,
+            f"{section}.track": track or None,
             f"{section}.log_interval": log_interval,
             f"{section}.eval_interval": eval_interval,
             f"{section}.save_interval": save_interval,
@@ -180,13 +184,23 @@ def train(
 
     ready = prepare_data(settings, experiment)
     manifest = train_stages(ready, experiment, options.store_folder(store), load_checkpoint, stage=stage)
-    if (experiment / "share.json").is_file():
-        from ragcun.analysis.trade import share_curve
-
-        share_curve(experiment / "share.json", experiment / "figures")
+    _draw(experiment)
     if json:
         options.print_json(manifest)
     else:
         from ragcun.console import say
 
         say(f"encoder and manifest: {experiment}")
+
+
+def _draw(experiment: Path) -> None:
+    """Draw the curves of a training, and of the share where it was chosen."""
+    from ragcun.analysis.figures import training_curves
+    from ragcun.analysis.trade import share_curve
+    from ragcun.training.history import read_history
+
+    history = read_history(experiment / "history.jsonl")
+    if history:
+        training_curves(history, experiment / "figures")
+    if (experiment / "share.json").is_file():
+        share_curve(experiment / "share.json", experiment / "figures")

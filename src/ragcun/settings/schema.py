@@ -10,6 +10,7 @@ Head = Literal["mlp", "linear", "whiten", "identity"]
 Init = Literal["base", "random"]
 Scheduler = Literal["cosine", "linear", "constant"]
 OnError = Literal["refuse", "skip"]
+Tracker = Literal["tensorboard", "wandb", "trackio"]
 
 Count = Annotated[int, Field(ge=1)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -111,6 +112,7 @@ class StageSettings(_Section):
     )
     gradient_checkpointing: bool = Field(default=False, description="compute a trained base's activations twice")
     compile: bool = Field(default=False, description="compile a trained base (torch.compile)")
+    track: tuple[Tracker, ...] = Field(default=(), description="where the history goes besides history.jsonl")
     log_interval: Count = 10
     eval_interval: Count | None = Field(
         default=None, description="steps between evaluations on dev; default: each epoch"

@@ -1,13 +1,14 @@
 """Scores on held-out data during training: nDCG@10 by Euclidean distance, and the loss."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
 
+from ragcun.analysis.isotropy import as_matrix, centred, effective_rank, principal_axes, sigreg
 from ragcun.console import quietly, say
 from ragcun.data.collection import Collection
 from ragcun.data.pairs import Pairs, load_pairs
@@ -26,6 +27,7 @@ MEASURE = "nDCG@10"
 _MOST_DOCUMENTS = 20_000
 _MOST_QUERIES = 2_000
 _BLOCK = 8_192
+_WATCHED = 1_000  # documents whose geometry is followed
 
 
 @dataclass(frozen=True)
@@ -93,46 +95,57 @@ def dev_from_pairs(pairs: Pairs) -> DevTexts:
     )
 
 
-class Dev(Protocol):
-    """Scores an encoder in training on held-out data."""
-
-    texts: DevTexts
-
-    def ndcg(self, trainee: Trainee) -> float:
-        """nDCG@10, by Euclidean distance, over all held-out queries; `trainee` is in evaluation mode."""
-        ...
-
-
-class StoredDev:
-    """Held-out base embeddings from the store, for any head on that base."""
-
-    def __init__(self, texts: DevTexts, embedder: Embedder) -> None:
-        self.texts = texts
-        self._queries = embedder.queries(texts.queries, "encoding dev queries")
-        self._documents = embedder.documents(texts.documents, "encoding dev documents")
-
-    def ndcg(self, trainee: Trainee) -> float:
-        """As `Dev.ndcg`."""
-        return _ndcg(
-            self.texts.qrels, *(_project(part.blocks(_BLOCK), trainee) for part in (self._queries, self._documents))
-        )
-
-
-class EncodedDev:
-    """Held-out texts, encoded anew by a base that changes."""
+class Dev(ABC):
+    """Scores an encoder in training, which is in evaluation mode, on held-out data."""
 
     def __init__(self, texts: DevTexts) -> None:
         self.texts = texts
 
+    @abstractmethod
+    def embed(self, trainee: Trainee) -> tuple[Floats, Floats]:
+        """Embeddings of all held-out queries and documents, (Q, d) and (N, d)."""
+
     def ndcg(self, trainee: Trainee) -> float:
-        """As `Dev.ndcg`."""
+        """nDCG@10, by Euclidean distance, over all held-out queries."""
+        return _ndcg(self.texts.qrels, *self.embed(trainee))
+
+    def watch(self, trainee: Trainee) -> dict[str, float]:
+        """A row of the history: nDCG@10, and effective rank and SIGReg's statistic of a fixed sample of documents."""
+        queries, documents = self.embed(trainee)
+        rows = np.random.default_rng(0).permutation(len(documents))[:_WATCHED]
+        sample = documents[np.sort(rows)]
+        watched = {"dev_ndcg@10": _ndcg(self.texts.qrels, queries, documents)}
+        if len(sample) > 1:
+            variances, _ = principal_axes(centred(as_matrix(sample)))
+            watched |= {"dev_effective_rank": effective_rank(variances), "dev_sigreg": sigreg(as_matrix(sample))}
+        return watched
+
+
+class StoredDev(Dev):
+    """Held-out base embeddings from the store, for any head on that base."""
+
+    def __init__(self, texts: DevTexts, embedder: Embedder) -> None:
+        super().__init__(texts)
+        self._queries = embedder.queries(texts.queries, "encoding dev queries")
+        self._documents = embedder.documents(texts.documents, "encoding dev documents")
+
+    def embed(self, trainee: Trainee) -> tuple[Floats, Floats]:
+        """As `Dev.embed`."""
+        return _project(self._queries.blocks(_BLOCK), trainee), _project(self._documents.blocks(_BLOCK), trainee)
+
+
+class EncodedDev(Dev):
+    """Held-out texts, encoded anew by a base that changes."""
+
+    def embed(self, trainee: Trainee) -> tuple[Floats, Floats]:
+        """As `Dev.embed`."""
         base = trainee.base
         if base is None:
             raise ValueError("the trainee has no base to encode with")
         with quietly():
             queries = encode_now(base, self.texts.queries, prompt_of(base, "query"))
             documents = encode_now(base, self.texts.documents, prompt_of(base, "document"))
-        return _ndcg(self.texts.qrels, *(_project(_blocks(part), trainee) for part in (queries, documents)))
+        return _project(_blocks(queries), trainee), _project(_blocks(documents), trainee)
 
 
 def _ndcg(qrels: dict[str, dict[str, int]], queries: Floats, documents: Floats) -> float:

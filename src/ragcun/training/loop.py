@@ -141,15 +141,17 @@ class Training:
         return done % (interval or self.schedule.steps_per_epoch) == 0 or done == self.schedule.steps
 
     def _begin(self) -> None:
-        ndcg = self._ndcg()
+        watched = self._watch()
+        ndcg = watched["dev_ndcg@10"]
         self.state |= {"best_ndcg": ndcg if self.keep_start else -1.0, "best_step": 0}
         if self._main:
             self._write("start", {"ndcg": ndcg})
             self._write("best", {"ndcg": ndcg, "step": 0})
-            self._record({"step": 0, "dev_ndcg@10": ndcg})
+            self._record({"step": 0, **watched})
         self.accelerator.wait_for_everyone()
 
     def _step(self, step: int, sums: dict[str, float]) -> None:
+        sums.setdefault("since", time.perf_counter())
         factor = learning_rate_factor(self.settings, step, self.schedule.steps, self.warmup)
         for group in self.optimiser.param_groups:
             group["lr"] = group["highest"] * factor
@@ -165,7 +167,6 @@ class Training:
         norm = self.accelerator.clip_grad_norm_(trained, self.settings.max_grad_norm)
         self.optimiser.step()
         self.optimiser.zero_grad()
-        sums.setdefault("since", time.perf_counter())
         for name, value in {**parts, "gradient_norm": float(norm), "steps": 1.0, "pairs": float(pairs)}.items():
             sums[name] = sums.get(name, 0.0) + value
 
@@ -238,19 +239,22 @@ class Training:
             bar.note(f"loss {means['loss']:.3f}  dev nDCG@10 {self.state['best_ndcg']:.4f}")
 
     def _evaluate(self, done: int, bar: Bar | None) -> None:
-        ndcg = self._ndcg()
-        self._record({"step": done, "dev_ndcg@10": ndcg})
+        watched = self._watch()
+        ndcg = watched["dev_ndcg@10"]
+        self._record({"step": done, **watched})
         if ndcg > self.state["best_ndcg"]:
             self.state |= {"best_ndcg": ndcg, "best_step": done}
             if self._main:
                 self._write("best", {"ndcg": ndcg, "step": done})
 
-    def _ndcg(self) -> float:
-        return self.dev.ndcg(self.trainee.eval())
+    def _watch(self) -> dict[str, float]:
+        return self.dev.watch(self.trainee.eval())
 
     def _record(self, row: dict[str, Any]) -> None:
         if self.history is not None:
             self.history.add(row)
+            numbers = {name: value for name, value in row.items() if isinstance(value, int | float)}
+            self.accelerator.log(numbers, step=row["step"])
 
     def _write(self, name: str, state: dict[str, Any]) -> None:
         save_tensors(self.checkpoints / f"{name}.safetensors", self.trainee.trained(), state)

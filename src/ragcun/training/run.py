@@ -1,6 +1,7 @@
 """`ragcun train`: settings in, an experiment folder with an encoder out."""
 
 import hashlib
+import importlib.util
 import json
 import time
 from pathlib import Path
@@ -63,7 +64,7 @@ def train(
     if done is not None:
         say(f"{experiment}: already trained with these settings")
         return done
-    accelerator = _accelerator(settings)
+    accelerator = _accelerator(settings, experiment)
     embedder = Embedder(
         settings.model.base,
         store,
@@ -135,11 +136,20 @@ def train(
         save_encoder(fresh.cpu().eval(), trainee.head.cpu().eval(), experiment / "model", embedder.resolved.source)
         write_json(experiment / "manifest.json", manifest)
     accelerator.wait_for_everyone()
+    accelerator.end_training()
     return manifest
 
 
-def _accelerator(settings: Settings) -> Accelerator:
-    accelerator = Accelerator(mixed_precision=_mixed_precision(settings))
+def _accelerator(settings: Settings, experiment: Path) -> Accelerator:
+    trackers = list(settings.training.track)
+    for name in trackers:
+        if importlib.util.find_spec(name) is None:
+            raise UserError(f"--track {name}: the package is not installed; pip install 'ragcun[{name}]'")
+    accelerator = Accelerator(
+        mixed_precision=_mixed_precision(settings), log_with=trackers or None, project_dir=experiment / "tracking"
+    )
+    if trackers:
+        accelerator.init_trackers(experiment.resolve().name, config=_flat(settings.model_dump(mode="json")))
     if accelerator.distributed_type not in _PROCESSES:
         kind = accelerator.distributed_type.value
         raise UserError(
@@ -147,6 +157,17 @@ def _accelerator(settings: Settings) -> Accelerator:
             "`accelerate launch --multi_gpu`, trains with one copy of the encoder a process"
         )
     return accelerator
+
+
+def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, str | int | float]:
+    """Settings by dotted names, as trackers take them."""
+    flat: dict[str, str | int | float] = {}
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value if isinstance(value, str | int | float) else str(value)
+    return flat
 
 
 def _trainee(settings: Settings, found: Spectrum, load_checkpoint: str | None, resolved: ResolvedModel) -> Trainee:
@@ -210,7 +231,7 @@ def _identity(settings: Settings, sources: list[dict[str, Any]], base: str, load
     decides = {
         "seed": settings.seed,
         "model": settings.model.model_dump(mode="json"),
-        "training": settings.training.model_dump(mode="json", exclude={"log_interval"}),
+        "training": settings.training.model_dump(mode="json", exclude={"log_interval", "track"}),
         "data": sources,
         "base": base,
         "load_checkpoint": load_checkpoint,
