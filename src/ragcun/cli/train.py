@@ -182,7 +182,7 @@ def train(
     from ragcun.pipeline.steps import prepare_data
     from ragcun.training.stages import train_stages
 
-    ready = prepare_data(settings, experiment)
+    ready = prepare_data(settings, experiment, stage)
     manifest = train_stages(ready, experiment, options.store_folder(store), load_checkpoint, stage=stage)
     _draw(experiment)
     if json:

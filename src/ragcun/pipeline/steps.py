@@ -6,19 +6,19 @@ from typing import Any
 
 from ragcun.errors import UserError
 from ragcun.files import read_json, write_json
-from ragcun.settings.schema import Settings, StageSettings
+from ragcun.settings.schema import Settings, Stage, StageSettings
 
 PYDOCS = "pydocs"
 _WIKI_PASSAGES = 1_000_000
 
 
-def prepare_data(settings: Settings, experiment: Path) -> Settings:
+def prepare_data(settings: Settings, experiment: Path, stage: Stage = "both") -> Settings:
     """Settings whose training data is a path: `pydocs` becomes the collection in `experiment`/data/pydocs.
 
     The collection is made once; an experiment keeps its data even where packages are upgraded meanwhile.
     """
     if settings.data.train != PYDOCS:
-        return _prepare_stages(settings, experiment)
+        return _prepare_stages(settings, experiment, stage)
     folder = experiment / "data" / PYDOCS
     wanted = {
         "documents": settings.data.pydocs_documents,
@@ -37,16 +37,21 @@ def prepare_data(settings: Settings, experiment: Path) -> Settings:
     return settings.model_copy(update={"data": settings.data.model_copy(update={"train": str(folder)})})
 
 
-def _prepare_stages(settings: Settings, experiment: Path) -> Settings:
+def _prepare_stages(settings: Settings, experiment: Path, stage: Stage) -> Settings:
     """Settings whose stages' sources, where no data is given for them, are prepared in `experiment`/data."""
     data = settings.data
-    stages = [("pretrain", settings.pretraining, data.pretrain), ("train", settings.training, data.train)]
-    for field, stage, given in stages:
-        if stage is None or given is not None or stage.source == "pairs":
+    stages = [
+        ("pretrain", None if stage == "finetune" else settings.pretraining, data.pretrain),
+        ("train", None if stage == "pretrain" and settings.pretraining else settings.training, data.train),
+    ]
+    for _, _, given in stages:  # before anything is downloaded
+        if given is not None and not Path(given).exists():
+            raise UserError(f"{given}: no such file or folder of pairs")
+    for field, wanted, given in stages:
+        if wanted is None or given is not None or wanted.source == "pairs":
             continue
-        train, val = (
-            _wiki(settings, stage, experiment) if stage.source == "wiki" else _msmarco(settings, stage, experiment)
-        )
+        prepare = _wiki if wanted.source == "wiki" else _msmarco
+        train, val = prepare(settings, wanted, experiment)
         fields = {field: str(train), "pretrain_val" if field == "pretrain" else "val": str(val)}
         data = data.model_copy(update=fields)
     return settings.model_copy(update={"data": data})

@@ -11,6 +11,7 @@ Init = Literal["base", "random"]
 Scheduler = Literal["cosine", "linear", "constant"]
 OnError = Literal["refuse", "skip"]
 Tracker = Literal["tensorboard", "wandb", "trackio"]
+Stage = Literal["both", "pretrain", "finetune"]  # of the full strategies: which to train
 
 Count = Annotated[int, Field(ge=1)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]

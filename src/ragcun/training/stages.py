@@ -1,14 +1,13 @@
 """Both stages of the full strategies: pre-training, then fine-tuning from its best checkpoint."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ragcun.console import say
 from ragcun.errors import UserError
-from ragcun.settings.schema import Settings
+from ragcun.settings.schema import Settings, Stage
 from ragcun.training.run import train
 
-Stage = Literal["both", "pretrain", "finetune"]
 PRETRAINING = "pretraining"
 
 
