@@ -26,7 +26,7 @@ from ragcun.retrieval.registry import encoder
 from ragcun.retrieval.retrievers import Encoding
 from ragcun.settings.schema import Settings
 from ragcun.training.history import read_history
-from ragcun.training.run import train
+from ragcun.training.stages import train_stages
 
 TRAINED = "trained head"
 RANDOM = "head from random start"
@@ -61,11 +61,11 @@ def run(settings: Settings, experiment: Path, store: Path) -> Summary:
     """
     resolved = prepare_data(settings, experiment)
     folders = _datasets(resolved, experiment)
-    train(resolved, experiment, store, label=TRAINED)
+    train_stages(resolved, experiment, store, label=TRAINED)
     base = resolved.model.base
     models = {"bm25": "bm25", "base": base, "random": str(experiment / "random")}
     if "random" in resolved.evaluation.baselines:
-        train(_at_random(resolved), experiment / "random", store, label=RANDOM)
+        train_stages(_at_random(resolved), experiment / "random", store, label=RANDOM)
     chosen = [models.get(name, name) for name in resolved.evaluation.baselines] + [str(experiment)]
     encoding = Encoding(store, resolved.model.precision, resolved.model.max_length)
     results = evaluate(chosen, folders, experiment, encoding, resolved.evaluation.split, resolved.data.on_error)
