@@ -28,6 +28,8 @@ Digests = npt.NDArray[np.uint64]
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 
+RESIDENT = 8 * 2**20  # bytes of a shard that a thread keeps in memory while it reads, give or take its ends
+
 _SMALL_SHARD = 32 * 2**20
 _MANY_SHARDS = 64
 _LEFTOVER_SECONDS = 86_400  # by then, a shard that is still being written was left by a killed process
@@ -108,7 +110,7 @@ class EmbeddingStore:
         out = np.empty((len(rows), shards[0].vectors.shape[1] if shards else 0), dtype=np.float32)
         for index in np.unique(which):
             mine = which == index
-            out[mine] = shards[index].vectors[rows[mine] - starts[index]]
+            out[mine] = shards[index].read(rows[mine] - starts[index])
         return out
 
     def append(self, digests: Digests, vectors: Floats) -> None:
@@ -169,13 +171,23 @@ class _Shard:
     def __init__(self, path: Path) -> None:
         self.path = path
         with path.open("rb") as stream:
-            mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+            self._mapped = mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         length = int.from_bytes(mapped[:8], "little")
         header = json.loads(mapped[8 : 8 + length])
         self.bytes = len(mapped)
         self.sha256: str = header["__metadata__"]["sha256"]
         self.digests: Digests = _tensor(mapped, header["digests"], 8 + length, np.dtype("<u8"))
         self.vectors: Floats = _tensor(mapped, header["vectors"], 8 + length, np.dtype("<f4"))
+
+    def read(self, rows: Rows) -> Floats:
+        """Copies of vectors. Pages that were read stay cached, but count no longer as this process' memory."""
+        out = np.empty((len(rows), self.vectors.shape[1]), np.float32)
+        order = np.argsort(rows, kind="stable")
+        stretch = rows[order] // max(1, RESIDENT // max(1, self.vectors[:1].nbytes))
+        for part in np.split(order, np.flatnonzero(np.diff(stretch)) + 1):
+            out[part] = self.vectors[rows[part]]
+            self._mapped.madvise(mmap.MADV_DONTNEED)
+        return out
 
     def intact(self) -> bool:
         return _checksum(self.digests, self.vectors) == self.sha256

@@ -4,7 +4,8 @@ from typing import Any, Protocol
 
 from ragcun.data.texts import Texts
 from ragcun.embedding.api import ApiEmbedder
-from ragcun.retrieval.search import Matrix, search
+from ragcun.retrieval.matrices import Matrix
+from ragcun.retrieval.search import search
 from ragcun.retrieval.topk import Rows, TopK
 
 
