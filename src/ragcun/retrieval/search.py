@@ -11,18 +11,20 @@ Q queries, N documents, D dimensions, K candidates kept.
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 
 import numpy as np
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from ragcun.console import progress
 from ragcun.errors import UserError
+from ragcun.retrieval.checkpoint import Checkpoint, Checkpoints
 from ragcun.retrieval.matrices import Matrix, as_matrix
 from ragcun.retrieval.memory import portions
 from ragcun.retrieval.products import InnerProducts, squares
 from ragcun.retrieval.rescore import rescored
 from ragcun.retrieval.shortlist import Shortlist
-from ragcun.retrieval.topk import Floats, Keys, Rows, TopK, best, inverse, unpack
+from ragcun.retrieval.topk import EMPTY, Floats, Keys, Rows, TopK, best, inverse, unpack
 
 SIMILARITIES = ("euclidean", "cosine", "dot")
 
@@ -38,6 +40,7 @@ def search(
     places: Rows | None = None,
     exclude: Rows | None = None,
     memory: int | None = None,
+    checkpoints: Checkpoints | None = None,
     query_block: int = 512,
     document_block: int = 4096,
 ) -> TopK:
@@ -51,6 +54,7 @@ def search(
         places: (N,) decides between equal scores, the higher first (see `topk.id_places`); if None, the later row.
         exclude: (Q,) the row of a document that the query shall not find, or -1.
         memory: bytes that the process may hold meanwhile; None: 4 GiB more than it holds now.
+        checkpoints: where it is kept what has been found, and looked for; None: nowhere.
         query_block: queries of one matrix product, at most.
         document_block: documents of one matrix product, at most.
 
@@ -72,12 +76,18 @@ def search(
         exclude = np.full(n_queries, -1)
     products = InnerProducts(similarity, documents)
     moved = products.queries(queries_QD)
-    shortlists = [Shortlist(moved[at:end], exclude[at:end], keep) for at, end in _spans(n_queries, portion.queries)]
+    done, keys_QK, checkpoint = 0, np.full((n_queries, keep), EMPTY), None
+    if checkpoints is not None:
+        checkpoint = checkpoints.of(f"{similarity} {k} {documents.shape}", queries_QD, places, exclude)
+        done, keys_QK = checkpoint.load(n_queries, keep)
+    strips = [slice(at, end) for at, end in _spans(0, n_queries, portion.queries)]
+    shortlists = [Shortlist(moved[strip], exclude[strip], keys_QK[strip]) for strip in strips]
+    blocks = list(_spans(done, n_documents, portion.documents))
     with ThreadPoolExecutor(threads) as pool:
-        keys_QK = _candidates(products, n_documents, shortlists, places, portion.documents, pool)
+        keys_QK = _candidates(products, blocks, shortlists, places, pool, checkpoint)
         row_of_place = inverse(places)
         top = []
-        for at, end in _spans(n_queries, portion.rescored):
+        for at, end in _spans(0, n_queries, portion.rescored):
             rough_QK, place_QK = unpack(keys_QK[at:end])
             rows_QK = np.where(np.isneginf(rough_QK), -1, row_of_place[place_QK])
             exact_QK = rescored(queries_QD[at:end], documents, rows_QK, similarity, places, portion.pairs, pool)
@@ -88,30 +98,44 @@ def search(
 
 def _candidates(
     products: InnerProducts,
-    n_documents: int,
+    blocks: list[tuple[int, int]],
     shortlists: list[Shortlist],
     places: Rows,
-    document_block: int,
     pool: ThreadPoolExecutor,
+    checkpoint: Checkpoint | None,
 ) -> Keys:
-    """Show all documents to all shortlists. While one block is scored, a thread of its own reads the next."""
-    spans = list(_spans(n_documents, document_block))
+    """Show blocks of documents to all shortlists."""
+
+    def found() -> Keys:
+        return np.concatenate([shortlist.keys() for shortlist in shortlists])
+
+    total = sum(stop - start for start, stop in blocks)
     one_thread = ThreadpoolController().limit(limits=1, user_api="blas")  # a strip of queries a thread, instead
-    with ThreadPoolExecutor(1) as reader, progress("searching", n_documents, "documents") as bar, one_thread:
-        ahead = reader.submit(products.documents, *spans[0])
-        for number, (start, stop) in enumerate(spans, start=1):
-            block = ahead.result()
-            if number < len(spans):
-                ahead = reader.submit(products.documents, *spans[number])
+    with progress("searching", total, "documents") as bar, one_thread:
+        for start, stop, block in _read(products, blocks):
             tasks = [pool.submit(one.show, block, start, places[start:stop]) for one in shortlists]
             for task in tasks:
                 task.result()
             bar.advance(stop - start)
-    return np.concatenate([shortlist.keys() for shortlist in shortlists])
+            if checkpoint is not None and checkpoint.due():
+                checkpoint.save(stop, found())
+    return found()
 
 
-def _spans(stop: int, size: int) -> Iterator[tuple[int, int]]:
-    return ((at, min(at + size, stop)) for at in range(0, stop, size))
+def _read(products: InnerProducts, blocks: list[tuple[int, int]]) -> Iterator[tuple[int, int, Floats]]:
+    """The first document of each block, the one after its last, and the vectors. A thread reads one block ahead."""
+    spans = iter(blocks)
+    with ThreadPoolExecutor(1) as reader:
+        ahead = [(span, reader.submit(products.documents, *span)) for span in islice(spans, 1)]
+        while ahead:
+            (start, stop), read = ahead.pop()
+            block = read.result()
+            ahead = [(span, reader.submit(products.documents, *span)) for span in islice(spans, 1)]
+            yield start, stop, block
+
+
+def _spans(start: int, stop: int, size: int) -> Iterator[tuple[int, int]]:
+    return ((at, min(at + size, stop)) for at in range(start, stop, size))
 
 
 def _cores() -> int:
