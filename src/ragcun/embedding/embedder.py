@@ -1,5 +1,6 @@
 """An encoder as retrieval and analysis see it: texts in, vectors out, the base's share read from the store."""
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from sentence_transformers.sentence_transformer.modules import Pooling
 from torch import nn
 
 from ragcun.data.texts import Texts
-from ragcun.embedding.base import DTYPES, Precision, Role, base_key, load_model, prompt_of, split
+from ragcun.embedding.base import DTYPES, Precision, Role, base_key, load_model, prompt_of, split, weights_sha256
 from ragcun.embedding.encode import encode_missing
 from ragcun.embedding.recipe import Recipe
 from ragcun.embedding.resolve import resolve_model
@@ -40,6 +41,14 @@ class Vectors:
     def identities(self) -> Rows:
         """(n,) numbers that are equal where the texts are equal."""
         return self._rows
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of what determines the vectors: base, prompt and texts, and the head."""
+        determining = [self._store.fingerprint(self._rows)]
+        if self._head is not None:
+            determining += [repr(self._head), weights_sha256(self._head)]
+        return hashlib.sha256("\n".join(determining).encode()).hexdigest()
 
     def block(self, start: int, stop: int) -> Floats:
         """Rows start .. stop-1, C-contiguous."""

@@ -4,9 +4,20 @@ from typing import Any, Protocol
 
 from ragcun.data.texts import Texts
 from ragcun.embedding.api import ApiEmbedder
+from ragcun.files import ragcun_cache
+from ragcun.retrieval.checkpoint import Checkpoints
+from ragcun.retrieval.device import accelerator
 from ragcun.retrieval.matrices import Matrix
+from ragcun.retrieval.retrievers import Encoding
 from ragcun.retrieval.search import search
 from ragcun.retrieval.topk import Rows, TopK
+
+
+class Identified(Matrix, Protocol):
+    """Vectors that can be told from others without being read."""
+
+    @property
+    def fingerprint(self) -> str: ...
 
 
 class Embeds(Protocol):
@@ -14,29 +25,37 @@ class Embeds(Protocol):
 
     similarity: str
 
-    def queries(self, texts: Texts, /) -> Matrix: ...
+    def queries(self, texts: Texts, /) -> Identified: ...
 
-    def documents(self, texts: Texts, /) -> Matrix: ...
+    def documents(self, texts: Texts, /) -> Identified: ...
 
     def describe(self) -> dict[str, Any]: ...
 
 
 class Dense:
-    """Exact search by the encoder's own similarity, with its own prompts. A retriever."""
+    """Exact search by the encoder's own similarity, with its own prompts. A retriever.
 
-    def __init__(self, embedder: Embeds, label: str) -> None:
+    What a long search has found is kept in the cache: one that was killed goes on where it was.
+    """
+
+    def __init__(self, embedder: Embeds, label: str, encoding: Encoding) -> None:
         self.label = label
         self._embedder = embedder
+        self._encoding = encoding
 
     def rank(self, corpus: Texts, queries: Texts, k: int, places: Rows, exclude: Rows) -> TopK:
         """The k best documents of each query; arguments and result as those of `search.search`."""
+        asked, documents = self._embedder.queries(queries), self._embedder.documents(corpus)
         return search(
-            self._embedder.queries(queries),
-            self._embedder.documents(corpus),
+            asked,
+            documents,
             k,
             self._embedder.similarity,
             places=places,
             exclude=exclude,
+            memory=self._encoding.memory,
+            checkpoints=Checkpoints(ragcun_cache() / "searches", documents.fingerprint),
+            device=accelerator(self._encoding.device),
         )
 
     def describe(self) -> dict[str, Any]:
@@ -47,10 +66,10 @@ class Dense:
 class Priced:
     """The same by an API's vectors: what they will cost is agreed to before anything is spent. A retriever."""
 
-    def __init__(self, embedder: ApiEmbedder, label: str) -> None:
+    def __init__(self, embedder: ApiEmbedder, label: str, encoding: Encoding) -> None:
         self.label = label
         self._embedder = embedder
-        self._dense = Dense(embedder, label)
+        self._dense = Dense(embedder, label, encoding)
 
     def rank(self, corpus: Texts, queries: Texts, k: int, places: Rows, exclude: Rows) -> TopK:
         """The k best documents of each query; arguments and result as those of `search.search`."""

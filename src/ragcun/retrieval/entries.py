@@ -66,7 +66,7 @@ class Encoder:
         from ragcun.retrieval.dense import Dense
 
         embedder = self.embedder(encoding)
-        return Dense(embedder, embedder.label + self.note)
+        return Dense(embedder, embedder.label + self.note, encoding)
 
     def embedder(self, encoding: Encoding) -> "Embedder":
         """The model itself."""
@@ -128,7 +128,7 @@ class ApiModel:
             encoding.max_length or self.recipe.max_length,
             self.recipe,
         )
-        return Priced(embedder, self._label)
+        return Priced(embedder, self._label, encoding)
 
     @property
     def _label(self) -> str:

@@ -32,13 +32,14 @@ class Retriever(Protocol):
 
 @dataclass(frozen=True)
 class Encoding:
-    """How encoders encode.
+    """How encoders encode, and how their vectors are searched.
 
     Attributes:
         store: the folder of all embedding stores.
         precision: of a base's computation.
         max_length: tokens at most; None: the retriever's own.
         device: as torch names it; None: the fastest.
+        memory: bytes that the process may hold while it searches; see `search.search`.
         api_url: where embeddings of `openai:...` are asked for.
         budget: what may be spent on them.
     """
@@ -47,6 +48,7 @@ class Encoding:
     precision: "Precision" = "fp32"
     max_length: int | None = None
     device: str | None = None
+    memory: int | None = None
     api_url: str = OPENAI
     budget: Budget = field(default_factory=Budget)
 

@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
+from typing import Protocol
 
 import numpy as np
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
@@ -31,6 +32,12 @@ SIMILARITIES = ("euclidean", "cosine", "dot")
 _MARGIN = 32
 
 
+class _Shortlist(Protocol):
+    def show(self, documents_BD: Floats, start: int, places_B: Rows) -> None: ...
+
+    def keys(self) -> Keys: ...
+
+
 def search(
     queries: Matrix | Floats,
     documents: Matrix | Floats,
@@ -41,6 +48,7 @@ def search(
     exclude: Rows | None = None,
     memory: int | None = None,
     checkpoints: Checkpoints | None = None,
+    device: str | None = None,
     query_block: int = 512,
     document_block: int = 4096,
 ) -> TopK:
@@ -55,6 +63,7 @@ def search(
         exclude: (Q,) the row of a document that the query shall not find, or -1.
         memory: bytes that the process may hold meanwhile; None: 4 GiB more than it holds now.
         checkpoints: where it is kept what has been found, and looked for; None: nowhere.
+        device: that blocks go through, as torch names it; None: the processor's cores.
         query_block: queries of one matrix product, at most.
         document_block: documents of one matrix product, at most.
 
@@ -80,8 +89,14 @@ def search(
     if checkpoints is not None:
         checkpoint = checkpoints.of(f"{similarity} {k} {documents.shape}", queries_QD, places, exclude)
         done, keys_QK = checkpoint.load(n_queries, keep)
-    strips = [slice(at, end) for at, end in _spans(0, n_queries, portion.queries)]
-    shortlists = [Shortlist(moved[strip], exclude[strip], keys_QK[strip]) for strip in strips]
+    shortlists: list[_Shortlist]
+    if device is None:
+        strips = [slice(*span) for span in _spans(0, n_queries, portion.queries)]
+        shortlists = [Shortlist(moved[strip], exclude[strip], keys_QK[strip]) for strip in strips]
+    else:
+        from ragcun.retrieval.device import DeviceShortlist
+
+        shortlists = [DeviceShortlist(moved, exclude, keys_QK, device)]
     blocks = list(_spans(done, n_documents, portion.documents))
     with ThreadPoolExecutor(threads) as pool:
         keys_QK = _candidates(products, blocks, shortlists, places, pool, checkpoint)
@@ -99,7 +114,7 @@ def search(
 def _candidates(
     products: InnerProducts,
     blocks: list[tuple[int, int]],
-    shortlists: list[Shortlist],
+    shortlists: list[_Shortlist],
     places: Rows,
     pool: ThreadPoolExecutor,
     checkpoint: Checkpoint | None,

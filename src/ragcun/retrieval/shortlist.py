@@ -25,7 +25,7 @@ class Shortlist:
         self._queries_QD = queries_QD
         self._exclude_Q = exclude_Q
         self._keys_QK = keys_QK
-        self._lowest_Q, _ = unpack(keys_QK[:, 0])
+        self._lowest_Q, _ = unpack(keys_QK.min(axis=1))
         self._waiting: list[tuple[Rows, Keys]] = []
 
     def show(self, documents_BD: Floats, start: int, places_B: Rows) -> None:
@@ -43,7 +43,7 @@ class Shortlist:
             self.keys()
 
     def keys(self) -> Keys:
-        """Keys of the K best documents of each query, (Q, K), the lowest first and the others in no order."""
+        """Keys of the K best documents of each query, (Q, K), in no order."""
         if not self._waiting:
             return self._keys_QK
         n_queries, keep = self._keys_QK.shape
