@@ -22,13 +22,14 @@ if __name__ == "__main__":
 """
 
 
-def test_every_task_has_its_result() -> None:
-    assert dict(in_workers(abs, [-1, -2, -3], 2)) == {-1: 1, -2: 2, -3: 3}
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_every_task_has_its_result(jobs: int) -> None:
+    assert dict(in_workers(abs, [-1, -2, -3], jobs)) == {-1: 1, -2: 2, -3: 3}
 
 
 def test_a_worker_that_is_killed_is_told() -> None:
     with pytest.raises(RagcunError, match="worker process was killed"):
-        list(in_workers(os._exit, [1], 1))
+        list(in_workers(os._exit, [1, 1], 2))
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])

@@ -8,7 +8,8 @@ OUTPUT/figures/trade-*.pdf, .png   isotropy against nDCG@10
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,7 @@ import torch
 
 from ragcun.analysis.geometry import measure, sample_rows
 from ragcun.analysis.trade import Point, isotropy_against_score
-from ragcun.console import console, progress, say, warn
+from ragcun.console import console, say, warn
 from ragcun.data.texts import Selected, Texts
 from ragcun.embedding.embedder import Embedder
 from ragcun.errors import RagcunError, UserError
@@ -169,23 +170,21 @@ def _train_all(cells: Sequence[Cell], where: Evaluation, jobs: int) -> tuple[dic
     measured: dict[Cell, Measured] = {}
     failures: list[str] = []
     threads = max(1, cores() // min(jobs, len(cells)))
-    with progress("training the grid", len(cells), "trainings") as bar:
-        for cell, found in in_workers(partial(train_cell, where=where, threads=threads), cells, jobs):
-            if isinstance(found, Measured):
-                measured[cell] = found
-            else:
-                failures.append(f"{cell.label}: {found}")
-                warn(f"{failures[-1]} (more in {cell.folder / 'log.txt'})")
-            bar.advance()
+    work = partial(train_cell, where=where, threads=threads)
+    for done, (cell, found) in enumerate(in_workers(work, cells, jobs), start=1):
+        if isinstance(found, Measured):
+            measured[cell] = found
+            say(f"[{done}/{len(cells)}] {cell.label}: dev {SCORE} {100 * found.dev:.2f}, {found.seconds[1]:.1f} s")
+        else:
+            failures.append(f"{cell.label}: {found}")
+            warn(f"[{done}/{len(cells)}] {failures[-1]} (more in {cell.folder / 'log.txt'})")
     return measured, failures
 
 
 def train_cell(cell: Cell, where: Evaluation, threads: int) -> Measured | str:
-    """Train and measure one cell, in a worker; what went wrong, as a line."""
+    """Train and measure one cell on `threads` threads; what went wrong, as a line."""
     torch.set_num_threads(threads)
-    cell.folder.mkdir(parents=True, exist_ok=True)
-    with (cell.folder / "log.txt").open("a", encoding="utf-8") as log:
-        console.file = log
+    with _words_into(cell.folder / "log.txt"):
         try:
             manifest = train(cell.settings, cell.folder, where.store, label=cell.label)
             scores = _scores(str(cell.folder), cell.settings, where)
@@ -196,6 +195,18 @@ def train_cell(cell: Cell, where: Evaluation, threads: int) -> Measured | str:
     dev = manifest["dev"]
     seconds = (manifest.get("training_seconds", 0.0), manifest["seconds"]["total"])
     return Measured(dev.get("start"), dev["end"], scores, isotropy, seconds)
+
+
+@contextmanager
+def _words_into(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    usual = console.file
+    with path.open("a", encoding="utf-8") as log:
+        console.file = log
+        try:
+            yield
+        finally:
+            console.file = usual
 
 
 def _isotropy_of(cell: Cell, identity: str, store: Path) -> dict[str, float]:

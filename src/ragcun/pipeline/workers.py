@@ -21,7 +21,7 @@ def cores() -> int:
 
 
 def in_workers(work: Callable[[Task], Result], tasks: Sequence[Task], jobs: int) -> Iterator[tuple[Task, Result]]:
-    """Yield each task with what `work` gave for it, as they are done, in `jobs` processes.
+    """Yield each task with what `work` gave for it, as they are done, in `jobs` processes; 1 is this one.
 
     A worker does many tasks, so that imports are paid for once. Where the caller stops, is interrupted or killed, so
     are the workers. `work` and the tasks are pickled.
@@ -29,6 +29,10 @@ def in_workers(work: Callable[[Task], Result], tasks: Sequence[Task], jobs: int)
     Raises:
         RagcunError: a worker was killed.
     """
+    if jobs == 1:
+        for task in tasks:
+            yield task, work(task)
+        return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=context, initializer=_begin) as pool:
         try:
