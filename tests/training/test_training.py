@@ -13,8 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from accelerate import PartialState
+from accelerate.utils import DistributedType
 from safetensors.torch import load_file
 
+from ragcun.cli.main import app
 from ragcun.data.pairs import write_pairs
 from ragcun.embedding.embedder import Embedder
 from ragcun.errors import RagcunError, UserError
@@ -276,14 +279,16 @@ def test_two_processes_give_the_weights_of_one(tmp_path: Path, collection: Path,
     common += {"frozen": [], "trained": ["--no-freeze-base"]}.get(base, ["--no-freeze-base", "--mini-batch-size", "3"])
     one = [*common, "--batch-size", "8", "--output-dir", str(tmp_path / "one"), "--store", str(tmp_path / "s1")]
     two = [*common, "--batch-size", "4", "--output-dir", str(tmp_path / "two"), "--store", str(tmp_path / "s2")]
-    subprocess.run([sys.executable, "-m", "ragcun", *one], check=True, capture_output=True)
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "ragcun"]
-    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, *launch, *two], check=False, capture_output=True, text=True, env=environment)
+    app(one, standalone_mode=False)
+    launch = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--main_process_port", "0"]
+    launched = [sys.executable, *launch, "-m", "ragcun", *two, "--json"]
+    done = subprocess.run(launched, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
 
     manifest = json.loads((tmp_path / "two" / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["processes"] == 2
+    assert json.loads(done.stdout) == manifest
+    assert done.stderr.count("at the start") == 1
     losses = [
         [row["loss"] for row in read_history(tmp_path / name / "history.jsonl") if "loss" in row]
         for name in ("one", "two")
@@ -321,13 +326,31 @@ def vectors_of(store: Path) -> list[tuple[bytes, bytes]]:
     ]
 
 
-@pytest.mark.parametrize("kind", ["FSDP", "DEEPSPEED"])
-def test_a_distributed_configuration_that_is_not_served_is_refused(
+def refusal(settings: Settings, tmp_path: Path) -> str:
+    with pytest.raises(UserError) as refused:
+        train(settings, tmp_path / "e", tmp_path / "store")
+    assert not (tmp_path / "e").exists()
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("kind", ["FSDP", "DEEPSPEED", "MEGATRON_LM"])
+def test_a_launch_that_splits_the_encoder_is_refused(
     tmp_path: Path, collection: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    from accelerate import Accelerator
-    from accelerate.utils import DistributedType
+    monkeypatch.setenv(f"ACCELERATE_USE_{kind}", "true")  # as the launcher does
+    assert f"{kind} is not supported" in refusal(settings_for(collection, tiny_model), tmp_path)
 
-    monkeypatch.setattr(Accelerator, "distributed_type", DistributedType[kind])
-    with pytest.raises(UserError, match=f"{kind} is not supported"):
-        train(settings_for(collection, tiny_model), tmp_path / "e", tmp_path / "store")
+
+def test_a_launch_on_tpus_is_refused(
+    tmp_path: Path, collection: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PartialState(), "distributed_type", DistributedType.XLA)
+    assert "XLA is not supported" in refusal(settings_for(collection, tiny_model), tmp_path)
+
+
+def test_a_launch_of_several_processes_that_starts_one_is_refused(
+    tmp_path: Path, collection: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "True")  # as `accelerate launch --cpu --num_processes 2` does
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    assert "--multi_gpu" in refusal(settings_for(collection, tiny_model), tmp_path)

@@ -120,6 +120,7 @@ class Training:
                     self._save_last()
                 if bar is not None:
                     bar.advance()
+        self.accelerator.wait_for_everyone()
         start, start_state = load_tensors(self.checkpoints / "start.safetensors")
         best, _ = load_tensors(self.checkpoints / "best.safetensors")
         return Outcome(
