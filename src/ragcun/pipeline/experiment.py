@@ -59,8 +59,8 @@ def run(settings: Settings, experiment: Path, store: Path) -> Summary:
     Raises:
         UserError: a setting that cannot be served, or an experiment folder that holds another experiment.
     """
+    folders = _datasets(settings, experiment)  # before anything is downloaded
     resolved = prepare_data(settings, experiment)
-    folders = _datasets(resolved, experiment)
     train_stages(resolved, experiment, store, label=TRAINED)
     base = resolved.model.base
     models = {"bm25": "bm25", "base": base, "random": str(experiment / "random")}
