@@ -28,8 +28,8 @@ def join_processes() -> PartialState:
         raise _not_served(state.distributed_type.value)
     if state.num_processes == 1 and _meant_for_several():
         raise UserError(
-            "train: `accelerate launch` starts only one of several processes where there is no GPU; --multi_gpu in place "
-            "of --cpu starts them all, on CPUs too"
+            "train: `accelerate launch` starts only one of several processes where there is no GPU; --multi_gpu in "
+            "place of --cpu starts them all, on CPUs too"
         )
     return state
 
