@@ -20,16 +20,19 @@ import tempfile
 import time
 from pathlib import Path
 
+from safetensors.torch import load_file
+
 from ragcun.training.checkpoint import load_tensors
 
 PRETRAINING = "pretraining"
 
 
 def digest(experiment: Path) -> str:
-    """SHA-256 over the weights of the saved encoders, that of stage 1 among them."""
+    """SHA-256 over all tensors of an experiment: encoders and checkpoints, optimisers among them, of both stages."""
     digest = hashlib.sha256()
-    for path in sorted(experiment.rglob("model/**/*.safetensors")):
-        digest.update(path.relative_to(experiment).as_posix().encode() + path.read_bytes())
+    for path in sorted(experiment.rglob("*.safetensors")):
+        for name, tensor in sorted(load_file(path).items()):
+            digest.update(f"{path.relative_to(experiment)} {name}".encode() + tensor.numpy().tobytes())
     return digest.hexdigest()
 
 

@@ -1,13 +1,16 @@
 """The processes that train together, as a launcher (`accelerate launch`, `torchrun`) started them."""
 
 import os
+from collections.abc import Iterable
 from datetime import timedelta
 
 import torch
+import torch.distributed as dist
 from accelerate import PartialState
 from accelerate.utils import DistributedType, parse_flag_from_env
 
 from ragcun.errors import UserError
+from ragcun.losses.processes import process_count
 
 _SERVED = {DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU}
 _PATIENCE = timedelta(days=1)  # the others wait while one prepares data
@@ -32,6 +35,20 @@ def join_processes() -> PartialState:
             "place of --cpu starts them all, on CPUs too"
         )
     return state
+
+
+def average_gradients(weights: Iterable[torch.nn.Parameter]) -> None:
+    """The mean over processes of each gradient, in one message."""
+    if process_count() == 1:
+        return
+    gradients = []
+    for weight in weights:
+        if weight.grad is None:
+            weight.grad = torch.zeros_like(weight)
+        gradients.append(weight.grad)
+    joined = torch.nn.utils.parameters_to_vector(gradients)
+    dist.all_reduce(joined)
+    torch.nn.utils.vector_to_parameters(joined / process_count(), gradients)
 
 
 def _meant_for_several() -> bool:
