@@ -38,11 +38,10 @@ def digest(experiment: Path) -> str:
 
 def reached(experiment: Path) -> str:
     """The last checkpoint of an experiment that was killed, in words."""
-    for folder, stage in ((experiment, ""), (experiment / PRETRAINING, "stage 1, ")):
-        if (folder / "manifest.json").is_file():
-            return f"{stage}finished"
-        if (folder / "checkpoints" / "last.safetensors").is_file():
-            return f"{stage}step {load_tensors(folder / 'checkpoints' / 'last.safetensors')[1]['step']}"
+    for folder in (experiment, experiment / PRETRAINING):
+        last = folder / "checkpoints" / "last.safetensors"
+        if last.is_file():
+            return f"{'stage 1, ' if folder.name == PRETRAINING else ''}step {load_tensors(last)[1]['step']}"
     return "no checkpoint"
 
 
@@ -65,15 +64,18 @@ def survives(kind: str, command: list[str], kills: int, draw: random.Random, scr
         process = subprocess.Popen([*command, "--output-dir", str(killed)], stderr=subprocess.DEVNULL)
         after = draw.uniform(0.3, 1.0) * took
         try:
-            process.wait(after)
+            if process.wait(after):
+                sys.exit(f"failed: {' '.join(command)}")
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-            falls += 1
-            print(f"{kind:12} kill {falls:2} after {after:5.1f} s   {reached(killed)}", flush=True)
+        if (killed / "manifest.json").is_file():  # it ended before the kill: begin again
+            same &= digest(killed) == digest(whole)
+            shutil.rmtree(killed)
+            shutil.rmtree(scratch / "store")
             continue
-        same &= digest(killed) == digest(whole)  # it ended before the kill: begin again
-        shutil.rmtree(killed)
+        falls += 1
+        print(f"{kind:12} kill {falls:2} after {after:5.1f} s   {reached(killed)}", flush=True)
     train(command, killed)
     same &= digest(killed) == digest(whole)
     print(f"{kind:12} {took:.1f} s whole, {falls} kills: {'same bits' if same else 'OTHER BITS'}", flush=True)
