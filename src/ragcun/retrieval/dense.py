@@ -9,7 +9,7 @@ from ragcun.retrieval.checkpoint import Checkpoints
 from ragcun.retrieval.device import accelerator
 from ragcun.retrieval.matrices import Matrix
 from ragcun.retrieval.retrievers import Encoding
-from ragcun.retrieval.search import search
+from ragcun.retrieval.sharing import search_together
 from ragcun.retrieval.topk import Rows, TopK
 
 
@@ -46,13 +46,13 @@ class Dense:
     def rank(self, corpus: Texts, queries: Texts, k: int, places: Rows, exclude: Rows) -> TopK:
         """The k best documents of each query; arguments and result as those of `search.search`."""
         asked, documents = self._embedder.queries(queries), self._embedder.documents(corpus)
-        return search(
+        return search_together(
             asked,
             documents,
             k,
             self._embedder.similarity,
-            places=places,
-            exclude=exclude,
+            places,
+            exclude,
             memory=self._encoding.memory,
             checkpoints=Checkpoints(ragcun_cache() / "searches", documents.fingerprint),
             device=accelerator(self._encoding.device),
