@@ -42,4 +42,8 @@ def settings_text(settings: Mapping[str, Any]) -> str:
     for key, form in _SHOWN.items():
         if (value := settings.get(key)) is not None:
             shown.append(form.format(_SPELLING.get(value, value)))
+    if index := settings.get("index"):
+        shown.append(
+            "{kind} index of {documents:,} documents, recall@{k} {recall:.3f} against exact search".format(**index)
+        )
     return ", ".join(shown)

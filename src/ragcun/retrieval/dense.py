@@ -1,10 +1,13 @@
 """An encoder as a retriever: texts to vectors, vectors to rankings."""
 
+from dataclasses import asdict
 from typing import Any, Protocol
 
 from ragcun.data.texts import Texts
 from ragcun.embedding.api import ApiEmbedder
+from ragcun.errors import UserError
 from ragcun.files import ragcun_cache
+from ragcun.losses.processes import process_count
 from ragcun.retrieval.checkpoint import Checkpoints
 from ragcun.retrieval.device import accelerator
 from ragcun.retrieval.matrices import Matrix
@@ -33,34 +36,45 @@ class Embeds(Protocol):
 
 
 class Dense:
-    """Exact search by the encoder's own similarity, with its own prompts. A retriever.
+    """Search by the encoder's own similarity, with its own prompts: exact, or with an index. A retriever.
 
-    What a long search has found is kept in the cache: one that was killed goes on where it was.
+    What a long exact search has found is kept in the cache: one that was killed goes on where it was.
     """
 
     def __init__(self, embedder: Embeds, label: str, encoding: Encoding) -> None:
         self.label = label
         self._embedder = embedder
         self._encoding = encoding
+        self._index: dict[str, Any] = {}
 
     def rank(self, corpus: Texts, queries: Texts, k: int, places: Rows, exclude: Rows) -> TopK:
         """The k best documents of each query; arguments and result as those of `search.search`."""
         asked, documents = self._embedder.queries(queries), self._embedder.documents(corpus)
+        memory, similarity = self._encoding.memory, self._embedder.similarity
+        if self._encoding.index != "exact":
+            from ragcun.retrieval.approximate import search_index
+
+            kind = self._encoding.index
+            if process_count() > 1:
+                raise UserError(f"--index {kind}: several processes share an exact search only")
+            top, index = search_index(kind, asked, documents, k, similarity, places, exclude, memory)
+            self._index = {"index": asdict(index)}
+            return top
         return search_together(
             asked,
             documents,
             k,
-            self._embedder.similarity,
+            similarity,
             places,
             exclude,
-            memory=self._encoding.memory,
+            memory=memory,
             checkpoints=Checkpoints(ragcun_cache() / "searches", documents.fingerprint),
             device=accelerator(self._encoding.device),
         )
 
     def describe(self) -> dict[str, Any]:
-        """Everything that determines the ranking; JSON."""
-        return self._embedder.describe()
+        """Everything that determines the last ranking; JSON."""
+        return self._embedder.describe() | self._index
 
 
 class Priced:
@@ -78,4 +92,4 @@ class Priced:
 
     def describe(self) -> dict[str, Any]:
         """Everything that determines the ranking; JSON."""
-        return self._embedder.describe()
+        return self._dense.describe()

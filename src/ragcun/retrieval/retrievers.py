@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from ragcun.data.texts import Texts
 from ragcun.embedding.spending import OPENAI, Budget
@@ -10,6 +10,9 @@ from ragcun.retrieval.topk import Rows, TopK
 
 if TYPE_CHECKING:
     from ragcun.embedding.base import Precision
+
+
+IndexKind = Literal["exact", "hnsw", "ivfpq"]
 
 
 class Retriever(Protocol):
@@ -40,6 +43,7 @@ class Encoding:
         max_length: tokens at most; None: the retriever's own.
         device: as torch names it; None: the fastest.
         memory: bytes that the process may hold while it searches; see `search.search`.
+        index: "exact", or an approximate index of FAISS'.
         api_url: where embeddings of `openai:...` are asked for.
         budget: what may be spent on them.
     """
@@ -49,8 +53,14 @@ class Encoding:
     max_length: int | None = None
     device: str | None = None
     memory: int | None = None
+    index: IndexKind = "exact"
     api_url: str = OPENAI
     budget: Budget = field(default_factory=Budget)
+
+    @property
+    def note(self) -> str:
+        """What stands behind an encoder's name in tables."""
+        return "" if self.index == "exact" else f" ({self.index.upper()})"
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from ragcun.retrieval.memory import portions
 from ragcun.retrieval.products import InnerProducts, squares
 from ragcun.retrieval.rescore import rescored
 from ragcun.retrieval.shortlist import Shortlist
-from ragcun.retrieval.topk import EMPTY, Floats, Keys, Rows, TopK, best, inverse, unpack
+from ragcun.retrieval.topk import EMPTY, Floats, Keys, Rows, TopK, best, inverse, to_rows, unpack
 
 SIMILARITIES = ("euclidean", "cosine", "dot")
 
@@ -107,8 +107,7 @@ def search(
             rows_QK = np.where(np.isneginf(rough_QK), -1, row_of_place[place_QK])
             exact_QK = rescored(queries_QD[at:end], documents, rows_QK, similarity, places, portion.pairs, pool)
             top.append(best(exact_QK, k))
-    scores_QK, kept = unpack(np.concatenate(top))
-    return TopK(scores_QK, np.where(kept < 0, -1, row_of_place[kept]))
+    return to_rows(np.concatenate(top), places)
 
 
 def _candidates(

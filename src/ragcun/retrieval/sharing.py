@@ -16,7 +16,7 @@ from ragcun.losses.processes import process_count
 from ragcun.retrieval.checkpoint import Checkpoints
 from ragcun.retrieval.matrices import Matrix
 from ragcun.retrieval.search import search
-from ragcun.retrieval.topk import EMPTY, Floats, Keys, Rows, TopK, best, inverse, pack, unpack
+from ragcun.retrieval.topk import EMPTY, Floats, Keys, Rows, TopK, best, inverse, pack, to_rows
 
 
 def search_together(
@@ -67,8 +67,7 @@ def search_together(
             device=device,
         )
         keys_QK = np.where(top.rows < 0, EMPTY, pack(top.scores, mine[top.rows]))
-    scores_QK, kept = unpack(best(np.concatenate(_gather(keys_QK), axis=1), k))
-    return TopK(scores_QK, np.where(kept < 0, -1, inverse(places)[kept]))
+    return to_rows(best(np.concatenate(_gather(keys_QK), axis=1), k), places)
 
 
 class _Part:

@@ -27,6 +27,7 @@ def beir(
     precision: Annotated[Literal["fp32", "bf16", "fp16"], typer.Option(help="Precision of the encoder.")] = "fp32",
     device: Annotated[str | None, typer.Option(help="cpu, cuda, mps; the fastest by default.")] = None,
     memory: search_options.Memory = None,
+    index: search_options.Index = "exact",
     on_error: Annotated[
         Literal["refuse", "skip"], typer.Option(help="Malformed rows of a collection: refuse, or skip and count.")
     ] = "refuse",
@@ -46,9 +47,8 @@ def beir(
 
     names = [name.strip() for name in datasets.split(",") if name.strip()]
     api = api_options.api(openai_base_url, max_cost, yes)
-    encoding = Encoding(
-        options.store_folder(store), precision, max_length, device, search_options.memory_bytes(memory), **api
-    )
+    search = search_options.search(memory, index)
+    encoding = Encoding(options.store_folder(store), precision, max_length, device, **search, **api)
     results = evaluate(model, find_datasets(names, data_dir, split), output, encoding, split, on_error)
     print_results(results)
     say(f"runs and scores: {output / 'cells'}")

@@ -1,6 +1,6 @@
 """Options of all commands that search by vectors."""
 
-from typing import Annotated
+from typing import Annotated, Literal, TypedDict
 
 import typer
 
@@ -15,10 +15,23 @@ Memory = Annotated[
         rich_help_panel=_PANEL,
     ),
 ]
+Index = Annotated[
+    Literal["exact", "hnsw", "ivfpq"],
+    typer.Option(
+        "--index", help="Exact search, or FAISS' approximate one, whose recall is told.", rich_help_panel=_PANEL
+    ),
+]
 
 
-def memory_bytes(memory: str | None) -> int | None:
-    """What `--memory` says, in bytes."""
+class Search(TypedDict):
+    """The part of an `Encoding` that these options determine."""
+
+    memory: int | None
+    index: Literal["exact", "hnsw", "ivfpq"]
+
+
+def search(memory: str | None, index: Literal["exact", "hnsw", "ivfpq"]) -> Search:
+    """What the options say."""
     from ragcun.retrieval.memory import parse_memory
 
-    return None if memory is None else parse_memory(memory)
+    return {"memory": None if memory is None else parse_memory(memory), "index": index}
