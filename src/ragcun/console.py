@@ -1,5 +1,6 @@
 """The one console: everything that is not a command's result goes to standard error."""
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +24,8 @@ from rich.progress import (
 from rich.text import Text
 
 console = Console(stderr=True, highlight=False)
-_busy: ContextVar[bool] = ContextVar("busy", default=False)
+_first = os.environ.get("RANK", "0") == "0"  # of the processes that a launcher started, one speaks
+_busy: ContextVar[bool] = ContextVar("busy", default=not _first)
 
 
 class _Rate(ProgressColumn):
@@ -104,10 +106,12 @@ def _columns() -> list[ProgressColumn]:
 
 
 def say(text: str) -> None:
-    """Print one line of information to standard error."""
-    console.print(text, soft_wrap=True, markup=False)
+    """Print one line of information to standard error, on the first of several processes."""
+    if _first:
+        console.print(text, soft_wrap=True, markup=False)
 
 
 def warn(text: str) -> None:
-    """Print one line of warning to standard error."""
-    console.print(f"[yellow]warning:[/yellow] {escape(text)}", soft_wrap=True)
+    """Print one line of warning to standard error, on the first of several processes."""
+    if _first:
+        console.print(f"[yellow]warning:[/yellow] {escape(text)}", soft_wrap=True)
