@@ -22,5 +22,5 @@ def query_differences(differences: Mapping[str, Floats], measure: str, baseline:
         for (label, values), look in zip(differences.items(), looks(), strict=False):
             share = 100 * (np.arange(len(values)) + 0.5) / len(values)
             axes.plot(share, 100 * np.sort(values)[::-1], label=plain(label), **look)
-        axes.set(xlabel="queries (%), by gain", ylabel=f"{measure} − {plain(baseline)}", xlim=(0, 100))
+        axes.set(xlabel="queries (%), by gain", ylabel=f"{measure} over {plain(baseline)}'s", xlim=(0, 100))
         return save(figure, path, axes)

@@ -42,9 +42,8 @@ def compute(
     places = id_places(collection.corpus.ids())
     top = retriever.rank(collection.corpus, queries, DEPTH, places, exclude)
     scores = Scores([], {name: [] for name in MEASURES})
-    cell.clear()
-    write_run(cell.run, _scored(collection, qrels, top, scores), tag=retriever.label)
-    _write_scores(cell.scores, scores)
+    for part in _parts(collection, qrels, top):
+        scores.extend(score({query: qrels[query] for query in part}, part))
     result = CellResult(
         model=model,
         label=retriever.label,
@@ -63,6 +62,9 @@ def compute(
         "problems": collection.problems.to_json(),
         "environment": environment(),
     }
+    cell.clear()
+    write_run(cell.run, _parts(collection, qrels, top), tag=retriever.label)
+    _write_scores(cell.scores, scores)
     cell.write(result, inputs, record)
     return result
 
@@ -78,18 +80,16 @@ def own_documents(collection: Collection, qrels: Qrels) -> Rows:
     return np.where(relevant, -1, rows)
 
 
-def _scored(collection: Collection, qrels: Qrels, top: TopK, scores: Scores) -> Iterator[Run]:
-    """The run in parts, so that few rankings are Python objects at once; as each is taken, `scores` has its scores."""
+def _parts(collection: Collection, qrels: Qrels, top: TopK) -> Iterator[Run]:
+    """The run in parts, so that few rankings are Python objects at once."""
     asked = list(qrels)
     for start in range(0, len(asked), _QUERIES):
         part = slice(start, start + _QUERIES)
         ids = {row: collection.corpus.id(row) for row in np.unique(top.rows[part]).tolist() if row >= 0}
-        run = {
+        yield {
             query: {ids[row]: score for row, score in zip(rows, values, strict=True) if row >= 0}
             for query, rows, values in zip(asked[part], top.rows[part].tolist(), top.scores[part].tolist(), strict=True)
         }
-        scores.extend(score({query: qrels[query] for query in run}, run))
-        yield run
 
 
 def _write_scores(path: Path, scores: Scores) -> None:

@@ -61,30 +61,34 @@ def _print(rows: "list[Row]", metric: str, base: str) -> None:
 
     from ragcun.console import console
 
-    table = Table("dataset", "model")
-    for name in (metric, "difference", "95% interval", "p", "p (Holm)", "d_z", "won / tied / lost"):
-        table.add_column(name, justify="right")
-    last = rows[0].dataset
-    for row in rows:
-        if row.dataset != last:
-            table.add_section()
-            last = row.dataset
-        score = f"{100 * row.score:.2f}"
-        if row.deviation is not None:
-            score += f" ± {100 * row.deviation:.2f} ({row.seeds})"
-        cells = ["", "", "", "", "", ""]
-        if (found := row.against) is not None and row.p_holm is not None:
-            cells = [
-                f"{100 * found.difference:+.2f}",
-                f"{100 * found.low:+.2f} to {100 * found.high:+.2f}",
-                f"{found.p_value:.4f}",
-                f"[bold]{row.p_holm:.4f}[/bold]" if row.p_holm < 0.05 else f"{row.p_holm:.4f}",
-                "" if found.effect is None else f"{found.effect:+.2f}",
-                f"{found.wins} / {found.ties} / {found.losses}",
-            ]
-        table.add_row("average" if row.dataset is None else escape(row.dataset), escape(row.label), score, *cells)
-    console.print(table)
-    console.print(f"against {base}; paired randomisation test, bold where p (Holm) < 0.05", style="dim", markup=False)
+    for dataset, split in dict.fromkeys((row.dataset, row.split) for row in rows):
+        table = Table(title=escape("over all datasets" if dataset is None else f"{dataset} ({split})"))
+        table.add_column("model")
+        for name in (metric, "difference", "p (Holm)", "d_z", "won/tied/lost"):
+            table.add_column(name, justify="right")
+        for row in rows:
+            if (row.dataset, row.split) == (dataset, split):
+                table.add_row(escape(row.label), *_cells(row))
+        console.print(table)
+    note = f"against {base}, with 95% bootstrap intervals; paired randomisation test, bold where p (Holm) < 0.05"
+    console.print(note, style="dim", markup=False)
+
+
+def _cells(row: "Row") -> list[str]:
+    score = f"{100 * row.score:.2f}"
+    if row.deviation is not None:
+        score += f" ± {100 * row.deviation:.2f} ({row.seeds} seeds)"
+    if (found := row.against) is None or row.p_holm is None:
+        return [score]
+    difference = f"{100 * found.difference:+.2f} \\[{100 * found.low:+.2f}, {100 * found.high:+.2f}]"
+    p_value = f"{row.p_holm:.4f}"
+    return [
+        score,
+        difference,
+        f"[bold]{p_value}[/bold]" if row.p_holm < 0.05 else p_value,
+        "" if found.effect is None else f"{found.effect:+.2f}",
+        f"{found.wins}/{found.ties}/{found.losses}",
+    ]
 
 
 def _draw(rows: "list[Row]", metric: str, base: str, folder: Path) -> list[Path]:

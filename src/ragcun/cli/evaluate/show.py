@@ -30,7 +30,7 @@ def show(
         raise UserError("--json, --csv and --markdown exclude each other")
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; give an experiment's or a results folder")
-    results = read_results(folder)
+    results = sorted(read_results(folder), key=lambda result: (result.dataset, result.split))
     if not results:
         raise UserError(f"{folder}: no result.json below it; run `ragcun eval beir --output {folder}` first")
     for result in results:
