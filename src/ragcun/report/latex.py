@@ -7,8 +7,8 @@ from typing import Any
 from ragcun.analysis.measures import MEASURES, IsotropyReport, gaussian_columns
 from ragcun.errors import UserError
 from ragcun.evaluation.footnotes import footnotes
+from ragcun.evaluation.results import Result
 from ragcun.report.escape import escape
-from ragcun.report.results import Result
 
 _MISSING = "--"
 _ARROWS = {"higher": r"\ensuremath{\uparrow}", "lower": r"\ensuremath{\downarrow}", "gaussian": ""}

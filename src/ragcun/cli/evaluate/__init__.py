@@ -2,7 +2,10 @@
 
 import typer
 
-from ragcun.cli.evaluate import beir
+from ragcun.cli.evaluate import beir, compare, show, verify
 
 app = typer.Typer(help="Evaluate retrievers.", no_args_is_help=True)
 app.command("beir")(beir.beir)
+app.command("compare")(compare.compare)
+app.command("show")(show.show)
+app.command("verify")(verify.verify)

@@ -37,12 +37,13 @@ def beir(
     store: options.Store = None,
     json: options.Json = False,
 ) -> None:
-    """Score retrievers on collections in BEIR's layout: nDCG@10, MRR@10, Recall@100, MAP@100.
+    """Score retrievers on collections in BEIR's layout: nDCG, MRR, recall, MAP and precision.
 
     Runs (TREC format) and scores of each query are kept in OUTPUT. What is there and unchanged is not computed again.
     """
     from ragcun.console import say
     from ragcun.evaluation.beir import evaluate, find_datasets
+    from ragcun.evaluation.metrics import MAIN
     from ragcun.retrieval.retrievers import Encoding
 
     names = [name.strip() for name in datasets.split(",") if name.strip()]
@@ -50,7 +51,7 @@ def beir(
     search = search_options.search(memory, index)
     encoding = Encoding(options.store_folder(store), precision, max_length, device, **search, **api)
     results = evaluate(model, find_datasets(names, data_dir, split), output, encoding, split, on_error)
-    print_results(results)
+    print_results(results, MAIN)
     say(f"runs and scores: {output / 'cells'}")
     if json:
         options.print_json(
