@@ -1,20 +1,20 @@
-"""Run as a process of a gloo group: searches that it shares with the other, written to a file.
+"""Run as one of two processes that a launcher started: `ragcun ARGUMENTS`, then searches shared with the other.
 
-two_processes.py FOLDER RANK
+two_processes.py FOLDER ARGUMENTS writes FOLDER/rankRANK.npz.
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch.distributed as dist
 
+from ragcun.cli.main import app
 from ragcun.errors import RagcunError
 from ragcun.retrieval.checkpoint import Checkpoints
 from ragcun.retrieval.matrices import as_matrix
 from ragcun.retrieval.sharing import search_together
-from ragcun.retrieval.topk import TopK
 
 
 def cases() -> dict[str, dict[str, Any]]:
@@ -37,22 +37,19 @@ def cases() -> dict[str, dict[str, Any]]:
     return found | {"one document": found["normal dot"] | few}
 
 
-def main(folder: Path, rank: int) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{folder / 'meeting'}", rank=rank, world_size=2)
+def main(folder: Path, arguments: list[str]) -> None:
+    assert not app(arguments, standalone_mode=False)
     kept = Checkpoints(folder / "searches", "these", seconds=0)
-    found: dict[str, TopK] = {name: search_together(**case, checkpoints=kept) for name, case in cases().items()}
-    other = cases()["normal dot"] | {"k": 20 + rank}
+    found: dict[str, Any] = {}
+    for name, case in cases().items():
+        top = search_together(**case, checkpoints=kept)
+        found |= {f"{name}/rows": top.rows, f"{name}/scores": top.scores}
     try:
-        search_together(**other)
+        search_together(**cases()["normal dot"] | {"k": 20 + int(os.environ["RANK"])})
     except RagcunError as error:
-        print(error)
-    np.savez(
-        folder / f"rank{rank}.npz",
-        **{f"{name}/rows": top.rows for name, top in found.items()},
-        **{f"{name}/scores": top.scores for name, top in found.items()},
-    )
-    dist.destroy_process_group()
+        found["refused"] = str(error)
+    np.savez(folder / f"rank{os.environ['RANK']}.npz", **found)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), sys.argv[2:])

@@ -87,6 +87,8 @@ class Priced:
 
     def rank(self, corpus: Texts, queries: Texts, k: int, places: Rows, exclude: Rows) -> TopK:
         """The k best documents of each query; arguments and result as those of `search.search`."""
+        if process_count() > 1:
+            raise UserError(f"{self.label}: an API is asked by one process; start it without a launcher")
         self._embedder.agree(queries, corpus)
         return self._dense.rank(corpus, queries, k, places, exclude)
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from ragcun.cli import options
-from ragcun.cli.evaluate import api_options, search_options
+from ragcun.cli.evaluate import api_options, search_options, together
 from ragcun.cli.evaluate.table import print_results
 
 
@@ -50,26 +50,27 @@ def beir(
     api = api_options.api(openai_base_url, max_cost, yes)
     search = search_options.search(memory, index)
     encoding = Encoding(options.store_folder(store), precision, max_length, device, **search, **api)
-    results = evaluate(model, find_datasets(names, data_dir, split), output, encoding, split, on_error)
-    print_results(results, MAIN)
-    say(f"runs and scores: {output / 'cells'}")
-    if json:
-        options.print_json(
-            {
-                "results": [
-                    {
-                        "model": result.model,
-                        "dataset": result.dataset,
-                        "split": result.split,
-                        "metrics": result.metrics,
-                        "settings": result.settings,
-                        "queries": result.queries,
-                        "documents": result.documents,
-                        "seconds": result.seconds,
-                        "run": str(output / result.run),
-                        "scores": str(output / result.scores),
-                    }
-                    for result in results
-                ]
-            }
-        )
+    with together.together(output) as folder:
+        results = evaluate(model, find_datasets(names, data_dir, split), folder, encoding, split, on_error)
+        print_results(results, MAIN)
+        say(f"runs and scores: {folder / 'cells'}")
+        if json:
+            options.print_json(
+                {
+                    "results": [
+                        {
+                            "model": result.model,
+                            "dataset": result.dataset,
+                            "split": result.split,
+                            "metrics": result.metrics,
+                            "settings": result.settings,
+                            "queries": result.queries,
+                            "documents": result.documents,
+                            "seconds": result.seconds,
+                            "run": str(folder / result.run),
+                            "scores": str(folder / result.scores),
+                        }
+                        for result in results
+                    ]
+                }
+            )
