@@ -2,7 +2,7 @@
 
     python bench/mteb_scores.py MODEL COLLECTIONS SciFact=scifact NFCorpus=nfcorpus
 
-Prints JSON: MTEB's task -> nDCG@10, unrounded. The task is MTEB's, but for its data, which is read from COLLECTIONS/FOLDER
+Prints JSON: MTEB's task -> nDCG@10, unrounded. The tasks are MTEB's, but for their data, read from COLLECTIONS/FOLDER
 in BEIR's layout instead of from the hub.
 """
 
