@@ -21,7 +21,8 @@ def test_json_alone_on_standard_output(collection: Path, tmp_path: Path) -> None
     done = ragcun(*arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     (row,) = json.loads(done.stdout)["results"]
-    assert set(row) == {"model", "dataset", "split", "metrics", "queries", "documents", "seconds", "run", "scores"}
+    expected = {"model", "dataset", "split", "metrics", "settings", "queries", "documents", "seconds", "run", "scores"}
+    assert set(row) == expected
     assert (row["model"], row["dataset"], row["split"]) == ("bm25", "animals", "test")
     assert (tmp_path / row["run"]).is_file()
     assert (tmp_path / row["scores"]).is_file()

@@ -4,11 +4,13 @@ import math
 import os
 from pathlib import Path
 
+import bm25s
 import numpy as np
 import pytest
 
 from ragcun.data.collection import Collection
 from ragcun.evaluation.metrics import mean_scores
+from ragcun.retrieval import postings
 from ragcun.retrieval.bm25 import BM25, K1, B, _Words
 from ragcun.retrieval.topk import TopK, id_places
 
@@ -48,6 +50,31 @@ def test_scores_are_the_formula() -> None:
     assert found.scores[0, 0] == pytest.approx(part(2, 4, 2) + part(1, 4, 1), rel=1e-6)
     assert found.scores[0, 1] == pytest.approx(part(1, 2, 2), rel=1e-6)
     assert np.isneginf(found.scores[0, 2:]).all()
+
+
+def test_stretches_of_any_size_give_what_bm25s_gives_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(0)
+    letters = np.array([*"abcdefghij", "", "the"])
+    corpus = [" ".join(f"{word}{word}x" for word in draw.choice(letters, draw.integers(0, 9))) for _ in range(60)]
+    queries, exclude = ["aax bbx", "ccx ccx zzx", "the", "jjx"], [3, -1, 5, 59]
+    whole = rank(corpus, queries, 70, exclude)
+    words = _Words()
+    ids = [list(words.learn(text)) for text in corpus]
+    index = bm25s.BM25(k1=K1, b=B, method="lucene")
+    index.index((ids, words.vocabulary), create_empty_token=False, show_progress=False)
+    for query, text in enumerate(queries):
+        numbers = list(words.known(text))
+        expected = index.get_scores_from_ids(numbers) if numbers else np.zeros(60)
+        expected[exclude[query]] *= exclude[query] < 0
+        found = dict(zip(whole.rows[query].tolist(), whole.scores[query].tolist(), strict=True))
+        assert found.pop(-1) == -np.inf
+        assert found == pytest.approx({row: score for row, score in enumerate(expected.tolist()) if score}, rel=1e-5)
+    assert len(found) > 5
+    for words_of_one in (1, 7, 50):
+        monkeypatch.setattr(postings, "STRETCH", words_of_one)
+        parts = rank(corpus, queries, 70, exclude)
+        assert parts.rows.tolist() == whole.rows.tolist()
+        assert parts.scores.tolist() == whole.scores.tolist()
 
 
 def test_ties_go_to_the_higher_place_and_own_documents_are_hidden() -> None:

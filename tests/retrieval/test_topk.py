@@ -34,6 +34,7 @@ def test_best_fills_with_empty() -> None:
     scores, places = unpack(wide)
     assert scores[0, 3:].tolist() == [-np.inf, -np.inf]
     assert places.tolist() == [[1, 2, 0, -1, -1]]
+    assert best(wide, 4).tolist() == wide[:, :4].tolist()
 
 
 @given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), min_size=1), unique=True))

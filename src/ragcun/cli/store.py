@@ -1,7 +1,7 @@
 """`ragcun store`."""
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -25,19 +25,25 @@ def ls(store: options.Store = None, json: options.Json = False) -> None:
 
     table = Table("store", "base", "prompt", "length", "precision", "texts", "d", "MiB", "last used", box=None)
     for row in rows:
-        key = row["key"]
         table.add_row(
             row["store"],
-            str(key["modules"][0].get("architecture", {}).get("model_type", key["modules"][0]["type"])),
-            repr(key["prompt"]),
-            str(key["max_length"]),
-            key["precision"],
+            *_made_by(row["key"]),
             f"{row['texts']:,}",
             str(row["dimension"] or "-"),
             f"{row['bytes'] / 2**20:,.1f}",
             datetime.fromtimestamp(row["last_used"], UTC).strftime("%Y-%m-%d %H:%M"),
         )
     Console().print(table if rows else f"no stores in {options.store_folder(store)}")
+
+
+def _made_by(key: dict[str, Any]) -> tuple[str, str, str, str]:
+    """Base, prompt, length and precision; of an API's vectors, the model and where it is."""
+    if "api" in key:
+        dimensions = "" if key["dimensions"] is None else f"@{key['dimensions']}"
+        return f"{key['model']}{dimensions} at {key['api']}", "-", "-", "-"
+    base = key["modules"][0]
+    name = str(base.get("architecture", {}).get("model_type", base["type"]))
+    return name, repr(key["prompt"]), str(key["max_length"]), key["precision"]
 
 
 @app.command("verify")

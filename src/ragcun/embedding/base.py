@@ -6,10 +6,12 @@ from typing import Any, Literal
 
 import torch
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Dense
+from sentence_transformers.sentence_transformer.modules import Dense, Pooling
 from torch import nn
 from transformers.utils import logging as transformers_logging
 
+from ragcun.console import say
+from ragcun.embedding.recipe import Recipe
 from ragcun.embedding.resolve import ResolvedModel
 from ragcun.errors import UserError
 
@@ -25,14 +27,21 @@ _ROLE_PROMPTS: dict[Role, tuple[str, ...]] = {
 
 
 def load_model(
-    resolved: ResolvedModel, max_length: int | None = None, device: str | None = None
+    resolved: ResolvedModel, max_length: int | None = None, device: str | None = None, recipe: Recipe | None = None
 ) -> SentenceTransformer:
-    """Load a sentence-transformers model (or a transformers model, mean-pooled) in fp32, in evaluation mode.
+    """Load a sentence-transformers model (or a transformers model) in fp32, in evaluation mode.
+
+    `max_length`, where given, goes before the recipe's.
 
     Raises:
-        UserError: the folder is no model, or `max_length` is more than its positions allow.
+        UserError: the folder is no model, `max_length` is more than its positions allow, or the recipe's pooling
+            replaces none.
     """
     transformers_logging.disable_progress_bar()
+    recipe = recipe or Recipe()
+    if not ((resolved.path / "modules.json").is_file() or (recipe.pooling and recipe.similarity)):
+        defaults = f"{recipe.pooling or 'mean'} pooling and {recipe.similarity or 'cosine'} similarity"
+        say(f"{resolved.source}: not a sentence-transformers model; {defaults} are taken, no normalisation")
     try:
         model = SentenceTransformer(
             str(resolved.path),
@@ -44,12 +53,28 @@ def load_model(
     except (OSError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{resolved.source}: cannot be loaded as a model ({reason[:200]})") from error
+    _follow(model, recipe, resolved.source)
+    max_length = max_length or recipe.max_length
     if max_length is not None:
         positions = getattr(getattr(model[0], "config", None), "max_position_embeddings", None)
         if positions is not None and max_length > positions:
             raise UserError(f"max_length {max_length}: {resolved.source} has {positions} positions")
         model.max_seq_length = max_length
     return model.eval()
+
+
+def _follow(model: SentenceTransformer, recipe: Recipe, source: str) -> None:
+    if recipe.pooling is not None:
+        places = [place for place, module in enumerate(model) if isinstance(module, Pooling)]
+        if not places:
+            raise UserError(f"{source}: has no pooling, so {recipe.pooling} cannot replace it")
+        old = model[places[0]]
+        model[places[0]] = Pooling(old.embedding_dimension, recipe.pooling, include_prompt=old.include_prompt)
+    if recipe.similarity is not None:
+        model.similarity_fn_name = recipe.similarity
+    for role, prompt in (("query", recipe.query), ("document", recipe.document)):
+        if prompt is not None:
+            model.prompts[role] = prompt
 
 
 def split(model: SentenceTransformer) -> tuple[SentenceTransformer, nn.Sequential | None]:

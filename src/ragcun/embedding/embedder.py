@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from sentence_transformers.sentence_transformer.modules import Pooling
 from torch import nn
 
 from ragcun.data.texts import Texts
 from ragcun.embedding.base import DTYPES, Precision, Role, base_key, load_model, prompt_of, split
 from ragcun.embedding.encode import encode_missing
+from ragcun.embedding.recipe import Recipe
 from ragcun.embedding.resolve import resolve_model
 from ragcun.embedding.store import EmbeddingStore, Floats, Rows
 
@@ -74,6 +76,7 @@ class Embedder:
         max_length: in tokens; the model's own where None.
         device: as torch names it; the fastest one where None.
         revision: of a hub id.
+        recipe: what is laid down about its use.
     """
 
     def __init__(
@@ -84,10 +87,11 @@ class Embedder:
         max_length: int | None = None,
         device: str | None = None,
         revision: str | None = None,
+        recipe: Recipe | None = None,
     ) -> None:
         self.resolved = resolve_model(name, revision)
         self.label = self.resolved.label
-        model = load_model(self.resolved, max_length, device)
+        model = load_model(self.resolved, max_length, device, recipe)
         self.similarity: str = model.similarity_fn_name or "cosine"
         self.dimension = int(model.get_embedding_dimension() or 0)
         self.parameters = sum(p.numel() for p in model.parameters())
@@ -125,9 +129,11 @@ class Embedder:
             "parameters": self.parameters,
             "max_length": self.base.max_seq_length,
             "prompts": {"query": prompt_of(self.base, "query"), "document": prompt_of(self.base, "document")},
+            "pooling": next((module.pooling_mode for module in self.base if isinstance(module, Pooling)), None),
             "modules": [type(module).__name__ for module in self.base]
             + ([] if self.head is None else [type(module).__name__ for module in self.head]),
             "precision": self.precision,
             "similarity": self.similarity,
+            "title": "joined with the text",
             "device": str(self.base.device),
         }

@@ -114,7 +114,8 @@ def _hub(name: str, revision: str | None) -> ResolvedModel:
         raise RagcunError(f"{name}: download from {_endpoint()} failed ({type(error).__name__})") from error
     if not any(folder.rglob("*.safetensors")):
         raise UserError(
-            f"{name}: no safetensors weights; other formats are unpickled on loading, which ragcun never does"
+            f"{name}: no safetensors weights, and other formats are unpickled on loading, which ragcun never does. "
+            f"{_endpoint()}/{name}/discussions may list a conversion as a pull request: name it, as {name}@refs/pr/1"
         )
     return ResolvedModel(name.rpartition("/")[2], folder, tree_sha256(folder), f"{name}@{folder.name}")
 

@@ -113,10 +113,11 @@ class EmbeddingStore:
 
     def append(self, digests: Digests, vectors: Floats) -> None:
         """Write one shard, whole or not at all, and take it in."""
-        self._write(digests, vectors)
+        self.write(digests, vectors)
         self.refresh()
 
-    def _write(self, digests: Digests, vectors: Floats) -> Path:
+    def write(self, digests: Digests, vectors: Floats) -> Path:
+        """Write one shard, whole or not at all; `refresh` takes it in. Safe for several threads."""
         if not np.isfinite(vectors).all():
             raise RagcunError("the base gave NaN or infinite embeddings; nothing was stored (try --precision fp32)")
         name = hashlib.sha256(digests.tobytes()).hexdigest()[:32]
@@ -137,7 +138,7 @@ class EmbeddingStore:
         with _lock(self.folder / ".compact.lock") as held:
             if not held:
                 return
-            merged = self._write(
+            merged = self.write(
                 np.concatenate([shard.digests for shard in small.values()]),
                 np.concatenate([shard.vectors for shard in small.values()]),
             )

@@ -9,7 +9,8 @@ from ragcun.data.problems import OnError
 from ragcun.errors import UserError
 from ragcun.evaluation.cells import Cell, CellResult, slug
 from ragcun.evaluation.metrics import DEPTH, MEASURES
-from ragcun.retrieval.retrievers import Encoding, Retriever, identify, load_retriever
+from ragcun.retrieval.registry import identify, load_retriever
+from ragcun.retrieval.retrievers import Encoding, Retriever
 
 EVERY = "all"
 

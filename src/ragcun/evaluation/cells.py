@@ -26,6 +26,7 @@ class CellResult:
         documents: how many documents the corpus has.
         seconds: wall time to encode what was not in the store, rank and score.
         run, scores: the files, relative to the output folder.
+        settings: what determines the retriever's rankings (`Retriever.describe`).
     """
 
     model: str
@@ -38,6 +39,7 @@ class CellResult:
     seconds: float
     run: str
     scores: str
+    settings: dict[str, Any]
 
 
 class Cell:

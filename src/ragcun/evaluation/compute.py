@@ -48,9 +48,9 @@ def compute(
         seconds=round(time.perf_counter() - began, 3),
         run=str(cell.run.relative_to(output)),
         scores=str(cell.scores.relative_to(output)),
+        settings=retriever.describe(),
     )
     record = {
-        "settings": retriever.describe(),
         "own_documents_excluded": int((exclude >= 0).sum()),
         "problems": collection.problems.to_json(),
         "environment": environment(),

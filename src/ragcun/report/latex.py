@@ -1,24 +1,15 @@
 """Tables in LaTeX (booktabs), and an article that holds them. Written by hand: notes belong inside the float."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from string import ascii_lowercase
-from typing import Any
 
 from ragcun.analysis.measures import MEASURES, IsotropyReport, gaussian_columns
 from ragcun.errors import UserError
+from ragcun.evaluation.footnotes import footnotes
 from ragcun.report.escape import escape
 from ragcun.report.results import Result
 
 _MISSING = "--"
-_SHOWN = {
-    "max_length": "{} tokens",
-    "precision": "{}",
-    "similarity": "{} similarity",
-    "k1": "k1 = {}",
-    "b": "b = {}",
-    "stemmer": "{} stemmer",
-}
-_SPELLING = {"euclidean": "Euclidean", "porter": "Porter"}
 _ARROWS = {"higher": r"\ensuremath{\uparrow}", "lower": r"\ensuremath{\downarrow}", "gaussian": ""}
 
 
@@ -56,7 +47,10 @@ def beir_table(results: Sequence[Result], metric: str = "nDCG@10", digits: int =
         "tab:beir",
         ["Model", *map(escape, headers)],
         [[escape(label), *row] for label, row in zip(labels, marked, strict=True)],
-        _settings_notes(results),
+        [
+            f"{escape('; '.join(names))}: {escape(text)}."
+            for names, text in footnotes((result.label, result.settings) for result in results)
+        ],
     )
 
 
@@ -72,24 +66,6 @@ def _mark(column: Sequence[str | None]) -> list[str]:
         _MISSING if value is None else f"{marks[float(value)]}{{{value}}}" if float(value) in marks else value
         for value in column
     ]
-
-
-def _settings_notes(results: Sequence[Result]) -> list[str]:
-    """Say once for each set of settings which models were run with it."""
-    labels: dict[str, dict[str, None]] = {}
-    for result in results:
-        if text := _settings_text(result.settings):
-            labels.setdefault(text, {})[result.label] = None
-    return [f"{escape('; '.join(names))}: {escape(text)}." for text, names in labels.items()]
-
-
-def _settings_text(settings: Mapping[str, Any]) -> str:
-    prompts = settings.get("prompts") or {}
-    parts = [f"{role} prompt “{prompt.strip()}”" for role, prompt in prompts.items() if prompt]
-    for key, form in _SHOWN.items():
-        if (value := settings.get(key)) is not None:
-            parts.append(form.format(_SPELLING.get(value, value)))
-    return ", ".join(parts)
 
 
 def isotropy_table(reports: Sequence[IsotropyReport]) -> str:

@@ -1,18 +1,19 @@
 """BM25 as Pyserini's published BEIR figures have it: Lucene's formula, its English analyser, title and text as one."""
 
+import math
 import re
-from array import array
 from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Any
 
-import bm25s
 import numpy as np
 import Stemmer
 from bm25s.stopwords import STOPWORDS_EN
 
 from ragcun.console import progress
 from ragcun.data.texts import Texts
+from ragcun.errors import UserError
+from ragcun.retrieval.postings import Postings
 from ragcun.retrieval.topk import EMPTY, Rows, TopK, best, inverse, pack, unpack
 
 K1 = 0.9
@@ -24,34 +25,44 @@ _STOP_WORDS = frozenset(STOPWORDS_EN)  # Lucene's 33
 
 
 class BM25:
-    """Okapi BM25 (Robertson and Zaragoza 2009) through bm25s, k1 = 0.9, b = 0.4. A retriever.
+    """Okapi BM25 (Robertson and Zaragoza 2009) through bm25s. A retriever.
 
     Words are lower-cased, rid of a possessive 's and of Lucene's English stop words, and stemmed by Porter's algorithm.
     A document that shares no word with the query is not returned.
+
+    Args:
+        k1: how much a word's further occurrences count, 0 or more.
+        b: how much a document's length does, 0 to 1.
+
+    Raises:
+        UserError: k1 or b is out of its range.
     """
 
-    label = "BM25"
+    def __init__(self, k1: float = K1, b: float = B) -> None:
+        if not (0 <= k1 < math.inf and 0 <= b <= 1):
+            raise UserError(f"bm25: k1 = {k1} and b = {b}, but k1 must be 0 or more and b from 0 to 1")
+        self.label = "BM25" if (k1, b) == (K1, B) else f"BM25 (k1 = {k1:g}, b = {b:g})"
+        self._k1 = k1
+        self._b = b
 
     def rank(self, corpus: Texts, queries: Texts, k: int, places: Rows, exclude: Rows) -> TopK:
         """The k best documents of each query; arguments and result as those of `search.search`."""
         words = _Words()
-        with progress("indexing for BM25", len(corpus), "documents") as bar:
-            documents = []
-            for text in corpus:
-                documents.append(array("i", words.learn(text)))
-                bar.advance()
         keys_QK = np.full((len(queries), k), EMPTY)
-        if words.vocabulary:
-            index = bm25s.BM25(k1=K1, b=B, method="lucene")
-            index.index((documents, words.vocabulary), create_empty_token=False, show_progress=False)
-            with progress("searching with BM25", len(queries), "queries") as bar:
-                for query, text in enumerate(queries):
-                    scores = index.get_scores_from_ids(list(words.known(text)))
-                    if exclude[query] >= 0:
-                        scores[exclude[query]] = 0
-                    found = np.flatnonzero(scores)
-                    keys_QK[query] = best(pack(scores[found], places[found])[None], k)[0]
+        with Postings() as postings:
+            with progress("indexing for BM25", len(corpus), "documents") as bar:
+                for text in corpus:
+                    postings.add(words.learn(text))
                     bar.advance()
+            asked = [list(words.known(text)) for text in queries]
+            with progress("searching with BM25", len(corpus), "documents") as bar:
+                for stretch in postings.stretches(self._k1, self._b):
+                    for query in [query for query, numbers in enumerate(asked) if numbers]:
+                        scores = stretch.scores(asked[query], exclude[query])
+                        found = np.flatnonzero(scores)
+                        keys = pack(scores[found], places[stretch.start + found])
+                        keys_QK[query] = best(np.concatenate([keys_QK[query], keys])[None], k)[0]
+                    bar.advance(len(stretch))
         scores_QK, place_QK = unpack(keys_QK)
         return TopK(scores_QK, np.where(place_QK < 0, -1, inverse(places)[place_QK]))
 
@@ -59,8 +70,8 @@ class BM25:
         """Everything that determines the ranking; JSON."""
         return {
             "model": "BM25",
-            "k1": K1,
-            "b": B,
+            "k1": self._k1,
+            "b": self._b,
             "formula": "lucene",
             "stemmer": "porter",
             "stop_words": "Lucene's English 33",

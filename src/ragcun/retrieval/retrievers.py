@@ -1,12 +1,11 @@
-"""From the name that a user types to a retriever. Naming one is cheap: torch is imported only when one is loaded."""
+"""What a retriever is, before and after it is loaded. Nothing heavy is imported here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ragcun.data.texts import Texts
-from ragcun.embedding.resolve import resolve_model
-from ragcun.retrieval.bm25 import BM25
+from ragcun.embedding.spending import OPENAI, Budget
 from ragcun.retrieval.topk import Rows, TopK
 
 if TYPE_CHECKING:
@@ -14,26 +13,42 @@ if TYPE_CHECKING:
 
 
 class Retriever(Protocol):
-    """Whatever ranks a corpus for queries."""
+    """Whatever ranks a corpus for queries.
+
+    Attributes:
+        label: its name in tables.
+    """
 
     label: str
 
-    def rank(self, corpus: Texts, queries: Texts, k: int, places: Rows, exclude: Rows) -> TopK: ...
+    def rank(self, corpus: Texts, queries: Texts, k: int, places: Rows, exclude: Rows) -> TopK:
+        """The k best documents of each query; arguments and result as those of `search.search`."""
+        ...
 
-    def describe(self) -> dict[str, Any]: ...
-
-
-BUILT_IN: dict[str, type[BM25]] = {"bm25": BM25}
+    def describe(self) -> dict[str, Any]:
+        """Everything that determines the ranking; JSON."""
+        ...
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """How encoders encode: the folder of all stores, precision, tokens at most (None: the model's own), device."""
+    """How encoders encode.
+
+    Attributes:
+        store: the folder of all embedding stores.
+        precision: of a base's computation.
+        max_length: tokens at most; None: the retriever's own.
+        device: as torch names it; None: the fastest.
+        api_url: where embeddings of `openai:...` are asked for.
+        budget: what may be spent on them.
+    """
 
     store: Path
     precision: "Precision" = "fp32"
     max_length: int | None = None
     device: str | None = None
+    api_url: str = OPENAI
+    budget: Budget = field(default_factory=Budget)
 
 
 @dataclass(frozen=True)
@@ -44,23 +59,13 @@ class Identity:
     inputs: dict[str, Any]
 
 
-def identify(name: str, encoding: Encoding) -> Identity:
-    """What the retriever called `name` is: a key of `BUILT_IN`, or an encoder as `resolve_model` finds it.
+class Entry(Protocol):
+    """What a name stands for."""
 
-    Raises as `resolve_model` does.
-    """
-    if name in BUILT_IN:
-        return Identity(BUILT_IN[name].label, BUILT_IN[name]().describe())
-    resolved = resolve_model(name)
-    inputs = {"files": resolved.fingerprint, "precision": encoding.precision, "max_length": encoding.max_length}
-    return Identity(resolved.label, inputs)
+    def identify(self, encoding: Encoding) -> Identity:
+        """The retriever's identity, without loading a model. Raises `UserError` where there is no such model."""
+        ...
 
-
-def load_retriever(name: str, encoding: Encoding) -> Retriever:
-    """The retriever called `name`, ready to rank."""
-    if name in BUILT_IN:
-        return BUILT_IN[name]()
-    from ragcun.embedding.embedder import Embedder
-    from ragcun.retrieval.dense import Dense
-
-    return Dense(Embedder(name, encoding.store, encoding.precision, encoding.max_length, encoding.device))
+    def load(self, encoding: Encoding) -> Retriever:
+        """The retriever, ready to rank."""
+        ...

@@ -74,5 +74,5 @@ def best(keys_QN: Keys, k: int) -> Keys:
     n = keys_QN.shape[1]
     kept = np.full((len(keys_QN), k), EMPTY)
     highest = np.partition(keys_QN, n - k, axis=1)[:, n - k :] if n > k else keys_QN
-    kept[:, : highest.shape[1]] = -np.sort(-highest, axis=1)
+    kept[:, : highest.shape[1]] = np.sort(highest, axis=1)[:, ::-1]
     return kept

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from ragcun.cli import options
+from ragcun.cli.evaluate import api_options
 from ragcun.cli.evaluate.table import print_results
 
 
@@ -14,7 +15,7 @@ def beir(
     data_dir: Annotated[Path, typer.Option(help="Folder of collections in BEIR's layout.")],
     model: Annotated[
         list[str],
-        typer.Option("--model", help="bm25, a hub id, a model's folder or an experiment; repeat to compare."),
+        typer.Option("--model", help="Retriever: bm25, a hub id, a folder, openai:MODEL, rrf:A+B; repeat to compare."),
     ],
     split: Annotated[str, typer.Option(help="Whose queries are asked.")] = "test",
     output: Annotated[Path, typer.Option(help="Folder for runs and scores.", file_okay=False)] = Path("results"),
@@ -26,6 +27,9 @@ def beir(
     on_error: Annotated[
         Literal["refuse", "skip"], typer.Option(help="Malformed rows of a collection: refuse, or skip and count.")
     ] = "refuse",
+    openai_base_url: api_options.OpenAIBaseUrl = None,
+    max_cost: api_options.MaxCost = None,
+    yes: api_options.Yes = False,
     store: options.Store = None,
     json: options.Json = False,
 ) -> None:
@@ -38,7 +42,8 @@ def beir(
     from ragcun.retrieval.retrievers import Encoding
 
     names = [name.strip() for name in datasets.split(",") if name.strip()]
-    encoding = Encoding(options.store_folder(store), precision, max_length, device)
+    api = api_options.api(openai_base_url, max_cost, yes)
+    encoding = Encoding(options.store_folder(store), precision, max_length, device, **api)
     results = evaluate(model, find_datasets(names, data_dir, split), output, encoding, split, on_error)
     print_results(results)
     say(f"runs and scores: {output / 'cells'}")
@@ -51,6 +56,7 @@ def beir(
                         "dataset": result.dataset,
                         "split": result.split,
                         "metrics": result.metrics,
+                        "settings": result.settings,
                         "queries": result.queries,
                         "documents": result.documents,
                         "seconds": result.seconds,

@@ -8,11 +8,15 @@ if TYPE_CHECKING:
 
 
 def print_results(results: "Sequence[CellResult]") -> None:
-    """Print the scores times 100 to standard error: a block for each dataset, its best values bold."""
+    """Print the scores times 100 to standard error: a block for each dataset, its best values bold.
+
+    Below it a dim line for each set of settings says which models were run with it.
+    """
     from rich.markup import escape
     from rich.table import Table
 
     from ragcun.console import console
+    from ragcun.evaluation.footnotes import footnotes
 
     measures = list(results[0].metrics)
     table = Table("dataset", "model")
@@ -29,3 +33,5 @@ def print_results(results: "Sequence[CellResult]") -> None:
             table.add_row(escape(dataset), escape(result.label), *cells)
         table.add_section()
     console.print(table)
+    for labels, text in footnotes((result.label, result.settings) for result in results):
+        console.print(f"{'; '.join(labels)}: {text}", style="dim", markup=False, soft_wrap=True)

@@ -1,0 +1,226 @@
+"""Embeddings that an API sells, as retrieval sees them: texts in, vectors out, each paid for once.
+
+Every answer is written into the store before it is used, so what a killed process has paid for is lost only for the
+requests that were under way.
+"""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ragcun.console import Bar, progress
+from ragcun.data.texts import Texts
+from ragcun.embedding.openai import INPUTS, KEY, TOKENS, Answer, EmbeddingsEndpoint
+from ragcun.embedding.recipe import Recipe
+from ragcun.embedding.spending import SAMPLE, Budget, estimate_tokens
+from ragcun.embedding.store import Digests, EmbeddingStore, Floats, Rows, digest_texts
+from ragcun.errors import RagcunError, UserError
+
+CHARACTERS = 24_000  # of a text, by default: about 6,000 tokens of English; OpenAI's models take 8,191
+CHARACTERS_A_TOKEN = 4
+
+_REQUESTS = 4  # at a time
+_REFRESH = 64  # answers; then the store takes them in and merges their shards
+
+
+@dataclass(frozen=True)
+class _Batch:
+    texts: list[str]
+    digests: Digests
+
+
+class BoughtVectors:
+    """Embeddings of n texts, (n, d) float32, read from the store block by block.
+
+    Attributes:
+        shape: (n, d).
+    """
+
+    def __init__(self, store: EmbeddingStore, rows: Rows) -> None:
+        self._store = store
+        self._rows = rows
+        self.shape = (len(rows), store.read(rows[:1]).shape[1])
+
+    def block(self, start: int, stop: int, /) -> Floats:
+        """Rows start .. stop-1."""
+        return self._store.read(self._rows[start:stop])
+
+    def rows(self, index: Rows, /) -> Floats:
+        """The rows at `index`, in that order."""
+        return self._store.read(self._rows[index])
+
+
+class ApiEmbedder:
+    """A model behind an API that speaks OpenAI's protocol. Similarity is cosine, unless the recipe has another.
+
+    A text is its prompt and its first characters: 24,000, or 4 for each token of `max_length`. An empty one, which the
+    API would refuse, is a space.
+
+    Args:
+        endpoint: where the model is.
+        model: its name there.
+        dimensions: asked for; None: the model's own.
+        store: the folder of all stores.
+        budget: what may be spent.
+        price: US dollars a million tokens; None where it is not known.
+        max_length: see above.
+        recipe: its prompts and similarity.
+    """
+
+    def __init__(
+        self,
+        endpoint: EmbeddingsEndpoint,
+        model: str,
+        dimensions: int | None,
+        store: Path,
+        budget: Budget,
+        price: float | None,
+        max_length: int | None = None,
+        recipe: Recipe | None = None,
+    ) -> None:
+        recipe = recipe or Recipe()
+        self.similarity = recipe.similarity or "cosine"
+        self._endpoint = endpoint
+        self._model = model
+        self._dimensions = dimensions
+        self._prompts = {"query": recipe.query or "", "document": recipe.document or ""}
+        self._characters = CHARACTERS_A_TOKEN * max_length if max_length else CHARACTERS
+        self._budget = budget
+        self._price = price
+        self._store = EmbeddingStore(store, {"api": endpoint.url, "model": model, "dimensions": dimensions})
+
+    def agree(self, queries: Texts, documents: Texts) -> None:
+        """Tell what embedding these texts will cost, and return where that is agreed to.
+
+        Raises:
+            UserError: it is not, or there is no key. Nothing has been spent.
+        """
+        characters, missing, sample = 0, 0, list[str]()
+        for texts in (self._sent(queries, "query"), self._sent(documents, "document")):
+            for row in self._missing(digest_texts(texts)):
+                text = texts[row]
+                characters += len(text)
+                missing += 1
+                if len(sample) < SAMPLE:
+                    sample.append(text)
+        if missing:
+            if self._price is not None and not self._endpoint.has_key:
+                raise UserError(f"{self._model}: {KEY} is not set")
+            self._budget.agree(self._model, estimate_tokens(characters, missing, sample), self._price)
+
+    def queries(self, texts: Texts) -> "BoughtVectors":
+        """Embeddings of queries, under their prompt."""
+        return self._embed(self._sent(texts, "query"), "embedding queries")
+
+    def documents(self, texts: Texts) -> "BoughtVectors":
+        """Embeddings of documents, under their prompt."""
+        return self._embed(self._sent(texts, "document"), "embedding documents")
+
+    def describe(self) -> dict[str, Any]:
+        """Everything that determines the ranking; JSON."""
+        return {
+            "model": self._model,
+            "endpoint": self._endpoint.url,
+            "dimensions": self._dimensions,
+            "max_characters": self._characters,
+            "prompts": self._prompts,
+            "similarity": self.similarity,
+            "title": "joined with the text",
+        }
+
+    def _sent(self, texts: Texts, role: str) -> "_Sent":
+        return _Sent(texts, self._prompts[role], self._characters)
+
+    def _embed(self, texts: "_Sent", description: str) -> "BoughtVectors":
+        digests = digest_texts(texts)
+        if missing := self._missing(digests):
+            with progress(description, len(missing), "texts") as bar:
+                self._pay_for(_batches(texts, digests, missing), bar)
+        return BoughtVectors(self._store, self._store.find(digests))
+
+    def _missing(self, digests: Digests) -> list[int]:
+        """The rows of the texts that the store lacks, each text once, in order."""
+        missing = np.flatnonzero(self._store.find(digests) < 0)
+        _, first = np.unique(digests[missing], axis=0, return_index=True)
+        rows: list[int] = missing[np.sort(first)].tolist()
+        return rows
+
+    def _pay_for(self, batches: Iterator[_Batch], bar: Bar) -> None:
+        pending: dict[Future[Answer], _Batch] = {}
+        stop = threading.Event()
+
+        def pause(reason: str, seconds: float) -> None:
+            bar.note(f"{reason}: again in {seconds:.0f} s")
+            if stop.wait(seconds):
+                raise RagcunError(reason)
+
+        def keep(future: Future[Answer]) -> None:
+            answer, batch = future.result(), pending.pop(future)
+            self._budget.pay(answer.tokens, self._price)
+            self._store.write(batch.digests, answer.vectors)
+            bar.advance(len(batch.texts))
+
+        kept = 0
+        with self._endpoint as endpoint, ThreadPoolExecutor(_REQUESTS) as pool:
+            try:
+                while True:
+                    for batch in islice(batches, _REQUESTS - len(pending)):
+                        self._budget.check()
+                        pending[pool.submit(endpoint.embed, batch.texts, pause)] = batch
+                    if not pending:
+                        break
+                    for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                        keep(future)
+                        kept += 1
+                        if kept % _REFRESH == 0:
+                            self._take_in()
+            finally:
+                stop.set()
+                for future in [future for future in pending if future.exception() is None]:
+                    keep(future)  # under way when another failed: it is paid for
+                self._take_in()
+
+    def _take_in(self) -> None:
+        self._store.refresh()
+        self._store.compact()
+
+
+class _Sent:
+    """Texts as they are sent."""
+
+    def __init__(self, texts: Texts, prompt: str, characters: int) -> None:
+        self._texts = texts
+        self._prompt = prompt
+        self._characters = characters
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    def __getitem__(self, row: int, /) -> str:
+        return self._prompt + (self._texts[row][: self._characters] or " ")
+
+    def __iter__(self) -> Iterator[str]:
+        return (self._prompt + (text[: self._characters] or " ") for text in self._texts)
+
+
+def _batches(texts: _Sent, digests: Digests, rows: list[int]) -> Iterator[_Batch]:
+    """Requests within the API's limits, in the order of `rows`."""
+    batch: list[int] = []
+    sent: list[str] = []
+    size = 0
+    for row in rows:
+        text = texts[row]
+        length = len(text.encode())
+        if batch and (len(batch) == INPUTS or size + length > TOKENS):
+            yield _Batch(sent, digests[batch])
+            batch, sent, size = [], [], 0
+        batch.append(row)
+        sent.append(text)
+        size += length
+    yield _Batch(sent, digests[batch])

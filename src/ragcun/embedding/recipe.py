@@ -1,0 +1,25 @@
+"""How an encoder is used where its own files do not say, or say otherwise. Imports nothing heavy."""
+
+from dataclasses import dataclass
+
+POOLINGS = ("mean", "cls", "max", "lasttoken", "weightedmean", "mean_sqrt_len_tokens")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is laid down about an encoder's use; None keeps the model's own.
+
+    A model without sentence-transformers' files has mean pooling, no normalisation and cosine similarity.
+
+    Attributes:
+        pooling: one of `POOLINGS`.
+        similarity: "euclidean", "cosine" or "dot".
+        max_length: tokens a text is cut to.
+        query, document: what is put before a text.
+    """
+
+    pooling: str | None = None
+    similarity: str | None = None
+    max_length: int | None = None
+    query: str | None = None
+    document: str | None = None

@@ -1,0 +1,98 @@
+"""What embeddings from an API cost: told before it is spent, agreed to or capped. Imports nothing heavy."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ragcun.console import console, say
+from ragcun.errors import RagcunError, UserError
+
+OPENAI = "https://api.openai.com/v1"
+# US dollars a million tokens: OpenAI's list of 2026-05 (openai.com/api/pricing), not asked for again
+PRICES = {
+    "text-embedding-3-small": 0.02,
+    "text-embedding-3-large": 0.13,
+    "text-embedding-ada-002": 0.10,
+}
+PRICES_FROM = "OpenAI's list price of May 2026"
+SAMPLE = 1_000
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """How many tokens texts have, more or less; `how` says from what."""
+
+    texts: int
+    tokens: int
+    how: str
+
+
+def estimate_tokens(characters: int, texts: int, sample: Sequence[str]) -> Estimate:
+    """The tokens of `texts` texts of so many characters together, as their `sample` has them.
+
+    Counted on the sample by tiktoken (cl100k_base) where it is installed and has its vocabulary, else a token is taken
+    for four characters, OpenAI's rule of thumb for English.
+    """
+    length = sum(map(len, sample))
+    try:
+        import tiktoken
+
+        counted = sum(map(len, tiktoken.get_encoding("cl100k_base").encode_batch(list(sample), disallowed_special=())))
+    except Exception:  # not installed, or its vocabulary cannot be fetched: whatever it is, the rule of thumb serves
+        return Estimate(texts, round(characters / 4), "4 characters a token")
+    return Estimate(texts, round(characters * counted / max(1, length)), f"counted on {len(sample):,} of them")
+
+
+class Budget:
+    """What a command may spend, over all models and collections.
+
+    Args:
+        cap: US dollars at most; None: no cap.
+        agreed: spend without asking.
+    """
+
+    def __init__(self, cap: float | None = None, agreed: bool = False) -> None:
+        self.spent = 0.0
+        self._cap = cap
+        self._agreed = agreed
+
+    def agree(self, model: str, estimate: Estimate, price: float | None) -> None:
+        """Tell what is about to be spent, and return where that is agreed to.
+
+        Args:
+            model: what is paid for.
+            estimate: how much of it.
+            price: US dollars a million tokens; None where it is not known.
+
+        Raises:
+            UserError: it is more than the cap, or nobody agrees to it. Nothing has been spent.
+        """
+        cost = None if price is None else estimate.tokens * price / 1e6
+        amount = "at an unknown price" if cost is None else f"about ${cost:,.4f} (${price:g} a million, {PRICES_FROM})"
+        say(f"{model}: {estimate.texts:,} texts to embed, about {estimate.tokens:,} tokens ({estimate.how}), {amount}")
+        if self._cap is not None:
+            if cost is None:
+                raise UserError(f"{model}: its price is unknown, so --max-cost cannot hold; give --yes instead")
+            if self.spent + cost > self._cap:
+                raise UserError(
+                    f"{model}: about ${cost:,.4f} after ${self.spent:,.4f} is more than --max-cost {self._cap}; "
+                    "nothing of it was spent"
+                )
+        elif not self._agreed:
+            if not (sys.stdin.isatty() and console.is_terminal):
+                way = "--yes" if cost is None else "--yes, or to a limit by --max-cost USD"
+                raise UserError(f"{model}: {amount}; agree to it by {way}")
+            if console.input("go on? \\[y/N] ").strip().lower() not in {"y", "yes"}:
+                raise UserError(f"{model}: not agreed to; nothing was spent")
+
+    def pay(self, tokens: int, price: float | None) -> None:
+        """Count what so many tokens have cost, as the API itself counted them."""
+        self.spent += tokens * (price or 0.0) / 1e6
+
+    def check(self) -> None:
+        """Raise a `RagcunError` where the cap has been reached: the estimate was too low."""
+        if self._cap is not None and self.spent >= self._cap:
+            raise RagcunError(
+                f"stopped at ${self.spent:,.4f}, --max-cost {self._cap}: more tokens than estimated. What was paid for "
+                "is kept; the same command with a higher limit goes on"
+            )

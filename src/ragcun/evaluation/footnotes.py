@@ -1,0 +1,45 @@
+"""What a reader must know of each retriever beside its scores: prompts, length, pooling, similarity, precision."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+_SHOWN = {
+    "endpoint": "{}",
+    "dimensions": "{} dimensions",
+    "pooling": "{} pooling",
+    "max_length": "{} tokens",
+    "max_characters": "first {} characters",
+    "precision": "{}",
+    "similarity": "{} similarity",
+    "k1": "k1 = {}",
+    "b": "b = {}",
+    "stemmer": "{} stemmer",
+    "stop_words": "{} stop words",
+    "title": "title {}",
+}
+_SPELLING = {"euclidean": "Euclidean", "porter": "Porter", "lasttoken": "last-token", "cls": "CLS"}
+
+
+def footnotes(settings: Iterable[tuple[str, Mapping[str, Any]]]) -> list[tuple[list[str], str]]:
+    """Say once for each set of settings which retrievers have it: their labels, and the text without a full stop.
+
+    `settings` yields a label and what that retriever's `describe` gave, any number of times.
+    """
+    labels: dict[str, dict[str, None]] = {}
+    for label, described in settings:
+        if text := settings_text(described):
+            labels.setdefault(text, {})[label] = None
+    return [(list(names), text) for text, names in labels.items()]
+
+
+def settings_text(settings: Mapping[str, Any]) -> str:
+    """What determines a ranking, in a line; empty where nothing is known."""
+    if inputs := settings.get("inputs"):
+        parts = [f"{one['label']} ({settings_text(one)})" for one in inputs]
+        return f"{settings['model']}, k = {settings['k']}, to depth {settings['depth']}, of {' and '.join(parts)}"
+    prompts = settings.get("prompts") or {}
+    shown = [f"{role} prompt “{prompt.strip()}”" for role, prompt in prompts.items() if prompt]
+    for key, form in _SHOWN.items():
+        if (value := settings.get(key)) is not None:
+            shown.append(form.format(_SPELLING.get(value, value)))
+    return ", ".join(shown)

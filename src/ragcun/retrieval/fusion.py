@@ -1,0 +1,47 @@
+"""Reciprocal-rank fusion of two retrievers (Cormack, Clarke and Buettcher, SIGIR 2009)."""
+
+from typing import Any
+
+import numpy as np
+
+from ragcun.data.texts import Texts
+from ragcun.retrieval.retrievers import Retriever
+from ragcun.retrieval.topk import EMPTY, Rows, TopK, best, inverse, pack, unpack
+
+K = 60  # the paper's
+DEPTH = 1_000  # documents of each ranking that count
+
+
+class ReciprocalRank:
+    """Two rankings as one: a document's score is the sum of 1 / (60 + its rank) over those that have it. A retriever.
+
+    Ranks count from 1. Each retriever is asked for 1,000 documents, or for k where that is more.
+    """
+
+    def __init__(self, first: Retriever, second: Retriever, label: str) -> None:
+        self.label = label
+        self._retrievers = (first, second)
+
+    def rank(self, corpus: Texts, queries: Texts, k: int, places: Rows, exclude: Rows) -> TopK:
+        """The k best documents of each query; arguments and result as those of `search.search`."""
+        depth = max(k, DEPTH)
+        rankings = [one.rank(corpus, queries, depth, places, exclude).rows for one in self._retrievers]
+        gains = 1 / (K + 1 + np.arange(depth, dtype=np.float64))
+        keys_QK = np.full((len(queries), k), EMPTY)
+        for query, pair in enumerate(zip(*rankings, strict=True)):
+            rows = np.concatenate([ranking[ranking >= 0] for ranking in pair])
+            gained = np.concatenate([gains[: np.count_nonzero(ranking >= 0)] for ranking in pair])
+            documents, which = np.unique(rows, return_inverse=True)
+            scores = np.bincount(which, weights=gained).astype(np.float32)
+            keys_QK[query] = best(pack(scores, places[documents])[None], k)[0]
+        scores_QK, place_QK = unpack(keys_QK)
+        return TopK(scores_QK, np.where(place_QK < 0, -1, inverse(places)[place_QK]))
+
+    def describe(self) -> dict[str, Any]:
+        """Everything that determines the ranking; JSON."""
+        return {
+            "model": "reciprocal-rank fusion",
+            "k": K,
+            "depth": DEPTH,
+            "inputs": [{"label": one.label} | one.describe() for one in self._retrievers],
+        }

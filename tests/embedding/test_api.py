@@ -1,0 +1,270 @@
+"""An API's embeddings: each text paid for once, in requests that the API takes, and the key told to nobody."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from api_server import EmbeddingsServer, Failure
+
+from ragcun.embedding import api, spending
+from ragcun.embedding.api import ApiEmbedder
+from ragcun.embedding.openai import EmbeddingsEndpoint, checked_url
+from ragcun.embedding.recipe import Recipe
+from ragcun.embedding.spending import Budget, Estimate, estimate_tokens
+from ragcun.errors import RagcunError, UserError
+
+SECRET = "sk-proj-not-to-be-seen"  # noqa: S105
+
+
+def spell(texts: list[str]) -> Sequence[Sequence[float]]:
+    """Vectors that tell the texts apart."""
+    return [[float(len(text)), float(sum(text.encode())), 1.0] for text in texts]
+
+
+def error(status: int, message: str = "not now", code: str | None = None, **headers: str) -> Failure:
+    return (
+        status,
+        {name.replace("_", "-"): value for name, value in headers.items()},
+        {"error": {"message": message, "code": code}},
+    )
+
+
+def embedder(server: EmbeddingsServer, store: Path, **settings: Any) -> ApiEmbedder:
+    budget = settings.pop("budget", Budget(agreed=True))
+    endpoint = EmbeddingsEndpoint(server.url, "m", settings.get("dimensions"))
+    return ApiEmbedder(endpoint, "m", settings.pop("dimensions", None), store, budget, **{"price": None} | settings)
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+
+
+@pytest.fixture
+def small_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "INPUTS", 3)
+    monkeypatch.setattr(api, "_REFRESH", 2)
+
+
+def test_texts_come_back_in_order_and_are_asked_for_once(tmp_path: Path, small_requests: None) -> None:
+    texts = [f"text {number} {'x' * number}" for number in range(20)] + ["", "text 3 xxx"]
+    with EmbeddingsServer(spell).serve() as server:
+        found = embedder(server, tmp_path).documents(texts)
+        sent = [text or " " for text in texts]
+        assert np.array_equal(found.block(0, len(texts)), np.float32(spell(sent)))
+        assert server.asked == dict.fromkeys(sent, 1)
+        assert max(len(request["input"]) for request in server.requests) == 3
+        assert server.keys == {f"Bearer {SECRET}"}
+        asked = len(server.requests)
+        assert np.array_equal(embedder(server, tmp_path).documents(texts[:5]).rows(np.array([4])), spell(texts[4:5]))
+        assert len(server.requests) == asked
+        embedder(server, tmp_path, dimensions=2).documents(texts[:1])
+        assert server.requests[-1]["dimensions"] == 2
+        assert SECRET not in "".join(path.read_text("utf-8") for path in tmp_path.rglob("key.json"))
+
+
+def test_prompts_and_length_are_part_of_what_is_sent(tmp_path: Path) -> None:
+    recipe = Recipe(query="query: ", document="")
+    with EmbeddingsServer(spell).serve() as server:
+        embedder(server, tmp_path, recipe=recipe, max_length=2).queries(["long enough to be cut"])
+        assert list(server.asked) == ["query: long eno"]
+        embedder(server, tmp_path, recipe=recipe, max_length=2).queries(["long enough to be cut otherwise"])
+        assert list(server.asked.values()) == [1]
+
+
+def test_requests_stay_within_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "TOKENS", 100)
+    texts = [letter * 30 for letter in "abcdefgh"] + ["é" * 40, "z" * 150]
+    with EmbeddingsServer(spell).serve() as server:
+        embedder(server, tmp_path).documents(texts)
+        assert sorted(len("".join(request["input"]).encode()) for request in server.requests) == [60, 80, 90, 90, 150]
+
+
+def test_transient_failures_are_waited_for(tmp_path: Path) -> None:
+    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
+    failures = [
+        error(429, Retry_After="7"),
+        error(500),
+        error(503, retry_after_ms="250"),
+        error(429, Retry_After=soon),
+        error(502, Retry_After="nonsense"),
+    ]
+    waited: list[tuple[str, float]] = []
+    with EmbeddingsServer(spell, failures).serve() as server, EmbeddingsEndpoint(server.url, "m") as endpoint:
+        answer = endpoint.embed(["a", "bb"], lambda reason, seconds: waited.append((reason, seconds)))
+    assert answer.vectors[:, 0].tolist() == [1, 2]
+    assert answer.tokens == 2
+    seconds = [pause for _, pause in waited]
+    assert (seconds[0], seconds[2]) == (7, 0.25)
+    assert 1 <= seconds[1] <= 2
+    assert 25 < seconds[3] <= 30
+    assert 8 <= seconds[4] <= 16
+    assert waited[0][0] == "429 not now"
+
+
+def test_what_does_not_pass_is_told_after_eight_attempts(tmp_path: Path) -> None:
+    pauses: list[float] = []
+    with (
+        EmbeddingsServer(spell, [error(500)] * 8).serve() as server,
+        EmbeddingsEndpoint(server.url, "m") as endpoint,
+        pytest.raises(RagcunError, match=r"500 not now, 8 times"),
+    ):
+        endpoint.embed(["a"], lambda _, seconds: pauses.append(seconds))
+    assert len(pauses) == 7
+    with EmbeddingsEndpoint("http://127.0.0.1:9/v1", "m") as endpoint, pytest.raises(RagcunError, match="no answer"):
+        endpoint.embed(["a"], lambda *_: None)
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind", "said"),
+    [
+        (error(401, f"Incorrect API key provided: {SECRET}"), UserError, "OPENAI_API_KEY is refused"),
+        (error(429, "You exceeded your quota", "insufficient_quota"), RagcunError, "429 You exceeded your quota"),
+        (error(400, "maximum context length is 8192 tokens"), UserError, "--max-length"),
+        (error(404, "The model `m` does not exist"), UserError, "The model `m` does not exist"),
+        ((200, {}, {"data": [{"index": 0, "embedding": [1.0]}]}), RagcunError, "does not hold 2 embeddings"),
+        ((200, {}, {"data": [{"index": n, "embedding": [1.0] * n} for n in (0, 1)]}), RagcunError, "does not hold 2"),
+        ((200, {}, {"hello": "world"}), RagcunError, "is this an embeddings model"),
+    ],
+)
+def test_refusals_are_one_line_without_the_key(failure: Failure, kind: type[RagcunError], said: str) -> None:
+    with EmbeddingsServer(spell, [failure]).serve() as server, EmbeddingsEndpoint(server.url, "m") as endpoint:
+        with pytest.raises(RagcunError) as caught:
+            endpoint.embed(["a", "b"], lambda *_: None)
+        assert len(server.requests) == 1
+    assert type(caught.value) is kind
+    assert said in str(caught.value)
+    assert SECRET not in str(caught.value)
+
+
+def test_no_key_and_no_url_goes_where_it_can_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert checked_url("https://host/v1/") == "https://host/v1"
+    for url in ("host/v1", "ftp://host", f"https://{SECRET}@host/v1", f"https://host/v1?api-key={SECRET}"):
+        with pytest.raises(UserError) as caught:
+            checked_url(url)
+        assert SECRET not in str(caught.value)
+    for key in (f"{SECRET}\nX-Other: 1", "sk-é"):
+        monkeypatch.setenv("OPENAI_API_KEY", key)
+        with pytest.raises(UserError, match="no key has"):
+            EmbeddingsEndpoint("https://host/v1", "m")
+
+
+def test_what_was_under_way_when_another_request_failed_is_kept(tmp_path: Path, small_requests: None) -> None:
+    texts = [f"text {number}" for number in range(12)]
+    with EmbeddingsServer(spell, [error(401)]).serve() as server:
+        with pytest.raises(UserError):
+            embedder(server, tmp_path).documents(texts)
+        assert 0 < len(server.asked) < len(texts)
+        embedder(server, tmp_path).documents(texts)
+        assert server.asked == dict.fromkeys(texts, 1)
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from ragcun.embedding import api
+from ragcun.embedding.openai import EmbeddingsEndpoint
+from ragcun.embedding.spending import Budget
+api.INPUTS = 1
+url, store, count = sys.argv[1:]
+embedder = api.ApiEmbedder(EmbeddingsEndpoint(url, "m"), "m", None, Path(store), Budget(agreed=True), None)
+embedder.documents([f"text {number}" for number in range(int(count))])
+"""
+
+
+def test_killed_it_pays_again_for_no_more_than_what_was_under_way(tmp_path: Path) -> None:
+    with EmbeddingsServer(spell, seconds=0.01).serve() as server:
+        process = subprocess.Popen([sys.executable, "-c", KILLED, server.url, str(tmp_path), "400"])
+        deadline = time.monotonic() + 60
+        while len(server.asked) < 40 and time.monotonic() < deadline:
+            time.sleep(0.005)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        assert 40 <= len(server.asked) < 400
+        embedder(server, tmp_path).documents([f"text {number}" for number in range(400)])
+        assert len(server.asked) == 400
+        assert sum(server.asked.values()) <= 400 + 2 * api._REQUESTS
+
+
+def test_the_budget_caps_what_is_estimated_and_what_is_spent(
+    tmp_path: Path, small_requests: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = [f"a text of six words {number}" for number in range(30)]
+    with EmbeddingsServer(spell).serve() as server:
+        asking = embedder(server, tmp_path, price=1_000.0, budget=Budget(cap=0.01))
+        with pytest.raises(UserError, match=r"more than --max-cost 0.01; nothing of it was spent"):
+            asking.agree(["q"], texts)
+        assert not server.requests
+        assert "31 texts to embed, about 163 tokens (4 characters a token), about $0.1630" in _told(capsys)
+        asking = embedder(server, tmp_path, price=1_000.0, budget=Budget(cap=0.05))
+        with pytest.raises(RagcunError, match=r"stopped at \$0\.0\d+, --max-cost 0\.05: more tokens than estimated"):
+            asking.documents(texts)
+        assert 0 < len(server.asked) < len(texts)
+        asking = embedder(server, tmp_path, price=1_000.0, budget=Budget(cap=1.0))
+        asking.agree([], texts)
+        asking.documents(texts)
+        assert server.asked == dict.fromkeys(texts, 1)
+        told = len(_told(capsys))
+        asking.agree([], texts)
+        assert told
+        assert not _told(capsys)
+
+
+def _told(capsys: pytest.CaptureFixture[str]) -> str:
+    return capsys.readouterr().err
+
+
+def test_a_key_is_needed_only_where_something_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with EmbeddingsServer(spell).serve() as server:
+        embedder(server, tmp_path).documents(["a"])
+        monkeypatch.delenv("OPENAI_API_KEY")
+        keyless = embedder(server, tmp_path, price=1.0)
+        keyless.agree([], ["a"])
+        with pytest.raises(UserError, match="OPENAI_API_KEY is not set"):
+            keyless.agree([], ["a", "b"])
+        embedder(server, tmp_path).documents(["b"])
+        assert "" in server.keys
+
+
+def test_who_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
+    estimate = Estimate(10, 1_000, "guessed")
+    Budget(agreed=True).agree("m", estimate, None)
+    with pytest.raises(UserError, match="--yes, or to a limit by --max-cost"):
+        Budget().agree("m", estimate, 0.02)
+    with pytest.raises(UserError, match="price is unknown"):
+        Budget(cap=1.0, agreed=True).agree("m", estimate, None)
+    monkeypatch.setattr(spending.sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr(spending.console, "_force_terminal", True)
+    answers = iter(["y", "YES ", "", "no"])
+    monkeypatch.setattr(spending.console, "input", lambda _: next(answers))
+    Budget().agree("m", estimate, 0.02)
+    Budget().agree("m", estimate, None)
+    for _ in range(2):
+        with pytest.raises(UserError, match="nothing was spent"):
+            Budget().agree("m", estimate, 0.02)
+
+
+def test_tokens_are_counted_where_tiktoken_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Words:
+        @staticmethod
+        def encode_batch(texts: list[str], disallowed_special: tuple[str, ...]) -> list[list[str]]:
+            return [text.split() for text in texts]
+
+    class Tiktoken:
+        @staticmethod
+        def get_encoding(name: str) -> type[Words]:
+            return Words
+
+    monkeypatch.setitem(sys.modules, "tiktoken", None)
+    assert estimate_tokens(4_000, 5, ["four four"]) == Estimate(5, 1_000, "4 characters a token")
+    monkeypatch.setitem(sys.modules, "tiktoken", Tiktoken)
+    assert estimate_tokens(4_000, 5, ["four four"]).tokens == round(4_000 * 2 / 9)
