@@ -13,9 +13,10 @@ ORDER = [
     ["embedding"],
     ["model"],
     ["retrieval"],
+    ["mining"],
     ["evaluation"],
-    ["training"],
     ["analysis"],
+    ["training"],
     ["report"],
     ["pipeline"],
     ["planning"],
@@ -24,7 +25,7 @@ ORDER = [
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 ROOT = Path(ragcun.__file__).parent
 HEAVY = {"torch", "transformers", "sentence_transformers", "datasets", "numpy", "pandas", "scipy", "matplotlib"}
-HEAVY |= {"pydantic", "pydantic_settings", "bm25s", "ir_measures", "accelerate", "faiss", "beir", "pyarrow"}
+HEAVY |= {"pydantic", "pydantic_settings", "bm25s", "ir_measures", "accelerate", "faiss", "beir", "pyarrow", "httpx2"}
 
 
 def imports(path: Path, top_level_only: bool = False) -> set[str]:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -67,8 +68,10 @@ def test_texts_come_back_in_order_and_are_asked_for_once(tmp_path: Path, small_r
         asked = len(server.requests)
         assert np.array_equal(embedder(server, tmp_path).documents(texts[:5]).rows(np.array([4])), spell(texts[4:5]))
         assert len(server.requests) == asked
-        embedder(server, tmp_path, dimensions=2).documents(texts[:1])
-        assert server.requests[-1]["dimensions"] == 2
+        embedder(server, tmp_path, dimensions=3).documents(texts[:1])
+        assert server.requests[-1]["dimensions"] == 3
+        with pytest.raises(RagcunError, match="asked for 2 dimensions, answered 3"):
+            embedder(server, tmp_path, dimensions=2).documents(texts[:1])
         assert SECRET not in "".join(path.read_text("utf-8") for path in tmp_path.rglob("key.json"))
 
 
@@ -166,6 +169,16 @@ def test_what_was_under_way_when_another_request_failed_is_kept(tmp_path: Path, 
         assert 0 < len(server.asked) < len(texts)
         embedder(server, tmp_path).documents(texts)
         assert server.asked == dict.fromkeys(texts, 1)
+
+
+def test_two_at_once_pay_once(tmp_path: Path, small_requests: None) -> None:
+    texts = [f"text {number}" for number in range(30)]
+    with EmbeddingsServer(spell, seconds=0.01).serve() as server, ThreadPoolExecutor(2) as pool:
+        both = [embedder(server, tmp_path) for _ in range(2)]
+        found = list(pool.map(lambda one: one.documents(texts).block(0, 30), both))
+        assert server.asked == dict.fromkeys(texts, 1)
+    assert np.array_equal(found[0], found[1])
+    assert np.array_equal(found[0], np.float32(spell(texts)))
 
 
 KILLED = """

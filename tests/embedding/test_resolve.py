@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from hub import COMMIT, Hub
 
+from hub import COMMIT, Hub
 from ragcun.embedding.resolve import PACKAGED, resolve_model
 from ragcun.errors import RagcunError, UserError
 

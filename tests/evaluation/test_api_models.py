@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 from api_server import EmbeddingsServer
+from typer.testing import CliRunner
 
+from ragcun.cli.store import app as store_commands
 from ragcun.embedding.spending import Budget
 from ragcun.evaluation.beir import evaluate
 from ragcun.retrieval.retrievers import Encoding
@@ -62,10 +64,15 @@ def test_it_equals_the_local_model_and_a_second_run_asks_nothing(
         (again,) = evaluate(["openai:tiny"], [collection], output, encoding)
         assert again.metrics == remote.metrics
         assert len(server.requests) == 8 + len(failures)
+    listed = CliRunner().invoke(store_commands, ["ls", "--store", str(tmp_path / "store")])
+    assert listed.exit_code == 0
+    assert "tiny at" in listed.output
     written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert b"Rate limit" not in written
     assert SECRET.encode() not in written
-    assert SECRET not in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "warning: tiny: 500 Rate limit reached; trying again" in told
+    assert SECRET not in told
 
 
 def test_the_command_spends_nothing_unasked_and_shows_no_key(

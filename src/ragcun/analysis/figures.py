@@ -1,51 +1,28 @@
 """Figures for a paper's column: PDF and PNG, the same bytes for the same numbers."""
 
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ragcun.analysis.geometry import GAUSSIAN, Geometry, gaussian
 from ragcun.analysis.isotropy import Floats
+from ragcun.analysis.style import COLOURS, COLUMN, GAUSSIAN_LABEL, GAUSSIAN_LOOK, looks, plain, save, style
 from ragcun.errors import UserError
-from ragcun.files import atomic_path
 
-COLUMN = 3.3  # inches, the width of a column of the usual two-column styles
-# Okabe and Ito's palette, told apart by readers with any colour vision; black is kept for N(0, I).
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-_STYLES = ("-", "--", "-.", ":")
-_GAUSSIAN = "$\\mathcal{N}(0, I)$"
-_LONGEST_LABEL = 44
 _LOSSES = ("loss", "contrastive", "isotropy", "scale", "keep_base")
-_SETTINGS: dict[Any, Any] = {
-    "font.family": ["STIXGeneral", "DejaVu Sans"],
-    "mathtext.fontset": "stix",
-    "font.size": 8,
-    "axes.labelsize": 8,
-    "axes.titlesize": 8,
-    "legend.fontsize": 7,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "axes.linewidth": 0.6,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "lines.linewidth": 1.2,
-    "legend.frameon": False,
-    "legend.handlelength": 1.6,
-    "legend.columnspacing": 1.2,
-    "pdf.fonttype": 42,
-    "savefig.dpi": 300,
+_FOLLOWED = {
+    "dev_ndcg@10": "nDCG@10, dev",
+    "dev_effective_rank": "eff. rank",
+    "dev_sigreg": "SIGReg",
+    "temperature": "temperature",
+    "gradient_norm": "gradient",
+    "pairs_per_second": "pairs/s",
 }
 
 
@@ -57,18 +34,18 @@ def isotropy_figures(geometries: Sequence[Geometry], output: Path, seed: int = 0
 
 def spectrum(geometries: Sequence[Geometry], path: Path, seed: int = 0) -> list[Path]:
     """Draw each covariance's eigenvalues over their mean, on a log scale; N(0, I)'s are those of an equal sample."""
-    with _style():
+    with style():
         figure = Figure(figsize=(COLUMN, 1.7), layout="constrained")
         axes = figure.subplots()
-        for (geometry, reference), look in zip(_with_gaussians(geometries, seed), _looks(), strict=False):
-            for shown, options in ((geometry, look), (reference, _GAUSSIAN_LOOK)):
+        for (geometry, reference), look in zip(_with_gaussians(geometries, seed), looks(), strict=False):
+            for shown, options in ((geometry, look), (reference, GAUSSIAN_LOOK)):
                 if shown is not None and shown.eigenvalues_D[0] > 0:
                     values_D = shown.eigenvalues_D[shown.eigenvalues_D > 0]
                     ranks_D = np.arange(1, len(values_D) + 1)
                     axes.plot(ranks_D, values_D / shown.eigenvalues_D.mean(), label=_label(shown), **options)
         axes.set(yscale="log", xlabel="principal component", ylabel="eigenvalue / mean")
         axes.margins(x=0.01)
-        return _save(figure, path, axes)
+        return save(figure, path, axes)
 
 
 def norms(geometries: Sequence[Geometry], path: Path, seed: int = 0) -> list[Path]:
@@ -76,10 +53,10 @@ def norms(geometries: Sequence[Geometry], path: Path, seed: int = 0) -> list[Pat
 
     The scale is that of the chi density; a narrower peak is cut off at twice its height.
     """
-    with _style():
+    with style():
         figure = Figure(figsize=(COLUMN, 1.7), layout="constrained")
         axes = figure.subplots()
-        for geometry, look in zip(geometries, _looks(), strict=False):
+        for geometry, look in zip(geometries, looks(), strict=False):
             scaled_N = geometry.norms_N / math.sqrt(geometry.dimension)
             mean, spread = float(scaled_N.mean()), float(scaled_N.std())
             if spread < 1e-3 * mean or spread == 0:
@@ -89,24 +66,24 @@ def norms(geometries: Sequence[Geometry], path: Path, seed: int = 0) -> list[Pat
         highest = 0.0
         for dimension in sorted({geometry.dimension for geometry in geometries}):
             x_X, density_X = _chi_density(dimension)
-            axes.plot(x_X, density_X, label=_GAUSSIAN, **_GAUSSIAN_LOOK)
+            axes.plot(x_X, density_X, label=GAUSSIAN_LABEL, **GAUSSIAN_LOOK)
             highest = max(highest, float(density_X.max()))
         axes.set(xlabel=r"norm / $\sqrt{d}$", ylabel="density", ylim=(0, 2 * highest))
         axes.set_xlim(left=0)
-        return _save(figure, path, axes)
+        return save(figure, path, axes)
 
 
 def distances(geometries: Sequence[Geometry], path: Path, seed: int = 0) -> list[Path]:
     """Draw for each model, over its mean distance of two rows, the distances to the nearest and to a random row."""
-    with _style():
+    with style():
         shown = _with_one_gaussian(geometries, seed)
         figure = Figure(figsize=(COLUMN, 0.3 + 0.72 * len(shown)), layout="constrained")
         panels = figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
         for axes, geometry in zip(panels, shown, strict=True):
             unit = geometry.measures["pair_mean"] or 1.0
             for values, name, colour in (
-                (geometry.nearest_N, "nearest neighbour", _COLOURS[0]),
-                (geometry.pair_distances_P, "random pair", _COLOURS[1]),
+                (geometry.nearest_N, "nearest neighbour", COLOURS[0]),
+                (geometry.pair_distances_P, "random pair", COLOURS[1]),
             ):
                 bins = np.linspace(0, max(1.5, float(values.max()) / unit), 90)
                 axes.hist(
@@ -116,29 +93,29 @@ def distances(geometries: Sequence[Geometry], path: Path, seed: int = 0) -> list
             axes.set_yticks([])
             axes.spines["left"].set_visible(False)
         panels[-1].set(xlabel="Euclidean distance / mean distance of two rows", xlim=(0, None))
-        return _save(figure, path, panels[0])
+        return save(figure, path, panels[0])
 
 
 def cosines(geometries: Sequence[Geometry], path: Path, seed: int = 0) -> list[Path]:
     """Draw the density of the cosine of random pairs, with N(0, I)'s."""
-    with _style():
+    with style():
         figure = Figure(figsize=(COLUMN, 1.7), layout="constrained")
         axes = figure.subplots()
         drawn = list(_with_gaussians(geometries, seed))
         every = np.concatenate([shown.pair_cosines_P for pair in drawn for shown in pair if shown])
         bins = np.linspace(every.min(), every.max() + 1e-9, 101)
-        for (geometry, reference), look in zip(drawn, _looks(), strict=False):
-            for shown, options in ((geometry, look), (reference, _GAUSSIAN_LOOK)):
+        for (geometry, reference), look in zip(drawn, looks(), strict=False):
+            for shown, options in ((geometry, look), (reference, GAUSSIAN_LOOK)):
                 if shown is not None:
                     _density(axes, shown.pair_cosines_P, bins, _label(shown), options)
         axes.set(xlabel="cosine of a random pair", ylabel="density", ylim=(0, None))
         axes.margins(x=0)
-        return _save(figure, path, axes)
+        return save(figure, path, axes)
 
 
 def plane(geometries: Sequence[Geometry], path: Path, seed: int = 0) -> list[Path]:
     """Draw the first two principal components in units of the mean deviation, over N(0, I)'s 1 to 3 sigma."""
-    with _style():
+    with style():
         shown = _with_one_gaussian(geometries, seed)
         columns = 2 if len(shown) in {2, 4} else 3
         rows = -(-len(shown) // columns)
@@ -154,50 +131,39 @@ def plane(geometries: Sequence[Geometry], path: Path, seed: int = 0) -> list[Pat
             for radius in (1, 2, 3):
                 axes.plot(radius * np.cos(angles), radius * np.sin(angles), color="black", linewidth=0.5)
             label = _label(geometry)
-            lines = [label] if label == _GAUSSIAN else wrap(label, 54 // columns)
+            lines = [label] if label == GAUSSIAN_LABEL else wrap(label, 54 // columns)
             axes.set_title("\n".join(lines), pad=2, fontsize=7)
             axes.set(aspect="equal", xlim=(-reach, reach), ylim=(-reach, reach))
         for axes in panels.flat[len(shown) :]:
             axes.set_axis_off()
         figure.supxlabel("first component / mean deviation", fontsize=8)
         figure.supylabel("second component", fontsize=8)
-        return _save(figure, path)
+        return save(figure, path)
 
 
 def training_curves(history: Sequence[Mapping[str, Any]], output: Path) -> list[Path]:
-    """Draw the losses (weighted, log scale) and nDCG@10 on dev, from the rows of a `history.jsonl`, into `output`.
+    """Draw the losses (weighted, log scale) and what else a `history.jsonl` followed, a panel each, into `output`.
 
-    Raises `UserError` where the history holds neither.
+    Raises `UserError` where the history holds neither a loss nor a score on dev.
     """
     losses = {name: curve for name in _LOSSES if (curve := _curve(history, name))}
-    scores = _curve(history, "dev_ndcg@10")
-    with _style():
-        panels_wanted = bool(losses) + bool(scores)
-        if not panels_wanted:
-            raise UserError(f"{output}: no training curves; the history holds neither a loss nor a score on dev")
-        figure = Figure(figsize=(COLUMN, 0.4 + 1.3 * panels_wanted), layout="constrained")
-        panels = figure.subplots(panels_wanted, 1, sharex=True, squeeze=False)[:, 0]
-        for (name, curve), look in zip(losses.items(), _looks(), strict=False):
+    others = {label: curve for name, label in _FOLLOWED.items() if (curve := _curve(history, name))}
+    if not losses and _FOLLOWED["dev_ndcg@10"] not in others:
+        raise UserError(f"{output}: no training curves; the history holds neither a loss nor a score on dev")
+    with style():
+        count = bool(losses) + len(others)
+        figure = Figure(figsize=(COLUMN, 0.4 + 1.0 * count + 0.3 * bool(losses)), layout="constrained")
+        panels = figure.subplots(count, 1, sharex=True, squeeze=False)[:, 0]
+        for (name, curve), look in zip(losses.items(), looks(), strict=False):
             lone = {"marker": "o"} if len(curve) == 1 else {}
             panels[0].plot(*zip(*curve, strict=True), label=name.replace("_", " "), **look, **lone)
             panels[0].set(ylabel="loss", yscale="log")
-        if scores:
-            panels[-1].plot(*zip(*scores, strict=True), color="black", marker="o", markersize=2.5)
-            panels[-1].set(ylabel="nDCG@10, dev")
+        for axes, (label, curve) in zip(panels[bool(losses) :], others.items(), strict=True):
+            axes.plot(*zip(*curve, strict=True), color="black", marker="o" if len(curve) < 60 else None, markersize=2)
+            axes.set(ylabel=label)
+        figure.align_ylabels()
         panels[-1].set(xlabel="step")
-        return _save(figure, output / "training", panels[0] if losses else None)
-
-
-_GAUSSIAN_LOOK: dict[str, Any] = {"color": "black", "linestyle": (0, (3, 2)), "linewidth": 0.9, "zorder": 3}
-
-
-def _looks() -> Iterator[dict[str, Any]]:
-    """Yield endless distinct looks: colours first, then the next line style."""
-    index = 0
-    while True:
-        style = _STYLES[index // len(_COLOURS) % len(_STYLES)]
-        yield {"color": _COLOURS[index % len(_COLOURS)], "linestyle": style}
-        index += 1
+        return save(figure, output / "training", panels[0] if losses else None)
 
 
 def _density(axes: Axes, values: Floats, bins: Floats, label: str, look: Mapping[str, Any]) -> None:
@@ -219,14 +185,7 @@ def _with_one_gaussian(geometries: Sequence[Geometry], seed: int) -> list[Geomet
 
 
 def _label(geometry: Geometry) -> str:
-    return _GAUSSIAN if geometry.label == GAUSSIAN else _plain(geometry.label)
-
-
-def _plain(text: str) -> str:
-    """Shorten a label in its middle, and keep matplotlib from reading `$` as mathematics or a leading `_` as hidden."""
-    if len(text) > _LONGEST_LABEL:
-        text = f"{text[: _LONGEST_LABEL // 2 - 1]}…{text[1 - _LONGEST_LABEL // 2 :]}"
-    return re.sub("^_", " _", text.replace("$", r"\$"))
+    return GAUSSIAN_LABEL if geometry.label == GAUSSIAN else plain(geometry.label)
 
 
 def _chi_density(dimension: int) -> tuple[Floats, Floats]:
@@ -241,37 +200,3 @@ def _chi_density(dimension: int) -> tuple[Floats, Floats]:
 
 def _curve(history: Sequence[Mapping[str, Any]], name: str) -> list[tuple[float, float]]:
     return [(row["step"], row[name]) for row in history if name in row]
-
-
-@contextmanager
-def _style() -> Iterator[None]:
-    with mpl.rc_context():
-        mpl.rcdefaults()
-        mpl.rcParams.update(_SETTINGS)
-        yield
-
-
-def _save(figure: Figure, path: Path, legend_of: Axes | None = None) -> list[Path]:
-    """Write `path`.pdf and `path`.png, whole or not at all, without dates; a legend above adds to the height."""
-    if legend_of is not None:
-        _add_legend(figure, legend_of)
-    FigureCanvasAgg(figure)
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # laid out once, for both files
-    written = []
-    for suffix, metadata in ((".pdf", {"CreationDate": None}), (".png", {"Software": None})):
-        final = path.with_name(path.name + suffix)
-        with atomic_path(final) as temporary:
-            figure.savefig(temporary, metadata=metadata)
-        written.append(final)
-    return written
-
-
-def _add_legend(figure: Figure, axes: Axes) -> None:
-    """Put the distinct labels above the axes, N(0, I) last, in as many columns as the width holds."""
-    handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-    labels = sorted(handles, key=_GAUSSIAN.__eq__)
-    longest = max(len(label) for label in [*labels, ""] if label != _GAUSSIAN)
-    columns = max(1, min(len(labels), 66 // (longest + 8)))
-    figure.set_figheight(figure.get_figheight() + 0.15 * -(-len(labels) // columns))
-    figure.legend([handles[label] for label in labels], labels, loc="outside upper left", ncols=columns)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ragcun.cli import analyze, data, doctor, evaluate, plan, presets, report, run, store, train
+from ragcun.cli import ablate, analyze, data, doctor, evaluate, plan, presets, report, run, store, train
 from ragcun.errors import RagcunError
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 app.add_typer(data.app, name="data")
 app.command("train")(train.train)
+app.command("ablate")(ablate.ablate)
 app.add_typer(evaluate.app, name="eval")
 app.add_typer(analyze.app, name="analyze")
 app.add_typer(report.app, name="report")

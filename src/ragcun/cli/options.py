@@ -12,6 +12,7 @@ Store = Annotated[
     typer.Option("--store", help="Folder of stored base embeddings. (default: store in the cache)", file_okay=False),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+Offline = Annotated[bool, typer.Option("--offline", help="Take what is in the local cache; no network.")]
 TrainData = Annotated[
     str | None, typer.Option("--train-data", help="Pairs file or collection's folder (its train split).")
 ]

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ragcun.console import Bar, progress
+from ragcun.console import Bar, progress, warn
 from ragcun.data.texts import Texts
 from ragcun.embedding.openai import INPUTS, KEY, TOKENS, Answer, EmbeddingsEndpoint
 from ragcun.embedding.recipe import Recipe
@@ -114,11 +114,11 @@ class ApiEmbedder:
                 raise UserError(f"{self._model}: {KEY} is not set")
             self._budget.agree(self._model, estimate_tokens(characters, missing, sample), self._price)
 
-    def queries(self, texts: Texts) -> "BoughtVectors":
+    def queries(self, texts: Texts) -> BoughtVectors:
         """Embeddings of queries, under their prompt."""
         return self._embed(self._sent(texts, "query"), "embedding queries")
 
-    def documents(self, texts: Texts) -> "BoughtVectors":
+    def documents(self, texts: Texts) -> BoughtVectors:
         """Embeddings of documents, under their prompt."""
         return self._embed(self._sent(texts, "document"), "embedding documents")
 
@@ -137,11 +137,13 @@ class ApiEmbedder:
     def _sent(self, texts: Texts, role: str) -> "_Sent":
         return _Sent(texts, self._prompts[role], self._characters)
 
-    def _embed(self, texts: "_Sent", description: str) -> "BoughtVectors":
+    def _embed(self, texts: "_Sent", description: str) -> BoughtVectors:
         digests = digest_texts(texts)
-        if missing := self._missing(digests):
-            with progress(description, len(missing), "texts") as bar:
-                self._pay_for(_batches(texts, digests, missing), bar)
+        if self._missing(digests):
+            with self._store.alone():
+                missing = self._missing(digests)
+                with progress(description, len(missing), "texts") as bar:
+                    self._pay_for(_batches(texts, digests, missing), bar)
         return BoughtVectors(self._store, self._store.find(digests))
 
     def _missing(self, digests: Digests) -> list[int]:
@@ -154,8 +156,12 @@ class ApiEmbedder:
     def _pay_for(self, batches: Iterator[_Batch], bar: Bar) -> None:
         pending: dict[Future[Answer], _Batch] = {}
         stop = threading.Event()
+        told: set[str] = set()
 
         def pause(reason: str, seconds: float) -> None:
+            if reason not in told:
+                told.add(reason)
+                warn(f"{self._model}: {reason}; trying again")
             bar.note(f"{reason}: again in {seconds:.0f} s")
             if stop.wait(seconds):
                 raise RagcunError(reason)
@@ -223,4 +229,5 @@ def _batches(texts: _Sent, digests: Digests, rows: list[int]) -> Iterator[_Batch
         batch.append(row)
         sent.append(text)
         size += length
-    yield _Batch(sent, digests[batch])
+    if batch:
+        yield _Batch(sent, digests[batch])

@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.distributed as dist
 from sentence_transformers import SentenceTransformer
 
 from ragcun.console import progress
 from ragcun.data.texts import Texts
 from ragcun.embedding.store import Digests, EmbeddingStore, Floats, digest_texts
+from ragcun.losses.processes import process_count
 
 _WINDOW = 65_536  # texts that are sorted together
 _FLUSH_SECONDS = 20.0
@@ -39,26 +41,44 @@ def encode_missing(
 ) -> Digests:
     """Encode the texts that `store` lacks, and return the digests of all, in order, (n, 2).
 
-    Interrupted, at most the last shard (20 seconds of work) is lost.
+    Interrupted, at most the last shard (20 seconds of work) is lost. Processes that train together share the work, and
+    wait for each other.
     """
     digests = digest_texts(texts)
+    if process_count() > 1:
+        _encode_missing(model, texts, digests, store, prompt, description, share=(dist.get_rank(), process_count()))
+        dist.barrier()
+        store.refresh()
+    _encode_missing(model, texts, digests, store, prompt, description, share=(0, 1))
+    return digests
+
+
+def _encode_missing(
+    model: SentenceTransformer,
+    texts: Texts,
+    digests: Digests,
+    store: EmbeddingStore,
+    prompt: str,
+    description: str,
+    share: tuple[int, int],
+) -> None:
+    """Encode every `share[1]`-th batch, from `share[0]` on, of those that `store` lacks."""
     absent = store.find(digests) < 0
     if not absent.any():
-        return digests
-    with progress(description, float(absent.sum()), "texts") as bar, _Workers(model, prompt) as workers:
+        return
+    with progress(description, float(absent.sum() // share[1]), "texts") as bar, _Workers(model, prompt) as workers:
         for start in range(0, len(digests), _WINDOW):
             window = slice(start, start + _WINDOW)
             if not absent[window].any():
                 continue
             window_texts = [texts[row] for row in range(start, min(start + _WINDOW, len(digests)))]
-            batches = _plan(model, window_texts, digests[window], prompt)
+            batches = islice(_plan(model, window_texts, digests[window], prompt), share[0], None, share[1])
             shard = _Shard(store)
             for batch, vectors in workers.run(batch for batch in batches if (store.find(batch.digests) < 0).any()):
                 bar.advance(float((store.find(batch.digests) < 0).sum()))
                 shard.add(batch.digests, vectors)
             shard.flush()
     store.compact()
-    return digests
 
 
 def _plan(model: SentenceTransformer, texts: list[str], digests: Digests, prompt: str) -> list[_Batch]:
@@ -85,6 +105,19 @@ def token_lengths(model: SentenceTransformer, texts: list[str]) -> npt.NDArray[n
     limit = model.max_seq_length or 10**9
     encoded = model.tokenizer(texts, truncation=True, max_length=limit, add_special_tokens=True, verbose=False)
     return np.fromiter((len(ids) for ids in encoded["input_ids"]), dtype=np.int64, count=len(texts))
+
+
+def encode_now(model: SentenceTransformer, texts: Texts, prompt: str) -> Floats:
+    """The vectors of texts under a model that is being trained, (n, dimension), in order; nothing is stored."""
+    digests = digest_texts(texts)
+    distinct, first, inverse = np.unique(digests, axis=0, return_index=True, return_inverse=True)
+    batches = _plan(model, [texts[int(row)] for row in first], distinct, prompt)
+    place = {digest: row for row, digest in enumerate(map(bytes, distinct))}
+    out = np.empty((len(distinct), int(model.get_embedding_dimension() or 0)), dtype=np.float32)
+    with _Workers(model, prompt) as workers:
+        for batch, vectors in workers.run(iter(batches)):
+            out[[place[digest] for digest in map(bytes, batch.digests)]] = vectors
+    return out[inverse.reshape(-1)]
 
 
 class _Shard:

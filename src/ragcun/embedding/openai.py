@@ -1,6 +1,5 @@
 """A client of OpenAI's embeddings endpoint, `POST BASE/embeddings`, which many servers speak."""
 
-import json
 import os
 import random
 import time
@@ -104,10 +103,12 @@ class EmbeddingsEndpoint:
         if response.status_code in _TRANSIENT and code != "insufficient_quota":
             return said
         if response.status_code in {401, 403}:
-            raise UserError(f"{self.url}: {said} ({KEY} is {'refused' if self._key else 'not set'})") from None
-        if response.status_code in {400, 404, 413, 422}:
-            raise UserError(f"{self.url}: {said}; texts that are too long are cut by --max-length") from None
-        raise RagcunError(f"{self.url}: {said}") from None
+            raise UserError(f"{self.url}: {said} ({KEY} is {'refused' if self._key else 'not set'})")
+        if response.status_code == 404:
+            raise UserError(f"{self.url}: {said}; is there such a model, and is --openai-base-url right?")
+        if response.status_code in {400, 413, 422}:
+            raise UserError(f"{self.url}: {said}; texts that are too long are cut by --max-length")
+        raise RagcunError(f"{self.url}: {said}")
 
     def _without_key(self, text: str) -> str:
         return text.replace(self._key, f"({KEY})") if self._key else text
@@ -119,10 +120,12 @@ class EmbeddingsEndpoint:
             vectors = np.array([row["embedding"] for row in rows], dtype=np.float32)
             tokens = int((content.get("usage") or {}).get("prompt_tokens") or 0)
             in_order = [row["index"] for row in rows] == list(range(texts))
-        except (json.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError):
+        except (KeyError, TypeError, ValueError, AttributeError):
             in_order = False
         if not in_order or vectors.ndim != 2:
             raise RagcunError(f"{self.url}: the answer does not hold {texts} embeddings; is this an embeddings model?")
+        if (asked := self._dimensions.get("dimensions", vectors.shape[1])) != vectors.shape[1]:
+            raise RagcunError(f"{self.url}: asked for {asked} dimensions, answered {vectors.shape[1]}")
         return Answer(vectors, tokens)
 
 

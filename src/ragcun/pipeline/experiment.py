@@ -15,8 +15,6 @@ from ragcun.analysis.figures import training_curves
 from ragcun.analysis.run import analyze_models
 from ragcun.console import say
 from ragcun.data.collection import Collection
-from ragcun.embedding.embedder import Embedder
-from ragcun.embedding.resolve import resolve_model
 from ragcun.errors import UserError
 from ragcun.evaluation.beir import evaluate, find_datasets
 from ragcun.evaluation.cells import CellResult
@@ -24,10 +22,11 @@ from ragcun.evaluation.compare import Comparison, compare
 from ragcun.files import write_json
 from ragcun.pipeline.steps import PYDOCS, once, prepare_data
 from ragcun.report.write import compile_pdf, has_latex, write_tables
+from ragcun.retrieval.registry import encoder
 from ragcun.retrieval.retrievers import Encoding
 from ragcun.settings.schema import Settings
 from ragcun.training.history import read_history
-from ragcun.training.run import train
+from ragcun.training.stages import train_stages
 
 TRAINED = "trained head"
 RANDOM = "head from random start"
@@ -60,17 +59,17 @@ def run(settings: Settings, experiment: Path, store: Path) -> Summary:
     Raises:
         UserError: a setting that cannot be served, or an experiment folder that holds another experiment.
     """
+    folders = _datasets(settings, experiment)  # before anything is downloaded
     resolved = prepare_data(settings, experiment)
-    folders = _datasets(resolved, experiment)
-    train(resolved, experiment, store, label=TRAINED)
+    train_stages(resolved, experiment, store, label=TRAINED)
     base = resolved.model.base
     models = {"bm25": "bm25", "base": base, "random": str(experiment / "random")}
     if "random" in resolved.evaluation.baselines:
-        train(_at_random(resolved), experiment / "random", store, label=RANDOM)
+        train_stages(_at_random(resolved), experiment / "random", store, label=RANDOM)
     chosen = [models.get(name, name) for name in resolved.evaluation.baselines] + [str(experiment)]
     encoding = Encoding(store, resolved.model.precision, resolved.model.max_length)
     results = evaluate(chosen, folders, experiment, encoding, resolved.evaluation.split, resolved.data.on_error)
-    files = _analyse(resolved, experiment, store, folders[0], [name for name in chosen if name != "bm25"])
+    files = _analyse(resolved, experiment, encoding, folders[0], chosen)
     files += _report(experiment, results)
     comparisons = _compare(experiment, results, base)
     summary = Summary(experiment, results, comparisons, _verdict(comparisons, base), files)
@@ -93,19 +92,17 @@ def _at_random(settings: Settings) -> Settings:
     return settings.model_copy(update={"model": model, "training": training})
 
 
-def _analyse(settings: Settings, experiment: Path, store: Path, folder: Path, models: list[str]) -> list[Path]:
+def _analyse(settings: Settings, experiment: Path, encoding: Encoding, folder: Path, models: list[str]) -> list[Path]:
     output = experiment / "analysis"
+    encoders = {name: found for name in models if (found := encoder(name)) is not None}
 
     def work() -> None:
-        embedders = [
-            Embedder(name, store, precision=settings.model.precision, max_length=settings.model.max_length)
-            for name in models
-        ]
+        embedders = [found.embedder(encoding) for found in encoders.values()]
         analyze_models(embedders, Collection.open(folder, settings.data.on_error), output, settings.seed)
         training_curves(read_history(experiment / "history.jsonl"), output / "figures")
 
-    fingerprints = {name: resolve_model(name).fingerprint for name in models}
-    once(output / "done.json", {"models": fingerprints, "data": str(folder), "seed": settings.seed}, work)
+    inputs = {name: found.identify(encoding).inputs for name, found in encoders.items()}
+    once(output / "done.json", {"models": inputs, "data": str(folder), "seed": settings.seed}, work)
     return [output / "isotropy.json", *sorted((output / "figures").glob("*.pdf"))]
 
 

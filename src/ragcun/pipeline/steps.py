@@ -6,18 +6,19 @@ from typing import Any
 
 from ragcun.errors import UserError
 from ragcun.files import read_json, write_json
-from ragcun.settings.schema import Settings
+from ragcun.settings.schema import Settings, Stage, StageSettings
 
 PYDOCS = "pydocs"
+_WIKI_PASSAGES = 1_000_000
 
 
-def prepare_data(settings: Settings, experiment: Path) -> Settings:
+def prepare_data(settings: Settings, experiment: Path, stage: Stage = "both") -> Settings:
     """Settings whose training data is a path: `pydocs` becomes the collection in `experiment`/data/pydocs.
 
     The collection is made once; an experiment keeps its data even where packages are upgraded meanwhile.
     """
     if settings.data.train != PYDOCS:
-        return settings
+        return _prepare_stages(settings, experiment, stage)
     folder = experiment / "data" / PYDOCS
     wanted = {
         "documents": settings.data.pydocs_documents,
@@ -34,6 +35,45 @@ def prepare_data(settings: Settings, experiment: Path) -> Settings:
             f"{folder}: made with other settings ({read_json(source)['settings']}); choose another --output-dir"
         )
     return settings.model_copy(update={"data": settings.data.model_copy(update={"train": str(folder)})})
+
+
+def _prepare_stages(settings: Settings, experiment: Path, stage: Stage) -> Settings:
+    """Settings whose stages' sources, where no data is given for them, are prepared in `experiment`/data."""
+    data = settings.data
+    stages = [
+        ("pretrain", None if stage == "finetune" else settings.pretraining, data.pretrain),
+        ("train", None if stage == "pretrain" and settings.pretraining else settings.training, data.train),
+    ]
+    for _, _, given in stages:  # before anything is downloaded
+        if given is not None and not Path(given).exists():
+            raise UserError(f"{given}: no such file or folder of pairs")
+    for field, wanted, given in stages:
+        if wanted is None or given is not None or wanted.source == "pairs":
+            continue
+        prepare = _wiki if wanted.source == "wiki" else _msmarco
+        train, val = prepare(settings, wanted, experiment)
+        fields = {field: str(train), "pretrain_val" if field == "pretrain" else "val": str(val)}
+        data = data.model_copy(update=fields)
+    return settings.model_copy(update={"data": data})
+
+
+def _wiki(settings: Settings, stage: StageSettings, experiment: Path) -> tuple[Path, Path]:
+    from ragcun.data.wiki import prepare_wiki
+    from ragcun.mining.pairs import PairSettings, prepare_pairs
+    from ragcun.retrieval.retrievers import Encoding
+
+    corpus, pairs = experiment / "data" / "wiki", experiment / "data" / "wiki-pairs"
+    prepare_wiki(corpus, stage.rows or _WIKI_PASSAGES, stage.passage_chars)
+    prepare_pairs(corpus, pairs, PairSettings(seed=settings.seed), Encoding(experiment / "store"))
+    return pairs / "train.jsonl", pairs / "val.jsonl"
+
+
+def _msmarco(settings: Settings, stage: StageSettings, experiment: Path) -> tuple[Path, Path]:
+    from ragcun.data.msmarco import prepare_msmarco
+
+    folder = experiment / "data" / "msmarco"
+    prepare_msmarco(folder, stage.rows, stage.negatives or 0, settings.seed)
+    return folder / "train.parquet", folder / "dev.parquet"
 
 
 def once(marker: Path, inputs: dict[str, Any], work: Callable[[], None]) -> None:

@@ -92,7 +92,6 @@ def training_load(settings: Settings, stage: StageSettings, data: str | None, li
         UserError: `data` is missing or malformed, or the stage has neither data nor a source to download.
     """
     if data == PYDOCS:
-        documents = settings.data.pydocs_documents
         return _pydocs(settings.data)
     if data is not None:
         pairs = load_pairs(Path(data), "train", on_error=settings.data.on_error)

@@ -1,6 +1,7 @@
 """What a name can stand for: BM25, an encoder, a model behind an API, the fusion of two. Nothing is loaded here."""
 
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from ragcun.embedding.recipe import POOLINGS, Recipe
 from ragcun.embedding.resolve import resolve_model
@@ -10,6 +11,9 @@ from ragcun.retrieval.bm25 import BM25, K1, B
 from ragcun.retrieval.fusion import DEPTH, K, ReciprocalRank
 from ragcun.retrieval.retrievers import Encoding, Entry, Identity, Retriever
 from ragcun.retrieval.search import SIMILARITIES
+
+if TYPE_CHECKING:
+    from ragcun.embedding.embedder import Embedder
 
 _AS_IT_IS = Recipe()
 
@@ -59,10 +63,16 @@ class Encoder:
         return Identity(resolved.label + self.note, inputs | {"max_length": encoding.max_length})
 
     def load(self, encoding: Encoding) -> Retriever:
-        from ragcun.embedding.embedder import Embedder
         from ragcun.retrieval.dense import Dense
 
-        embedder = Embedder(
+        embedder = self.embedder(encoding)
+        return Dense(embedder, embedder.label + self.note)
+
+    def embedder(self, encoding: Encoding) -> "Embedder":
+        """The model itself."""
+        from ragcun.embedding.embedder import Embedder
+
+        return Embedder(
             self.model,
             encoding.store,
             encoding.precision,
@@ -71,7 +81,6 @@ class Encoder:
             self.revision,
             self.recipe,
         )
-        return Dense(embedder, embedder.label + self.note)
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,12 @@ def load_retriever(name: str, encoding: Encoding) -> Retriever:
     return _entry(name).load(encoding)
 
 
+def encoder(name: str) -> Encoder | None:
+    """The encoder called `name`; None where it is another kind of retriever. Raises as `identify` does."""
+    entry = _entry(name)
+    return entry if isinstance(entry, Encoder) else None
+
+
 def _entry(name: str) -> Entry:
     if name.startswith(_FUSION):
         inputs = name.removeprefix(_FUSION).split("+")

@@ -1,8 +1,8 @@
 """What can be set, its type, its range and its default. One class a concern; `Settings` holds them all."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Precision = Literal["fp32", "bf16", "fp16"]
 MixedPrecision = Literal["auto", "no", "bf16", "fp16"]
@@ -10,10 +10,27 @@ Head = Literal["mlp", "linear", "whiten", "identity"]
 Init = Literal["base", "random"]
 Scheduler = Literal["cosine", "linear", "constant"]
 OnError = Literal["refuse", "skip"]
+Tracker = Literal["tensorboard", "wandb", "trackio"]
+Stage = Literal["both", "pretrain", "finetune"]  # of the full strategies: which to train
 
 Count = Annotated[int, Field(ge=1)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _share(value: Any) -> Any:
+    if value == "auto":
+        return value
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = -1.0
+    if not 0 <= number <= 1:
+        raise ValueError("a number from 0 to 1, or auto")
+    return number
+
+
+AutoShare = Annotated[float | Literal["auto"], BeforeValidator(_share)]
 
 
 class _Section(BaseModel):
@@ -25,6 +42,11 @@ class DataSettings(_Section):
 
     train: str | None = Field(default=None, description="pairs file, collection folder, or 'pydocs'")
     val: str | None = Field(default=None, description="pairs file or collection folder; default: train's dev split")
+    pretrain: str | None = Field(default=None, description="what stage 1 trains on, as train")
+    pretrain_val: str | None = Field(default=None, description="what stage 1 is scored on, as val")
+    abroad: tuple[str, ...] = Field(
+        default=(), description="collection folders that are not trained on; share auto keeps their dev scores"
+    )
     on_error: OnError = Field(default="refuse", description="what to do with malformed rows")
     pydocs_documents: Count = Field(default=5_000, description="documents of the embedded collection")
     pydocs_max_words: Count = Field(default=100, description="words kept of each of them")
@@ -57,7 +79,16 @@ class StageSettings(_Section):
     epochs: Count = 10
     batch_size: Annotated[int, Field(ge=2)] = Field(default=512, description="pairs a process and step")
     gradient_accumulation_steps: Count = 1
+    mini_batch_size: Count | None = Field(
+        default=None, description="texts a trained base sees at a time (GradCache); default: the whole batch"
+    )
+    negatives: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="given negatives of a pair that are used; default: all"
+    )
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-3
+    base_learning_rate: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        default=None, description="of a base that is trained; default: learning_rate"
+    )
     warmup_steps: Annotated[int, Field(ge=0)] = 20
     scheduler: Scheduler = "cosine"
     weight_decay: Weight = 0.01
@@ -71,10 +102,18 @@ class StageSettings(_Section):
         default=None, description="of squared distances; default: d/10"
     )
     learnable_temperature: bool = False
-    share: Share = Field(default=0.9, description="how far the saved head goes from its start (0) to its end (1)")
+    share: AutoShare = Field(
+        default=0.9, description="how far what is saved goes from the start (0) to the end (1); auto: chosen on dev"
+    )
+    share_tolerance: Share = Field(
+        default=0.0, description="nDCG@10 that share auto may lose on a collection of data.abroad"
+    )
     mixed_precision: MixedPrecision = Field(
         default="auto", description="auto: bf16 where the device has it, else fp16 on GPUs"
     )
+    gradient_checkpointing: bool = Field(default=False, description="compute a trained base's activations twice")
+    compile: bool = Field(default=False, description="compile a trained base (torch.compile)")
+    track: tuple[Tracker, ...] = Field(default=(), description="where the history goes besides history.jsonl")
     log_interval: Count = 10
     eval_interval: Count | None = Field(
         default=None, description="steps between evaluations on dev; default: each epoch"
@@ -113,4 +152,11 @@ class Settings(_Section):
             raise ValueError("pretraining is for a base that is trained; set freeze_base = false")
         if not model.freeze_base and model.head in {"whiten", "identity"}:
             raise ValueError(f"head {model.head} has nothing to train and needs a frozen base")
+        if not model.freeze_base and self.training.share == "auto":
+            raise ValueError("share auto needs a frozen base, whose embeddings are stored; give a share from 0 to 1")
+        if self.data.abroad and self.training.share != "auto":
+            raise ValueError('data.abroad is for share = "auto"')
+        for name in ("base_learning_rate", "mini_batch_size", "gradient_checkpointing", "compile"):
+            if model.freeze_base and getattr(self.training, name):
+                raise ValueError(f"{name} is for a base that is trained; set freeze_base = false")
         return self

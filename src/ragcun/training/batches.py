@@ -1,75 +1,111 @@
-"""Training rows as base embeddings: which rows a step takes, and their vectors.
+"""Training rows: which rows a step takes, as stored base embeddings or as tokenised texts.
 
 B: pairs of a batch, K: negatives a pair, b: base dimension.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from sentence_transformers import SentenceTransformer
 
 from ragcun.data.pairs import Pairs
-from ragcun.data.texts import Selected
+from ragcun.data.texts import Selected, Texts
+from ragcun.embedding.base import Role, prompt_of
 from ragcun.embedding.embedder import Embedder, Vectors
+from ragcun.embedding.store import digest_texts
 from ragcun.losses.infonce import pair_keys
 
 _IN_MEMORY = 2 * 2**30
 Index = npt.NDArray[np.int64]
+Inputs = torch.Tensor | Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One process' share of a step. Absent negatives have document id -1 and the vector of document 0.
+    """One process' share of a step. Absent negatives have document id -1 and stand for document 0.
 
-    `known_pairs` are the keys of all training pairs, sorted: a document may answer an anchor it is not paired with.
+    Attributes:
+        anchors, positives, negatives: base embeddings (rows, b) or tokenised texts; B * K negatives, pair by pair.
+        anchor_ids, document_ids: equal where the texts are equal; of the positives, then of the negatives.
+        known_pairs: the keys of all training pairs, sorted: a document may answer an anchor it is not paired with.
+        teacher_Bb: base embeddings of the positives as they were before training, where keep_base has a weight.
     """
 
-    anchors_Bb: torch.Tensor
-    positives_Bb: torch.Tensor
-    negatives_BKb: torch.Tensor | None
+    anchors: Inputs
+    positives: Inputs
+    negatives: Inputs | None
     anchor_ids: torch.Tensor
     document_ids: torch.Tensor
     known_pairs: torch.Tensor
+    teacher_Bb: torch.Tensor | None
+
+
+class PairSource(Protocol):
+    """Where batches come from."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, rows: Index, device: torch.device) -> Batch: ...
+
+
+def limit_negatives(pairs: Pairs, count: int | None) -> Pairs:
+    """The pairs with the first `count` of their given negatives; all of them for None."""
+    return pairs if count is None else replace(pairs, negatives=pairs.negatives[:, :count])
+
+
+class _PairRows:
+    """The distinct queries and documents of pairs, and the rows of them that make each pair."""
+
+    def __init__(self, pairs: Pairs) -> None:
+        query_rows, self.anchor = np.unique(pairs.anchor, return_inverse=True)
+        wanted = np.concatenate([pairs.positive, pairs.negatives[pairs.negatives >= 0]])
+        document_rows = np.unique(wanted)
+        self.positive = np.searchsorted(document_rows, pairs.positive)
+        self.negatives = np.where(pairs.negatives < 0, -1, np.searchsorted(document_rows, pairs.negatives))
+        self.queries = Selected(pairs.queries, query_rows)
+        self.documents = Selected(pairs.documents, document_rows)
+
+    def known(self, query_ids: Index, document_ids: Index) -> torch.Tensor:
+        anchors, positives = query_ids[self.anchor], document_ids[self.positive]
+        return pair_keys(torch.from_numpy(anchors), torch.from_numpy(positives)).sort().values
+
+    def document_ids(self, rows: Index, ids: Index) -> torch.Tensor:
+        negatives = self.negatives[rows]
+        negative_ids = np.where(negatives < 0, -1, ids[np.maximum(negatives, 0)])
+        return torch.from_numpy(np.concatenate([ids[self.positive[rows]], negative_ids.reshape(-1)]))
 
 
 class PairVectors:
     """The base embeddings of training pairs, read from the store, or held in memory where they take less than 2 GiB."""
 
     def __init__(self, pairs: Pairs, embedder: Embedder, what: str) -> None:
-        query_rows, self._anchor = np.unique(pairs.anchor, return_inverse=True)
-        wanted = np.concatenate([pairs.positive, pairs.negatives[pairs.negatives >= 0]])
-        document_rows = np.unique(wanted)
-        self._positive = np.searchsorted(document_rows, pairs.positive)
-        self._negatives = np.where(pairs.negatives < 0, -1, np.searchsorted(document_rows, pairs.negatives))
-        queries = embedder.queries(Selected(pairs.queries, query_rows), f"encoding {what} queries")
-        documents = embedder.documents(Selected(pairs.documents, document_rows), f"encoding {what} documents")
+        self._rows = _PairRows(pairs)
+        queries = embedder.queries(self._rows.queries, f"encoding {what} queries")
+        documents = embedder.documents(self._rows.documents, f"encoding {what} documents")
         self._query_ids, self._document_ids = queries.identities, documents.identities
         self._queries, self._documents = _Rows(queries), _Rows(documents)
-        anchors, positives = self._query_ids[self._anchor], self._document_ids[self._positive]
-        self._known = pair_keys(torch.from_numpy(anchors), torch.from_numpy(positives)).sort().values
+        self._known = self._rows.known(self._query_ids, self._document_ids)
 
     def __len__(self) -> int:
-        return len(self._anchor)
+        return len(self._rows.anchor)
 
     def batch(self, rows: Index, device: torch.device) -> Batch:
         """The pairs at `rows`."""
-        anchor, positive, negatives = self._anchor[rows], self._positive[rows], self._negatives[rows]
-        document_ids = self._document_ids[positive]
-        negatives_BKb = None
-        if negatives.shape[1]:
-            absent = negatives < 0
-            vectors = self._documents.take(np.maximum(negatives, 0).reshape(-1))
-            negatives_BKb = torch.from_numpy(vectors).reshape(*negatives.shape, -1).to(device)
-            negative_ids = np.where(absent, -1, self._document_ids[np.maximum(negatives, 0)])
-            document_ids = np.concatenate([document_ids, negative_ids.reshape(-1)])
+        anchor, positive, negatives = self._rows.anchor[rows], self._rows.positive[rows], self._rows.negatives[rows]
+        positives = torch.from_numpy(self._documents.take(positive)).to(device)
+        absent_as_first = np.maximum(negatives, 0).reshape(-1)
         return Batch(
             torch.from_numpy(self._queries.take(anchor)).to(device),
-            torch.from_numpy(self._documents.take(positive)).to(device),
-            negatives_BKb,
+            positives,
+            torch.from_numpy(self._documents.take(absent_as_first)).to(device) if negatives.size else None,
             torch.from_numpy(self._query_ids[anchor]).to(device),
-            torch.from_numpy(document_ids).to(device),
+            self._rows.document_ids(rows, self._document_ids).to(device),
             self._known.to(device),
+            positives,
         )
 
     def sample(self, limit: int, seed: int) -> npt.NDArray[np.float32]:
@@ -94,36 +130,56 @@ class _Rows:
         return self._vectors.rows(rows) if self._array is None else self._array[rows]
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """Which pairs each optimiser step takes. It follows from the seed alone, on any number of processes.
+class PairTexts:
+    """The texts of training pairs, tokenised step by step for a base that is trained, under its prompts.
 
-    A global batch is `batch_size` pairs of each of `processes`; an epoch's leftover pairs wait for the next.
+    Args:
+        pairs: the pairs.
+        base: whose tokenizer and prompts are taken.
+        teacher: gives the base's embeddings before training, for keep_base; None where it has no weight.
     """
 
-    pairs: int
-    batch_size: int
-    accumulation: int
-    processes: int
-    epochs: int
-    seed: int
+    def __init__(self, pairs: Pairs, base: SentenceTransformer, teacher: Embedder | None) -> None:
+        self._rows = _PairRows(pairs)
+        self._base = base
+        self._query_ids, self._document_ids = _identities(self._rows.queries), _identities(self._rows.documents)
+        self._known = self._rows.known(self._query_ids, self._document_ids)
+        self._teacher = None if teacher is None else teacher.documents(self._rows.documents)
 
-    @property
-    def steps_per_epoch(self) -> int:
-        """Optimiser steps."""
-        return max(1, self.pairs // (self.batch_size * self.processes * self.accumulation))
+    def __len__(self) -> int:
+        return len(self._rows.anchor)
 
-    @property
-    def steps(self) -> int:
-        """Optimiser steps of the whole training."""
-        return self.steps_per_epoch * self.epochs
+    def batch(self, rows: Index, device: torch.device) -> Batch:
+        """The pairs at `rows`."""
+        anchor, positive, negatives = self._rows.anchor[rows], self._rows.positive[rows], self._rows.negatives[rows]
+        absent_as_first = np.maximum(negatives, 0).reshape(-1)
+        teacher = None if self._teacher is None else torch.from_numpy(self._teacher.rows(positive)).to(device)
+        return Batch(
+            self._tokens(self._rows.queries, anchor, "query", device),
+            self._tokens(self._rows.documents, positive, "document", device),
+            self._tokens(self._rows.documents, absent_as_first, "document", device) if negatives.size else None,
+            torch.from_numpy(self._query_ids[anchor]).to(device),
+            self._rows.document_ids(rows, self._document_ids).to(device),
+            self._known.to(device),
+            teacher,
+        )
 
-    def rows(self, step: int, process: int) -> list[Index]:
-        """The pairs of optimiser step `step` (from 0) on `process`: one array for each accumulated batch."""
-        epoch, within = divmod(step, self.steps_per_epoch)
-        order = np.random.default_rng((self.seed, epoch)).permutation(self.pairs)
-        batches = []
-        for part in range(self.accumulation):
-            start = ((within * self.accumulation + part) * self.processes + process) * self.batch_size
-            batches.append(order[start : start + self.batch_size])
-        return [rows for rows in batches if len(rows) > 1]
+    def _tokens(self, texts: Texts, rows: Index, role: Role, device: torch.device) -> Inputs:
+        prompt = prompt_of(self._base, role) or None
+        features = self._base.preprocess([texts[int(row)] for row in rows], prompt=prompt)
+        return {name: value.to(device) if torch.is_tensor(value) else value for name, value in features.items()}
+
+
+def sample_vectors(pairs: Pairs, embedder: Embedder, limit: int, seed: int) -> npt.NDArray[np.float32]:
+    """Base embeddings of at most `limit` queries and documents of pairs, drawn alike from both, (n, b)."""
+    rows = _PairRows(pairs)
+    parts = []
+    for name, (texts, embed) in enumerate(((rows.queries, embedder.queries), (rows.documents, embedder.documents))):
+        chosen = np.sort(np.random.default_rng((seed, name)).permutation(len(texts))[: limit // 2])
+        parts.append(embed(Selected(texts, chosen)).block(0, len(chosen)))
+    return np.concatenate(parts)
+
+
+def _identities(texts: Texts) -> Index:
+    """(n,) numbers that are equal where the texts are equal."""
+    return np.unique(digest_texts(texts), axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)

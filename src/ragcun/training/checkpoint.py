@@ -1,7 +1,7 @@
 """Checkpoints: one safetensors file, whole or absent, with the state of the loop in its header.
 
-checkpoints/start.safetensors   the head before training
-checkpoints/best.safetensors    the head with the best nDCG@10 on dev
+checkpoints/start.safetensors   the trained weights before training
+checkpoints/best.safetensors    those with the best nDCG@10 on dev
 checkpoints/last.safetensors    everything that is needed to go on
 """
 
@@ -10,19 +10,30 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from ragcun.errors import RagcunError
 from ragcun.files import atomic_path
 
 Tensors = dict[str, torch.Tensor]
 
 
 def save_tensors(path: Path, tensors: Tensors, state: dict[str, Any]) -> None:
-    """Write tensors and a JSON state into one file, atomically."""
-    with atomic_path(path) as temporary:
-        copies = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-        save_file(copies, temporary, metadata={"state": json.dumps(state)})
+    """Write tensors and a JSON state into one file, atomically.
+
+    Raises:
+        RagcunError: it cannot be written (disk full); what stood there before stays.
+    """
+    copies = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    try:
+        with atomic_path(path) as temporary:
+            save_file(copies, temporary, metadata={"state": json.dumps(state)})
+    except (OSError, SafetensorError) as error:
+        raise RagcunError(
+            f"{path}: cannot be written ({error}); the checkpoint before it stays. Free some space, then give the same "
+            "command again"
+        ) from error
 
 
 def load_tensors(path: Path) -> tuple[Tensors, dict[str, Any]]:

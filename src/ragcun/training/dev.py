@@ -1,29 +1,33 @@
 """Scores on held-out data during training: nDCG@10 by Euclidean distance, and the loss."""
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from ragcun.analysis.isotropy import as_matrix, centred, effective_rank, principal_axes, sigreg
 from ragcun.console import quietly, say
 from ragcun.data.collection import Collection
 from ragcun.data.pairs import Pairs, load_pairs
 from ragcun.data.problems import OnError
 from ragcun.data.texts import Selected, Texts
-from ragcun.embedding.embedder import Embedder, Vectors
+from ragcun.embedding.base import prompt_of
+from ragcun.embedding.embedder import Embedder
+from ragcun.embedding.encode import encode_now
+from ragcun.embedding.store import Floats
 from ragcun.errors import UserError
 from ragcun.evaluation.metrics import mean_scores
 from ragcun.retrieval.search import search
-
-Project = Callable[[torch.Tensor], torch.Tensor]
+from ragcun.training.trainee import Trainee
 
 MEASURE = "nDCG@10"
 _MOST_DOCUMENTS = 20_000
 _MOST_QUERIES = 2_000
 _BLOCK = 8_192
+_WATCHED = 1_000  # documents whose geometry is followed
 
 
 @dataclass(frozen=True)
@@ -91,26 +95,74 @@ def dev_from_pairs(pairs: Pairs) -> DevTexts:
     )
 
 
-class Dev:
-    """Held-out base embeddings; scores any head on them."""
+class Dev(ABC):
+    """Scores an encoder in training, which is in evaluation mode, on held-out data."""
+
+    def __init__(self, texts: DevTexts) -> None:
+        self.texts = texts
+
+    @abstractmethod
+    def embed(self, trainee: Trainee) -> tuple[Floats, Floats]:
+        """Embeddings of all held-out queries and documents, (Q, d) and (N, d)."""
+
+    def ndcg(self, trainee: Trainee) -> float:
+        """nDCG@10, by Euclidean distance, over all held-out queries."""
+        return _ndcg(self.texts.qrels, *self.embed(trainee))
+
+    def watch(self, trainee: Trainee) -> dict[str, float]:
+        """A row of the history: nDCG@10, and effective rank and SIGReg's statistic of a fixed sample of documents."""
+        queries, documents = self.embed(trainee)
+        rows = np.random.default_rng(0).permutation(len(documents))[:_WATCHED]
+        sample = documents[np.sort(rows)]
+        watched = {"dev_ndcg@10": _ndcg(self.texts.qrels, queries, documents)}
+        if len(sample) > 1:
+            variances, _ = principal_axes(centred(as_matrix(sample)))
+            watched |= {"dev_effective_rank": effective_rank(variances), "dev_sigreg": sigreg(as_matrix(sample))}
+        return watched
+
+
+class StoredDev(Dev):
+    """Held-out base embeddings from the store, for any head on that base."""
 
     def __init__(self, texts: DevTexts, embedder: Embedder) -> None:
-        self.texts = texts
+        super().__init__(texts)
         self._queries = embedder.queries(texts.queries, "encoding dev queries")
         self._documents = embedder.documents(texts.documents, "encoding dev documents")
 
-    def ndcg(self, project: Project) -> float:
-        """nDCG@10 of the head `project`, by Euclidean distance, over all held-out queries."""
+    def embed(self, trainee: Trainee) -> tuple[Floats, Floats]:
+        """As `Dev.embed`."""
+        return _project(self._queries.blocks(_BLOCK), trainee), _project(self._documents.blocks(_BLOCK), trainee)
+
+
+class EncodedDev(Dev):
+    """Held-out texts, encoded anew by a base that changes."""
+
+    def embed(self, trainee: Trainee) -> tuple[Floats, Floats]:
+        """As `Dev.embed`."""
+        base = trainee.base
+        if base is None:
+            raise ValueError("the trainee has no base to encode with")
         with quietly():
-            found = search(_project(self._queries, project), _project(self._documents, project), 10, "euclidean")
-        run = {
-            str(query): {str(row): float(s) for row, s in zip(rows, scores, strict=True) if row >= 0}
-            for query, (rows, scores) in enumerate(zip(found.rows.tolist(), found.scores.tolist(), strict=True))
-        }
-        return mean_scores(self.texts.qrels, run, [MEASURE])[MEASURE]
+            queries = encode_now(base, self.texts.queries, prompt_of(base, "query"))
+            documents = encode_now(base, self.texts.documents, prompt_of(base, "document"))
+        return _project(_blocks(queries), trainee), _project(_blocks(documents), trainee)
+
+
+def _ndcg(qrels: dict[str, dict[str, int]], queries: Floats, documents: Floats) -> float:
+    with quietly():
+        found = search(queries, documents, 10, "euclidean")
+    run = {
+        str(query): {str(row): float(s) for row, s in zip(rows, scores, strict=True) if row >= 0}
+        for query, (rows, scores) in enumerate(zip(found.rows.tolist(), found.scores.tolist(), strict=True))
+    }
+    return mean_scores(qrels, run, [MEASURE])[MEASURE]
+
+
+def _blocks(vectors: Floats) -> Iterator[Floats]:
+    return (vectors[start : start + _BLOCK] for start in range(0, len(vectors), _BLOCK))
 
 
 @torch.no_grad()
-def _project(vectors: Vectors, project: Project) -> npt.NDArray[np.float32]:
-    blocks = [project(torch.from_numpy(block)).float().cpu().numpy() for block in vectors.blocks(_BLOCK)]
-    return np.concatenate(blocks)
+def _project(blocks: Iterator[Floats], trainee: Trainee) -> Floats:
+    device = next(trainee.head.parameters()).device
+    return np.concatenate([trainee.head(torch.from_numpy(block).to(device)).float().cpu().numpy() for block in blocks])

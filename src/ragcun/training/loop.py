@@ -1,28 +1,26 @@
-"""The training loop of a head on stored base embeddings.
+"""The training loop.
 
-B: pairs of a batch, b: base dimension. Every random choice of a step (its pairs, its dropout, its slices) follows from
-the seed and the step's number, so a resumed training ends with the bits of an uninterrupted one.
+Every random choice of a step (its pairs, its dropout, its slices) follows from the seed and the step's number, so a
+resumed training ends with the bits of an uninterrupted one. Gradients are averaged over processes once a step.
 """
 
 import contextlib
-import math
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from accelerate import Accelerator
-from torch import nn
 
 from ragcun.console import Bar, progress, warn
 from ragcun.errors import RagcunError
-from ragcun.losses.retrieval import RetrievalObjective
-from ragcun.model.heads import AnyHead
+from ragcun.losses.processes import process_count
 from ragcun.settings.schema import StageSettings
-from ragcun.training.batches import Batch, PairVectors, Schedule
+from ragcun.training.batches import PairSource
 from ragcun.training.checkpoint import (
-    Tensors,
     load_tensors,
     optimiser_tensors,
     pack,
@@ -31,40 +29,18 @@ from ragcun.training.checkpoint import (
     unpack,
 )
 from ragcun.training.dev import Dev
+from ragcun.training.gradcache import cached_backward
 from ragcun.training.history import History
-
-
-class HeadWithObjective(nn.Module):
-    """Head and losses as one module, so that gradients of both are averaged over processes.
-
-    `scale` brings the base's distances, which keep_base holds, to the unit of the head's.
-    """
-
-    def __init__(self, head: AnyHead, objective: RetrievalObjective, scale: float) -> None:
-        super().__init__()
-        self.head = head
-        self.objective = objective
-        self.scale = scale
-
-    def forward(self, batch: Batch, step: int) -> dict[str, torch.Tensor]:
-        """The weighted parts of the loss, by name."""
-        negatives = batch.negatives_BKb
-        parts: dict[str, torch.Tensor] = self.objective(
-            self.head(batch.anchors_Bb),
-            self.head(batch.positives_Bb),
-            None if negatives is None else self.head(negatives),
-            anchor_ids=batch.anchor_ids,
-            document_ids=batch.document_ids,
-            known_pairs=batch.known_pairs,
-            teacher_BE=batch.positives_Bb * self.scale,
-            step=step,
-        )
-        return parts
+from ragcun.training.schedule import learning_rate_factor, make_schedule, warmup_steps
+from ragcun.training.trainee import Tensors, Trainee
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a training ended: the head at its start and at its best on dev, with what was scored there."""
+    """How a training ended: the trained weights at the start and at their best on dev, with what was scored there.
+
+    `batch` is (batch size, accumulation, mini-batch), which may be other than asked for where memory ran out.
+    """
 
     start: Tensors
     best: Tensors
@@ -73,18 +49,19 @@ class Outcome:
     best_step: int
     steps: int
     seconds: float
+    batch: tuple[int, int, int | None]
 
 
-class HeadTraining:
-    """Trains a head; resumes from `folder`/checkpoints where a training with the same `identity` was interrupted.
+class Training:
+    """Trains an encoder; resumes from `folder`/checkpoints where one with the same `identity` was interrupted.
 
     The best checkpoint is the best of all evaluated ones, with `keep_start` the start among them.
     """
 
     def __init__(
         self,
-        model: HeadWithObjective,
-        pairs: PairVectors,
+        trainee: Trainee,
+        pairs: PairSource,
         dev: Dev,
         settings: StageSettings,
         folder: Path,
@@ -93,6 +70,7 @@ class HeadTraining:
         identity: str,
         keep_start: bool,
     ) -> None:
+        self.trainee = trainee.to(accelerator.device)
         self.settings = settings
         self.pairs = pairs
         self.dev = dev
@@ -101,13 +79,13 @@ class HeadTraining:
         self.identity = identity
         self.keep_start = keep_start
         self.checkpoints = folder / "checkpoints"
-        self.schedule = _schedule(len(pairs), settings, accelerator.num_processes, seed)
-        self.warmup = _warmup(settings, self.schedule.steps)
-        optimiser = torch.optim.AdamW(
-            model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, foreach=True
+        self.schedule = make_schedule(len(pairs), settings, accelerator.num_processes, seed)
+        self.mini_batch = settings.mini_batch_size
+        self.warmup = warmup_steps(settings, self.schedule.steps)
+        groups = trainee.groups(
+            settings.learning_rate, settings.base_learning_rate or settings.learning_rate, settings.weight_decay
         )
-        self.model, self.optimiser = accelerator.prepare(model, optimiser)
-        self.bare: HeadWithObjective = accelerator.unwrap_model(self.model)
+        self.optimiser = accelerator.prepare(torch.optim.AdamW(groups, lr=settings.learning_rate, foreach=True))
         self.state: dict[str, Any] = {"step": 0, "seconds": 0.0, "identity": identity}
         self._resume()
         self.history = History(folder / "history.jsonl", self.state["step"]) if accelerator.is_main_process else None
@@ -116,7 +94,8 @@ class HeadTraining:
         """Train to the end.
 
         Raises:
-            RagcunError: the loss is not finite; the last good checkpoint stays.
+            RagcunError: the loss is not finite, memory does not suffice for two pairs, or the disk is full; the last
+                good checkpoint stays.
         """
         if self.state["step"] == 0:
             self._begin()
@@ -151,6 +130,7 @@ class HeadTraining:
             best_step=self.state["best_step"],
             steps=total,
             seconds=self.state["seconds"],
+            batch=(self.schedule.batch_size, self.schedule.accumulation, self.mini_batch),
         )
 
     @property
@@ -161,41 +141,79 @@ class HeadTraining:
         return done % (interval or self.schedule.steps_per_epoch) == 0 or done == self.schedule.steps
 
     def _begin(self) -> None:
-        ndcg = self._ndcg()
+        watched = self._watch()
+        ndcg = watched["dev_ndcg@10"]
         self.state |= {"best_ndcg": ndcg if self.keep_start else -1.0, "best_step": 0}
         if self._main:
             self._write("start", {"ndcg": ndcg})
             self._write("best", {"ndcg": ndcg, "step": 0})
-            self._record({"step": 0, "dev_ndcg@10": ndcg})
+            self._record({"step": 0, **watched})
         self.accelerator.wait_for_everyone()
 
     def _step(self, step: int, sums: dict[str, float]) -> None:
-        batches = self.schedule.rows(step, self.accelerator.process_index)
-        rate = learning_rate(self.settings, step, self.schedule.steps, self.warmup)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        self.model.train()
-        for part, rows in enumerate(batches):
-            torch.manual_seed(_mix(self.seed, step * len(batches) + part, self.accelerator.process_index))
-            batch = self.pairs.batch(rows, self.accelerator.device)
-            last = part == len(batches) - 1
-            with contextlib.nullcontext() if last else self.accelerator.no_sync(self.model):
-                with self.accelerator.autocast():
-                    parts = self.model(batch, step)
-                loss = torch.stack(list(parts.values())).sum()
-                self._refuse_nan(loss, parts, step)
-                self.accelerator.backward(loss / len(batches))
-            for name, value in {**parts, "loss": loss}.items():
-                sums[name] = sums.get(name, 0.0) + value.item() / len(batches)
-        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.max_grad_norm)
-        sums["gradient_norm"] = sums.get("gradient_norm", 0.0) + float(norm)
-        sums["steps"] = sums.get("steps", 0.0) + 1
-        sums["pairs"] = sums.get("pairs", 0.0) + sum(map(len, batches)) * self.accelerator.num_processes
         sums.setdefault("since", time.perf_counter())
+        factor = learning_rate_factor(self.settings, step, self.schedule.steps, self.warmup)
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["highest"] * factor
+        self.trainee.train()
+        while True:
+            try:
+                parts, pairs = self._gradients(step)
+                break
+            except torch.OutOfMemoryError as error:
+                self._spare_memory(step, error)
+        trained = [weights for group in self.optimiser.param_groups for weights in group["params"]]
+        _average_gradients(trained)
+        norm = self.accelerator.clip_grad_norm_(trained, self.settings.max_grad_norm)
         self.optimiser.step()
         self.optimiser.zero_grad()
+        for name, value in {**parts, "gradient_norm": float(norm), "steps": 1.0, "pairs": float(pairs)}.items():
+            sums[name] = sums.get(name, 0.0) + value
 
-    def _refuse_nan(self, loss: torch.Tensor, parts: dict[str, torch.Tensor], step: int) -> None:
+    def _gradients(self, step: int) -> tuple[dict[str, float], int]:
+        """Accumulate the gradients of a step; the means of the loss and its parts, and how many pairs they are of."""
+        batches = self.schedule.rows(step, self.accelerator.process_index)
+        means: dict[str, float] = {}
+
+        def backward(parts: Tensors) -> None:
+            loss = torch.stack(list(parts.values())).sum()
+            self._refuse_nan(loss, parts, step)
+            for name, value in {**parts, "loss": loss}.items():
+                means[name] = means.get(name, 0.0) + value.item() / len(batches)
+            self.accelerator.backward(loss / len(batches))
+
+        for part, rows in enumerate(batches):
+            seed = _mix(self.seed, step * len(batches) + part, self.accelerator.process_index)
+            torch.manual_seed(seed)
+            batch = self.pairs.batch(rows, self.accelerator.device)
+            if self.mini_batch is not None:
+                cached_backward(self.trainee, batch, step, self.mini_batch, seed, self.accelerator.autocast, backward)
+                continue
+            with self.accelerator.autocast():
+                parts = self.trainee(batch, step)
+            backward(parts)
+        return means, sum(map(len, batches)) * self.accelerator.num_processes
+
+    def _spare_memory(self, step: int, error: torch.OutOfMemoryError) -> None:
+        """Compute less at a time: mini-batches halved, which changes no result, or else batches."""
+        self.optimiser.zero_grad()
+        size, accumulation = self.schedule.batch_size, self.schedule.accumulation
+        if self.accelerator.num_processes > 1:
+            raise RagcunError(f"training: out of memory with batches of {size}; lower --batch-size") from error
+        if (self.mini_batch or 0) > 1:
+            self.mini_batch = (self.mini_batch or 0) // 2
+            told = f"mini-batches of {self.mini_batch}, which change no result"
+        elif size >= 4:
+            self.schedule = replace(self.schedule, batch_size=size // 2, accumulation=2 * accumulation)
+            told = f"batches of {size // 2} x {2 * accumulation}; in-batch negatives are fewer"
+        else:
+            raise RagcunError(f"training: out of memory with batches of {size}; a smaller base is needed") from error
+        if self.accelerator.device.type == "cuda":
+            torch.cuda.empty_cache()
+        warn(f"out of memory at step {step + 1}: going on with {told}")
+        self._record({"step": step, "out_of_memory": told})
+
+    def _refuse_nan(self, loss: torch.Tensor, parts: Tensors, step: int) -> None:
         if not torch.isfinite(loss):
             named = ", ".join(f"{name} {value.item():.4g}" for name, value in parts.items())
             raise RagcunError(
@@ -212,7 +230,7 @@ class HeadTraining:
                 "step": done,
                 "epoch": done / self.schedule.steps_per_epoch,
                 "learning_rate": self.optimiser.param_groups[0]["lr"],
-                "temperature": float(torch.as_tensor(self.bare.objective.contrastive.temperature).detach()),
+                "temperature": float(torch.as_tensor(self.trainee.objective.contrastive.temperature).detach()),
                 "pairs_per_second": pairs / max(time.perf_counter() - since, 1e-9),
                 **means,
             }
@@ -221,29 +239,36 @@ class HeadTraining:
             bar.note(f"loss {means['loss']:.3f}  dev nDCG@10 {self.state['best_ndcg']:.4f}")
 
     def _evaluate(self, done: int, bar: Bar | None) -> None:
-        ndcg = self._ndcg()
-        self._record({"step": done, "dev_ndcg@10": ndcg})
+        watched = self._watch()
+        ndcg = watched["dev_ndcg@10"]
+        self._record({"step": done, **watched})
         if ndcg > self.state["best_ndcg"]:
             self.state |= {"best_ndcg": ndcg, "best_step": done}
             if self._main:
                 self._write("best", {"ndcg": ndcg, "step": done})
 
-    def _ndcg(self) -> float:
-        self.bare.eval()
-        return self.dev.ndcg(lambda base: self.bare.head(base.to(self.accelerator.device)))
+    def _watch(self) -> dict[str, float]:
+        return self.dev.watch(self.trainee.eval())
 
     def _record(self, row: dict[str, Any]) -> None:
         if self.history is not None:
             self.history.add(row)
+            numbers = {name: value for name, value in row.items() if isinstance(value, int | float)}
+            self.accelerator.log(numbers, step=row["step"])
 
     def _write(self, name: str, state: dict[str, Any]) -> None:
-        save_tensors(self.checkpoints / f"{name}.safetensors", self.bare.head.state_dict(), state)
+        save_tensors(self.checkpoints / f"{name}.safetensors", self.trainee.trained(), state)
 
     def _save_last(self) -> None:
         if self._main:
+            scaler = self.accelerator.scaler
+            self.state |= {
+                "scaler": None if scaler is None else scaler.state_dict(),
+                "batch": [self.schedule.batch_size, self.schedule.accumulation, self.mini_batch],
+            }
             tensors = {
-                **pack("head", self.bare.head.state_dict()),
-                **pack("objective", self.bare.objective.state_dict()),
+                **pack("trained", self.trainee.trained()),
+                **pack("objective", self.trainee.objective.state_dict()),
                 **pack("optimiser", optimiser_tensors(self.optimiser)),
             }
             save_tensors(self.checkpoints / "last.safetensors", tensors, self.state)
@@ -257,34 +282,27 @@ class HeadTraining:
             warn(f"{last}: left by a training with other settings or data; starting anew")
             return
         self.state = state
-        self.bare.head.load_state_dict(unpack("head", tensors))
-        self.bare.objective.load_state_dict(unpack("objective", tensors))
+        batch_size, accumulation, self.mini_batch = state["batch"]
+        self.schedule = replace(self.schedule, batch_size=batch_size, accumulation=accumulation)
+        self.trainee.load_trained(unpack("trained", tensors))
+        self.trainee.objective.load_state_dict(unpack("objective", tensors))
         restore_optimiser(self.optimiser, unpack("optimiser", tensors))
+        if self.accelerator.scaler is not None and state["scaler"] is not None:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
 
 
-def learning_rate(settings: StageSettings, step: int, steps: int, warmup: int) -> float:
-    """The learning rate of `step` (from 0): linear warm-up, then constant, linear to 0, or cosine to 0."""
-    if step < warmup:
-        return settings.learning_rate * (step + 1) / warmup
-    done = (step - warmup) / max(1, steps - warmup)
-    factor = {"constant": 1.0, "linear": 1 - done, "cosine": 0.5 * (1 + math.cos(math.pi * done))}
-    return settings.learning_rate * factor[settings.scheduler]
-
-
-def _schedule(pairs: int, settings: StageSettings, processes: int, seed: int) -> Schedule:
-    batch_size = min(settings.batch_size, pairs // processes)
-    if batch_size < 2:
-        raise RagcunError(f"training: {pairs} pairs are too few for {processes} processes")
-    if batch_size < settings.batch_size:
-        warn(f"batch_size = {settings.batch_size}: there are {pairs:,} pairs only; using {batch_size}")
-    return Schedule(pairs, batch_size, settings.gradient_accumulation_steps, processes, settings.epochs, seed)
-
-
-def _warmup(settings: StageSettings, steps: int) -> int:
-    if settings.warmup_steps < steps:
-        return settings.warmup_steps
-    warn(f"warmup_steps = {settings.warmup_steps}: the training has {steps} steps only; warming up for {steps // 10}")
-    return steps // 10
+def _average_gradients(weights: Iterable[torch.nn.Parameter]) -> None:
+    """The mean over processes of each gradient, in one message."""
+    if process_count() == 1:
+        return
+    gradients = []
+    for weight in weights:
+        if weight.grad is None:
+            weight.grad = torch.zeros_like(weight)
+        gradients.append(weight.grad)
+    joined = torch.nn.utils.parameters_to_vector(gradients)
+    dist.all_reduce(joined)
+    torch.nn.utils.vector_to_parameters(joined / process_count(), gradients)
 
 
 def _mix(seed: int, step: int, process: int) -> int:

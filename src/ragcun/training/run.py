@@ -1,46 +1,48 @@
 """`ragcun train`: settings in, an experiment folder with an encoder out."""
 
 import hashlib
+import importlib.util
 import json
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from accelerate import Accelerator
+from accelerate.utils import DistributedType
 
 from ragcun.console import say, warn
-from ragcun.data.pairs import Pairs, load_pairs
-from ragcun.embedding.base import load_model
+from ragcun.embedding.base import load_model, split
 from ragcun.embedding.embedder import Embedder
-from ragcun.embedding.resolve import resolve_model
+from ragcun.embedding.resolve import ResolvedModel, resolve_model
 from ragcun.errors import UserError
 from ragcun.files import read_json, write_json, write_text
 from ragcun.losses.retrieval import RetrievalObjective
 from ragcun.manifest import environment
 from ragcun.model.export import load_head_weights, save_encoder
-from ragcun.model.heads import TRAINABLE, AnyHead, build_head, interpolate
-from ragcun.model.pca import spectrum
+from ragcun.model.freezing import freeze_early_layers
+from ragcun.model.heads import TRAINABLE, build_head, interpolate
+from ragcun.model.pca import Spectrum, spectrum
 from ragcun.settings.load import to_toml
 from ragcun.settings.schema import Settings
-from ragcun.training.batches import PairVectors
-from ragcun.training.checkpoint import Tensors
-from ragcun.training.dev import MEASURE, Dev, DevTexts, dev_from_collection, dev_from_pairs
-from ragcun.training.loop import HeadTraining, HeadWithObjective, Outcome
+from ragcun.training.batches import PairSource, PairTexts, PairVectors, sample_vectors
+from ragcun.training.data import training_data
+from ragcun.training.dev import MEASURE, Dev, EncodedDev, StoredDev
+from ragcun.training.loop import Outcome, Training
+from ragcun.training.share import abroad_texts, choose_share
+from ragcun.training.trainee import Trainee
 
 _SPECTRUM_ROWS = 50_000
-_HELD_OUT = 0.05
-_MOST_HELD_OUT = 1_000
+_SPECTRUM_ROWS_TO_ENCODE = 10_000  # where nothing else needs them encoded
+_PROCESSES = {DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU}
 
 
 def train(
     settings: Settings, experiment: Path, store: Path, load_checkpoint: str | None = None, label: str | None = None
 ) -> dict[str, Any]:
-    """Train the head that `settings` describe on stored base embeddings, and save the encoder in `experiment`/model.
+    """Train what `settings` describe, a head on stored base embeddings or a whole encoder, in `experiment`/model.
 
-    `label` names the encoder in tables; the experiment's folder does, where it is None.
+    `label` names the encoder in tables; the experiment's folder does, where it is None. `load_checkpoint` is an encoder
+    (or experiment) whose head, and whose base where it is trained, is started from.
 
     An experiment that is complete with the same settings and data is left as it is; an interrupted one is resumed.
 
@@ -49,16 +51,20 @@ def train(
 
     Raises:
         UserError: a setting that cannot be served, or data that is missing or malformed.
-        RagcunError: the loss became NaN.
+        RagcunError: the loss became NaN, or memory or disk do not suffice.
     """
     began = time.perf_counter()
-    pairs, dev_texts = _data(settings)
+    pairs, dev_texts = training_data(settings)
     base = resolve_model(settings.model.base, settings.model.revision)
-    identity = _identity(settings, pairs, dev_texts, base.fingerprint, load_checkpoint)
+    data = settings.data
+    abroad = {Path(name).name: abroad_texts(Path(name), data.on_error, settings.seed) for name in data.abroad}
+    sources = [pairs.source, dev_texts.source, *(texts.source for texts in abroad.values())]
+    identity = _identity(settings, sources, base.fingerprint, load_checkpoint)
     done = _finished(experiment, identity)
     if done is not None:
         say(f"{experiment}: already trained with these settings")
         return done
+    accelerator = _accelerator(settings, experiment)
     embedder = Embedder(
         settings.model.base,
         store,
@@ -66,24 +72,26 @@ def train(
         max_length=settings.model.max_length,
         revision=settings.model.revision,
     )
-    accelerator = Accelerator(mixed_precision=_mixed_precision(settings))
     if accelerator.is_main_process:
         write_text(experiment / "settings.toml", to_toml(settings))
-    vectors = PairVectors(pairs, embedder, "training")
-    dev = Dev(dev_texts, embedder)
-    encoded = time.perf_counter()
-    found = spectrum(vectors.sample(_SPECTRUM_ROWS, settings.seed))
-    head = build_head(settings.model, found, settings.seed)
-    if load_checkpoint is not None:
-        load_head_weights(load_checkpoint, head)
+    source: PairSource
+    dev: Dev
+    if settings.model.freeze_base:
+        source, dev = PairVectors(pairs, embedder, "training"), StoredDev(dev_texts, embedder)
+        encoded = time.perf_counter()
+        found = spectrum(source.sample(_SPECTRUM_ROWS, settings.seed))
+        trainee = _trainee(settings, found, load_checkpoint, base)
+    else:
+        found = spectrum(sample_vectors(pairs, embedder, _SPECTRUM_ROWS_TO_ENCODE, settings.seed))
+        trainee = _trainee(settings, found, load_checkpoint, base)
+        teacher = embedder if settings.training.keep_base else None
+        source, dev = PairTexts(pairs, trainee.base, teacher), EncodedDev(dev_texts)
+        encoded = time.perf_counter()
     result: dict[str, Any] = {}
     if settings.model.head in TRAINABLE:
-        model = HeadWithObjective(
-            head, _objective(settings), found.scale(min(settings.model.output_dim, len(found.mean)))
-        )
-        training = HeadTraining(
-            model,
-            vectors,
+        training = Training(
+            trainee,
+            source,
             dev,
             settings.training,
             experiment,
@@ -93,69 +101,90 @@ def train(
             settings.model.init == "base",
         )
         outcome = training.run()
-        result = _finish(outcome, head, dev, settings.training.share)
+        share = settings.training.share
+        if share == "auto":
+            devs = {name: StoredDev(texts, embedder) for name, texts in abroad.items()}
+            tolerance = settings.training.share_tolerance
+            share = choose_share(outcome, trainee, dev, devs, tolerance, experiment / "share.json")
+        result = _finish(outcome, trainee, dev, share)
     else:
-        result = {"dev": {"end": dev.ndcg(head.eval())}}
+        result = {"dev": {"end": dev.ndcg(trainee.eval())}}
     manifest = {
         "label": label or experiment.resolve().name,
         "identity": identity,
         "settings": settings.model_dump(mode="json"),
         "load_checkpoint": load_checkpoint,
-        "data": {"train": pairs.source, "pairs": len(pairs), "dev": dev_texts.source},
+        "data": {
+            "train": pairs.source,
+            "pairs": len(pairs),
+            "dev": dev_texts.source,
+            "abroad": [texts.source for texts in abroad.values()],
+        },
         "base": embedder.describe() | {"fingerprint": embedder.fingerprint},
-        "parameters": {"head": sum(p.numel() for p in head.parameters()), "base": embedder.parameters},
+        "parameters": {
+            "head": sum(p.numel() for p in trainee.head.parameters()),
+            "base": embedder.parameters,
+            "trained": sum(weights.numel() for weights in trainee.trained().values()),
+        },
         **result,
         "processes": accelerator.num_processes,
         "seconds": {"encode": encoded - began, "total": time.perf_counter() - began},
         "environment": environment(),
     }
     if accelerator.is_main_process:
-        fresh = load_model(embedder.resolved, settings.model.max_length, device="cpu")
-        save_encoder(fresh, head.cpu().eval(), experiment / "model", embedder.resolved.source)
+        fresh = trainee.base or load_model(embedder.resolved, settings.model.max_length, device="cpu")
+        save_encoder(fresh.cpu().eval(), trainee.head.cpu().eval(), experiment / "model", embedder.resolved.source)
         write_json(experiment / "manifest.json", manifest)
     accelerator.wait_for_everyone()
+    accelerator.end_training()
     return manifest
 
 
-def _data(settings: Settings) -> tuple[Pairs, DevTexts]:
-    data = settings.data
-    if not settings.model.freeze_base:
-        raise UserError("train: only frozen bases can be trained on so far (--preset demo or hybrid, or --freeze-base)")
-    if data.train is None:
-        raise UserError("train: no training data; give --train-data a pairs file or a collection's folder")
-    path = Path(data.train)
-    pairs = load_pairs(path, "train", on_error=data.on_error)
-    if settings.training.rows is not None:
-        pairs = pairs.take(settings.training.rows, settings.seed)
-    if data.val is not None:
-        val = Path(data.val)
-        if val.is_dir():
-            return pairs, dev_from_collection(val, "dev", data.on_error, settings.seed)
-        return pairs, dev_from_pairs(load_pairs(val, "dev", on_error=data.on_error))
-    if path.is_dir() and (path / "qrels" / "dev.tsv").is_file():
-        return pairs, dev_from_collection(path, "dev", data.on_error, settings.seed)
-    return _hold_out(pairs, settings.seed)
-
-
-def _hold_out(pairs: Pairs, seed: int) -> tuple[Pairs, DevTexts]:
-    queries = np.unique(pairs.anchor)
-    count = min(_MOST_HELD_OUT, max(2, int(_HELD_OUT * len(queries))))
-    if len(queries) < 2 * count:
-        raise UserError(f"train: {len(queries)} queries are too few to hold some out; give --val-data")
-    held = np.isin(pairs.anchor, np.random.default_rng(seed).permutation(queries)[:count])
-    say(f"no validation data given: {count:,} of {len(queries):,} training queries are held out for it")
-    return _where(pairs, ~held), dev_from_pairs(_where(pairs, held))
-
-
-def _where(pairs: Pairs, chosen: npt.NDArray[np.bool_]) -> Pairs:
-    source = {**pairs.source, "kept": int(chosen.sum())}
-    return replace(
-        pairs,
-        anchor=pairs.anchor[chosen],
-        positive=pairs.positive[chosen],
-        negatives=pairs.negatives[chosen],
-        source=source,
+def _accelerator(settings: Settings, experiment: Path) -> Accelerator:
+    trackers = list(settings.training.track)
+    for name in trackers:
+        if importlib.util.find_spec(name) is None:
+            raise UserError(f"--track {name}: the package is not installed; pip install 'ragcun[{name}]'")
+    accelerator = Accelerator(
+        mixed_precision=_mixed_precision(settings), log_with=trackers or None, project_dir=experiment / "tracking"
     )
+    if trackers:
+        accelerator.init_trackers(experiment.resolve().name, config=_flat(settings.model_dump(mode="json")))
+    if accelerator.distributed_type not in _PROCESSES:
+        kind = accelerator.distributed_type.value
+        raise UserError(
+            f"train: an Accelerate configuration for {kind} is not supported; `accelerate config` without it, or "
+            "`accelerate launch --multi_gpu`, trains with one copy of the encoder a process"
+        )
+    return accelerator
+
+
+def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, str | int | float]:
+    """Settings by dotted names, as trackers take them."""
+    flat: dict[str, str | int | float] = {}
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value if isinstance(value, str | int | float) else str(value)
+    return flat
+
+
+def _trainee(settings: Settings, found: Spectrum, load_checkpoint: str | None, resolved: ResolvedModel) -> Trainee:
+    head = build_head(settings.model, found, settings.seed)
+    scale = found.scale(min(settings.model.output_dim, len(found.mean)))
+    if load_checkpoint is not None:
+        load_head_weights(load_checkpoint, head)
+    if settings.model.freeze_base:
+        return Trainee(head, _objective(settings), scale)
+    start = resolved if load_checkpoint is None else resolve_model(load_checkpoint)
+    base, _ = split(load_model(start, settings.model.max_length, device="cpu"))
+    freeze_early_layers(base, settings.model.freeze_early_layers, start.label)
+    if settings.training.gradient_checkpointing:
+        base[0].auto_model.gradient_checkpointing_enable({"use_reentrant": False})
+    if settings.training.compile:
+        base[0].auto_model.compile()
+    return Trainee(head, _objective(settings), scale, base)
 
 
 def _objective(settings: Settings) -> RetrievalObjective:
@@ -170,19 +199,19 @@ def _objective(settings: Settings) -> RetrievalObjective:
     )
 
 
-def _finish(outcome: Outcome, head: AnyHead, dev: Dev, share: float) -> dict[str, Any]:
-    """Load the head that is saved: `share` of the way from the start to the best checkpoint; say how it did."""
-    _load(head, interpolate(outcome.start, outcome.best, share))
-    head.cpu().eval()
-    end = dev.ndcg(head)
+def _finish(outcome: Outcome, trainee: Trainee, dev: Dev, share: float) -> dict[str, Any]:
+    """Load what is saved: `share` of the way from the start to the best checkpoint; say how it did."""
+    trainee.load_trained(interpolate(outcome.start, outcome.best, share))
+    end = dev.ndcg(trainee.cpu().eval())
     say(
         f"dev {MEASURE}: {100 * outcome.start_ndcg:.2f} at the start, {100 * outcome.best_ndcg:.2f} at its best "
         f"(step {outcome.best_step} of {outcome.steps}), {100 * end:.2f} saved (share {share:g})"
     )
     if outcome.best_step == 0:
-        warn("no checkpoint was better on dev than the start; the saved head is the start")
+        warn("no checkpoint was better on dev than the start; what is saved is the start")
     elif end < outcome.start_ndcg:
-        warn("the saved head is worse on dev than its start")
+        warn("what is saved is worse on dev than its start")
+    batch_size, accumulation, mini_batch = outcome.batch
     return {
         "dev": {
             "measure": MEASURE,
@@ -190,22 +219,20 @@ def _finish(outcome: Outcome, head: AnyHead, dev: Dev, share: float) -> dict[str
             "best": outcome.best_ndcg,
             "best_step": outcome.best_step,
             "end": end,
+            "share": share,
         },
         "steps": outcome.steps,
+        "batch": {"size": batch_size, "accumulation": accumulation, "mini_batch": mini_batch},
         "training_seconds": outcome.seconds,
     }
 
 
-def _load(head: AnyHead, weights: Tensors) -> None:
-    head.load_state_dict({name: tensor.to(next(head.parameters()).device) for name, tensor in weights.items()})
-
-
-def _identity(settings: Settings, pairs: Pairs, dev: DevTexts, base: str, load_checkpoint: str | None) -> str:
+def _identity(settings: Settings, sources: list[dict[str, Any]], base: str, load_checkpoint: str | None) -> str:
     decides = {
         "seed": settings.seed,
         "model": settings.model.model_dump(mode="json"),
-        "training": settings.training.model_dump(mode="json", exclude={"log_interval"}),
-        "data": [pairs.source, dev.source],
+        "training": settings.training.model_dump(mode="json", exclude={"log_interval", "track"}),
+        "data": sources,
         "base": base,
         "load_checkpoint": load_checkpoint,
     }

@@ -15,7 +15,9 @@ def beir(
     data_dir: Annotated[Path, typer.Option(help="Folder of collections in BEIR's layout.")],
     model: Annotated[
         list[str],
-        typer.Option("--model", help="Retriever: bm25, a hub id, a folder, openai:MODEL, rrf:A+B; repeat to compare."),
+        typer.Option(
+            "--model", help="bm25, minilm, contriever, a hub id, a folder, openai:MODEL, rrf:A+B; may be repeated."
+        ),
     ],
     split: Annotated[str, typer.Option(help="Whose queries are asked.")] = "test",
     output: Annotated[Path, typer.Option(help="Folder for runs and scores.", file_okay=False)] = Path("results"),

@@ -1,0 +1,35 @@
+"""`ragcun data msmarco`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ragcun.cli import options
+
+
+def msmarco(
+    pairs: Annotated[str, typer.Option(help="How many pairs are drawn, or all.")] = "all",
+    hard_negatives: Annotated[int, typer.Option(min=0, help="Published hard negatives of a pair.")] = 0,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder of the pairs. (default: data/msmarco-PAIRS)", file_okay=False)
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Which pairs are drawn follows from it.")] = 0,
+    offline: options.Offline = False,
+    json: options.Json = False,
+) -> None:
+    """Write the training and dev pairs of MS MARCO's passage ranking, as BEIR has it, to train and validate on.
+
+    The corpus of 8.8 million passages is read as a stream; only the passages of the pairs are kept.
+    """
+    from ragcun.console import say
+    from ragcun.data.msmarco import prepare_msmarco
+    from ragcun.errors import UserError
+
+    if pairs != "all" and not (pairs.isdigit() and int(pairs) > 0):
+        raise UserError(f"--pairs {pairs}: a number above 0, or all")
+    folder = output if output is not None else Path("data") / f"msmarco-{pairs}"
+    found = prepare_msmarco(folder, None if pairs == "all" else int(pairs), hard_negatives, seed, offline)
+    say(f"{folder}: {found['pairs']['train']:,} pairs to train on, {found['pairs']['dev']:,} of dev")
+    if json:
+        options.print_json({"path": str(folder), **found})

@@ -1,0 +1,73 @@
+"""`ragcun data pairs`."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from ragcun.cli import options
+
+
+def pairs(
+    documents: Annotated[
+        Path,
+        typer.Option(help="Text (a passage a line), JSONL, JSON, CSV, TSV, Parquet; a collection; a folder of them."),
+    ],
+    output: Annotated[Path, typer.Option(help="Folder for train.jsonl, val.jsonl and test/.", file_okay=False)],
+    pairs: Annotated[int | None, typer.Option(min=3, help="How many at most, drawn at random; all by default.")] = None,
+    query: Annotated[
+        Literal["first-sentence", "title", "inverse-cloze", "doc2query"], typer.Option(help="What asks.")
+    ] = "first-sentence",
+    query_model: Annotated[
+        str | None, typer.Option(help="Of doc2query: hub id or folder of a sequence-to-sequence model.")
+    ] = None,
+    negatives: Annotated[
+        Literal["none", "random", "bm25", "dense"], typer.Option(help="Where negatives come from.")
+    ] = "none",
+    negatives_model: Annotated[str | None, typer.Option(help="The encoder that mines dense ones.")] = None,
+    negatives_per_pair: Annotated[int, typer.Option(min=1, help="How many a pair gets.")] = 1,
+    percentage: Annotated[
+        float, typer.Option(min=0.01, max=1, help="Of the positive's score that a mined negative may reach.")
+    ] = 0.95,
+    depth: Annotated[int, typer.Option(min=1, help="How many documents are retrieved to mine from.")] = 100,
+    skip: Annotated[int, typer.Option(min=0, help="How many of the best are passed over.")] = 0,
+    split: Annotated[str, typer.Option(help="Shares of train, val and test.")] = "0.8,0.1,0.1",
+    seed: Annotated[int, typer.Option(min=0, help="Everything random follows from it.")] = 0,
+    on_error: Annotated[
+        Literal["refuse", "skip"], typer.Option(help="Malformed rows: refuse, or skip and count.")
+    ] = "refuse",
+    store: options.Store = None,
+    json: options.Json = False,
+) -> None:
+    """Make training pairs from documents without queries, and a collection to test on.
+
+    No query and no document is in two splits. The same command, given again,
+    leaves a complete folder as it is.
+    """
+    from ragcun.console import say
+    from ragcun.errors import UserError
+    from ragcun.mining.negatives import Filter
+    from ragcun.mining.pairs import PairSettings, prepare_pairs
+    from ragcun.retrieval.retrievers import Encoding
+
+    try:
+        train, val, test = (float(share) for share in split.split(","))
+    except ValueError:
+        raise UserError(f"--split {split}: three numbers, such as 0.8,0.1,0.1") from None
+    settings = PairSettings(
+        pairs,
+        query,
+        query_model,
+        negatives,
+        negatives_model,
+        negatives_per_pair,
+        Filter(depth, skip, percentage),
+        (train, val, test),
+        seed,
+    )
+    found = prepare_pairs(documents, output, settings, Encoding(options.store_folder(store)), on_error)
+    counts = ", ".join(f"{count:,} {name}" for name, count in found["pairs"].items())
+    left_out = "; ".join(f"{reason}: {count:,}" for reason, count in found["skipped"].items())
+    say(f"{output}: {counts}" + (f" (left out: {left_out})" if left_out else ""))
+    if json:
+        options.print_json(found)

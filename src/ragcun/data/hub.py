@@ -1,0 +1,253 @@
+"""Files of hub repositories, at a revision, checked, taken up again where a connection broke.
+
+huggingface_hub downloads: it resumes, waits for a hub that is busy, leaves files whole or absent, and honours
+`HF_ENDPOINT`, `HF_TOKEN` and `HF_HUB_OFFLINE`. What is added here: a look at the disk first, sizes and hashes compared,
+what is cached where the hub is away, and errors that speak.
+"""
+
+import errno
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from ragcun.console import Bar, progress, say
+from ragcun.errors import RagcunError, UserError
+
+_BUSY = {408, 429, 500, 502, 503, 504}
+_WAITS = (1.0, 2.0, 4.0, 8.0, 16.0)  # seconds
+_LONGEST_WAIT = 300.0
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class HubFiles:
+    """Files of a repository: those whose names match a pattern, at a commit, branch or tag (None: the main branch)."""
+
+    repo: str
+    patterns: tuple[str, ...]
+    revision: str | None = None
+    kind: Literal["dataset", "model"] = "dataset"
+    ignored: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The folder of the files, and the commit that they are of."""
+
+    folder: Path
+    commit: str
+    names: list[str]
+
+
+def fetch(files: HubFiles, offline: bool = False) -> Snapshot:
+    """Download what is not there yet; `offline` (or `HF_HUB_OFFLINE`) takes what is there, without the network.
+
+    Raises:
+        UserError: there is no such repository or revision, it is gated, or nothing in it matches.
+        RagcunError: the hub does not answer, the disk has no room, a file is not what the hub lists, or offline and
+            not there.
+    """
+    from huggingface_hub import constants
+
+    if offline or constants.is_offline_mode():
+        return _there(files)
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+
+    try:
+        listed = _list(files)
+    except _AwayError:
+        found = _there(files)
+        say(f"{files.repo}: {endpoint()} does not answer; taking what is in the local cache ({found.commit[:12]})")
+        return found
+
+    def cached(name: str) -> str | None:
+        found = try_to_load_from_cache(files.repo, name, revision=listed.commit, repo_type=files.kind)
+        return found if isinstance(found, str) else None
+
+    missing = {name: entry for name, entry in listed.entries.items() if cached(name) is None}
+    _look_at_disk(files.repo, sum(entry.size for entry in missing.values()))
+    total = sum(entry.size for entry in missing.values()) / 2**20
+    folder = None
+    with progress(f"downloading {files.repo}", total, "MiB") as bar:
+        for name, entry in listed.entries.items():
+            path = cached(name)
+            if path is None:
+                path = _speaking(
+                    files,
+                    lambda name=name: hf_hub_download(  # type: ignore[misc]
+                        files.repo, name, revision=files.revision, repo_type=files.kind, tqdm_class=_reporting(bar)
+                    ),
+                )
+                _check(Path(path), name, entry, files.repo)
+            folder = Path(path).parents[len(Path(name).parts) - 1]
+            if folder.name != listed.commit:
+                raise RagcunError(f"{files.repo}: was changed while it was downloaded; give the same command again")
+    if folder is None:
+        raise UserError(f"{files.repo}: no file at {listed.commit} matches {', '.join(files.patterns)}")
+    return Snapshot(folder, listed.commit, list(listed.entries))
+
+
+@dataclass(frozen=True)
+class _Entry:
+    size: int
+    sha256: str | None
+    blob: str | None
+
+
+@dataclass(frozen=True)
+class _Listing:
+    commit: str
+    entries: dict[str, _Entry]
+
+
+def _list(files: HubFiles) -> _Listing:
+    from huggingface_hub import HfApi
+
+    info: Any = _speaking(
+        files,
+        lambda: HfApi().repo_info(files.repo, revision=files.revision, repo_type=files.kind, files_metadata=True),
+    )
+    entries = {
+        sibling.rfilename: _Entry(
+            sibling.size or 0, None if sibling.lfs is None else sibling.lfs.sha256, sibling.blob_id
+        )
+        for sibling in info.siblings or []
+    }
+    return _Listing(info.sha, {name: entries[name] for name in _matching(files, entries)})
+
+
+def _there(files: HubFiles) -> Snapshot:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    revision = f" at {files.revision}" if files.revision else ""
+    absent = RagcunError(
+        f"{files.repo}{revision}: {', '.join(files.patterns)} not in the local cache, and the hub cannot be reached "
+        "(or --offline or HF_HUB_OFFLINE is set)"
+    )
+    try:
+        cached = snapshot_download(
+            files.repo, repo_type=files.kind, revision=files.revision, local_files_only=True, allow_patterns=[]
+        )
+    except LocalEntryNotFoundError:
+        raise absent from None
+    folder = Path(cached)
+    names = _matching(files, (p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()))
+    if not names:
+        raise absent
+    return Snapshot(folder, folder.name, names)
+
+
+def _matching(files: HubFiles, names: Iterable[str]) -> list[str]:
+    from huggingface_hub.utils import filter_repo_objects  # type: ignore[attr-defined]
+
+    patterns, ignored = list(files.patterns), list(files.ignored)
+    return sorted(filter_repo_objects(names, allow_patterns=patterns, ignore_patterns=ignored))
+
+
+class _AwayError(RagcunError):
+    """The hub does not answer."""
+
+
+def _speaking(files: HubFiles, work: Callable[[], Result]) -> Result:
+    """Do `work`, again where the hub is busy; its errors become lines that say what to do."""
+    from huggingface_hub import errors
+
+    try:
+        for wait in (*_WAITS, None):
+            try:
+                return work()
+            except errors.HfHubHTTPError as error:
+                if error.response.status_code not in _BUSY or wait is None:
+                    raise
+                _pause(files, error.response.status_code, wait, error.response.headers.get("Retry-After"))
+        raise AssertionError("the last try returns or raises")
+    except errors.GatedRepoError:
+        raise UserError(
+            f"{files.repo}: gated; accept its licence on the hub, then set HF_TOKEN to a token that may read it"
+        ) from None
+    except errors.RevisionNotFoundError:
+        raise UserError(f"{files.repo}: the hub has no revision {files.revision!r}") from None
+    except errors.RepositoryNotFoundError:
+        raise UserError(
+            f"{files.repo}: no such folder here and no such {files.kind} on {endpoint()} (private? set HF_TOKEN)"
+        ) from None
+    except errors.HFValidationError:
+        raise UserError(f"{files.repo!r}: neither a folder nor a hub id") from None
+    except errors.HfHubHTTPError as error:
+        status = error.response.status_code
+        raise RagcunError(f"{files.repo}: {endpoint()} answered {status}; try again later") from error
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EFBIG, errno.EDQUOT}:
+            raise RagcunError(f"{files.repo}: cannot be written ({error.strerror})") from error
+        raise _away(files) from error
+    except errors.HTTPError as error:  # type: ignore[attr-defined]
+        raise _away(files) from error
+
+
+def _pause(files: HubFiles, status: int, seconds: float, retry_after: str | None) -> None:
+    if retry_after is not None and retry_after.isdigit():
+        seconds = min(max(seconds, float(retry_after)), _LONGEST_WAIT)
+    say(f"{files.repo}: {endpoint()} answered {status}; trying again in {seconds:g} s")
+    time.sleep(seconds)
+
+
+def _away(files: HubFiles) -> _AwayError:
+    return _AwayError(
+        f"{files.repo}: {endpoint()} cannot be reached, or broke off; what is here stays, the same command goes on"
+    )
+
+
+def _reporting(bar: Bar) -> type[Any]:
+    """huggingface_hub's progress, shown by `bar`."""
+    from tqdm import tqdm  # type: ignore[import-untyped]
+
+    class Reporting(tqdm):  # type: ignore[misc]
+        def __init__(self, *args: Any, **named: Any) -> None:
+            super().__init__(*args, **{**named, "disable": True})
+
+        def update(self, n: float | None = 1) -> None:
+            bar.advance((n or 0) / 2**20)
+
+    return Reporting
+
+
+def _look_at_disk(repo: str, wanted: int) -> None:
+    from huggingface_hub import constants
+
+    cache = Path(constants.HF_HUB_CACHE)
+    there = next(path for path in (cache, *cache.absolute().parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    if wanted > free:
+        raise RagcunError(
+            f"{repo}: {wanted / 2**30:.1f} GiB to download, {free / 2**30:.1f} GiB free in {cache}; free some space, "
+            "or set HF_HOME to a larger disk"
+        )
+
+
+def _check(path: Path, name: str, entry: _Entry, repo: str) -> None:
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        if entry.sha256 is not None:
+            right = hashlib.file_digest(stream, "sha256").hexdigest() == entry.sha256
+        else:
+            digest = hashlib.sha1(f"blob {size}\0".encode(), usedforsecurity=False)
+            digest.update(stream.read())
+            right = entry.blob is None or digest.hexdigest() == entry.blob
+    if size != entry.size or not right:
+        path.resolve().unlink()
+        path.unlink(missing_ok=True)
+        raise RagcunError(
+            f"{repo}: {name} is not the file that the hub lists (size or hash); it was removed, try again"
+        )
+
+
+def endpoint() -> str:
+    """The hub's address."""
+    return os.environ.get("HF_ENDPOINT", "https://huggingface.co")

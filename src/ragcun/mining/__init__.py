@@ -1,0 +1,1 @@
+"""Training pairs from plain documents, and negatives for them."""

@@ -1,0 +1,88 @@
+"""Queries that a sequence-to-sequence model writes for passages (doc2query, Nogueira et al., arXiv 1904.08375)."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers.utils import logging as transformers_logging
+
+from ragcun.console import progress
+from ragcun.embedding.resolve import resolve_model
+from ragcun.errors import UserError
+from ragcun.mining.passages import Passage
+from ragcun.mining.queries import Pair, Skip, checked
+
+DEFAULT_MODEL = "doc2query/msmarco-t5-base-v1"
+_BATCH = 16
+_TOP_K = 10  # as the models of doc2query are sampled from
+_MOST_TOKENS = 64
+
+
+class Doc2Query:
+    """The method `doc2query`: one sampled query a passage. What was written is kept in `kept`, line by line.
+
+    Args:
+        model: hub id or folder of the model.
+        seed: what is sampled follows from it and from the batch's passages.
+        kept: a JSON Lines file; a query that it has is not written again.
+    """
+
+    def __init__(self, model: str, seed: int, kept: Path) -> None:
+        self.seed = seed
+        self.kept = kept
+        self.queries = dict(_read(kept))
+        resolved = resolve_model(model)
+        transformers_logging.disable_progress_bar()
+        try:
+            self.tokenizer = AutoTokenizer.from_pretrained(resolved.path)
+            self.model = AutoModelForSeq2SeqLM.from_pretrained(resolved.path, use_safetensors=True).eval()
+        except (OSError, ValueError, KeyError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(f"--query-model {model}: not a sequence-to-sequence model ({reason})") from error
+        self.model.to("cuda" if torch.cuda.is_available() else "cpu")
+
+    def write(self, passages: Iterable[Passage]) -> None:
+        """Write a query for each passage that has none yet."""
+        missing = (passage.text for passage in passages if _digest(passage.text) not in self.queries)
+        with progress("writing queries", None, "passages") as bar, self.kept.open("a", encoding="utf-8") as stream:
+            while batch := list(islice(missing, _BATCH)):
+                for text, query in zip(batch, self._sample(batch), strict=True):
+                    self.queries[_digest(text)] = query
+                    stream.write(json.dumps([_digest(text), query]) + "\n")
+                stream.flush()
+                bar.advance(len(batch))
+
+    def __call__(self, passage: Passage, _seed: int) -> Pair:
+        """The query that was written for a passage, and the whole passage."""
+        query = self.queries.get(_digest(passage.text))
+        if query is None:
+            raise Skip("no query written")
+        return checked(query, passage.text)
+
+    @torch.no_grad()
+    def _sample(self, texts: list[str]) -> list[str]:
+        torch.manual_seed(int.from_bytes(hashlib.blake2b(f"{self.seed}{texts}".encode(), digest_size=7).digest()))
+        inputs = self.tokenizer(texts, padding=True, truncation=True, max_length=512, return_tensors="pt")
+        inputs = {name: inputs[name].to(self.model.device) for name in ("input_ids", "attention_mask")}
+        written = self.model.generate(**inputs, max_new_tokens=_MOST_TOKENS, do_sample=True, top_k=_TOP_K)
+        queries: list[str] = self.tokenizer.batch_decode(written, skip_special_tokens=True)
+        return queries
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _read(path: Path) -> Iterator[tuple[str, str]]:
+    if not path.is_file():
+        return
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            digest, query = json.loads(line)
+        except ValueError:  # the line that an interruption cut off
+            return
+        yield digest, query

@@ -1,0 +1,80 @@
+"""Hard negatives: what a retriever ranks high for a query and what is probably not relevant to it.
+
+Documents that score nearly as high as the positive are often relevant themselves, and are left out: a negative scores
+at most `percentage` of the positive's score, as in sentence-transformers' `mine_hard_negatives` (`relative_margin`) and
+NV-Retriever (arXiv 2407.15831, TopK-PercPos, whose best value is 95 percent). Where scores are distances with a minus,
+its distance is at least the positive's divided by `percentage`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ragcun.data.pairs import Pairs
+from ragcun.retrieval.retrievers import Retriever
+from ragcun.retrieval.topk import TopK
+
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which of the retrieved documents may be negatives.
+
+    Attributes:
+        depth: how many are retrieved.
+        skip: how many of the best are passed over.
+        percentage: of the positive's score that a negative may reach, 0 to 1.
+    """
+
+    depth: int = 100
+    skip: int = 0
+    percentage: float = 0.95
+
+
+def random_negatives(pairs: Pairs, count: int, seed: int) -> Rows:
+    """(n, count) rows of other pairs' positives, none of the anchor's own, -1 where there are too few."""
+    draw = np.random.default_rng(seed)
+    documents = np.unique(pairs.positive)
+    known = _known(pairs)
+    found = np.full((len(pairs), count), -1, dtype=np.int64)
+    for row, anchor in enumerate(pairs.anchor.tolist()):
+        drawn = dict.fromkeys(draw.choice(documents, size=min(len(documents), 2 * count + 4)).tolist())
+        kept = [document for document in drawn if document not in known[anchor]][:count]
+        found[row, : len(kept)] = kept
+    return found
+
+
+def mined_negatives(pairs: Pairs, retriever: Retriever, count: int, chosen: Filter) -> Rows:
+    """(n, count) rows of documents that `retriever` ranks high for the anchor, -1 where too few pass the filter.
+
+    A pair whose positive is not among the `depth` best has none: all that is found scores higher than it.
+    """
+    anchors, of = np.unique(pairs.anchor, return_inverse=True)
+    queries = [pairs.queries[int(row)] for row in anchors]
+    places, exclude = np.arange(len(pairs.documents)), np.full(len(anchors), -1)
+    top: TopK = retriever.rank(pairs.documents, queries, chosen.depth, places, exclude)
+    known = _known(pairs)
+    found = np.full((len(pairs), count), -1, dtype=np.int64)
+    for row, (query, positive) in enumerate(zip(of.tolist(), pairs.positive.tolist(), strict=True)):
+        rows, scores = top.rows[query], top.scores[query]
+        at = np.flatnonzero(rows == positive)
+        if not len(at):
+            continue
+        score = float(scores[at[0]])
+        highest = score * chosen.percentage if score > 0 else score / chosen.percentage
+        allowed = (rows >= 0) & (scores <= highest)
+        allowed[: chosen.skip] = False
+        kept = [document for document in rows[allowed].tolist() if document not in known[int(pairs.anchor[row])]][
+            :count
+        ]
+        found[row, : len(kept)] = kept
+    return found
+
+
+def _known(pairs: Pairs) -> dict[int, set[int]]:
+    known: dict[int, set[int]] = {}
+    for anchor, positive in zip(pairs.anchor.tolist(), pairs.positive.tolist(), strict=True):
+        known.setdefault(anchor, set()).add(positive)
+    return known

@@ -1,0 +1,224 @@
+"""`ragcun data pairs`: training pairs from documents, with negatives, and a collection to test on.
+
+The documents are read three times, as a stream: to see which passages give a pair, to write train.jsonl and val.jsonl,
+and to write test/. What is kept of a passage in between is one byte and the digests of its pair, 8 bytes each.
+"""
+
+import hashlib
+import re
+import shutil
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from ragcun.console import progress, say, warn
+from ragcun.data.collection import write_collection
+from ragcun.data.pairs import Pairs, load_pairs, write_pairs
+from ragcun.data.problems import OnError, Problems
+from ragcun.errors import UserError
+from ragcun.files import file_sha256, read_json, write_json
+from ragcun.mining.negatives import Filter, Rows, mined_negatives, random_negatives
+from ragcun.mining.passages import Passage, read_passages
+from ragcun.mining.queries import METHODS, Pair, Skip
+from ragcun.retrieval.registry import load_retriever
+from ragcun.retrieval.retrievers import Encoding
+
+Query = Literal["first-sentence", "title", "inverse-cloze", "doc2query"]
+Negatives = Literal["none", "random", "bm25", "dense"]
+Shares = tuple[float, float, float]
+_WORDS = re.compile(r"\W+")
+
+
+@dataclass(frozen=True)
+class PairSettings:
+    """How pairs are made.
+
+    Attributes:
+        pairs: how many at most, drawn at random; None: all.
+        query: the method that asks.
+        query_model: of doc2query.
+        negatives: where they come from; `model` is the encoder of dense ones.
+        count: negatives a pair.
+        filter: which retrieved documents may be negatives.
+        split: shares of train, val and test.
+    """
+
+    pairs: int | None = None
+    query: Query = "first-sentence"
+    query_model: str | None = None
+    negatives: Negatives = "none"
+    model: str | None = None
+    count: int = 1
+    filter: Filter = field(default_factory=Filter)
+    split: Shares = (0.8, 0.1, 0.1)
+    seed: int = 0
+
+
+def prepare_pairs(
+    documents: Path, output: Path, settings: PairSettings, encoding: Encoding, on_error: OnError = "refuse"
+) -> dict[str, Any]:
+    """Write train.jsonl, val.jsonl and the collection test/ into `output`; returns what source.json holds.
+
+    A document with the words of an earlier one is left out, and all pairs with one query are in one split, so that no
+    document and no query is in two. The corpus of test/ holds the documents of all splits. A folder that is complete
+    with the same settings is left as it is.
+
+    Raises:
+        UserError: documents that cannot be read, settings that give no pair, or an `output` with other settings.
+    """
+    _check(settings)
+    wanted = {**asdict(settings), "documents": str(documents)}
+    wanted = read_back(wanted)
+    done = output / "source.json"
+    if done.is_file():
+        if read_json(done)["settings"] == wanted:
+            say(f"{output}: already made with these settings")
+            return dict(read_json(done))
+        raise UserError(f"{output}: made with other settings; choose another --output")
+    output.mkdir(parents=True, exist_ok=True)
+    problems = Problems()
+    method = _method(documents, output, settings)
+    fates, skipped = _look(read_passages(documents, problems), method, settings)
+    problems.settle(on_error)
+    for line in problems.lines():
+        warn(line)
+    if not (fates > 0).any():
+        raise UserError(f"{documents}: gave no pair ({_listed(skipped)})")
+
+    def rows(*splits: int) -> Iterator[tuple[int, Pair]]:
+        for number, passage in enumerate(read_passages(documents, Problems())):
+            if fates[number] in splits:
+                yield number, method(passage, settings.seed)
+
+    for split, name in ((1, "train"), (2, "val")):
+        _write(output / f"{name}.jsonl", (pair for _, pair in rows(split)), settings, encoding, name)
+    shutil.rmtree(output / "test", ignore_errors=True)
+    write_collection(
+        output / "test",
+        ((f"d{number}", "", document) for number, (_, document) in rows(1, 2, 3)),
+        ((f"q{number}", query) for number, (query, _) in rows(3)),
+        {"test": ((f"q{number}", f"d{number}", 1) for number, _ in rows(3))},
+    )
+    counts = {name: int((fates == split).sum()) for split, name in ((1, "train"), (2, "val"), (3, "test"))}
+    files = ("train.jsonl", "val.jsonl", "test/corpus.jsonl", "test/queries.jsonl")
+    found = {
+        "settings": wanted,
+        "passages": len(fates),
+        "pairs": counts,
+        "skipped": dict(skipped),
+        "problems": problems.to_json(),
+        "sha256": {name: file_sha256(output / name) for name in files if (output / name).is_file()},
+    }
+    write_json(done, found)
+    (output / _KEPT).unlink(missing_ok=True)
+    return found
+
+
+_KEPT = ".queries.jsonl"
+
+
+def read_back(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings as JSON reads them back, so that they can be compared with a file's."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()}
+
+
+def _check(settings: PairSettings) -> None:
+    if settings.negatives == "dense" and settings.model is None:
+        raise UserError("--negatives dense: needs the encoder that mines them; give --negatives-model")
+    if min(settings.split) < 0 or settings.split[0] <= 0 or abs(sum(settings.split) - 1) > 1e-6:
+        raise UserError(
+            f"--split {','.join(map(str, settings.split))}: three shares of train, val and test that sum to 1"
+        )
+
+
+def _method(documents: Path, output: Path, settings: PairSettings) -> Callable[[Passage, int], Pair]:
+    if settings.query != "doc2query":
+        return METHODS[settings.query]
+    from ragcun.mining.doc2query import DEFAULT_MODEL, Doc2Query
+
+    written = Doc2Query(settings.query_model or DEFAULT_MODEL, settings.seed, output / _KEPT)
+    written.write(read_passages(documents, Problems()))
+    return written
+
+
+def _look(
+    passages: Iterable[Passage], method: Callable[[Passage, int], Pair], settings: PairSettings
+) -> tuple[Any, Counter[str]]:
+    """What becomes of each passage: 0 left out, 1 train, 2 val, 3 test; and why passages were left out."""
+    queries = array("Q")
+    able = array("q")
+    seen: set[int] = set()
+    skipped: Counter[str] = Counter()
+    count = 0
+    with progress("reading documents", None, "passages") as bar:
+        for count, passage in enumerate(passages, 1):
+            bar.advance()
+            try:
+                query, document = map(_digest, method(passage, settings.seed))
+            except Skip as reason:
+                skipped[str(reason)] += 1
+                continue
+            if document in seen:
+                skipped["repeats another"] += 1
+                continue
+            seen.add(document)
+            able.append(count - 1)
+            queries.append(query)
+    fates = np.zeros(count, dtype=np.uint8)
+    order = np.random.default_rng(settings.seed).permutation(len(able))[: settings.pairs]
+    keys = np.asarray(queries, dtype=np.uint64)[order]
+    _, first, group, size = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
+    start = np.empty_like(size)
+    start[np.argsort(first)] = np.cumsum(size[np.argsort(first)]) - size[np.argsort(first)]
+    bounds = np.rint(np.cumsum(settings.split)[:2] * len(order))
+    fates[np.asarray(able, dtype=np.int64)[order]] = 1 + np.searchsorted(bounds, start[group], side="right")
+    return fates, skipped
+
+
+def _digest(text: str) -> int:
+    words = _WORDS.sub(" ", text.casefold()).strip()
+    return int.from_bytes(hashlib.blake2b(words.encode(), digest_size=8).digest())
+
+
+def _write(path: Path, pairs: Iterator[Pair], settings: PairSettings, encoding: Encoding, name: str) -> None:
+    plain = ({"query": query, "positive": document} for query, document in pairs)
+    if settings.negatives == "none":
+        write_pairs(path, plain)
+        return
+    bare = path.with_name(f".{name}.jsonl")
+    write_pairs(bare, plain)
+    if bare.stat().st_size == 0:
+        bare.replace(path)
+        return
+    loaded = load_pairs(bare)
+    negatives = _negatives(loaded, settings, encoding)
+    few = int((negatives < 0).any(1).sum())
+    if few:
+        say(f"{name}: {few:,} of {len(loaded):,} pairs have fewer than {settings.count} negatives that pass the filter")
+    write_pairs(path, _with_negatives(replace(loaded, negatives=negatives)))
+    bare.unlink()
+
+
+def _negatives(pairs: Pairs, settings: PairSettings, encoding: Encoding) -> Rows:
+    if settings.negatives == "random":
+        return random_negatives(pairs, settings.count, settings.seed)
+    retriever = load_retriever("bm25" if settings.negatives == "bm25" else str(settings.model), encoding)
+    return mined_negatives(pairs, retriever, settings.count, settings.filter)
+
+
+def _with_negatives(pairs: Pairs) -> Iterator[dict[str, Any]]:
+    for anchor, positive, negatives in zip(pairs.anchor, pairs.positive, pairs.negatives, strict=True):
+        yield {
+            "query": pairs.queries[int(anchor)],
+            "positive": pairs.documents[int(positive)],
+            "negatives": [pairs.documents[int(row)] for row in negatives if row >= 0],
+        }
+
+
+def _listed(skipped: Counter[str]) -> str:
+    return "; ".join(f"{reason}: {count:,}" for reason, count in skipped.most_common()) or "there are no passages"

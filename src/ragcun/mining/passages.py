@@ -1,0 +1,85 @@
+"""Passages of one's own: text files, tables, collections, folders of them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ragcun.data.problems import Problems
+from ragcun.data.rows import read_rows
+from ragcun.errors import UserError
+
+_TEXT_COLUMNS = ("text", "passage", "document", "content", "contents")
+_TABLES = {".jsonl", ".json", ".csv", ".tsv", ".parquet"}
+
+
+class Passage(NamedTuple):
+    """A title, which may be empty, and a text."""
+
+    title: str
+    text: str
+
+
+def read_passages(path: Path, problems: Problems) -> Iterator[Passage]:
+    """Stream the passages of a file or folder, in the order of names and lines.
+
+    A .txt file has a passage a line; a .jsonl, .json, .csv, .tsv or .parquet file a passage a row, in the column text,
+    passage, document, content or contents, and a title in the column title if there is one. A folder with a
+    corpus.jsonl is that corpus; any other stands for all such files below it. Rows that have no text are counted in
+    `problems`; empty lines of a .txt file are no passages.
+
+    Raises:
+        UserError: there is no such file or folder, or nothing in it that can be read.
+    """
+    for file in _files(path):
+        yield from _lines(file, problems) if file.suffix.lower() == ".txt" else _rows(file, problems)
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        if path.suffix.lower() not in {".txt", *_TABLES}:
+            raise UserError(f"{path}: not a format of passages; these are: .txt, {', '.join(sorted(_TABLES))}")
+        return [path]
+    if not path.is_dir():
+        raise UserError(f"{path}: no such file or folder of documents")
+    if (path / "corpus.jsonl").is_file():
+        return [path / "corpus.jsonl"]
+    files = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in {".txt", *_TABLES} and file.is_file()]
+    if not files:
+        raise UserError(f"{path}: holds no file of passages (.txt, {', '.join(sorted(_TABLES))})")
+    return files
+
+
+def _lines(path: Path, problems: Problems) -> Iterator[Passage]:
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, 1):
+            try:
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+            except UnicodeDecodeError:
+                problems.add("not UTF-8", f"{path}:{number}")
+                continue
+            if text:
+                yield Passage("", text)
+
+
+def _rows(path: Path, problems: Problems) -> Iterator[Passage]:
+    for number, row in read_rows(path):
+        try:
+            yield _passage(row)
+        except ValueError as problem:
+            problems.add(str(problem), f"{path}:{number}")
+
+
+def _passage(row: Any) -> Passage:
+    if isinstance(row, ValueError):
+        raise row
+    if isinstance(row, str):
+        row = {"text": row}
+    if not isinstance(row, dict):
+        raise ValueError("not a JSON object")
+    text = next((row[name] for name in _TEXT_COLUMNS if row.get(name) is not None), None)
+    if text is None:
+        raise ValueError(f"no column {', '.join(_TEXT_COLUMNS[:-1])} or {_TEXT_COLUMNS[-1]}")
+    if not isinstance(text, str) or not text.strip():
+        raise ValueError("text is empty or not a string")
+    title = row.get("title") or ""
+    return Passage(title.strip() if isinstance(title, str) else "", text.strip())

@@ -1,0 +1,72 @@
+"""GradCache: the gradient of a whole batch's loss with the memory of a part of it (Gao et al., arXiv 2101.06983).
+
+The embeddings of the batch are computed part by part without a graph, the losses of all of them give each embedding's
+gradient, and every part is computed again with its graph to carry that gradient on. So InfoNCE and SIGReg see the
+whole batch. Dropout is drawn alike both times.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+
+import torch
+
+from ragcun.training.batches import Batch, Inputs
+from ragcun.training.trainee import Tensors, Trainee
+
+Autocast = Callable[[], AbstractContextManager[None]]
+
+
+def cached_backward(
+    trainee: Trainee,
+    batch: Batch,
+    step: int,
+    size: int,
+    seed: int,
+    autocast: Autocast,
+    backward: Callable[[Tensors], None],
+) -> Tensors:
+    """Accumulate the gradient of a batch's loss, `size` texts at a time; returns the parts of the loss.
+
+    `backward` takes the parts and calls backward on their sum, scaled as mixed precision wants it.
+    """
+    columns = [column for column in (batch.anchors, batch.positives, batch.negatives) if column is not None]
+    parts_of = [list(_parts(column, size)) for column in columns]
+    leaves = []
+    for column, parts in enumerate(parts_of):
+        with torch.no_grad(), autocast():
+            embeddings = [_embed(trainee, part, seed, column, at) for at, part in enumerate(parts)]
+        leaves.append(torch.cat(embeddings).float().requires_grad_())
+    waiting = iter(leaves)
+    with autocast():
+        losses: Tensors = trainee(batch, step, embed=lambda _: next(waiting))
+    backward(losses)
+    for column, (parts, leaf) in enumerate(zip(parts_of, leaves, strict=True)):
+        if leaf.grad is None:
+            continue
+        for at, (part, gradient) in enumerate(zip(parts, torch.split(leaf.grad, size), strict=True)):
+            with autocast():
+                embeddings_again = _embed(trainee, part, seed, column, at)
+            torch.autograd.backward((embeddings_again.float() * gradient).sum())
+    return losses
+
+
+def _embed(trainee: Trainee, part: Inputs, seed: int, column: int, at: int) -> torch.Tensor:
+    torch.manual_seed((seed * 3 + column) * 1_000_003 + at)
+    return trainee.embed(part)
+
+
+def _parts(inputs: Inputs, size: int) -> Iterator[Inputs]:
+    """The rows of `inputs`, `size` at a time, without the padding that a part does not need."""
+    if isinstance(inputs, torch.Tensor):
+        yield from torch.split(inputs, size)
+        return
+    mask = inputs["attention_mask"]
+    for start in range(0, len(mask), size):
+        rows = slice(start, start + size)
+        longest = int(mask[rows].sum(1).max())
+        left = not bool(mask[:, 0].all())
+        columns = slice(mask.shape[1] - longest, None) if left else slice(longest)
+        yield {
+            name: value[rows, columns] if torch.is_tensor(value) and value.shape[:2] == mask.shape else value
+            for name, value in inputs.items()
+        }

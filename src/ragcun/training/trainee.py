@@ -1,0 +1,83 @@
+"""What is trained: a head, or a base and its head, with the losses.
+
+N: texts, b: base dimension, d: output dimension.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from sentence_transformers import SentenceTransformer
+from torch import nn
+
+from ragcun.losses.retrieval import RetrievalObjective
+from ragcun.model.heads import AnyHead
+from ragcun.training.batches import Batch, Inputs
+
+Tensors = dict[str, torch.Tensor]
+Embed = Callable[[Inputs], torch.Tensor]
+
+
+class Trainee(nn.Module):
+    """An encoder with its losses; `base` is None where it is frozen and inputs are its stored embeddings.
+
+    `scale` brings the base's distances, which keep_base holds, to the unit of the head's.
+    """
+
+    def __init__(
+        self, head: AnyHead, objective: RetrievalObjective, scale: float, base: SentenceTransformer | None = None
+    ) -> None:
+        super().__init__()
+        self.head = head
+        self.objective = objective
+        self.scale = scale
+        self.base = base
+
+    def embed(self, inputs: Inputs) -> torch.Tensor:
+        """Embeddings (N, d) of base embeddings (N, b) or of a tokenised batch."""
+        if self.base is not None:
+            inputs = self.base(dict(inputs))["sentence_embedding"]
+        output: torch.Tensor = self.head(inputs)
+        return output
+
+    def forward(self, batch: Batch, step: int, embed: Embed | None = None) -> Tensors:
+        """The weighted parts of the loss, by name; `embed` takes the place of this encoder's own."""
+        embed = embed or self.embed
+        anchors, positives = embed(batch.anchors), embed(batch.positives)
+        negatives = None if batch.negatives is None else embed(batch.negatives)
+        parts: Tensors = self.objective(
+            anchors,
+            positives,
+            None if negatives is None else negatives.view(len(positives), -1, negatives.shape[-1]),
+            anchor_ids=batch.anchor_ids,
+            document_ids=batch.document_ids,
+            known_pairs=batch.known_pairs,
+            teacher_BE=None if batch.teacher_Bb is None else batch.teacher_Bb * self.scale,
+            step=step,
+        )
+        return parts
+
+    def trained(self) -> Tensors:
+        """The encoder's weights that training changes, by name."""
+        return {name: weights.detach() for name, weights in self._encoder() if weights.requires_grad}
+
+    @torch.no_grad()
+    def load_trained(self, tensors: Tensors) -> None:
+        """Take back what `trained` gave."""
+        weights = dict(self._encoder())
+        for name, tensor in tensors.items():
+            weights[name].copy_(tensor)
+
+    def groups(self, learning_rate: float, base_learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
+        """Parameter groups of the optimiser: head and losses; the base's matrices; its biases and norms, undecayed."""
+        own = [*self.head.parameters(), *self.objective.parameters()]
+        groups = [{"params": own, "highest": learning_rate, "weight_decay": weight_decay}]
+        base = [] if self.base is None else [weights for weights in self.base.parameters() if weights.requires_grad]
+        for matrices, decay in ((True, weight_decay), (False, 0.0)):
+            chosen = [weights for weights in base if (weights.ndim > 1) == matrices]
+            if chosen:
+                groups.append({"params": chosen, "highest": base_learning_rate, "weight_decay": decay})
+        return groups
+
+    def _encoder(self) -> list[tuple[str, nn.Parameter]]:
+        return [(name, p) for name, p in self.named_parameters() if not name.startswith("objective.")]

@@ -1,0 +1,128 @@
+"""A small server that speaks the hub's protocol, as far as downloading needs it, and breaks where it is told to."""
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+Answer = tuple[int, dict[str, str], bytes]
+
+
+class Hub:
+    """Repositories by id, each a folder. It notes the `requests` and the `tokens` that came along.
+
+    Attributes:
+        gated: ids that answer 403.
+        busy: answers (status, headers) that are given first, one a request for a file or listing.
+        cut: how many times a file's body breaks off in its middle.
+        wrong: names of files whose listed hash is not theirs.
+    """
+
+    def __init__(
+        self,
+        models: dict[str, Path] | None = None,
+        gated: frozenset[str] = frozenset(),
+        datasets: dict[str, Path] | None = None,
+    ) -> None:
+        self.models = models or {}
+        self.datasets = datasets or {}
+        self.gated = gated
+        self.busy: list[tuple[int, dict[str, str]]] = []
+        self.cut = 0
+        self.wrong: frozenset[str] = frozenset()
+        self.requests: list[str] = []
+        self.tokens: set[str] = set()
+        self.url = ""
+
+    @contextmanager
+    def serve(self) -> Iterator["Hub"]:
+        hub = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_HEAD(self) -> None:
+                self.answer(body=False)
+
+            def do_GET(self) -> None:
+                self.answer(body=True)
+
+            def log_message(self, *_: object) -> None: ...
+
+            def answer(self, body: bool) -> None:
+                hub.requests.append(f"{self.command} {self.path}")
+                hub.tokens.add(self.headers.get("authorization", ""))
+                if hub.busy:
+                    status, headers = hub.busy.pop(0)
+                    content = b""
+                else:
+                    status, headers, content = hub.response(unquote(urlsplit(self.path).path))
+                wanted = self.headers.get("Range", "")
+                if body and status == 200 and wanted.startswith("bytes=") and wanted.endswith("-"):
+                    start, whole = int(wanted[6:-1]), len(content)
+                    content = content[start:]
+                    status, headers = 206, {**headers, "Content-Range": f"bytes {start}-{whole - 1}/{whole}"}
+                self.send_response(status)
+                for name, value in {**headers, "Content-Length": str(len(content))}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                if body and hub.cut and "/resolve/" in self.path and len(content) > 1:
+                    hub.cut -= 1
+                    self.wfile.write(content[: len(content) // 2])
+                    self.close_connection = True
+                elif body:
+                    self.wfile.write(content)
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield self
+        finally:
+            server.shutdown()
+            thread.join()
+            server.server_close()
+
+    def response(self, path: str) -> Answer:
+        repositories = [("models", "", name, folder) for name, folder in self.models.items()]
+        repositories += [("datasets", "/datasets", name, folder) for name, folder in self.datasets.items()]
+        for kind, prefix, name, folder in repositories:
+            listing, files = f"/api/{kind}/{name}", f"{prefix}/{name}/resolve/"
+            if not path.startswith((f"{listing}/", files)) and path != listing:
+                continue
+            if name in self.gated:
+                return 403, {"X-Error-Code": "GatedRepo", "X-Error-Message": f"Access to {name} is restricted."}, b""
+            if path.startswith(f"{listing}/revision/no-such"):
+                return 404, {"X-Error-Code": "RevisionNotFound"}, b""
+            if not path.startswith(files):
+                return 200, {"Content-Type": "application/json"}, self.listing(name, folder, "/tree/" in path)
+            file = folder / path.removeprefix(files).partition("/")[2]
+            if not file.is_file():
+                return 404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT}, b""
+            content = file.read_bytes()
+            etag = f'"{hashlib.sha256(content).hexdigest()}"'
+            return 200, {"ETag": etag, "X-Repo-Commit": COMMIT, "X-Linked-Size": str(len(content))}, content
+        return 404, {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Repository not found"}, b""
+
+    def listing(self, name: str, folder: Path, tree: bool) -> bytes:
+        entries = []
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            content = path.read_bytes()
+            blob = hashlib.sha1(f"blob {len(content)}\0".encode() + content).hexdigest()  # noqa: S324
+            file: dict[str, object] = {"size": len(content), "oid" if tree else "blobId": blob}
+            if path.suffix in {".parquet", ".safetensors", ".gz"}:
+                wrong = path.name in self.wrong
+                sha256 = "0" * 64 if wrong else hashlib.sha256(content).hexdigest()
+                file["lfs"] = {"size": len(content), "sha256": sha256, "oid": sha256, "pointerSize": 128}
+            entries.append(
+                {"type": "file", "path" if tree else "rfilename": path.relative_to(folder).as_posix(), **file}
+            )
+        if tree:
+            return json.dumps(entries).encode()
+        return json.dumps({"id": name, "sha": COMMIT, "siblings": entries, "private": False}).encode()

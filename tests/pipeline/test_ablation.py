@@ -1,0 +1,70 @@
+"""Ablations: every cell once, means and deviations that add up, and the rest where one fails."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ragcun.errors import UserError
+from ragcun.pipeline.ablation import parse_grid
+
+
+def test_a_grid_names_settings() -> None:
+    grid = parse_grid(["lambda_isotropy=0,0.1", "init=base,random", "model.dropout=0"])
+    assert grid == {
+        "training.lambda_isotropy": ["0", "0.1"],
+        "model.init": ["base", "random"],
+        "model.dropout": ["0"],
+    }
+    for wrong in ("lambda_isotropy", "lambda_isotropy=", "no_such_thing=1", "model.epochs=1"):
+        with pytest.raises(UserError, match="--grid"):
+            parse_grid([wrong])
+
+
+def test_a_grid_is_trained_once_scored_and_drawn(tmp_path: Path, collection: Path, tiny_model: Path) -> None:
+    command = [sys.executable, "-m", "ragcun", "ablate", "--grid", "lambda_isotropy=0,10", "--grid", "init=random"]
+    command += ["--seeds", "2", "--train-data", str(collection), "--base-model", str(tiny_model), "--output-dim", "16"]
+    command += ["--datasets", collection.name, "--data-dir", str(collection.parent), "--epochs", "3", "--json"]
+    output = tmp_path / "out"
+    command += ["--store", str(tmp_path / "store"), "--output-dir", str(output), "--jobs", "1"]
+    environment = {**os.environ, "RAGCUN_TRAINING__BATCH_SIZE": "8", "COLUMNS": "160"}
+
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert [row["name"] for row in found["rows"]] == [f"lambda_isotropy={weight},init=random" for weight in (0, 10)]
+    for row in found["rows"]:
+        manifests = [output / "cells" / row["name"] / f"seed={seed}" / "manifest.json" for seed in (0, 1)]
+        scores = [json.loads(path.read_text(encoding="utf-8"))["dev"]["end"] for path in manifests]
+        assert row["dev"] == pytest.approx([np.mean(scores), np.std(scores, ddof=1)])
+    first, second = (row["isotropy"]["sigreg"][0] for row in found["rows"])
+    assert second < first
+    assert {path.name for path in (output / "figures").iterdir()} == {"trade-animals.pdf", "trade-animals.png"}
+    with (output / "ablation.csv").open(newline="", encoding="utf-8") as stream:
+        settings = [row["setting"] for row in csv.DictReader(stream)]
+    assert settings == ["base", *(row["name"] for row in found["rows"])]
+    written = {path: path.stat().st_mtime_ns for path in output.rglob("manifest.json")}
+    assert len(written) == 4
+    again = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    assert again.returncode == 0
+    assert json.loads(again.stdout) == found
+    assert {path: path.stat().st_mtime_ns for path in output.rglob("manifest.json")} == written
+
+
+def test_a_cell_that_fails_is_told_and_the_rest_goes_on(tmp_path: Path, collection: Path, tiny_model: Path) -> None:
+    command = [sys.executable, "-m", "ragcun", "ablate", "--grid", "output_dim=16,64", "--seeds", "1", "--epochs", "1"]
+    command += ["--train-data", str(collection), "--base-model", str(tiny_model), "--jobs", "1"]
+    command += ["--store", str(tmp_path / "store"), "--output-dir", str(tmp_path / "out")]
+
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+
+    assert done.returncode == 1
+    assert "1 of 2 cells failed: output_dim=64 seed 0" in done.stderr
+    found = json.loads((tmp_path / "out" / "ablation.json").read_text(encoding="utf-8"))
+    assert [row["name"] for row in found["rows"]] == ["output_dim=16"]
