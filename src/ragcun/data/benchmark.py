@@ -2,13 +2,14 @@
 
 import tomllib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from ragcun.data.collection import Collection
+from ragcun.data.problems import Problems
 from ragcun.errors import UserError
 
 GROUPS = ("all", "public", "small", "nanobeir")
@@ -62,7 +63,13 @@ class Dataset:
     @property
     def folders(self) -> "dict[str, Dataset]":
         """The folder of each of its collections, relative to the folder of all."""
-        return {f"{self.name}/{part.name.partition('-')[2]}": part for part in self.parts} or {self.name: self}
+        return {f"{self.name}/{part.name.removeprefix(f'{self.name}-')}": part for part in self.parts} or {
+            self.name: self
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """All that the table says of it."""
+        return asdict(self)
 
 
 @cache
@@ -101,8 +108,8 @@ def find_dataset(name: str) -> Dataset | None:
 def select_datasets(names: Iterable[str]) -> list[Dataset]:
     """The datasets that `names` mean, each once: names, aliases, and the groups.
 
-    "all" and "public" are the 15 that can be downloaded, "small" those of them that take minutes on a laptop, "nanobeir"
-    the 13 of NanoBEIR.
+    "all" and "public" are the 15 that can be downloaded, "small" those of them that take minutes on a laptop,
+    "nanobeir" the 13 of NanoBEIR.
 
     Raises:
         UserError: there is no such dataset; says which there are.
@@ -126,30 +133,37 @@ def _group(name: str) -> list[Dataset]:
 
 
 def check_counts(dataset: Dataset, collection: Collection, split: str) -> None:
-    """Refuse a collection that is not `dataset`: rows that were left out for a problem count as there.
+    """Refuse a collection, just opened, that is not `dataset`.
+
+    Documents are counted and, where `split` is the dataset's own, judged queries and judgements. What is left out for a
+    problem counts as there.
 
     Raises:
-        UserError: another number of documents or, where `split` is the dataset's own, of judged queries or judgements.
+        UserError: a count is another; says which, and how the collection can be evaluated all the same.
     """
-    expected, found = {"documents": dataset.documents}, {"documents": _rows(collection)}
+    expected: dict[str, int | None] = {"documents": dataset.documents}
+    found = {"documents": len(collection.corpus) + _left_out(collection.corpus.problems)}
     if split == dataset.split:
-        before = sum(collection.problems.counts.values())
+        before = _left_out(collection.problems)
         judgements = collection.judgements(split)
-        left_out = sum(collection.problems.counts.values()) - before
+        left_out = _left_out(collection.problems) - before
+        expected["judgements"], found["judgements"] = dataset.judgements, len(judgements.grades) + left_out
         if not left_out:
             expected["judged queries"], found["judged queries"] = dataset.queries, len(set(judgements.query_ids))
-        if dataset.judgements is not None:
-            expected["judgements"], found["judgements"] = dataset.judgements, len(judgements.grades) + left_out
-    wrong = [f"{found[what]:,} {what} in place of {count:,}" for what, count in expected.items() if found[what] != count]
+    wrong = [
+        f"{found[what]:,} {what} in place of {count:,}"
+        for what, count in expected.items()
+        if count is not None and found[what] != count
+    ]
     if wrong:
         raise UserError(
-            f"{collection.path}: not BEIR's {dataset.title} ({'; '.join(wrong)}); a collection of your own is evaluated "
-            f"by `ragcun eval collection {collection.path}`"
+            f"{collection.path}: not BEIR's {dataset.title} ({'; '.join(wrong)}); a collection of your own is "
+            f"evaluated by `ragcun eval collection {collection.path}`"
         )
 
 
-def _rows(collection: Collection) -> int:
-    return len(collection.corpus) + sum(collection.corpus.problems.counts.values())
+def _left_out(problems: Problems) -> int:
+    return sum(problems.counts.values()) + sum(problems.notes.values())
 
 
 def present(dataset: Dataset, data_dir: Path) -> bool:

@@ -4,8 +4,6 @@ import csv
 import hashlib
 import json
 import os
-import secrets
-import shutil
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -15,7 +13,7 @@ from ragcun.data.jsonl import JsonlTexts
 from ragcun.data.problems import OnError, Problems
 from ragcun.data.qrels import Judgements, read_judgements
 from ragcun.errors import UserError
-from ragcun.files import atomic_path, file_sha256
+from ragcun.files import atomic_folder, atomic_path, file_sha256
 
 
 class Collection:
@@ -124,23 +122,14 @@ def write_collection(
     all are streamed. Raises `UserError` where `path` exists and is not an empty folder, for an id that is empty or
     holds a tab or line end, and for text that is not Unicode (half a surrogate pair).
     """
-    final = Path(path)
-    if final.exists() and (not final.is_dir() or any(final.iterdir())):
-        raise UserError(f"{final}: already there; remove it or choose another folder")
-    final.parent.mkdir(parents=True, exist_ok=True)
-    folder = final.parent / f".{final.name}.{secrets.token_hex(6)}"
-    folder.mkdir()
-    try:
+    with atomic_folder(path) as folder:
         documents = ({"_id": _checked(id_), "title": title, "text": text} for id_, title, text in corpus)
         _write_jsonl(folder / "corpus.jsonl", documents)
         _write_jsonl(folder / "queries.jsonl", ({"_id": _checked(id_), "text": text} for id_, text in queries))
         (folder / "qrels").mkdir()
         for split, judgements in qrels.items():
             _write_qrels(folder / "qrels" / f"{split}.tsv", judgements)
-        folder.replace(final)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    return final
+    return Path(path)
 
 
 def _checked(id_: str) -> str:
