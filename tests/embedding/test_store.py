@@ -205,7 +205,7 @@ def test_killed_while_encoding_and_resumed_gives_the_same_bits(
     command = [sys.executable, "-c", KILLED, str(tiny_model), str(tmp_path / "killed"), str(listing), "slowly"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
-    while not list((tmp_path / "killed").rglob("*.safetensors")) and time.monotonic() < deadline:
+    while not list((tmp_path / "killed").rglob("[!.]*.safetensors")) and time.monotonic() < deadline:
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
