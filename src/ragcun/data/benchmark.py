@@ -1,7 +1,7 @@
 """BEIR's datasets, and NanoBEIR's, as beir.toml and nanobeir.toml declare them, and the check of what is on disk."""
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
@@ -108,7 +108,7 @@ def find_dataset(name: str) -> Dataset | None:
 def select_datasets(names: Iterable[str]) -> list[Dataset]:
     """The datasets that `names` mean, each once: names, aliases, and the groups.
 
-    "all" and "public" are the 15 that can be downloaded, "small" those of them that take minutes on a laptop,
+    "all" are BEIR's 19, "public" the 15 of them that can be downloaded, "small" those that take minutes on a laptop,
     "nanobeir" the 13 of NanoBEIR.
 
     Raises:
@@ -126,10 +126,13 @@ def select_datasets(names: Iterable[str]) -> list[Dataset]:
 
 
 def _group(name: str) -> list[Dataset]:
-    if name == "nanobeir":
-        return [dataset for dataset in datasets().values() if dataset.nano]
-    public = [dataset for dataset in datasets().values() if not dataset.nano and dataset.bring is None]
-    return [dataset for dataset in public if dataset.small] if name == "small" else public
+    kept: dict[str, Callable[[Dataset], bool]] = {
+        "all": lambda dataset: not dataset.nano,
+        "public": lambda dataset: not dataset.nano and dataset.bring is None,
+        "small": lambda dataset: dataset.small,
+        "nanobeir": lambda dataset: dataset.nano,
+    }
+    return [dataset for dataset in datasets().values() if kept[name](dataset)]
 
 
 def check_counts(dataset: Dataset, collection: Collection, split: str) -> None:
