@@ -1,6 +1,8 @@
 """The one console: everything that is not a command's result goes to standard error."""
 
+import os
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -21,6 +23,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.text import Text
+
+from ragcun.errors import Failure
 
 console = Console(stderr=True, highlight=False)
 _busy: ContextVar[bool] = ContextVar("busy", default=False)
@@ -103,6 +107,15 @@ def _columns() -> list[ProgressColumn]:
     ]
 
 
+def duration(seconds: float) -> str:
+    """A time as a reader wants it: seconds, minutes, hours or days."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7_200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.1f} days"
+
+
 def say(text: str) -> None:
     """Print one line of information to standard error."""
     console.print(text, soft_wrap=True, markup=False)
@@ -111,3 +124,10 @@ def say(text: str) -> None:
 def warn(text: str) -> None:
     """Print one line of warning to standard error."""
     console.print(f"[yellow]warning:[/yellow] {escape(text)}", soft_wrap=True)
+
+
+def warn_of(failure: Failure) -> None:
+    """Warn of what has just been caught, with its traceback where `--debug` asks for it."""
+    if os.environ.get("RAGCUN_DEBUG"):
+        traceback.print_exc()
+    warn(str(failure))

@@ -1,6 +1,6 @@
 """Errors that speak: one line that says what is wrong, where, and what to do."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -49,6 +49,8 @@ class Failure:
         return f"{place}: {self.error}"
 
 
-def exit_code(failures: Iterable[Failure]) -> int:
-    """0 without failures, 2 where all of them are the user's mistakes, else 1."""
+def exit_code(failures: Sequence[Failure], done: bool) -> int:
+    """0 without failures, 2 where nothing was `done` and all of them are the user's mistakes, else 1."""
+    if done:
+        return 1 if failures else 0
     return min((failure.exit_code for failure in failures), default=0)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ragcun.data.collection import Collection
-from ragcun.data.problems import Problems
+from ragcun.data.index import EMPTY
+from ragcun.data.problems import OnError, Problems
 from ragcun.errors import UserError
 
 GROUPS = ("all", "public", "small", "nanobeir")
@@ -135,20 +136,23 @@ def _group(name: str) -> list[Dataset]:
     return [dataset for dataset in datasets().values() if kept[name](dataset)]
 
 
-def check_counts(dataset: Dataset, collection: Collection, split: str) -> None:
-    """Refuse a collection, just opened, that is not `dataset`.
+def open_dataset(dataset: Dataset, folder: Path, split: str, on_error: OnError = "refuse") -> Collection:
+    """Open the collection in `folder`, which should be `dataset`.
 
     Documents are counted and, where `split` is the dataset's own, judged queries and judgements. What is left out for a
-    problem counts as there.
+    problem counts as there. Documents without text, of which some datasets have a few, are left out and told whatever
+    `on_error` says; all else that is malformed it decides on.
 
     Raises:
-        UserError: a count is another; says which, and how the collection can be evaluated all the same.
+        UserError: a count is another (says which, and how the collection can be evaluated all the same), or as
+            `Collection.open` does.
     """
+    collection = Collection.open(folder, "skip", dataset.name)
     expected: dict[str, int | None] = {"documents": dataset.documents}
     found = {"documents": len(collection.corpus) + _left_out(collection.corpus.problems)}
+    before = _left_out(collection.problems)
+    judgements = collection.judgements(split)
     if split == dataset.split:
-        before = _left_out(collection.problems)
-        judgements = collection.judgements(split)
         left_out = _left_out(collection.problems) - before
         expected["judgements"], found["judgements"] = dataset.judgements, len(judgements.grades) + left_out
         if not left_out:
@@ -160,9 +164,12 @@ def check_counts(dataset: Dataset, collection: Collection, split: str) -> None:
     ]
     if wrong:
         raise UserError(
-            f"{collection.path}: not BEIR's {dataset.title} ({'; '.join(wrong)}); a collection of your own is "
-            f"evaluated by `ragcun eval collection {collection.path}`"
+            f"{folder}: not BEIR's {dataset.title} ({'; '.join(wrong)}); a collection of your own is "
+            f"evaluated by `ragcun eval collection {folder}`"
         )
+    malformed = {kind: count for kind, count in collection.problems.counts.items() if kind != EMPTY}
+    Problems(malformed, places=collection.problems.places).settle(on_error)
+    return collection
 
 
 def _left_out(problems: Problems) -> int:

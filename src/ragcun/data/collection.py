@@ -20,16 +20,18 @@ class Collection:
     """A corpus, its queries, and the judgements of each split, left on disk.
 
     Attributes:
-        name: the folder's name.
+        name: the folder's name, unless it was given another.
         path: the folder.
         corpus: documents, title and text joined as BEIR joins them.
         queries: the queries of all splits.
         problems: what was left out so far; a split's share is added when the split is first read.
     """
 
-    def __init__(self, path: Path, corpus: JsonlTexts, queries: JsonlTexts, on_error: OnError) -> None:
+    def __init__(
+        self, path: Path, corpus: JsonlTexts, queries: JsonlTexts, on_error: OnError, name: str | None
+    ) -> None:
         self.path = path
-        self.name = path.resolve().name
+        self.name = name or path.resolve().name
         self.corpus = corpus
         self.queries = queries
         self.problems = Problems()
@@ -39,7 +41,7 @@ class Collection:
         self._judgements: dict[str, Judgements] = {}
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], on_error: OnError = "refuse") -> Self:
+    def open(cls, path: str | os.PathLike[str], on_error: OnError = "refuse", name: str | None = None) -> Self:
         """Open the collection in folder `path`.
 
         Rows that cannot be used (bad JSON, no id, an id seen before, no text, wrong types, judgements that point
@@ -49,13 +51,13 @@ class Collection:
         folder = Path(path)
         if not folder.is_dir():
             raise UserError(f"{folder}: no such folder; {folder.parent} has {_listed(_folders(folder.parent))}")
-        for name in ("corpus.jsonl", "queries.jsonl"):
-            if not (folder / name).is_file():
+        for file in ("corpus.jsonl", "queries.jsonl"):
+            if not (folder / file).is_file():
                 there = sorted(child.name for child in folder.iterdir())
-                raise UserError(f"{folder}: not a collection, {name} is missing; it has {_listed(there)}")
+                raise UserError(f"{folder}: not a collection, {file} is missing; it has {_listed(there)}")
         corpus = JsonlTexts(folder / "corpus.jsonl", titled=True, on_error=on_error)
         queries = JsonlTexts(folder / "queries.jsonl", on_error=on_error)
-        return cls(folder, corpus, queries, on_error)
+        return cls(folder, corpus, queries, on_error, name)
 
     def splits(self) -> list[str]:
         """Names of the splits that have judgements, in alphabetical order."""

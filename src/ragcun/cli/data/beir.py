@@ -28,7 +28,7 @@ def beir(
 
     A dataset that fails is reported, and the rest goes on.
     """
-    from ragcun.console import warn
+    from ragcun.console import warn_of
     from ragcun.data.beir import beir_folder, prepare_dataset
     from ragcun.data.benchmark import datasets, select_datasets
 
@@ -42,12 +42,12 @@ def beir(
             path = prepare_dataset(dataset, folder, source, offline)
         except Exception as error:  # whatever it is, the rest goes on
             failures.append(Failure.of(dataset.name, error))
-            warn(str(failures[-1]))
+            warn_of(failures[-1])
         else:
             done.append({"dataset": dataset.name, "path": str(path)})
     if json:
         options.print_json({"datasets": done, "failures": [failure.to_json() for failure in failures]})
-    raise typer.Exit(exit_code(failures))
+    raise typer.Exit(exit_code(failures, done=bool(done)))
 
 
 def _list(found: "list[Dataset]", folder: Path, json: bool) -> None:

@@ -2,7 +2,8 @@
 
 import typer
 
-from ragcun.cli.evaluate import beir
+from ragcun.cli.evaluate import beir, collection
 
 app = typer.Typer(help="Evaluate retrievers.", no_args_is_help=True)
 app.command("beir")(beir.beir)
+app.command("collection")(collection.collection)

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ragcun.evaluation.cells import CellResult
+    from ragcun.evaluation.parts import Scored
 
 
-def print_results(results: "Sequence[CellResult]") -> None:
+def print_results(results: "Sequence[Scored]") -> None:
     """Print the scores times 100 to standard error: a block for each dataset, its best values bold.
 
     Below it a dim line for each set of settings says which models were run with it.
