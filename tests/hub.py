@@ -10,6 +10,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ragcun.data.benchmark import Dataset
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 Answer = tuple[int, dict[str, str], bytes]
 
@@ -135,3 +140,25 @@ class Hub:
         if tree:
             return json.dumps(entries).encode()
         return json.dumps({"id": name, "sha": commit, "siblings": entries, "private": False}).encode()
+
+
+def beir_repositories(folder: Path, dataset: Dataset) -> dict[str, Path]:
+    """Repositories with as many documents, queries and judgements as the table says `dataset` has."""
+    assert dataset.hub is not None
+    assert dataset.judgements is not None
+    corpus = [{"_id": f"d{i}", "title": f"Title {i}", "text": f"text {i}"} for i in range(dataset.documents)]
+    queries = [{"_id": f"q{i}", "text": f"query {i}"} for i in range(dataset.queries)]
+    judged = [(f"q{i % dataset.queries}", f"d{i // dataset.queries}") for i in range(dataset.judgements)]
+    tables: dict[str, list[dict[str, str]]] = {"corpus": corpus, "queries": queries}
+    main, qrels = folder / dataset.name, folder / f"{dataset.name}-qrels"
+    if dataset.nano:
+        tables["qrels"] = [{"query-id": query, "corpus-id": document} for query, document in judged]
+    else:
+        qrels.mkdir(parents=True)
+        lines = [f"{query}\t{document}\t1" for query, document in judged]
+        for split, rows in (("test", lines), ("validation", lines[:3])):
+            (qrels / f"{split}.tsv").write_text("\n".join(["query-id\tcorpus-id\tscore", *rows]) + "\n", "utf-8")
+    for name, content in tables.items():
+        (main / name).mkdir(parents=True)
+        pq.write_table(pa.Table.from_pylist(content), main / name / f"{name}-00000-of-00001.parquet")
+    return {dataset.hub: main} if dataset.nano else {dataset.hub: main, f"{dataset.hub}-qrels": qrels}

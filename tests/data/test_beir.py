@@ -13,11 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from hub import COMMIT, Hub
+from hub import COMMIT, Hub, beir_repositories
 from ragcun.data.beir import prepare_dataset
 from ragcun.data.benchmark import Dataset, datasets, find_dataset, select_datasets
 from ragcun.data.collection import Collection
@@ -31,28 +29,6 @@ def ragcun(hub: Hub, home: Path, *arguments: str) -> subprocess.CompletedProcess
     variables["RAGCUN_BEIR_URL"] = f"{hub.url}/BEIR"
     command = [sys.executable, "-m", "ragcun", "data", "beir", *arguments]
     return subprocess.run(command, check=False, capture_output=True, text=True, env=variables)
-
-
-def on_the_hub(folder: Path, dataset: Dataset) -> dict[str, Path]:
-    """Repositories with as many documents, queries and judgements as the table says `dataset` has."""
-    assert dataset.hub is not None
-    assert dataset.judgements is not None
-    corpus = [{"_id": f"d{i}", "title": f"Title {i}", "text": f"text {i}"} for i in range(dataset.documents)]
-    queries = [{"_id": f"q{i}", "text": f"query {i}"} for i in range(dataset.queries)]
-    judged = [(f"q{i % dataset.queries}", f"d{i // dataset.queries}") for i in range(dataset.judgements)]
-    tables: dict[str, list[dict[str, str]]] = {"corpus": corpus, "queries": queries}
-    main, qrels = folder / dataset.name, folder / f"{dataset.name}-qrels"
-    if dataset.nano:
-        tables["qrels"] = [{"query-id": query, "corpus-id": document} for query, document in judged]
-    else:
-        qrels.mkdir(parents=True)
-        lines = [f"{query}\t{document}\t1" for query, document in judged]
-        for split, rows in (("test", lines), ("validation", lines[:3])):
-            (qrels / f"{split}.tsv").write_text("\n".join(["query-id\tcorpus-id\tscore", *rows]) + "\n", "utf-8")
-    for name, content in tables.items():
-        (main / name).mkdir(parents=True)
-        pq.write_table(pa.Table.from_pylist(content), main / name / f"{name}-00000-of-00001.parquet")
-    return {dataset.hub: main} if dataset.nano else {dataset.hub: main, f"{dataset.hub}-qrels": qrels}
 
 
 def test_the_table_is_complete() -> None:
@@ -91,7 +67,7 @@ def test_names_groups_and_aliases() -> None:
 
 def test_the_hub_s_layouts_and_what_fails_on_the_way(tmp_path: Path) -> None:
     table, home, data = datasets(), tmp_path / "home", tmp_path / "data"
-    repositories = on_the_hub(tmp_path, table["nano-scidocs"]) | on_the_hub(tmp_path, table["scifact"])
+    repositories = beir_repositories(tmp_path, table["nano-scidocs"]) | beir_repositories(tmp_path, table["scifact"])
     (tmp_path / "nfcorpus-qrels").mkdir()
     (tmp_path / "nfcorpus-qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq0\td0\t1\n", "utf-8")
     repositories |= {"BeIR/nfcorpus": tmp_path / "scifact", "BeIR/nfcorpus-qrels": tmp_path / "nfcorpus-qrels"}

@@ -1,5 +1,6 @@
 """`ragcun eval beir`."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -45,6 +46,8 @@ def beir(
     from ragcun.evaluation.tasks import choose, open_tasks
     from ragcun.retrieval.retrievers import Encoding
 
+    if offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"  # models come from the cache, too
     folder = data_dir or beir_folder()
     api = api_options.api(openai_base_url, max_cost, yes)
     encoding = Encoding(options.store_folder(store), precision, max_length, device, **api)
