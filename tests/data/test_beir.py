@@ -68,6 +68,7 @@ def test_names_groups_and_aliases() -> None:
 def test_the_hub_s_layouts_and_what_fails_on_the_way(tmp_path: Path) -> None:
     table, home, data = datasets(), tmp_path / "home", tmp_path / "data"
     repositories = beir_repositories(tmp_path, table["nano-scidocs"]) | beir_repositories(tmp_path, table["scifact"])
+    (tmp_path / "scifact" / "corpus.jsonl.gz").write_bytes(b"the same again")
     (tmp_path / "nfcorpus-qrels").mkdir()
     (tmp_path / "nfcorpus-qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq0\td0\t1\n", "utf-8")
     repositories |= {"BeIR/nfcorpus": tmp_path / "scifact", "BeIR/nfcorpus-qrels": tmp_path / "nfcorpus-qrels"}
@@ -79,6 +80,7 @@ def test_the_hub_s_layouts_and_what_fails_on_the_way(tmp_path: Path) -> None:
         copied = ragcun(hub, home, "nano-scidocs", "scifact", "--data-dir", str(tmp_path / "copy"), "--offline")
         missing = ragcun(hub, tmp_path / "empty", "quora", "cqadupstack", "--data-dir", str(data), "--offline")
         assert len(hub.requests) == asked
+    assert not any("corpus.jsonl.gz" in request for request in hub.requests)
     assert done.returncode == 1, done.stderr
     found = json.loads(done.stdout)
     assert [row["dataset"] for row in found["datasets"]] == ["nano-scidocs", "scifact"]

@@ -10,7 +10,7 @@ from ragcun.data.archive import archive_url, download, unpack
 from ragcun.data.benchmark import Dataset, present
 from ragcun.data.collection import write_collection
 from ragcun.data.hub import HubFiles, Snapshot, fetch
-from ragcun.data.hub_rows import TEXTS, hub_rows
+from ragcun.data.hub_rows import LINES, TABLES, hub_rows
 from ragcun.data.index import numbered_lines
 from ragcun.errors import RagcunError, UserError
 from ragcun.files import atomic_folder, ragcun_cache, write_json
@@ -69,10 +69,10 @@ def _from_archive(dataset: Dataset, folder: Path, data_dir: Path) -> dict[str, A
 def _from_hub(dataset: Dataset, folder: Path, offline: bool) -> dict[str, Any]:
     repository = str(dataset.hub)
     if dataset.nano:
-        texts = fetch(HubFiles(repository, (*TEXTS, "qrels/*.parquet"), dataset.revision), offline)
+        texts = fetch(HubFiles(repository, (*TABLES, "qrels/*.parquet"), dataset.revision), offline)
         commits, judgements = {repository: texts.commit}, {dataset.split: _nano_judgements(texts)}
     else:
-        texts = fetch(HubFiles(repository, TEXTS, dataset.revision), offline)
+        texts = fetch(HubFiles(repository, TABLES, dataset.revision, otherwise=LINES), offline)
         qrels = fetch(HubFiles(f"{repository}-qrels", ("*.tsv",)), offline)
         commits = {repository: texts.commit, f"{repository}-qrels": qrels.commit}
         stems = {name: Path(name).stem for name in qrels.names}

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 
 from ragcun.data.hub import Snapshot
 
-TEXTS = ("corpus/*.parquet", "queries/*.parquet", "corpus.jsonl.gz", "queries.jsonl.gz")
+TABLES = ("corpus/*.parquet", "queries/*.parquet")
+LINES = ("corpus.jsonl.gz", "queries.jsonl.gz")  # a repository may hold both
 _ROWS = 4_096
 
 

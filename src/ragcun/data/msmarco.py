@@ -18,12 +18,12 @@ import pyarrow.parquet as pq
 
 from ragcun.console import progress, say, warn
 from ragcun.data.hub import HubFiles, Snapshot, fetch
-from ragcun.data.hub_rows import TEXTS, hub_rows
+from ragcun.data.hub_rows import LINES, TABLES, hub_rows
 from ragcun.data.table import ArrowTexts
 from ragcun.errors import RagcunError, UserError
 from ragcun.files import atomic_path, file_sha256, read_json, write_json
 
-CORPUS = HubFiles("BeIR/msmarco", TEXTS)
+CORPUS = HubFiles("BeIR/msmarco", TABLES, otherwise=LINES)
 QRELS = HubFiles("BeIR/msmarco-qrels", ("*.tsv",))
 HARD_NEGATIVES = HubFiles("sentence-transformers/msmarco-hard-negatives", ("msmarco-hard-negatives.jsonl.gz",))
 # What the whole task has: passages, judgements and queries of train, queries of dev.
