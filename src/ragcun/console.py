@@ -27,7 +27,8 @@ from rich.text import Text
 from ragcun.errors import Failure
 
 console = Console(stderr=True, highlight=False)
-_busy: ContextVar[bool] = ContextVar("busy", default=False)
+_first = os.environ.get("RANK", "0") == "0"  # of the processes that a launcher started, one speaks
+_busy: ContextVar[bool] = ContextVar("busy", default=not _first)
 
 
 class _Rate(ProgressColumn):
@@ -117,13 +118,15 @@ def duration(seconds: float) -> str:
 
 
 def say(text: str) -> None:
-    """Print one line of information to standard error."""
-    console.print(text, soft_wrap=True, markup=False)
+    """Print one line of information to standard error, on the first of several processes."""
+    if _first:
+        console.print(text, soft_wrap=True, markup=False)
 
 
 def warn(text: str) -> None:
-    """Print one line of warning to standard error."""
-    console.print(f"[yellow]warning:[/yellow] {escape(text)}", soft_wrap=True)
+    """Print one line of warning to standard error, on the first of several processes."""
+    if _first:
+        console.print(f"[yellow]warning:[/yellow] {escape(text)}", soft_wrap=True)
 
 
 def warn_of(failure: Failure) -> None:

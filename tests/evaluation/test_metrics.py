@@ -13,14 +13,14 @@ Run = dict[str, dict[str, float]]
 
 def graded(ties: bool) -> tuple[Qrels, Run]:
     draw = np.random.default_rng(7)
-    documents = np.array([f"d{i}" for i in range(300)])
+    documents = np.array([f"d{i}" for i in range(3000)])
     qrels: Qrels = {}
     run: Run = {}
     for i in range(40):
-        judged = draw.choice(documents, 12, replace=False)
+        judged = draw.choice(documents[:1500], 12, replace=False)
         qrels[f"q{i}"] = {str(d): int(g) for d, g in zip(judged, draw.integers(0, 4, 12), strict=True)}
-        scores = draw.integers(0, 20, 150) / 7 if ties else draw.permutation(150) / 7
-        found = draw.choice(documents, 150, replace=False)
+        scores = draw.integers(0, 20, 1200) / 7 if ties else draw.permutation(1200) / 7
+        found = draw.choice(documents, 1200, replace=False)
         run[f"q{i}"] = {str(d): float(np.float32(s)) for d, s in zip(found, scores, strict=True)}
     qrels["q0"] = dict.fromkeys(qrels["q0"], 0)  # nothing relevant
     return qrels, run
@@ -34,10 +34,10 @@ def test_equals_beir(ties: bool) -> None:
     assert grades == {0, 1, 2, 3}
     assert any(len(set(scores.values())) < len(scores) for scores in run.values()) == ties
     means = mean_scores(qrels, run)
-    ndcg, average_precision, recall, _ = evaluation.evaluate(qrels, run, [10, 100])
-    assert round(means["nDCG@10"], 5) == ndcg["NDCG@10"]
-    assert round(means["MAP@100"], 5) == average_precision["MAP@100"]
-    assert round(means["Recall@100"], 5) == recall["Recall@100"]
+    values = evaluation.evaluate(qrels, run, [1, 3, 5, 10, 100, 1000])
+    theirs = {name: value for group in values for name, value in group.items()}
+    named = {name: name.upper().replace("RECALL", "Recall") for name in MEASURES if name != "MRR@10"}
+    assert {name: round(means[name], 5) for name in named} == {name: theirs[other] for name, other in named.items()}
     if not ties:  # BEIR's MRR leaves ties in the order of the run
         assert round(means["MRR@10"], 5) == evaluation.evaluate_custom(qrels, run, [10], "mrr")["MRR@10"]
 
@@ -45,9 +45,11 @@ def test_equals_beir(ties: bool) -> None:
 @pytest.mark.parametrize("ties", [False, True])
 def test_each_query_equals_trec_eval(ties: bool) -> None:
     qrels, run = graded(ties)
-    names = {"nDCG@10": "ndcg_cut_10", "MAP@100": "map_cut_100", "Recall@100": "recall_100", "MRR@10": "recip_rank"}
-    evaluator = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut.10", "map_cut.100", "recall.100", "recip_rank"})
-    expected = evaluator.evaluate(run)
+    engine = {"nDCG": "ndcg_cut", "MAP": "map_cut", "Recall": "recall", "P": "P"}
+    families = [(name, *name.split("@")) for name in MEASURES if name != "MRR@10"]
+    names = {name: f"{engine[family]}_{cut}" for name, family, cut in families} | {"MRR@10": "recip_rank"}
+    asked = {f"{engine[family]}.{cut}" for _, family, cut in families} | {"recip_rank"}
+    expected = pytrec_eval.RelevanceEvaluator(qrels, asked).evaluate(run)
     scores = score(qrels, run)
     assert scores.queries == list(qrels)
     assert set(scores.values) == set(MEASURES) == set(names)
@@ -84,8 +86,9 @@ def test_judged_queries_without_documents_count_zero_and_others_do_not_count() -
     scores = score(qrels, run)
     assert scores.queries == ["found", "nothing", "missing"]
     for name in MEASURES:
-        assert scores.values[name] == [1.0, 0.0, 0.0]
-        assert scores.means()[name] == pytest.approx(1 / 3)
+        found = 0.1 if name == "P@10" else 1.0
+        assert scores.values[name] == pytest.approx([found, 0.0, 0.0])
+        assert scores.means()[name] == pytest.approx(found / 3)
 
 
 def test_depth_is_the_deepest_cutoff() -> None:

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from hub import Hub, beir_repositories
-from ragcun.cli.evaluate import scoring
+from ragcun.cli.evaluate import app, scoring
 from ragcun.data.benchmark import Dataset, datasets
 from ragcun.data.collection import Collection, write_collection
 from ragcun.embedding import encode
@@ -143,6 +144,8 @@ def test_forums_are_cells_of_their_own_and_one_line_of_the_table(
     row = json.loads(capsys.readouterr().out)["results"][0]
     assert (row["dataset"], row["queries"], row["metrics"]) == ("cqadupstack", 36, whole.metrics)
     assert [part["scores"] for part in row["parts"]] == [str(output / result.scores) for result in results[:12]]
+    shown = CliRunner().invoke(app, ["show", str(output), "--csv", "--metric", "MRR@10"]).stdout
+    assert shown == "dataset,split,model,MRR@10\ncqadupstack,test,BM25,0.5\nother,test,BM25,1.0\n"
     table = write_tables(output)[0].read_text(encoding="utf-8")
     assert "android" not in table
     assert r"BM25 & \textbf{50.0} & \textbf{100.0} & \textbf{75.0}" in table

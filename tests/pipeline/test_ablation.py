@@ -6,12 +6,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from ragcun.errors import UserError
-from ragcun.pipeline.ablation import parse_grid
+from ragcun.pipeline.ablation import Evaluation, Measured, encode, train_cell
+from ragcun.pipeline.grid import cells_of, parse_grid
+from ragcun.settings.load import load_settings
+from ragcun.settings.schema import Settings
 
 
 def test_a_grid_names_settings() -> None:
@@ -21,9 +25,17 @@ def test_a_grid_names_settings() -> None:
         "model.init": ["base", "random"],
         "model.dropout": ["0"],
     }
-    for wrong in ("lambda_isotropy", "lambda_isotropy=", "no_such_thing=1", "model.epochs=1"):
-        with pytest.raises(UserError, match="--grid"):
-            parse_grid([wrong])
+    for wrong, said in (
+        (["lambda_isotropy"], "NAME=VALUE"),
+        (["lambda_isotropy="], "NAME=VALUE"),
+        (["lambda_isotropi=1"], "did you mean lambda_isotropy"),
+        (["model.epochs=1"], "no setting 'model.epochs'"),
+        (["epochs=1,1"], "a value comes twice"),
+        (["epochs=1", "training.epochs=2"], "a name comes twice"),
+        (["base=a,b"], "run an ablation for each base"),
+    ):
+        with pytest.raises(UserError, match=said):
+            parse_grid(wrong)
 
 
 def test_a_grid_is_trained_once_scored_and_drawn(tmp_path: Path, collection: Path, tiny_model: Path) -> None:
@@ -45,7 +57,11 @@ def test_a_grid_is_trained_once_scored_and_drawn(tmp_path: Path, collection: Pat
         assert row["dev"] == pytest.approx([np.mean(scores), np.std(scores, ddof=1)])
     first, second = (row["isotropy"]["sigreg"][0] for row in found["rows"])
     assert second < first
-    assert {path.name for path in (output / "figures").iterdir()} == {"trade-animals.pdf", "trade-animals.png"}
+    figures = {path.name for path in (output / "figures").iterdir()}
+    assert figures == {f"trade-{name}.{kind}" for name in ("animals", "dev") for kind in ("pdf", "png")}
+    assert found["home"] == ["animals"]
+    table = (output / "tables" / "ablation.tex").read_text(encoding="utf-8")
+    assert all(f"isotropy={weight},init=random" in table for weight in (0, 10))
     with (output / "ablation.csv").open(newline="", encoding="utf-8") as stream:
         settings = [row["setting"] for row in csv.DictReader(stream)]
     assert settings == ["base", *(row["name"] for row in found["rows"])]
@@ -58,7 +74,7 @@ def test_a_grid_is_trained_once_scored_and_drawn(tmp_path: Path, collection: Pat
 
 
 def test_a_cell_that_fails_is_told_and_the_rest_goes_on(tmp_path: Path, collection: Path, tiny_model: Path) -> None:
-    command = [sys.executable, "-m", "ragcun", "ablate", "--grid", "output_dim=16,64", "--seeds", "1", "--epochs", "1"]
+    command = [sys.executable, "-m", "ragcun", "ablate", "--grid", "output_dim=64,16", "--seeds", "1", "--epochs", "1"]
     command += ["--train-data", str(collection), "--base-model", str(tiny_model), "--jobs", "1"]
     command += ["--store", str(tmp_path / "store"), "--output-dir", str(tmp_path / "out")]
 
@@ -68,3 +84,23 @@ def test_a_cell_that_fails_is_told_and_the_rest_goes_on(tmp_path: Path, collecti
     assert "1 of 2 cells failed: output_dim=64 seed 0" in done.stderr
     found = json.loads((tmp_path / "out" / "ablation.json").read_text(encoding="utf-8"))
     assert [row["name"] for row in found["rows"]] == ["output_dim=16"]
+    assert found["rows"][0]["dev"][1] is None
+    assert "Traceback" in (tmp_path / "out" / "cells" / "output_dim=64" / "seed=0" / "log.txt").read_text("utf-8")
+
+
+def test_what_cells_need_is_encoded_before_they_are_trained(tmp_path: Path, collection: Path, tiny_model: Path) -> None:
+    def load(values: dict[str, Any]) -> Settings:
+        flags = {"data.train": str(collection), "model.base": str(tiny_model), "model.output_dim": 16}
+        return load_settings(flags={**flags, "training.rows": 8, **values})
+
+    cells = cells_of(parse_grid(["epochs=1"]), 3, load, tmp_path)
+    where = Evaluation((collection,), "test", tmp_path / "results", tmp_path / "store")
+
+    bases = encode(cells, where)
+
+    assert [found.scores.keys() for found in bases] == [{collection.name}] * 3
+    shards = {path: path.stat().st_mtime_ns for path in (tmp_path / "store").rglob("*.safetensors")}
+    assert shards
+    for cell in cells:
+        assert isinstance(train_cell(cell, where, threads=1), Measured)
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "store").rglob("*.safetensors")} == shards

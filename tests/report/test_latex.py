@@ -1,17 +1,18 @@
 """The tables' content: bold ties, averages of complete rows only, order, settings, sources."""
 
 import re
+from pathlib import Path
 
 import pytest
 
 from ragcun.analysis.measures import MEASURES, IsotropyReport
 from ragcun.errors import UserError
+from ragcun.evaluation.results import Result
 from ragcun.report.latex import beir_table, isotropy_table
-from ragcun.report.results import Result
 
 
 def result(label: str, dataset: str, score: float, split: str = "test", **settings: object) -> Result:
-    return Result(label, dataset, split, {"nDCG@10": score, "Recall@100": score / 2}, settings)
+    return Result(label, dataset, split, {"nDCG@10": score, "Recall@100": score / 2}, settings, Path("result.json"))
 
 
 def rows(table: str) -> dict[str, list[str]]:

@@ -1,18 +1,14 @@
 """BM25 by its formula, on words as Lucene's English analyser gives them, and by its published figures."""
 
 import math
-import os
-from pathlib import Path
 
 import bm25s
 import numpy as np
 import pytest
 
-from ragcun.data.collection import Collection
-from ragcun.evaluation.metrics import mean_scores
 from ragcun.retrieval import postings
 from ragcun.retrieval.bm25 import BM25, K1, B, _Words
-from ragcun.retrieval.topk import TopK, id_places
+from ragcun.retrieval.topk import TopK
 
 
 def rank(corpus: list[str], queries: list[str], k: int, exclude: list[int] | None = None) -> TopK:
@@ -87,24 +83,3 @@ def test_ties_go_to_the_higher_place_and_own_documents_are_hidden() -> None:
 def test_queries_without_a_shared_word_find_nothing(corpus: list[str]) -> None:
     found = rank(corpus, ["the", "fox", ""], 2)
     assert (found.rows == -1).all()
-
-
-PUBLISHED = {"scifact": 0.6789, "nfcorpus": 0.3218}  # Pyserini, BM25 "flat", nDCG@10
-
-
-@pytest.mark.collections
-@pytest.mark.parametrize("name", PUBLISHED)
-def test_published_figures(name: str) -> None:
-    folder = os.environ.get("RAGCUN_COLLECTIONS")
-    if not folder:
-        pytest.skip("RAGCUN_COLLECTIONS is not set: no real collections to score")
-    collection = Collection.open(Path(folder) / name)
-    qrels = collection.qrels("test")
-    ids = list(collection.corpus.ids())
-    queries = [collection.queries[row] for row in collection.queries.rows(qrels)]
-    found = BM25().rank(collection.corpus, queries, 10, id_places(ids), np.full(len(queries), -1))
-    run = {
-        query: {ids[row]: score for row, score in zip(rows, scores, strict=True) if row >= 0}
-        for query, rows, scores in zip(qrels, found.rows.tolist(), found.scores.tolist(), strict=True)
-    }
-    assert mean_scores(qrels, run)["nDCG@10"] == pytest.approx(PUBLISHED[name], abs=0.003)

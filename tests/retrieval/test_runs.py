@@ -20,7 +20,7 @@ RUNS = st.dictionaries(IDS, st.dictionaries(IDS, SCORES, min_size=1, max_size=12
 @given(RUNS)
 def test_round_trip(tmp_path_factory: pytest.TempPathFactory, run: dict[str, dict[str, float]]) -> None:
     path = tmp_path_factory.getbasetemp() / "round.trec"
-    write_run(path, run, "a tag")
+    write_run(path, [run], "a tag")
     back = read_run(path)
     assert {query: set(scores) for query, scores in back.items()} == {q: set(scores) for q, scores in run.items()}
     for query, scores in run.items():
@@ -35,7 +35,7 @@ def test_ranks_are_those_of_trec_eval(tmp_path: Path) -> None:
     names = [f"d{i}" for i in range(60)] + ["é", "z", "日本", "Z", "\U0001f600", "\uffee"]
     scores = {name: float(score) for name, score in zip(names, draw.integers(0, 4, len(names)) / 3, strict=True)}
     assert len(set(scores.values())) < len(scores) / 10  # many ties
-    write_run(tmp_path / "run.trec", {"q": scores}, "tag")
+    write_run(tmp_path / "run.trec", [{"q": scores}], "tag")
     lines = (tmp_path / "run.trec").read_text(encoding="utf-8").splitlines()
     for rank, line in enumerate(lines, start=1):
         query, q0, document, stated, _, tag = line.split()
@@ -47,14 +47,14 @@ def test_ranks_are_those_of_trec_eval(tmp_path: Path) -> None:
 
 def test_ids_with_blanks_are_encoded(tmp_path: Path) -> None:
     run = {"q 1": {"Geneva Durben": 1.0, "100%20\tsure": 0.5}}
-    write_run(tmp_path / "run.trec", run, "all-MiniLM L6")
+    write_run(tmp_path / "run.trec", [run], "all-MiniLM L6")
     assert all(len(line.split(" ")) == 6 for line in (tmp_path / "run.trec").read_text("utf-8").splitlines())
     assert read_run(tmp_path / "run.trec") == run
 
 
 def test_nan_is_refused_and_nothing_written(tmp_path: Path) -> None:
     with pytest.raises(RagcunError, match="'b' is NaN"):
-        write_run(tmp_path / "run.trec", {"q": {"a": 1.0, "b": math.nan}}, "tag")
+        write_run(tmp_path / "run.trec", [{"q": {"a": 1.0, "b": math.nan}}], "tag")
     assert list(tmp_path.iterdir()) == []
 
 

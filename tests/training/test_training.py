@@ -13,8 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from accelerate import PartialState
+from accelerate.utils import DistributedType
 from safetensors.torch import load_file
 
+from ragcun.cli.main import app
 from ragcun.data.pairs import write_pairs
 from ragcun.embedding.embedder import Embedder
 from ragcun.errors import RagcunError, UserError
@@ -45,6 +48,11 @@ def weights(experiment: Path) -> dict[str, torch.Tensor]:
         for path in sorted((experiment / "model").glob("*Dense/model.safetensors"))
         for name, tensor in load_file(path).items()
     }
+
+
+def ended(experiment: Path) -> dict[str, torch.Tensor]:
+    """Weights and optimiser at the end of a training, also where an earlier checkpoint was the best."""
+    return load_file(experiment / "checkpoints" / "last.safetensors")
 
 
 def test_the_loss_falls_and_every_part_is_logged(tmp_path: Path, collection: Path, tiny_model: Path) -> None:
@@ -94,9 +102,10 @@ def test_the_same_command_gives_the_same_bits_and_leaves_a_finished_experiment_a
     settings = settings_for(collection, tiny_model)
     train(settings, tmp_path / "a", tmp_path / "store")
     train(settings, tmp_path / "b", tmp_path / "store")
-    first, second = weights(tmp_path / "a"), weights(tmp_path / "b")
-    assert first.keys() == second.keys()
-    assert all(torch.equal(first[name], second[name]) for name in first)
+    for tensors_of in (weights, ended):
+        first, second = tensors_of(tmp_path / "a"), tensors_of(tmp_path / "b")
+        assert first.keys() == second.keys()
+        assert all(torch.equal(first[name], second[name]) for name in first)
 
     written = (tmp_path / "a" / "manifest.json").stat().st_mtime_ns
     train(settings, tmp_path / "a", tmp_path / "store")
@@ -106,7 +115,7 @@ def test_the_same_command_gives_the_same_bits_and_leaves_a_finished_experiment_a
 
 
 def test_killed_at_any_step_and_resumed_gives_the_same_bits(tmp_path: Path, collection: Path, tiny_model: Path) -> None:
-    settings = ["--epochs", "40", "--batch-size", "8", "--learning-rate", "0.01", "--save-interval", "1"]
+    settings = ["--epochs", "15", "--batch-size", "8", "--learning-rate", "0.01", "--save-interval", "1"]
     settings += ["--log-interval", "1", "--output-dim", "16", "--learnable-temperature"]
 
     def command(experiment: Path) -> list[str]:
@@ -122,15 +131,18 @@ def test_killed_at_any_step_and_resumed_gives_the_same_bits(tmp_path: Path, coll
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert not (killed / "manifest.json").exists()
+    (killed / "checkpoints" / ".last.safetensors.half.safetensors").touch()  # as a kill while it is written leaves it
 
     done = subprocess.run(command(killed), check=True, capture_output=True, text=True)
 
     assert "starting anew" not in done.stderr
-    first, second = weights(tmp_path / "whole"), weights(killed)
-    assert first.keys() == second.keys()
-    assert all(torch.equal(first[name], second[name]) for name in first)
+    for tensors_of in (weights, ended):
+        first, second = tensors_of(tmp_path / "whole"), tensors_of(killed)
+        assert first.keys() == second.keys()
+        assert all(torch.equal(first[name], second[name]) for name in first)
+    assert sorted(path.name[:-12] for path in (killed / "checkpoints").iterdir()) == ["best", "last", "start"]
     steps = [row["step"] for row in read_history(killed / "history.jsonl") if "loss" in row]
-    assert steps == list(range(1, 121))
+    assert steps == list(range(1, 46))
 
 
 def test_share_zero_saves_the_start_and_says_so(tmp_path: Path, collection: Path, tiny_model: Path) -> None:
@@ -276,14 +288,16 @@ def test_two_processes_give_the_weights_of_one(tmp_path: Path, collection: Path,
     common += {"frozen": [], "trained": ["--no-freeze-base"]}.get(base, ["--no-freeze-base", "--mini-batch-size", "3"])
     one = [*common, "--batch-size", "8", "--output-dir", str(tmp_path / "one"), "--store", str(tmp_path / "s1")]
     two = [*common, "--batch-size", "4", "--output-dir", str(tmp_path / "two"), "--store", str(tmp_path / "s2")]
-    subprocess.run([sys.executable, "-m", "ragcun", *one], check=True, capture_output=True)
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "ragcun"]
-    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, *launch, *two], check=False, capture_output=True, text=True, env=environment)
+    app(one, standalone_mode=False)
+    launch = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--main_process_port", "0"]
+    launched = [sys.executable, *launch, "-m", "ragcun", *two, "--json"]
+    done = subprocess.run(launched, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
 
     manifest = json.loads((tmp_path / "two" / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["processes"] == 2
+    assert json.loads(done.stdout) == manifest
+    assert done.stderr.count("at the start") == 1
     losses = [
         [row["loss"] for row in read_history(tmp_path / name / "history.jsonl") if "loss" in row]
         for name in ("one", "two")
@@ -291,11 +305,15 @@ def test_two_processes_give_the_weights_of_one(tmp_path: Path, collection: Path,
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
     files = sorted(path.relative_to(tmp_path / "one") for path in (tmp_path / "one" / "model").rglob("*.safetensors"))
     assert len(files) == 3
-    for file in files:
+    start = load_file(tmp_path / "one" / "checkpoints" / "start.safetensors")
+    end = ended(tmp_path / "one")
+    assert max(float((end[f"trained.{name}"] - tensor).abs().max()) for name, tensor in start.items()) > 1e-3
+    for file in [*files, "checkpoints/last.safetensors"]:
         first, second = load_file(tmp_path / "one" / file), load_file(tmp_path / "two" / file)
         for name, tensor in first.items():
-            if not name.endswith("key.bias"):  # attention does not depend on it: Adam blows up the rounding of its 0
-                torch.testing.assert_close(second[name], tensor, rtol=1e-3, atol=2e-5)
+            if "optimiser." in name or name.endswith("key.bias"):
+                continue  # attention does not depend on that bias: Adam blows up the rounding of its 0
+            torch.testing.assert_close(second[name], tensor, rtol=1e-3, atol=2e-5)
     stores = [sorted(vectors_of(tmp_path / name)) for name in ("s1", "s2")]
     assert [key for key, _ in stores[0]] == [key for key, _ in stores[1]]
 
@@ -321,13 +339,31 @@ def vectors_of(store: Path) -> list[tuple[bytes, bytes]]:
     ]
 
 
-@pytest.mark.parametrize("kind", ["FSDP", "DEEPSPEED"])
-def test_a_distributed_configuration_that_is_not_served_is_refused(
+def refusal(settings: Settings, tmp_path: Path) -> str:
+    with pytest.raises(UserError) as refused:
+        train(settings, tmp_path / "e", tmp_path / "store")
+    assert not (tmp_path / "e").exists()
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("kind", ["FSDP", "DEEPSPEED", "MEGATRON_LM"])
+def test_a_launch_that_splits_the_encoder_is_refused(
     tmp_path: Path, collection: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    from accelerate import Accelerator
-    from accelerate.utils import DistributedType
+    monkeypatch.setenv(f"ACCELERATE_USE_{kind}", "true")  # as the launcher does
+    assert f"{kind} is not supported" in refusal(settings_for(collection, tiny_model), tmp_path)
 
-    monkeypatch.setattr(Accelerator, "distributed_type", DistributedType[kind])
-    with pytest.raises(UserError, match=f"{kind} is not supported"):
-        train(settings_for(collection, tiny_model), tmp_path / "e", tmp_path / "store")
+
+def test_a_launch_on_tpus_is_refused(
+    tmp_path: Path, collection: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PartialState(), "distributed_type", DistributedType.XLA)
+    assert "XLA is not supported" in refusal(settings_for(collection, tiny_model), tmp_path)
+
+
+def test_a_launch_of_several_processes_that_starts_one_is_refused(
+    tmp_path: Path, collection: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "True")  # as `accelerate launch --cpu --num_processes 2` does
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    assert "--multi_gpu" in refusal(settings_for(collection, tiny_model), tmp_path)

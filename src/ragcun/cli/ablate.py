@@ -15,6 +15,7 @@ def ablate(
     preset: options.Preset = None,
     config: options.Config = None,
     train_data: options.TrainData = None,
+    val_data: options.ValData = None,
     base_model: options.BaseModel = None,
     datasets: Annotated[str | None, typer.Option(help="Evaluate on these in DATA_DIR, separated by commas.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Folder that holds them.")] = None,
@@ -28,6 +29,7 @@ def ablate(
         "experiments/ablation"
     ),
     store: options.Store = None,
+    on_error: options.OnError = None,
     json: options.Json = False,
 ) -> None:
     """Train a grid of settings over seeds on the same stored embeddings, and tabulate what each gives.
@@ -37,13 +39,16 @@ def ablate(
     """
     from ragcun.errors import UserError
     from ragcun.evaluation.beir import find_datasets
-    from ragcun.pipeline.ablation import cells_of, flat_rows, parse_grid, run_ablation
+    from ragcun.pipeline.ablation import flat_rows, run_ablation
+    from ragcun.pipeline.grid import cells_of, parse_grid
     from ragcun.settings.load import load_settings
 
     if (datasets is None) != (data_dir is None):
         raise UserError("ablate: --datasets and --data-dir go together")
     flags = {
         "data.train": train_data,
+        "data.val": val_data,
+        "data.on_error": on_error,
         "model.base": base_model,
         "model.max_length": max_length,
         "model.output_dim": output_dim,
@@ -53,8 +58,6 @@ def ablate(
     cells = cells_of(
         parse_grid(grid), seeds, lambda values: load_settings(preset, config, {**flags, **values}), output_dir
     )
-    if cells[0].settings.data.train is None or not Path(cells[0].settings.data.train).is_dir():
-        raise UserError("ablate: --train-data is the folder of a collection, on whose documents isotropy is measured")
     folders = [] if datasets is None or data_dir is None else find_datasets(datasets.split(","), data_dir, split)
     found = run_ablation(cells, output_dir, options.store_folder(store), folders, split, jobs)
     _print(flat_rows(found))
@@ -68,19 +71,19 @@ def _print(rows: list[dict[str, Any]]) -> None:
 
     from ragcun.console import console
 
-    names = [name for name in dict.fromkeys(name for row in rows for name in row) if not name.endswith(" sd")][2:]
+    names = [name for name in rows[0] if name not in {"setting", "seeds"} and not name.endswith(" sd")]
     table = Table("setting", title=f"Mean and deviation over {max(row['seeds'] for row in rows)} seeds")
     for name in names:
-        table.add_column(name, justify="right")
+        table.add_column(escape(name.replace("_", " ")), justify="right")
     for row in rows:
         table.add_row(escape(row["setting"]), *(_shown(row, name) for name in names))
     console.print(table)
 
 
 def _shown(row: Mapping[str, Any], name: str) -> str:
-    if name not in row:
-        return ""
     mean, deviation = row[name], row[f"{name} sd"]
-    if name in {"effective_rank", "iso_score", "sigreg"}:
-        return f"{mean:.3g}" + (f" ± {deviation:.1g}" if row["seeds"] > 1 else "")
-    return f"{100 * mean:.2f}" + (f" ± {100 * deviation:.2f}" if row["seeds"] > 1 else "")
+    if mean is None:
+        return ""
+    isotropy = name in {"effective_rank", "iso_score", "sigreg"}
+    spread = "" if deviation is None else f" ± {deviation:.1g}" if isotropy else f" ± {100 * deviation:.2f}"
+    return (f"{mean:.3g}" if isotropy else f"{100 * mean:.2f}") + spread

@@ -61,16 +61,17 @@ def _print(summary: "Summary") -> None:
     from rich.table import Table
 
     from ragcun.console import console, say
+    from ragcun.evaluation.metrics import MAIN
 
     for dataset in dict.fromkeys(result.dataset for result in summary.results):
         cells = [result for result in summary.results if result.dataset == dataset]
         title = f"{dataset}, {cells[0].split}: {cells[0].queries:,} queries, {cells[0].documents:,} documents (x 100)"
         table = Table(title=escape(title))
         table.add_column("model")
-        for measure in cells[0].metrics:
+        for measure in MAIN:
             table.add_column(measure, justify="right")
         for cell in cells:
-            table.add_row(escape(cell.label), *(f"{100 * value:.2f}" for value in cell.metrics.values()))
+            table.add_row(escape(cell.label), *(f"{100 * cell.metrics[measure]:.2f}" for measure in MAIN))
         console.print(table)
     for line in summary.verdict:
         say(line)

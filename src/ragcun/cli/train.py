@@ -180,10 +180,15 @@ def train(
     )
     experiment = output_dir if output_dir is not None else Path("experiments") / (settings.preset or "train")
     from ragcun.pipeline.steps import prepare_data
+    from ragcun.training.processes import join_processes
     from ragcun.training.stages import train_stages
 
-    ready = prepare_data(settings, experiment, stage)
+    processes = join_processes()
+    with processes.main_process_first():
+        ready = prepare_data(settings, experiment, stage)
     manifest = train_stages(ready, experiment, options.store_folder(store), load_checkpoint, stage=stage)
+    if not processes.is_main_process:
+        return
     _draw(experiment)
     if json:
         options.print_json(manifest)

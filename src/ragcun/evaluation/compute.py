@@ -1,7 +1,7 @@
 """One cell: rank, write the run, score it, write the scores, then the result."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,14 @@ import pyarrow.parquet as pq
 from ragcun.data.collection import Collection
 from ragcun.data.texts import Selected
 from ragcun.evaluation.cells import Cell, CellResult
-from ragcun.evaluation.metrics import DEPTH, Scores, score
+from ragcun.evaluation.metrics import DEPTH, MEASURES, Qrels, Scores, score
 from ragcun.files import atomic_path
 from ragcun.manifest import environment
 from ragcun.retrieval.retrievers import Retriever
-from ragcun.retrieval.runs import write_run
+from ragcun.retrieval.runs import Run, write_run
 from ragcun.retrieval.topk import Rows, TopK, id_places
+
+_QUERIES = 1_000  # whose rankings are Python objects at once
 
 
 def compute(
@@ -29,14 +31,19 @@ def compute(
     cell: Cell,
     inputs: dict[str, Any],
 ) -> CellResult:
-    """Score `retriever`, which the user named `model`, on a split, and complete the cell. Errors leave it as it was."""
+    """Score `retriever`, which the user named `model`, on a split, and complete the cell.
+
+    Errors leave no result, or the old one.
+    """
     began = time.perf_counter()
     qrels = collection.qrels(split)
     queries = Selected(collection.queries, collection.queries.rows(qrels))
     exclude = own_documents(collection, qrels)
     places = id_places(collection.corpus.ids())
-    run = _run(collection, list(qrels), retriever.rank(collection.corpus, queries, DEPTH, places, exclude))
-    scores = score(qrels, run)
+    top = retriever.rank(collection.corpus, queries, DEPTH, places, exclude)
+    scores = Scores([], {name: [] for name in MEASURES})
+    for part in _parts(collection, qrels, top):
+        scores.extend(score({query: qrels[query] for query in part}, part))
     result = CellResult(
         model=model,
         label=retriever.label,
@@ -56,13 +63,13 @@ def compute(
         "environment": environment(),
     }
     cell.clear()
-    write_run(cell.run, run, tag=retriever.label)
+    write_run(cell.run, _parts(collection, qrels, top), tag=retriever.label)
     _write_scores(cell.scores, scores)
     cell.write(result, inputs, record)
     return result
 
 
-def own_documents(collection: Collection, qrels: Mapping[str, Mapping[str, int]]) -> Rows:
+def own_documents(collection: Collection, qrels: Qrels) -> Rows:
     """The row of the document that has the query's own id, which the query shall not find; -1 where there is none.
 
     So BEIR has it (`ignore_identical_ids`), for collections whose queries are documents of the corpus, as ArguAna's.
@@ -73,12 +80,16 @@ def own_documents(collection: Collection, qrels: Mapping[str, Mapping[str, int]]
     return np.where(relevant, -1, rows)
 
 
-def _run(collection: Collection, queries: list[str], top: TopK) -> dict[str, dict[str, float]]:
-    ids = {row: collection.corpus.id(row) for row in np.unique(top.rows).tolist() if row >= 0}
-    return {
-        query: {ids[row]: score for row, score in zip(rows, scores, strict=True) if row >= 0}
-        for query, rows, scores in zip(queries, top.rows.tolist(), top.scores.tolist(), strict=True)
-    }
+def _parts(collection: Collection, qrels: Qrels, top: TopK) -> Iterator[Run]:
+    """The run in parts, so that few rankings are Python objects at once."""
+    asked = list(qrels)
+    for start in range(0, len(asked), _QUERIES):
+        part = slice(start, start + _QUERIES)
+        ids = {row: collection.corpus.id(row) for row in np.unique(top.rows[part]).tolist() if row >= 0}
+        yield {
+            query: {ids[row]: score for row, score in zip(rows, values, strict=True) if row >= 0}
+            for query, rows, values in zip(asked[part], top.rows[part].tolist(), top.scores[part].tolist(), strict=True)
+        }
 
 
 def _write_scores(path: Path, scores: Scores) -> None:

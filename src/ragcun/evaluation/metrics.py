@@ -9,8 +9,17 @@ import ir_measures
 from ragcun.errors import UserError
 from ragcun.retrieval.runs import Run, ranked
 
-MEASURES = ("nDCG@10", "MRR@10", "Recall@100", "MAP@100")
-DEPTH = 100  # documents a query that these need
+Qrels = Mapping[str, Mapping[str, int]]
+
+MEASURES = (
+    *("nDCG@1", "nDCG@3", "nDCG@5", "nDCG@10", "nDCG@100"),
+    "MRR@10",
+    *("Recall@10", "Recall@100", "Recall@1000"),
+    *("MAP@10", "MAP@100"),
+    "P@10",
+)
+MAIN = ("nDCG@10", "MRR@10", "Recall@100", "MAP@100")  # what a terminal has room for
+DEPTH = 1_000  # documents a query that these need
 
 
 @dataclass(frozen=True)
@@ -29,8 +38,14 @@ class Scores:
         """Measure -> mean over all judged queries."""
         return {name: sum(values) / len(values) for name, values in self.values.items()}
 
+    def extend(self, others: "Scores") -> None:
+        """Add other queries, scored by the same measures."""
+        self.queries.extend(others.queries)
+        for name, values in others.values.items():
+            self.values[name].extend(values)
 
-def score(qrels: Mapping[str, Mapping[str, int]], run: Run, measures: Sequence[str] = MEASURES) -> Scores:
+
+def score(qrels: Qrels, run: Run, measures: Sequence[str] = MEASURES) -> Scores:
     """Score a run as trec_eval does, each query alone.
 
     A judged query counts 0 where the run has nothing for it, or where no document is judged relevant to it. Queries
@@ -53,9 +68,7 @@ def score(qrels: Mapping[str, Mapping[str, int]], run: Run, measures: Sequence[s
     return Scores(list(qrels), {name: list(found.values()) for name, found in values.items()})
 
 
-def mean_scores(
-    qrels: Mapping[str, Mapping[str, int]], run: Run, measures: Sequence[str] = MEASURES
-) -> dict[str, float]:
+def mean_scores(qrels: Qrels, run: Run, measures: Sequence[str] = MEASURES) -> dict[str, float]:
     """The means alone; arguments and errors as those of `score`."""
     return score(qrels, run, measures).means()
 
@@ -68,4 +81,4 @@ def _parse(name: str) -> Any:
     try:
         return ir_measures.parse_measure(name)
     except (NameError, ValueError):
-        raise UserError(f"measure {name!r}: unknown; for example {', '.join(MEASURES)}") from None
+        raise UserError(f"measure {name!r}: unknown; for example {', '.join(MAIN)}") from None

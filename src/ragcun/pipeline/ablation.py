@@ -1,234 +1,276 @@
 """`ragcun ablate`: a grid of trainings on the same stored embeddings, over seeds, and what each setting gives.
 
-OUTPUT/cells/SETTINGS/seed=N/     an experiment each (see training)
-OUTPUT/results/                   scores of all of them on the collections (see evaluation)
-OUTPUT/ablation.json, .csv        means and deviations
-OUTPUT/figures/trade.pdf, .png    isotropy against nDCG@10
+OUTPUT/cells/SETTINGS/seed=N/      an experiment each (see training), with log.txt
+OUTPUT/results/                    scores of all of them on the collections (see evaluation)
+OUTPUT/ablation.json, .csv         means and deviations
+OUTPUT/tables/ablation.tex         the same for a paper
+OUTPUT/figures/trade-*.pdf, .png   isotropy against nDCG@10
 """
 
-import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
-from itertools import product
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from ragcun.analysis.geometry import measure, sample_rows
 from ragcun.analysis.trade import Point, isotropy_against_score
-from ragcun.console import console, progress, say, warn
-from ragcun.data.collection import Collection
-from ragcun.data.texts import Selected
+from ragcun.console import console, say, warn
+from ragcun.data.texts import Selected, Texts
 from ragcun.embedding.embedder import Embedder
 from ragcun.errors import RagcunError, UserError
 from ragcun.evaluation.beir import evaluate
-from ragcun.files import read_json, write_json
+from ragcun.files import read_json, write_json, write_text
+from ragcun.pipeline.grid import Cell
+from ragcun.pipeline.steps import prepare_data
 from ragcun.pipeline.table import write_csv
+from ragcun.pipeline.workers import cores, in_workers
+from ragcun.report.latex import ablation_table
 from ragcun.retrieval.retrievers import Encoding
-from ragcun.settings.schema import ModelSettings, Settings, StageSettings
+from ragcun.settings.schema import Settings
+from ragcun.training.batches import PairVectors
+from ragcun.training.data import training_data
+from ragcun.training.dev import StoredDev
 from ragcun.training.run import train
+from ragcun.training.share import abroad_texts
 
 SCORE = "nDCG@10"
 ISOTROPY = ("iso_score", "effective_rank", "sigreg")
 _SAMPLE = 2_000  # documents that isotropy is measured on
 
-Grid = Mapping[str, Sequence[str]]
-Table = Mapping[str, Mapping[str, float]]
+Pair = tuple[float, float | None]  # mean, and deviation over seeds where there are several
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One setting with one seed: its name, the settings that make it, and its folder."""
+class Evaluation:
+    """What all cells are scored on, and where scores and base embeddings are kept."""
 
-    name: str
-    values: dict[str, str]
-    settings: Settings
-    folder: Path
+    datasets: tuple[Path, ...]
+    split: str
+    results: Path
+    store: Path
 
 
-def parse_grid(options: Iterable[str]) -> dict[str, list[str]]:
-    """`lambda_isotropy=0,0.1,1` -> {"training.lambda_isotropy": ["0", "0.1", "1"]}.
+@dataclass(frozen=True)
+class Measured:
+    """What was found of one cell, or of the base: nDCG@10 (0 to 1) and isotropy of the dev documents.
 
-    A name is a setting of the training or of the model, with or without its section.
-
-    Raises:
-        UserError: an option is not NAME=VALUES, or there is no such setting.
+    `seconds` are those of the optimiser's steps with their evaluations, and of the whole training.
     """
-    grid: dict[str, list[str]] = {}
-    for option in options:
-        name, found, values = option.partition("=")
-        listed = [value.strip() for value in values.split(",") if value.strip()]
-        if not found or not listed:
-            raise UserError(f"--grid {option}: NAME=VALUE,VALUE,... such as lambda_isotropy=0,0.1,1")
-        section, _, field = name.strip().replace("-", "_").rpartition(".")
-        sections = {"training": StageSettings.model_fields, "model": ModelSettings.model_fields}
-        owner = next((s for s, fields in sections.items() if field in fields and section in {"", s}), None)
-        if owner is None:
-            raise UserError(f"--grid {option}: no setting {name!r} of the training or of the model")
-        grid[f"{owner}.{field}"] = listed
-    return grid
 
-
-def cells_of(grid: Grid, seeds: int, load: Callable[[dict[str, Any]], Settings], output: Path) -> list[Cell]:
-    """The cells of a grid, setting by setting; `load` makes settings of dotted names and values, or refuses them."""
-    cells = []
-    for values in product(*grid.values()):
-        chosen = dict(zip(grid, values, strict=True))
-        name = ",".join(f"{key.rpartition('.')[2]}={value}" for key, value in chosen.items()) or "default"
-        for seed in range(seeds):
-            settings = load({**chosen, "seed": seed})
-            if not settings.model.freeze_base:
-                raise UserError("ablate: needs a frozen base, whose embeddings all trainings share")
-            cells.append(Cell(name, chosen, settings, output / "cells" / name / f"seed={seed}"))
-    return cells
+    dev_start: float | None
+    dev: float
+    scores: dict[str, float]
+    isotropy: dict[str, float]
+    seconds: tuple[float, float] = (0.0, 0.0)
 
 
 def run_ablation(
     cells: Sequence[Cell], output: Path, store: Path, datasets: Sequence[Path], split: str, jobs: int | None
 ) -> dict[str, Any]:
-    """Train all cells, score them, and write ablation.json, ablation.csv and the figure; returns what the JSON holds.
+    """Train all cells, score them, and write tables and figures; returns what ablation.json holds.
 
-    The first cell encodes what all need; the others train in `jobs` processes. A cell that is complete is not trained
-    again, one that was interrupted goes on. A cell that fails is told, and the rest goes on.
+    What the cells need is encoded first, once, by this process; then each is trained and scored in one of `jobs`
+    processes (a core each; one on a GPU). A cell that is complete is not trained again, one that was interrupted goes
+    on. A cell that fails is told, and the rest goes on.
 
     Raises:
         UserError: settings or data that cannot be served.
-        RagcunError: cells failed; what the others gave is written.
+        RagcunError: cells failed, and what the others gave is written; or a worker was killed.
     """
-    train(cells[0].settings, cells[0].folder, store, label=_label(cells[0]))
-    failures = _train_rest(cells[1:], store, jobs or _jobs())
-    done = [cell for cell in cells if (cell.folder / "manifest.json").is_file()]
-    base = cells[0].settings.model.base
-    encoding = Encoding(store, cells[0].settings.model.precision, cells[0].settings.model.max_length)
-    models = [base, *(str(cell.folder) for cell in done)]
-    results = evaluate(models, datasets, output / "results", encoding, split) if datasets else []
-    scores: dict[str, dict[str, float]] = {model: {} for model in models}
-    for result in results:
-        scores[result.model][result.dataset] = result.metrics[SCORE]
-    isotropy = {model: _isotropy(model, cells[0].settings, store) for model in models}
-    trained_on = Path(str(cells[0].settings.data.train)).name
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UserError("ablate: starts its own processes; run it without a launcher, with --jobs")
+    data = prepare_data(cells[0].settings, output).data
+    cells = [replace(cell, settings=cell.settings.model_copy(update={"data": data})) for cell in cells]
+    where = Evaluation(tuple(datasets), split, output / "results", store)
+    bases = encode(cells, where)
+    measured, failures = _train_all(cells, where, jobs or _jobs())
+    home = {Path(path).resolve() for path in (data.train, data.val) if path is not None}
     found = {
-        "base": {"model": base, "scores": scores[base], "isotropy": isotropy[base]},
-        "trained_on": trained_on,
-        "seeds": len({cell.settings.seed for cell in cells}),
+        "base": {"model": cells[0].settings.model.base, **_row(bases)},
+        "home": [folder.name for folder in datasets if folder.resolve() in home],
         "rows": [
-            _row(name, [cell for cell in done if cell.name == name], scores, isotropy)
-            for name in dict.fromkeys(cell.name for cell in done)
+            {"name": name, "values": of[0].values, **_row([measured[cell] for cell in of])}
+            for name, of in _by_name([cell for cell in cells if cell in measured]).items()
         ],
         "failures": failures,
     }
-    write_json(output / "ablation.json", found)
-    write_csv(output / "ablation.csv", flat_rows(found))
-    _draw(found, output)
+    _write(found, output)
     if failures:
         raise RagcunError(f"{len(failures)} of {len(cells)} cells failed: {'; '.join(failures)}")
     return found
 
 
 def flat_rows(found: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The rows of ablation.json as a table: a column for each mean and each deviation, the base first."""
-    base = found["base"]
-    measured = {name: (value, 0.0) for name, value in {**base["scores"], **base["isotropy"]}.items()}
-    flat: list[dict[str, Any]] = [{"setting": "base", "seeds": 1, **_columns(measured)}]
-    for row in found["rows"]:
-        columns = {"dev": row["dev"], **row["scores"], **row["isotropy"]}
-        flat.append({"setting": row["name"], "seeds": row["seeds"], **_columns(columns)})
-    return flat
+    """The rows of ablation.json as a table: a column for each mean and each deviation (" sd"), the base first."""
+    return [_flat("base", found["base"], found), *(_flat(row["name"], row, found) for row in found["rows"])]
 
 
-def _columns(values: Mapping[str, Sequence[float]]) -> dict[str, float]:
-    return {f"{name}{suffix}": pair[i] for name, pair in values.items() for i, suffix in enumerate(("", " sd"))}
-
-
-def _label(cell: Cell) -> str:
-    return f"{cell.name} seed {cell.settings.seed}"
+def _flat(name: str, row: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+    scores = {f"{d} ({'home' if d in found['home'] else 'abroad'})": pair for d, pair in row["scores"].items()}
+    columns = {"dev start": row["dev_start"], "dev": row["dev"], **scores, **row["isotropy"]}
+    named = {k: v for k, pair in columns.items() for k, v in zip((k, f"{k} sd"), pair or (None, None), strict=True)}
+    return {"setting": name, "seeds": row["seeds"], **named}
 
 
 def _jobs() -> int:
-    import torch
-
-    return 1 if torch.cuda.is_available() else len(os.sched_getaffinity(0))
+    return 1 if torch.cuda.is_available() else cores()
 
 
-def _train_rest(cells: Sequence[Cell], store: Path, jobs: int) -> list[str]:
+def encode(cells: Sequence[Cell], where: Evaluation) -> list[Measured]:
+    """Encode the data of all cells and collections; what the base itself gives, once for each of their dev data."""
+    settings = cells[0].settings
+    embedder = _embedder(settings.model.base, settings, where.store)
+    scores = _scores(settings.model.base, settings, where)
+    seen: dict[tuple[Any, ...], Settings] = {}
+    for cell in cells:
+        stage = cell.settings.training
+        seen.setdefault((cell.settings.seed, stage.rows, stage.negatives), cell.settings)
+    found = []
+    for each in seen.values():
+        pairs, dev_texts = training_data(each)
+        PairVectors(pairs, embedder, "training")
+        dev = StoredDev(dev_texts, embedder)
+        for path in each.data.abroad:
+            StoredDev(abroad_texts(Path(path), each.data.on_error, each.seed), embedder)
+        score = dev.ndcg_of_base(embedder.similarity)
+        found.append(Measured(score, score, scores, _isotropy(embedder, dev_texts.documents)))
+    return found
+
+
+def _embedder(model: str, settings: Settings, store: Path) -> Embedder:
+    revision = settings.model.revision if model == settings.model.base else None
+    return Embedder(
+        model, store, precision=settings.model.precision, max_length=settings.model.max_length, revision=revision
+    )
+
+
+def _scores(model: str, settings: Settings, where: Evaluation) -> dict[str, float]:
+    if not where.datasets:
+        return {}
+    encoding = Encoding(where.store, settings.model.precision, settings.model.max_length)
+    results = evaluate([model], where.datasets, where.results, encoding, where.split, settings.data.on_error)
+    return {result.dataset: result.metrics[SCORE] for result in results}
+
+
+def _isotropy(embedder: Embedder, documents: Texts) -> dict[str, float]:
+    """Isotropy of a sample of documents, the same for all models."""
+    rows = sample_rows(len(documents), _SAMPLE, 0)
+    vectors = embedder.documents(Selected(documents, rows)).block(0, len(rows))
+    measures = measure(embedder.label, vectors, 0).measures
+    return {name: float(measures[name]) for name in ISOTROPY}
+
+
+def _train_all(cells: Sequence[Cell], where: Evaluation, jobs: int) -> tuple[dict[Cell, Measured], list[str]]:
+    measured: dict[Cell, Measured] = {}
     failures: list[str] = []
-    if not cells:
-        return failures
-    context = multiprocessing.get_context("spawn")
-    with (
-        ProcessPoolExecutor(min(jobs, len(cells)), mp_context=context, initializer=_quiet) as pool,
-        progress("training the grid", len(cells), "trainings") as bar,
-    ):
-        tasks = {pool.submit(_train_cell, cell.settings, cell.folder, store, _label(cell)): cell for cell in cells}
-        for task in as_completed(tasks):
-            problem = task.result()
-            if problem is not None:
-                failures.append(f"{_label(tasks[task])}: {problem}")
-                warn(failures[-1])
-            bar.advance()
-    return failures
+    threads = max(1, cores() // min(jobs, len(cells)))
+    work = partial(train_cell, where=where, threads=threads)
+    for done, (cell, found) in enumerate(in_workers(work, cells, jobs), start=1):
+        if isinstance(found, Measured):
+            measured[cell] = found
+            say(f"[{done}/{len(cells)}] {cell.label}: dev {SCORE} {100 * found.dev:.2f}, {found.seconds[1]:.1f} s")
+        else:
+            failures.append(f"{cell.label}: {found}")
+            warn(f"[{done}/{len(cells)}] {failures[-1]} (more in {cell.folder / 'log.txt'})")
+    return measured, failures
 
 
-def _quiet() -> None:
-    import torch
-
-    console.quiet = True
-    torch.set_num_threads(1)
-
-
-def _train_cell(settings: Settings, folder: Path, store: Path, label: str) -> str | None:
-    """Train one cell in a process of the pool; what went wrong, as a line."""
-    try:
-        train(settings, folder, store, label=label)
-    except Exception as error:  # the grid goes on, and the line is told
-        return f"{type(error).__name__}: {' '.join(str(error).split())}"
-    return None
-
-
-def _isotropy(model: str, settings: Settings, store: Path) -> dict[str, float]:
-    """Isotropy of the training collection's documents under `model`, on a sample, the same for all models."""
-    collection = Collection.open(str(settings.data.train), settings.data.on_error)
-    rows = sample_rows(len(collection.corpus), _SAMPLE, 0)
-    embedder = Embedder(model, store, precision=settings.model.precision, max_length=settings.model.max_length)
-    vectors = embedder.documents(Selected(collection.corpus, rows)).block(0, len(rows))
-    measured = measure(embedder.label, vectors, 0).measures
-    return {name: float(measured[name]) for name in ISOTROPY}
+def train_cell(cell: Cell, where: Evaluation, threads: int) -> Measured | str:
+    """Train and measure one cell on `threads` threads; what went wrong, as a line."""
+    torch.set_num_threads(threads)
+    with _words_into(cell.folder / "log.txt"):
+        try:
+            manifest = train(cell.settings, cell.folder, where.store, label=cell.label)
+            scores = _scores(str(cell.folder), cell.settings, where)
+            isotropy = _isotropy_of(cell, manifest["identity"], where.store)
+        except Exception as error:  # the grid goes on, and the line is told
+            console.print_exception()
+            return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    dev = manifest["dev"]
+    seconds = (manifest.get("training_seconds", 0.0), manifest["seconds"]["total"])
+    return Measured(dev.get("start"), dev["end"], scores, isotropy, seconds)
 
 
-def _row(name: str, cells: Sequence[Cell], scores: Table, isotropy: Table) -> dict[str, Any]:
-    folders = [str(cell.folder) for cell in cells]
-    dev = [read_json(cell.folder / "manifest.json")["dev"]["end"] for cell in cells]
+@contextmanager
+def _words_into(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    usual = console.file
+    with path.open("a", encoding="utf-8") as log:
+        console.file = log
+        try:
+            yield
+        finally:
+            console.file = usual
+
+
+def _isotropy_of(cell: Cell, identity: str, store: Path) -> dict[str, float]:
+    kept = cell.folder / "dev_isotropy.json"
+    if kept.is_file() and (found := read_json(kept))["identity"] == identity:
+        isotropy: dict[str, float] = found["isotropy"]
+        return isotropy
+    _, dev_texts = training_data(cell.settings)
+    isotropy = _isotropy(_embedder(str(cell.folder), cell.settings, store), dev_texts.documents)
+    write_json(kept, {"identity": identity, "isotropy": isotropy})
+    return isotropy
+
+
+def _by_name(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
+    return {name: [cell for cell in cells if cell.name == name] for name in dict.fromkeys(c.name for c in cells)}
+
+
+def _row(found: Sequence[Measured]) -> dict[str, Any]:
+    starts = [one.dev_start for one in found if one.dev_start is not None]
+    training, total = zip(*(one.seconds for one in found), strict=True)
     return {
-        "name": name,
-        "values": cells[0].values,
-        "seeds": len(cells),
-        "dev": _mean_and_deviation(dev),
-        "scores": {d: _mean_and_deviation([scores[f][d] for f in folders]) for d in scores[folders[0]]},
-        "isotropy": {m: _mean_and_deviation([isotropy[f][m] for f in folders]) for m in ISOTROPY},
+        "seeds": len(found),
+        "dev_start": _mean_and_deviation(starts) if starts else None,
+        "dev": _mean_and_deviation([one.dev for one in found]),
+        "scores": {name: _mean_and_deviation([one.scores[name] for one in found]) for name in found[0].scores},
+        "isotropy": {name: _mean_and_deviation([one.isotropy[name] for one in found]) for name in ISOTROPY},
+        "seconds": {"training": float(np.mean(training)), "total": float(np.mean(total))},
     }
 
 
-def _mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
-    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+def _mean_and_deviation(values: Sequence[float]) -> Pair:
+    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None
 
 
-def _draw(found: Mapping[str, Any], output: Path) -> None:
-    """A figure a collection: a line for each setting of all but the first of the grid's names."""
+def _write(found: Mapping[str, Any], output: Path) -> None:
+    write_json(output / "ablation.json", found)
+    rows = flat_rows(found)
+    write_csv(output / "ablation.csv", rows)
+    write_text(output / "tables" / "ablation.tex", ablation_table(rows))
+    for figure in _draw(found, output / "figures"):
+        say(f"figure: {figure}")
+
+
+def _draw(found: Mapping[str, Any], folder: Path) -> list[Path]:
+    """A figure for dev and for each collection: a line for each setting of all but the first of the grid's names."""
     if not found["rows"]:
-        return
-    first = next(iter(found["rows"][0]["values"]), None)
+        return []
+    first = next(iter(found["rows"][0]["values"]))
+    drawn = isotropy_against_score(*_points(found, first, None), "IsoScore", f"{SCORE}, dev", folder / "trade-dev")
     for dataset in found["base"]["scores"]:
-        groups: dict[str, list[Point]] = {}
-        for row in found["rows"]:
-            rest = ", ".join(f"{k.rpartition('.')[2]} {v}" for k, v in row["values"].items() if k != first)
-            point = Point(row["values"].get(first, ""), row["isotropy"]["iso_score"], row["scores"][dataset])
-            groups.setdefault(rest or str(first).rpartition(".")[2], []).append(point)
-        base = found["base"]
-        star = Point("base", (base["isotropy"]["iso_score"], 0.0), (base["scores"][dataset], 0.0))
-        home = "trained on" if dataset == found["trained_on"] else "not trained on"
-        figure = output / "figures" / f"trade-{dataset}"
-        isotropy_against_score(groups, star, "IsoScore", f"{SCORE}, {dataset} ({home})", figure)
-    say(f"figures: {output / 'figures'}")
+        place = "trained on" if dataset in found["home"] else "not trained on"
+        title = f"{SCORE}, {dataset} ({place})"
+        drawn += isotropy_against_score(*_points(found, first, dataset), "IsoScore", title, folder / f"trade-{dataset}")
+    return drawn
+
+
+def _points(found: Mapping[str, Any], first: str, dataset: str | None) -> tuple[dict[str, list[Point]], Point]:
+    def point(label: str, row: Mapping[str, Any]) -> Point:
+        score = row["dev"] if dataset is None else row["scores"][dataset]
+        (x, x_deviation), (y, y_deviation) = row["isotropy"]["iso_score"], score
+        return Point(label, (x, x_deviation or 0.0), (y, y_deviation or 0.0))
+
+    groups: dict[str, list[Point]] = {}
+    for row in found["rows"]:
+        rest = ", ".join(f"{k.rpartition('.')[2]} {v}" for k, v in row["values"].items() if k != first)
+        groups.setdefault(rest or first.rpartition(".")[2], []).append(point(row["values"][first], row))
+    return groups, point("base", found["base"])

@@ -1,7 +1,8 @@
 """Tables in LaTeX (booktabs), and an article that holds them. Written by hand: notes belong inside the float."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from string import ascii_lowercase
+from typing import Any
 
 from ragcun.analysis.measures import MEASURES, IsotropyReport, gaussian_columns
 from ragcun.errors import UserError
@@ -97,6 +98,37 @@ def isotropy_table(reports: Sequence[IsotropyReport]) -> str:
         rows,
         [rf"\textsuperscript{{{letter}}}{escape(source)}." for source, letter in letters.items()],
     )
+
+
+def ablation_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return a table of the settings of an ablation, means with deviations over seeds; nDCG@10 times 100.
+
+    Each row has "setting", "seeds", and columns of means, each with a column " sd" beside it (None where unknown).
+    """
+    names = [name for name in rows[0] if name not in {"setting", "seeds"} and not name.endswith(" sd")]
+    measures = {measure.key: measure for measure in MEASURES}
+    headers = [
+        f"{escape(measures[name].name)} {_ARROWS[measures[name].better]}".rstrip() if name in measures else escape(name)
+        for name in names
+    ]
+    body = []
+    for row in rows:
+        cells = [_with_deviation(row[name], row[f"{name} sd"], name not in measures) for name in names]
+        body.append([escape(row["setting"]), *cells])
+    seeds = max(row["seeds"] for row in rows)
+    spread = f", with the standard deviation over {seeds} seeds" if seeds > 1 else ""
+    caption = rf"nDCG@10 (\ensuremath{{\times 100}}) and isotropy of the documents of dev{spread}."
+    return _table(caption, "tab:ablation", ["Setting", *headers], body, [])
+
+
+def _with_deviation(mean: float | None, deviation: float | None, score: bool) -> str:
+    if mean is None:
+        return _MISSING
+    shown = rf"\ensuremath{{{100 * mean:.1f}}}" if score else _number(mean)
+    if deviation is None:
+        return shown
+    spread = f"{100 * deviation:.1f}" if score else f"{deviation:.1g}"
+    return rf"{shown} \ensuremath{{\pm {spread}}}"
 
 
 def _gaussian(name: str) -> str:

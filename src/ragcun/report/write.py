@@ -10,9 +10,9 @@ from pathlib import Path
 from ragcun.analysis.measures import read_reports
 from ragcun.errors import RagcunError, UserError
 from ragcun.evaluation.parts import average_parts
+from ragcun.evaluation.results import read_results
 from ragcun.files import atomic_path, write_text
 from ragcun.report.latex import beir_table, document, isotropy_table
-from ragcun.report.results import read_results
 
 _ENGINES = {
     "pdflatex": ("-no-shell-escape", "-interaction=nonstopmode", "-halt-on-error", "-output-directory"),

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -30,15 +30,15 @@ def ranked(scores: Mapping[str, float]) -> list[tuple[str, float]]:
     return [(id_, value) for value, _, id_ in sorted(triples, reverse=True)]
 
 
-def write_run(path: Path, run: Run, tag: str) -> None:
-    """Write a run, atomically.
+def write_run(path: Path, parts: Iterable[Run], tag: str) -> None:
+    """Write a run that comes in parts, each of other queries; the file is whole or absent.
 
     Scores are printed so that float32 reads back exactly, and ranks are those that trec_eval gives. White space and %
     in ids and in the tag are percent-encoded, as white space separates the format's columns. Raises as `ranked` does.
     """
     tag = _escaped(tag)
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as stream:
-        for query, scores in run.items():
+        for query, scores in (item for run in parts for item in run.items()):
             for rank, (document, score) in enumerate(ranked(scores), start=1):
                 shown = str(np.float32(score))
                 stream.write(f"{_escaped(query)} Q0 {_escaped(document)} {rank} {shown} {tag}\n")

@@ -43,6 +43,12 @@ def load_tensors(path: Path) -> tuple[Tensors, dict[str, Any]]:
         return {name: stream.get_tensor(name) for name in stream.keys()}, state  # noqa: SIM118
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a training that was killed while it wrote a checkpoint has left half-written."""
+    for path in folder.glob(".*.safetensors"):
+        path.unlink(missing_ok=True)
+
+
 def pack(prefix: str, tensors: Tensors) -> Tensors:
     """Put `prefix.` before each name."""
     return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}

@@ -129,6 +129,11 @@ class StoredDev(Dev):
         self._queries = embedder.queries(texts.queries, "encoding dev queries")
         self._documents = embedder.documents(texts.documents, "encoding dev documents")
 
+    def ndcg_of_base(self, similarity: str) -> float:
+        """nDCG@10 of the base itself, by its own similarity."""
+        queries, documents = (vectors.block(0, len(vectors)) for vectors in (self._queries, self._documents))
+        return _ndcg(self.texts.qrels, queries, documents, similarity)
+
     def embed(self, trainee: Trainee) -> tuple[Floats, Floats]:
         """As `Dev.embed`."""
         return _project(self._queries.blocks(_BLOCK), trainee), _project(self._documents.blocks(_BLOCK), trainee)
@@ -148,9 +153,9 @@ class EncodedDev(Dev):
         return _project(_blocks(queries), trainee), _project(_blocks(documents), trainee)
 
 
-def _ndcg(qrels: dict[str, dict[str, int]], queries: Floats, documents: Floats) -> float:
+def _ndcg(qrels: dict[str, dict[str, int]], queries: Floats, documents: Floats, similarity: str = "euclidean") -> float:
     with quietly():
-        found = search(queries, documents, 10, "euclidean")
+        found = search(queries, documents, 10, similarity)
     run = {
         str(query): {str(row): float(s) for row, s in zip(rows, scores, strict=True) if row >= 0}
         for query, (rows, scores) in enumerate(zip(found.rows.tolist(), found.scores.tolist(), strict=True))

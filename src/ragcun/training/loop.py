@@ -6,24 +6,22 @@ resumed training ends with the bits of an uninterrupted one. Gradients are avera
 
 import contextlib
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from accelerate import Accelerator
 
 from ragcun.console import Bar, progress, warn
 from ragcun.errors import RagcunError
-from ragcun.losses.processes import process_count
 from ragcun.settings.schema import StageSettings
 from ragcun.training.batches import PairSource
 from ragcun.training.checkpoint import (
     load_tensors,
     optimiser_tensors,
     pack,
+    remove_leftovers,
     restore_optimiser,
     save_tensors,
     unpack,
@@ -31,6 +29,7 @@ from ragcun.training.checkpoint import (
 from ragcun.training.dev import Dev
 from ragcun.training.gradcache import cached_backward
 from ragcun.training.history import History
+from ragcun.training.processes import average_gradients
 from ragcun.training.schedule import learning_rate_factor, make_schedule, warmup_steps
 from ragcun.training.trainee import Tensors, Trainee
 
@@ -88,7 +87,10 @@ class Training:
         self.optimiser = accelerator.prepare(torch.optim.AdamW(groups, lr=settings.learning_rate, foreach=True))
         self.state: dict[str, Any] = {"step": 0, "seconds": 0.0, "identity": identity}
         self._resume()
-        self.history = History(folder / "history.jsonl", self.state["step"]) if accelerator.is_main_process else None
+        self.history: History | None = None
+        if accelerator.is_main_process:
+            remove_leftovers(self.checkpoints)
+            self.history = History(folder / "history.jsonl", self.state["step"])
 
     def run(self) -> Outcome:
         """Train to the end.
@@ -120,6 +122,7 @@ class Training:
                     self._save_last()
                 if bar is not None:
                     bar.advance()
+        self.accelerator.wait_for_everyone()
         start, start_state = load_tensors(self.checkpoints / "start.safetensors")
         best, _ = load_tensors(self.checkpoints / "best.safetensors")
         return Outcome(
@@ -163,7 +166,7 @@ class Training:
             except torch.OutOfMemoryError as error:
                 self._spare_memory(step, error)
         trained = [weights for group in self.optimiser.param_groups for weights in group["params"]]
-        _average_gradients(trained)
+        average_gradients(trained)
         norm = self.accelerator.clip_grad_norm_(trained, self.settings.max_grad_norm)
         self.optimiser.step()
         self.optimiser.zero_grad()
@@ -289,20 +292,6 @@ class Training:
         restore_optimiser(self.optimiser, unpack("optimiser", tensors))
         if self.accelerator.scaler is not None and state["scaler"] is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
-
-
-def _average_gradients(weights: Iterable[torch.nn.Parameter]) -> None:
-    """The mean over processes of each gradient, in one message."""
-    if process_count() == 1:
-        return
-    gradients = []
-    for weight in weights:
-        if weight.grad is None:
-            weight.grad = torch.zeros_like(weight)
-        gradients.append(weight.grad)
-    joined = torch.nn.utils.parameters_to_vector(gradients)
-    dist.all_reduce(joined)
-    torch.nn.utils.vector_to_parameters(joined / process_count(), gradients)
 
 
 def _mix(seed: int, step: int, process: int) -> int:

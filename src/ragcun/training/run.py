@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
-from accelerate.utils import DistributedType
 
 from ragcun.console import say, warn
 from ragcun.embedding.base import load_model, split
@@ -28,12 +27,12 @@ from ragcun.training.batches import PairSource, PairTexts, PairVectors, sample_v
 from ragcun.training.data import training_data
 from ragcun.training.dev import MEASURE, Dev, EncodedDev, StoredDev
 from ragcun.training.loop import Outcome, Training
+from ragcun.training.processes import join_processes
 from ragcun.training.share import abroad_texts, choose_share
 from ragcun.training.trainee import Trainee
 
 _SPECTRUM_ROWS = 50_000
 _SPECTRUM_ROWS_TO_ENCODE = 10_000  # where nothing else needs them encoded
-_PROCESSES = {DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU}
 
 
 def train(
@@ -105,7 +104,8 @@ def train(
         if share == "auto":
             devs = {name: StoredDev(texts, embedder) for name, texts in abroad.items()}
             tolerance = settings.training.share_tolerance
-            share = choose_share(outcome, trainee, dev, devs, tolerance, experiment / "share.json")
+            curve = experiment / "share.json" if accelerator.is_main_process else None
+            share = choose_share(outcome, trainee, dev, devs, tolerance, curve)
         result = _finish(outcome, trainee, dev, share)
     else:
         result = {"dev": {"end": dev.ndcg(trainee.eval())}}
@@ -146,16 +146,13 @@ def _accelerator(settings: Settings, experiment: Path) -> Accelerator:
         if importlib.util.find_spec(name) is None:
             raise UserError(f"--track {name}: the package is not installed; pip install 'ragcun[{name}]'")
     accelerator = Accelerator(
-        mixed_precision=_mixed_precision(settings), log_with=trackers or None, project_dir=experiment / "tracking"
+        cpu=join_processes().device.type == "cpu",
+        mixed_precision=_mixed_precision(settings),
+        log_with=trackers or None,
+        project_dir=experiment / "tracking",
     )
     if trackers:
         accelerator.init_trackers(experiment.resolve().name, config=_flat(settings.model_dump(mode="json")))
-    if accelerator.distributed_type not in _PROCESSES:
-        kind = accelerator.distributed_type.value
-        raise UserError(
-            f"train: an Accelerate configuration for {kind} is not supported; `accelerate config` without it, or "
-            "`accelerate launch --multi_gpu`, trains with one copy of the encoder a process"
-        )
     return accelerator
 
 

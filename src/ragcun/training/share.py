@@ -33,12 +33,12 @@ def abroad_texts(path: Path, on_error: OnError, seed: int) -> DevTexts:
 
 
 def choose_share(
-    outcome: Outcome, trainee: Trainee, home: Dev, abroad: Mapping[str, Dev], tolerance: float, path: Path
+    outcome: Outcome, trainee: Trainee, home: Dev, abroad: Mapping[str, Dev], tolerance: float, path: Path | None
 ) -> float:
     """The share with the highest nDCG@10 at home among those that lose at most `tolerance` on each collection abroad.
 
-    Losses are against share 0, the start. The curve is written to `path`. Ties go to the smaller share; share 0 loses
-    nothing, so there is always one.
+    Losses are against share 0, the start. The curve is written to `path`, if given. Ties go to the smaller share; share
+    0 loses nothing, so there is always one.
     """
     curve: list[dict[str, Any]] = []
     with progress("choosing the share", len(SHARES), "shares") as bar:
@@ -52,5 +52,6 @@ def choose_share(
     chosen = float(max(allowed, key=lambda row: row["home"])["share"])
     if chosen == 0:
         warn("share auto: no share gains at home without losing abroad; what is saved is the start")
-    write_json(path, {"curve": curve, "tolerance": tolerance, "chosen": chosen})
+    if path is not None:
+        write_json(path, {"curve": curve, "tolerance": tolerance, "chosen": chosen})
     return chosen

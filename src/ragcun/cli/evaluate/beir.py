@@ -35,7 +35,7 @@ def beir(
     offline: options.Offline = False,
     json: options.Json = False,
 ) -> None:
-    """Score retrievers on BEIR: nDCG@10, MRR@10, Recall@100, MAP@100.
+    """Score retrievers on BEIR: nDCG, MRR, recall, MAP and precision.
 
     Datasets that are not in DATA_DIR are downloaded; ragcun data beir ls lists them. Runs (TREC format) and scores of
     each query are kept in OUTPUT. What is there and unchanged is not computed again. A dataset that fails is reported,

@@ -36,11 +36,12 @@ RESULTS = Path("results")
 def tell(results: "Sequence[CellResult]", failures: Sequence[Failure], output: Path, json: bool) -> None:
     """Print the table, and the JSON where asked for, and exit."""
     from ragcun.console import say
+    from ragcun.evaluation.metrics import MAIN
     from ragcun.evaluation.parts import average_parts
 
     rows = average_parts(results)
     if rows:
-        print_results(rows)
+        print_results(rows, MAIN)
         say(f"runs and scores: {output / 'cells'}")
     if json:
         failed = [failure.to_json() for failure in failures]

@@ -1,0 +1,26 @@
+"""What each query gains or loses against a baseline, as a figure."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from ragcun.analysis.isotropy import Floats
+from ragcun.analysis.style import COLUMN, looks, plain, save, style
+
+
+def query_differences(differences: Mapping[str, Floats], measure: str, baseline: str, path: Path) -> list[Path]:
+    """Draw, for each model, the differences of its queries from the baseline's, from the largest gain to the loss.
+
+    `differences` has (queries,) arrays times 1 by the models' labels. Returns the files' paths.
+    """
+    with style():
+        figure = Figure(figsize=(COLUMN, 1.7), layout="constrained")
+        axes = figure.subplots()
+        axes.axhline(0, color="black", linewidth=0.6)
+        for (label, values), look in zip(differences.items(), looks(), strict=False):
+            share = 100 * (np.arange(len(values)) + 0.5) / len(values)
+            axes.plot(share, 100 * np.sort(values)[::-1], label=plain(label), **look)
+        axes.set(xlabel="queries (%), by gain", ylabel=f"{measure} over {plain(baseline)}'s", xlim=(0, 100))
+        return save(figure, path, axes)

@@ -1,0 +1,97 @@
+"""`ragcun eval verify`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ragcun.cli import options
+
+if TYPE_CHECKING:
+    from ragcun.evaluation.verify import Verdict
+
+
+def verify(
+    data_dir: Annotated[Path, typer.Option(help="Folder of BEIR's datasets.")],
+    models: Annotated[str, typer.Option("--models", help="Retrievers, separated by commas, or all.")] = "all",
+    datasets: Annotated[str, typer.Option(help="Datasets, separated by commas, or all that are there.")] = "all",
+    output: Annotated[Path, typer.Option(help="Folder for runs and scores.", file_okay=False)] = Path("results"),
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps; the fastest by default.")] = None,
+    store: options.Store = None,
+    json: options.Json = False,
+) -> None:
+    """Run what has published scores and is here, and print expected, obtained, difference and verdict.
+
+    Exit code 1 where a score differs by more than its tolerance, or nothing could be run.
+    """
+    from ragcun.console import say
+    from ragcun.errors import RagcunError
+    from ragcun.evaluation.verify import published
+    from ragcun.evaluation.verify import verify as run
+    from ragcun.retrieval.retrievers import Encoding
+
+    retrievers = _chosen(models, "retriever", [one.retriever for one in published()])
+    names = _chosen(datasets, "dataset", [one.dataset for one in published()])
+    encoding = Encoding(options.store_folder(store), device=device)
+    verdicts = list(run(retrievers, names, data_dir, output, encoding))
+    if datasets == "all":
+        here = {verdict.published.dataset for verdict in verdicts if (data_dir / verdict.published.dataset).is_dir()}
+        absent = [name for name in names if name not in here]
+        verdicts = [verdict for verdict in verdicts if verdict.published.dataset in here]
+        if absent:
+            say(f"not in {data_dir}, left out: {', '.join(absent)}")
+    _print(verdicts)
+    differ = [verdict for verdict in verdicts if verdict.agrees is False]
+    run_count = sum(verdict.agrees is not None for verdict in verdicts)
+    if json:
+        options.print_json({"verdicts": [_row(verdict) for verdict in verdicts]})
+    if differ:
+        raise RagcunError(f"{len(differ)} of {run_count} scores differ from the published ones")
+    if not run_count:
+        raise RagcunError("no published score could be run; the table says why")
+
+
+def _chosen(given: str, what: str, known: list[str]) -> list[str]:
+    from ragcun.errors import UserError
+
+    known = list(dict.fromkeys(known))
+    names = [name.strip() for name in given.split(",") if name.strip()]
+    for name in names:
+        if name not in {"all", *known}:
+            raise UserError(f"{what} {name!r}: no published scores; there are those of {', '.join(known)}")
+    return known if "all" in names else names
+
+
+def _row(verdict: "Verdict") -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return asdict(verdict.published) | {
+        "obtained": verdict.obtained,
+        "agrees": verdict.agrees,
+        "reason": verdict.reason,
+    }
+
+
+def _print(verdicts: "list[Verdict]") -> None:
+    from rich.table import Table
+
+    from ragcun.console import console
+
+    table = Table("retriever", "dataset", "measure")
+    for name in ("expected", "obtained", "difference"):
+        table.add_column(name, justify="right")
+    table.add_column("verdict")
+    for verdict in verdicts:
+        one = verdict.published
+        named = [one.retriever, one.dataset, one.measure, f"{100 * one.score:.2f}"]
+        if verdict.obtained is None:
+            table.add_row(*named, "", "", "[dim]not run[/dim]")
+        else:
+            difference = f"{100 * (verdict.obtained - one.score):+.2f}"
+            judged = "agrees" if verdict.agrees else f"[bold red]differs[/bold red] (more than {100 * one.tolerance:g})"
+            table.add_row(*named, f"{100 * verdict.obtained:.2f}", difference, judged)
+    console.print(table)
+    notes = [f"not run, {verdict.published.retriever}: {verdict.reason}" for verdict in verdicts if verdict.reason]
+    notes += [f"expected, {verdict.published.retriever}: {verdict.published.source}" for verdict in verdicts]
+    for note in dict.fromkeys(notes):
+        console.print(note, style="dim", markup=False, soft_wrap=True)

@@ -1,0 +1,81 @@
+"""A grid of settings: its names, its cells, and their folders."""
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from ragcun.errors import UserError
+from ragcun.settings.schema import ModelSettings, Settings, StageSettings
+
+Grid = Mapping[str, Sequence[str]]
+
+_FIELDS = {"training": set(StageSettings.model_fields), "model": set(ModelSettings.model_fields)}
+_SHARED = {"base", "revision", "precision", "max_length", "freeze_base", "freeze_early_layers"}
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One setting with one seed: its name, the settings that make it, and its folder."""
+
+    name: str
+    values: dict[str, str]
+    settings: Settings
+    folder: Path
+
+    @property
+    def label(self) -> str:
+        """Its name in tables."""
+        return f"{self.name} seed {self.settings.seed}"
+
+
+def parse_grid(options: Iterable[str]) -> dict[str, list[str]]:
+    """`lambda_isotropy=0,0.1,1` -> {"training.lambda_isotropy": ["0", "0.1", "1"]}.
+
+    A name is a setting of the training or of the model, with or without its section.
+
+    Raises:
+        UserError: an option is not NAME=VALUES, a value or a name comes twice, there is no such setting, or it is one
+            of the base, whose embeddings all cells share.
+    """
+    grid: dict[str, list[str]] = {}
+    for option in options:
+        name, found, values = option.partition("=")
+        listed = [value.strip() for value in values.split(",") if value.strip()]
+        if not found or not listed:
+            raise UserError(f"--grid {option}: NAME=VALUE,VALUE,... such as lambda_isotropy=0,0.1,1")
+        key = _setting(name.strip(), option)
+        if key in grid or len(set(listed)) < len(listed):
+            raise UserError(f"--grid {option}: {'a name' if key in grid else 'a value'} comes twice")
+        grid[key] = listed
+    return grid
+
+
+def _setting(name: str, option: str) -> str:
+    section, _, field = name.replace("-", "_").rpartition(".")
+    owner = next((s for s, fields in _FIELDS.items() if field in fields and section in {"", s}), None)
+    if owner is None:
+        close = difflib.get_close_matches(field, sorted(set().union(*_FIELDS.values())), n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise UserError(f"--grid {option}: no setting {name!r} of the training or of the model{hint}")
+    if field in _SHARED:
+        raise UserError(f"--grid {option}: all cells share one base's embeddings; run an ablation for each {field}")
+    return f"{owner}.{field}"
+
+
+def cells_of(grid: Grid, seeds: int, load: Callable[[dict[str, Any]], Settings], output: Path) -> list[Cell]:
+    """The cells of a grid, setting by setting; `load` makes settings of dotted names and values, or refuses them."""
+    cells = []
+    for values in product(*grid.values()):
+        chosen = dict(zip(grid, values, strict=True))
+        name = ",".join(f"{key.rpartition('.')[2]}={value}" for key, value in chosen.items())
+        for seed in range(seeds):
+            settings = load({**chosen, "seed": seed})
+            if not settings.model.freeze_base:
+                raise UserError("ablate: needs a frozen base, whose embeddings all trainings share")
+            folder = output / "cells" / re.sub(r"[^\w.=,+-]", "-", name) / f"seed={seed}"
+            cells.append(Cell(name, chosen, settings, folder))
+    return cells

@@ -1,0 +1,141 @@
+"""Models side by side: seeds are one row, families of tests are corrected, averages are over what all have."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from ragcun.cli.evaluate import app
+from ragcun.errors import UserError
+from ragcun.evaluation.compare import compare_queries, holm
+from ragcun.evaluation.systems import compare_systems, read_systems
+from ragcun.files import write_json
+
+M = "nDCG@10"
+
+
+def add(folder: Path, label: str, dataset: str, values: list[float]) -> Path:
+    cell = folder / "cells" / label.replace(" ", "-") / dataset / "test"
+    named = {"model": label, "label": label, "dataset": dataset, "split": "test"}
+    write_json(cell / "result.json", named | {"metrics": {M: float(np.mean(values)), "MRR@10": 0.5}})
+    queries = [f"q{i}" for i in range(len(values))]
+    pq.write_table(pa.table({"query_id": queries, M: values}), cell / "scores.parquet")
+    return cell
+
+
+def test_holm_by_hand_and_in_any_order() -> None:
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.6, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_seeds_are_one_row_tested_by_their_mean(tmp_path: Path) -> None:
+    add(tmp_path, "base", "d", [0.5, 0.5, 0.5, 0.5])
+    add(tmp_path, "head seed 0", "d", [0.7, 0.5, 0.4, 0.8])
+    add(tmp_path, "head seed 1", "d", [0.5, 0.5, 0.6, 0.6])
+
+    base, head = compare_systems(read_systems([str(tmp_path)]), "base")
+
+    assert (base.label, base.seeds, base.deviation, base.against) == ("base", 1, None, None)
+    assert (head.label, head.seeds) == ("head", 2)
+    assert head.score == pytest.approx(0.575)
+    assert head.deviation == pytest.approx(np.std([0.6, 0.55], ddof=1))
+    assert head.against is not None and head.differences is not None
+    assert head.differences == pytest.approx([0.1, 0.0, 0.0, 0.2])
+    assert (head.against.wins, head.against.ties, head.against.losses) == (2, 2, 0)
+    assert head.against.effect == pytest.approx(0.075 / np.std([0.1, 0, 0, 0.2], ddof=1))
+
+
+def test_folders_of_one_name_are_seeds_and_others_must_be_told_apart(tmp_path: Path) -> None:
+    for seed in range(2):
+        add(tmp_path / f"run{seed}", "trained head", "d", [0.5 + seed / 10, 0.6])
+        add(tmp_path / f"run{seed}", "base", "d", [0.4, 0.4])
+    with pytest.raises(UserError, match="NAME=FOLDER"):
+        read_systems([str(tmp_path / "run0"), str(tmp_path / "run1")])
+
+    heads = [f"head={tmp_path}/run{seed}/cells/trained-head" for seed in range(2)]
+    systems = read_systems([f"{tmp_path}/run0/cells/base", *heads])
+
+    assert [(system.label, len(system.results["d", "test"])) for system in systems] == [("base", 1), ("head", 2)]
+
+
+def test_over_datasets_each_weighs_the_same(tmp_path: Path) -> None:
+    add(tmp_path, "base", "large", [0.5] * 30)
+    add(tmp_path, "base", "small", [0.5] * 2)
+    add(tmp_path, "head", "large", [0.6] * 30)
+    add(tmp_path, "head", "small", [0.1, 0.3])
+    add(tmp_path, "partial", "large", [0.6] * 30)
+
+    systems = [system for system in read_systems([str(tmp_path)]) if system.label != "partial"]
+    rows = {(row.dataset, row.label): row for row in compare_systems(systems, "base")}
+
+    average = rows[None, "head"]
+    assert average.score == pytest.approx((0.6 + 0.2) / 2)
+    assert average.against is not None and average.against.difference == pytest.approx((0.1 - 0.3) / 2)
+    assert average.against.low < average.against.difference < average.against.high
+    with_partial = compare_systems(read_systems([str(tmp_path)]), "base")
+    assert [row.label for row in with_partial if row.dataset == "small"] == ["base", "head"]
+    assert not any(row.dataset is None for row in with_partial), "one dataset in common is no average"
+
+
+def test_p_values_are_uniform_where_nothing_differs() -> None:
+    draw = np.random.default_rng(0)
+    p_values = [compare_queries([draw.normal(size=40), draw.normal(size=15)], M, seed).p_value for seed in range(60)]
+    assert 0.35 < np.mean(p_values) < 0.65
+    assert min(p_values) < 0.15
+
+
+def test_many_queries_are_tested_in_little_memory() -> None:
+    import tracemalloc
+
+    differences = np.random.default_rng(0).normal(0.001, 1, 20_000)
+    tracemalloc.start()
+    compare_queries([differences], M)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 200e6, "9,999 resamples of 20,000 queries are 1.6 GB"
+
+
+def test_what_cannot_be_compared_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such folder"):
+        read_systems([str(tmp_path / "nowhere")])
+    with pytest.raises(UserError, match=r"no result\.json below it"):
+        read_systems([str(tmp_path)])
+    add(tmp_path, "base", "d", [0.5, 0.5])
+    add(tmp_path, "head", "d", [0.5, 0.5, 0.5])
+    systems = read_systems([str(tmp_path)])
+    with pytest.raises(UserError, match="baseline 'x': not among the results; they have base, head"):
+        compare_systems(systems, "x")
+    with pytest.raises(UserError, match="no measure 'P@10'; it has nDCG@10, MRR@10"):
+        compare_systems(systems, measure="P@10")
+    with pytest.raises(UserError, match="different queries"):
+        compare_systems(systems)
+
+
+def test_commands(tmp_path: Path) -> None:
+    add(tmp_path, "base", "d", [0.5, 0.5, 0.5, 0.4, 0.3, 0.2])
+    add(tmp_path, "he|ad", "d", [0.6, 0.7, 0.8, 0.5, 0.4, 0.3])
+    run = CliRunner().invoke
+
+    done = run(app, ["compare", str(tmp_path), "--json", "--figures", str(tmp_path / "f")], catch_exceptions=False)
+    found = json.loads(done.stdout)
+    assert (found["baseline"], found["metric"]) == ("base", M)
+    assert found["rows"][1]["against"]["p_value"] == found["rows"][1]["p_holm"] == pytest.approx(2 / 2**6)
+    assert [Path(path).name for path in found["figures"]] == ["differences-d-test.pdf", "differences-d-test.png"]
+    assert all(Path(path).stat().st_size > 1000 for path in found["figures"])
+
+    shown = json.loads(run(app, ["show", str(tmp_path), "--json"], catch_exceptions=False).stdout)["results"]
+    assert [row["model"] for row in shown] == ["base", "he|ad"]
+    assert shown[0][M] == pytest.approx(0.4)
+    csv = run(app, ["show", str(tmp_path), "--csv", "--metric", M], catch_exceptions=False).stdout.splitlines()
+    assert csv[0] == "dataset,split,model,nDCG@10"
+    assert csv[1].split(",")[:3] == ["d", "test", "base"]
+    assert float(csv[1].split(",")[3]) == pytest.approx(0.4)
+    markdown = run(app, ["show", str(tmp_path), "--markdown"], catch_exceptions=False).stdout
+    assert r"| d (test) | he\|ad | 55.00 | 50.00 |" in markdown
+    with pytest.raises(UserError, match="exclude each other"):
+        run(app, ["show", str(tmp_path), "--csv", "--json"], catch_exceptions=False)
