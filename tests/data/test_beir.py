@@ -165,16 +165,21 @@ def test_a_cut_archive_is_gone_on_from(server: Hub, tmp_path: Path) -> None:
     assert {path.name for path in folder.parent.iterdir()} == {"toy"}
 
 
-def test_a_connection_that_brings_nothing_leaves_what_is_there(server: Hub, tmp_path: Path) -> None:
+def test_a_server_that_brings_nothing_is_waited_for_and_leaves_what_is_there(
+    server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ragcun.data.archive._WAITS", (0.01, 0.01))
     content = archive(collection_files("toy", 40))
     server.archives["/BEIR/toy.zip"] = content
     part = tmp_path / "data" / ".toy.zip.part"
     part.parent.mkdir()
     part.write_bytes(content[:100])
-    server.busy = [(503, {})]
+    server.busy = [(503, {}), (429, {}), (503, {})]
     with pytest.raises(RagcunError, match=r"toy\.zip: the server answered 503"):
         prepare_dataset(dataset_of(content), tmp_path / "data")
     assert part.read_bytes() == content[:100]
+    server.busy = [(503, {})]
+    assert prepare_dataset(dataset_of(content), tmp_path / "before").is_dir()
     part.write_bytes(content)  # killed after the last byte
     prepare_dataset(dataset_of(content), tmp_path / "data")
     assert not part.exists()

@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from hub import Hub, beir_repositories
+from ragcun.cli.evaluate import app, scoring
 from ragcun.data.benchmark import Dataset, datasets
 from ragcun.data.collection import Collection, write_collection
 from ragcun.embedding import encode
@@ -119,7 +122,9 @@ def test_documents_without_text_are_the_benchmark_s_own(animals: Path) -> None:
     assert len(task.collection.corpus) == 40
 
 
-def test_forums_are_cells_of_their_own_and_one_line_of_the_table(encoding: Encoding, tmp_path: Path) -> None:
+def test_forums_are_cells_of_their_own_and_one_line_of_the_table(
+    encoding: Encoding, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     data, forums = tmp_path / "data", datasets()["cqadupstack"]
     parts = tuple(replace(part, documents=3, queries=3, judgements=3) for part in forums.parts)
     for number, part in enumerate(parts):
@@ -134,6 +139,13 @@ def test_forums_are_cells_of_their_own_and_one_line_of_the_table(encoding: Encod
     assert (whole.dataset, whole.label, whole.split, other.dataset) == ("cqadupstack", "BM25", "test", "other")
     assert whole.metrics["MRR@10"] == pytest.approx((3 / 3 + 2 / 3 + 1 / 3 + 0) / 4)
     assert average_parts(results[1:]) == results[1:]  # one forum is missing
+    with pytest.raises(typer.Exit):
+        scoring.tell(results, [], output, json=True)
+    row = json.loads(capsys.readouterr().out)["results"][0]
+    assert (row["dataset"], row["queries"], row["metrics"]) == ("cqadupstack", 36, whole.metrics)
+    assert [part["scores"] for part in row["parts"]] == [str(output / result.scores) for result in results[:12]]
+    shown = CliRunner().invoke(app, ["show", str(output), "--csv", "--metric", "MRR@10"]).stdout
+    assert shown == "dataset,split,model,MRR@10\ncqadupstack,test,BM25,0.5\nother,test,BM25,1.0\n"
     table = write_tables(output)[0].read_text(encoding="utf-8")
     assert "android" not in table
     assert r"BM25 & \textbf{50.0} & \textbf{100.0} & \textbf{75.0}" in table

@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 import stat
+import time
 import urllib.error
 import urllib.request
 import zipfile
@@ -16,7 +17,8 @@ from ragcun.errors import RagcunError
 ARCHIVES = "https://public.ukp.informatik.tu-darmstadt.de/thakur/BEIR/datasets"
 _CHUNK = 2**20
 _TIMEOUT = 60  # seconds without a byte
-_FRUITLESS = 3  # connections in a row that bring nothing
+_WAITS = (1.0, 4.0, 16.0)  # seconds, after connections in a row that bring nothing
+_BUSY = {408, 429, 500, 502, 503, 504}
 _LARGEST_RATIO = 100  # text is packed to a third or a fifth of its size
 
 
@@ -40,7 +42,9 @@ def download(url: str, path: Path, md5: str) -> None:
             try:
                 whole = _continue(url, part, start, lambda brought: bar.advance(brought / 2**20))
             except urllib.error.HTTPError as error:
-                raise RagcunError(f"{url}: the server answered {error.code}") from error
+                whole, broke = False, f"{url}: the server answered {error.code}"
+                if error.code not in _BUSY:
+                    raise RagcunError(broke) from error
             except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
                 reason = getattr(error, "reason", error)
                 whole, broke = False, f"{url}: {reason}"
@@ -49,9 +53,10 @@ def download(url: str, path: Path, md5: str) -> None:
             if whole:
                 break
             fruitless = 0 if part.exists() and part.stat().st_size > start else fruitless + 1
-            if fruitless == _FRUITLESS:
+            if fruitless > len(_WAITS):
                 raise RagcunError(f"{broke}; what is here stays, the same command goes on")
             say(f"{broke}; going on")
+            time.sleep(_WAITS[fruitless - 1] if fruitless else 0)
     with part.open("rb") as stream:
         found = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
     if found != md5:

@@ -60,8 +60,7 @@ def average_parts(results: Sequence[Part]) -> list[Part | Average[Part]]:
             if names == [name]:
                 lines += group
                 continue
-            metrics = {
-                measure: sum(part.metrics[measure] for part in group) / len(group) for measure in group[0].metrics
-            }
+            measures = [measure for measure in group[0].metrics if all(measure in part.metrics for part in group)]
+            metrics = {measure: sum(part.metrics[measure] for part in group) / len(group) for measure in measures}
             lines.append(Average(label, name, split, metrics, group[0].settings, tuple(group)))
     return lines

@@ -1,6 +1,5 @@
 """`ragcun eval show`."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,14 +31,14 @@ def show(
         raise UserError("--json, --csv and --markdown exclude each other")
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; give an experiment's or a results folder")
-    found = read_results(folder)
-    if not found:
+    cells = read_results(folder)
+    if not cells:
         raise UserError(f"{folder}: no result.json below it; run `ragcun eval beir --output {folder}` first")
-    for result in found:
+    for cell in cells:
         for name in metric or ():
-            if name not in result.metrics:
-                raise UserError(f"{result.path}: no metric {name!r}; it has {', '.join(result.metrics)}")
-    results = sorted(average_parts(found), key=lambda result: (result.dataset, result.split))
+            if name not in cell.metrics:
+                raise UserError(f"{cell.path}: no metric {name!r}; it has {', '.join(cell.metrics)}")
+    results: list[Scored] = sorted(average_parts(cells), key=lambda result: (result.dataset, result.split))
     if json or csv:
         rows = [_row(result, metric or list(result.metrics)) for result in results]
         options.print_json({"results": rows}) if json else typer.echo(_csv(rows), nl=False)
@@ -65,7 +64,7 @@ def _csv(rows: list[dict[str, str | float]]) -> str:
     return stream.getvalue()
 
 
-def _markdown(results: "Sequence[Scored]", metrics: list[str]) -> str:
+def _markdown(results: "list[Scored]", metrics: list[str]) -> str:
     lines = [["dataset", "model", *metrics], ["---", "---", *("---:" for _ in metrics)]]
     for result in results:
         scores = [f"{100 * result.metrics[name]:.2f}" if name in result.metrics else "" for name in metrics]
