@@ -2,12 +2,18 @@
 
 import hashlib
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ragcun.data.benchmark import Dataset
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 Answer = tuple[int, dict[str, str], bytes]
@@ -21,6 +27,7 @@ class Hub:
         busy: answers (status, headers) that are given first, one a request for a file or listing.
         cut: how many times a file's body breaks off in its middle.
         wrong: names of files whose listed hash is not theirs.
+        archives: files beside the hub's, by the path that they are served at.
     """
 
     def __init__(
@@ -35,6 +42,7 @@ class Hub:
         self.busy: list[tuple[int, dict[str, str]]] = []
         self.cut = 0
         self.wrong: frozenset[str] = frozenset()
+        self.archives: dict[str, bytes] = {}
         self.requests: list[str] = []
         self.tokens: set[str] = set()
         self.url = ""
@@ -60,6 +68,8 @@ class Hub:
                 if hub.busy:
                     status, headers = hub.busy.pop(0)
                     content = b""
+                elif self.path in hub.archives:
+                    status, headers, content = 200, {}, hub.archives[self.path]
                 else:
                     status, headers, content = hub.response(unquote(urlsplit(self.path).path))
                 wanted = self.headers.get("Range", "")
@@ -67,11 +77,13 @@ class Hub:
                     start, whole = int(wanted[6:-1]), len(content)
                     content = content[start:]
                     status, headers = 206, {**headers, "Content-Range": f"bytes {start}-{whole - 1}/{whole}"}
+                    if not content:
+                        status, headers = 416, {"Content-Range": f"bytes */{whole}"}
                 self.send_response(status)
                 for name, value in {**headers, "Content-Length": str(len(content))}.items():
                     self.send_header(name, value)
                 self.end_headers()
-                if body and hub.cut and "/resolve/" in self.path and len(content) > 1:
+                if body and hub.cut and len(content) > 1 and not self.path.startswith("/api/"):
                     hub.cut -= 1
                     self.wfile.write(content[: len(content) // 2])
                     self.close_connection = True
@@ -100,17 +112,19 @@ class Hub:
                 return 403, {"X-Error-Code": "GatedRepo", "X-Error-Message": f"Access to {name} is restricted."}, b""
             if path.startswith(f"{listing}/revision/no-such"):
                 return 404, {"X-Error-Code": "RevisionNotFound"}, b""
+            pinned = re.search(r"/(?:revision|resolve)/([0-9a-f]{40})(?:/|$)", path)
+            commit = pinned[1] if pinned else COMMIT
             if not path.startswith(files):
-                return 200, {"Content-Type": "application/json"}, self.listing(name, folder, "/tree/" in path)
+                return 200, {"Content-Type": "application/json"}, self.listing(name, commit, folder, "/tree/" in path)
             file = folder / path.removeprefix(files).partition("/")[2]
             if not file.is_file():
-                return 404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT}, b""
+                return 404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": commit}, b""
             content = file.read_bytes()
             etag = f'"{hashlib.sha256(content).hexdigest()}"'
-            return 200, {"ETag": etag, "X-Repo-Commit": COMMIT, "X-Linked-Size": str(len(content))}, content
+            return 200, {"ETag": etag, "X-Repo-Commit": commit, "X-Linked-Size": str(len(content))}, content
         return 404, {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Repository not found"}, b""
 
-    def listing(self, name: str, folder: Path, tree: bool) -> bytes:
+    def listing(self, name: str, commit: str, folder: Path, tree: bool) -> bytes:
         entries = []
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
             content = path.read_bytes()
@@ -125,4 +139,26 @@ class Hub:
             )
         if tree:
             return json.dumps(entries).encode()
-        return json.dumps({"id": name, "sha": COMMIT, "siblings": entries, "private": False}).encode()
+        return json.dumps({"id": name, "sha": commit, "siblings": entries, "private": False}).encode()
+
+
+def beir_repositories(folder: Path, dataset: Dataset) -> dict[str, Path]:
+    """Repositories with as many documents, queries and judgements as the table says `dataset` has."""
+    assert dataset.hub is not None
+    assert dataset.judgements is not None
+    corpus = [{"_id": f"d{i}", "title": f"Title {i}", "text": f"text {i}"} for i in range(dataset.documents)]
+    queries = [{"_id": f"q{i}", "text": f"query {i}"} for i in range(dataset.queries)]
+    judged = [(f"q{i % dataset.queries}", f"d{i // dataset.queries}") for i in range(dataset.judgements)]
+    tables: dict[str, list[dict[str, str]]] = {"corpus": corpus, "queries": queries}
+    main, qrels = folder / dataset.name, folder / f"{dataset.name}-qrels"
+    if dataset.nano:
+        tables["qrels"] = [{"query-id": query, "corpus-id": document} for query, document in judged]
+    else:
+        qrels.mkdir(parents=True)
+        lines = [f"{query}\t{document}\t1" for query, document in judged]
+        for split, rows in (("test", lines), ("validation", lines[:3])):
+            (qrels / f"{split}.tsv").write_text("\n".join(["query-id\tcorpus-id\tscore", *rows]) + "\n", "utf-8")
+    for name, content in tables.items():
+        (main / name).mkdir(parents=True)
+        pq.write_table(pa.Table.from_pylist(content), main / name / f"{name}-00000-of-00001.parquet")
+    return {dataset.hub: main} if dataset.nano else {dataset.hub: main, f"{dataset.hub}-qrels": qrels}

@@ -2,6 +2,7 @@
 
 import os
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -22,6 +23,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.text import Text
+
+from ragcun.errors import Failure
 
 console = Console(stderr=True, highlight=False)
 _first = os.environ.get("RANK", "0") == "0"  # of the processes that a launcher started, one speaks
@@ -105,6 +108,15 @@ def _columns() -> list[ProgressColumn]:
     ]
 
 
+def duration(seconds: float) -> str:
+    """A time as a reader wants it: seconds, minutes, hours or days."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7_200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.1f} days"
+
+
 def say(text: str) -> None:
     """Print one line of information to standard error, on the first of several processes."""
     if _first:
@@ -115,3 +127,10 @@ def warn(text: str) -> None:
     """Print one line of warning to standard error, on the first of several processes."""
     if _first:
         console.print(f"[yellow]warning:[/yellow] {escape(text)}", soft_wrap=True)
+
+
+def warn_of(failure: Failure) -> None:
+    """Warn of what has just been caught, with its traceback where `--debug` asks for it."""
+    if os.environ.get("RAGCUN_DEBUG"):
+        traceback.print_exc()
+    warn(str(failure))

@@ -1,5 +1,9 @@
 """Errors that speak: one line that says what is wrong, where, and what to do."""
 
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
 
 class RagcunError(Exception):
     """A failure that is not the user's mistake (disk full, NaN in training). The CLI prints it and exits with 1."""
@@ -11,3 +15,42 @@ class UserError(RagcunError):
     """A mistake of the user's: a bad value, a missing file, a malformed line. The CLI prints it and exits with 2."""
 
     exit_code = 2
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What went wrong with one of several things, after which the others were done.
+
+    Attributes:
+        dataset: the dataset that failed.
+        model: with which retriever; None where it failed before any was asked.
+        error: one line.
+        exit_code: what the command would have ended with, had it been the only one.
+    """
+
+    dataset: str
+    model: str | None
+    error: str
+    exit_code: int
+
+    @classmethod
+    def of(cls, dataset: str, error: Exception, model: str | None = None) -> "Failure":
+        """What `error` says."""
+        known = isinstance(error, RagcunError)
+        text = " ".join((str(error) if known else f"{type(error).__name__}: {error}").split())
+        return cls(dataset, model, text, error.exit_code if isinstance(error, RagcunError) else 1)
+
+    def to_json(self) -> dict[str, Any]:
+        """As `--json` prints it."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        place = self.dataset if self.model is None else f"{self.model} on {self.dataset}"
+        return f"{place}: {self.error}"
+
+
+def exit_code(failures: Sequence[Failure], done: bool) -> int:
+    """0 without failures, 2 where nothing was `done` and all of them are the user's mistakes, else 1."""
+    if done:
+        return 1 if failures else 0
+    return min((failure.exit_code for failure in failures), default=0)

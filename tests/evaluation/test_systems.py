@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ragcun.cli.evaluate import app
+from ragcun.data.benchmark import datasets
 from ragcun.errors import UserError
 from ragcun.evaluation.compare import compare_queries, holm
 from ragcun.evaluation.systems import compare_systems, read_systems
@@ -82,9 +83,30 @@ def test_over_datasets_each_weighs_the_same(tmp_path: Path) -> None:
     assert not any(row.dataset is None for row in with_partial), "one dataset in common is no average"
 
 
+def test_the_forums_of_cqadupstack_are_one_dataset(tmp_path: Path) -> None:
+    forums = [part.name for part in datasets()["cqadupstack"].parts]
+    for i, forum in enumerate(forums):
+        add(tmp_path, "base", forum, [0.5] * (i + 1))
+        add(tmp_path, "head", forum, [0.5 + i / 100] * (i + 1))
+    add(tmp_path, "base", "scifact", [0.5])
+    add(tmp_path, "head", "scifact", [0.4])
+
+    rows = {(row.dataset, row.label): row for row in compare_systems(read_systems([str(tmp_path)]), "base")}
+
+    assert list(rows) == [(name, label) for name in ("cqadupstack", "scifact", None) for label in ("base", "head")]
+    forum_gain = sum(range(12)) / 12 / 100
+    for name, gain in (("cqadupstack", forum_gain), (None, (forum_gain - 0.1) / 2)):
+        against = rows[name, "head"].against
+        assert against is not None
+        assert against.difference == pytest.approx(gain)
+        assert rows[name, "head"].score == pytest.approx(0.5 + gain)
+
+
 def test_p_values_are_uniform_where_nothing_differs() -> None:
     draw = np.random.default_rng(0)
-    p_values = [compare_queries([draw.normal(size=40), draw.normal(size=15)], M, seed).p_value for seed in range(60)]
+    p_values = [
+        compare_queries([[draw.normal(size=40)], [draw.normal(size=15)]], M, seed).p_value for seed in range(60)
+    ]
     assert 0.35 < np.mean(p_values) < 0.65
     assert min(p_values) < 0.15
 
@@ -94,7 +116,7 @@ def test_many_queries_are_tested_in_little_memory() -> None:
 
     differences = np.random.default_rng(0).normal(0.001, 1, 20_000)
     tracemalloc.start()
-    compare_queries([differences], M)
+    compare_queries([[differences]], M)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 200e6, "9,999 resamples of 20,000 queries are 1.6 GB"

@@ -49,7 +49,7 @@ def _print(plan: "Plan", price: float | None) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from ragcun.console import console, say
+    from ragcun.console import console, duration, say
 
     table = Table("step", "work", title=f"Plan for {escape(plan.machine.name)}")
     for name in ("time", "memory GiB", "disk GiB", *(["cost"] if price is not None else [])):
@@ -57,18 +57,18 @@ def _print(plan: "Plan", price: float | None) -> None:
     for step in plan.steps:
         cost = [f"{step.seconds / 3600 * price:,.2f}"] if price is not None else []
         sizes = (f"{step.memory / 2**30:,.1f}", f"{step.disk / 2**30:,.1f}")
-        table.add_row(step.name, escape(step.work), _duration(step.seconds), *sizes, *cost)
+        table.add_row(step.name, escape(step.work), duration(step.seconds), *sizes, *cost)
     table.add_section()
     most = max((step.memory for step in plan.steps), default=0.0)
     total = [f"{plan.seconds / 3600 * price:,.2f}"] if price is not None else []
     table.add_row(
-        "all", "", _duration(plan.seconds), f"{most / 2**30:,.1f}", f"{plan.disk / 2**30:,.1f}", *total, style="bold"
+        "all", "", duration(plan.seconds), f"{most / 2**30:,.1f}", f"{plan.disk / 2**30:,.1f}", *total, style="bold"
     )
     console.print(table)
     if plan.second_training is not None:
         say(
-            f"with the embedding store a second training on the same pairs takes {_duration(plan.second_training)}; "
-            f"without it, all this would take {_duration(plan.without_store)}"
+            f"with the embedding store a second training on the same pairs takes {duration(plan.second_training)}; "
+            f"without it, all this would take {duration(plan.without_store)}"
         )
     if most > plan.machine.memory:
         say(
@@ -76,11 +76,3 @@ def _print(plan: "Plan", price: float | None) -> None:
         )
     for line in plan.assumptions:
         console.print(line, style="dim", soft_wrap=True, markup=False)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    if seconds < 7_200:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.1f} days"

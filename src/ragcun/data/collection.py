@@ -4,8 +4,6 @@ import csv
 import hashlib
 import json
 import os
-import secrets
-import shutil
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -15,23 +13,25 @@ from ragcun.data.jsonl import JsonlTexts
 from ragcun.data.problems import OnError, Problems
 from ragcun.data.qrels import Judgements, read_judgements
 from ragcun.errors import UserError
-from ragcun.files import atomic_path, file_sha256
+from ragcun.files import atomic_folder, atomic_path, file_sha256
 
 
 class Collection:
     """A corpus, its queries, and the judgements of each split, left on disk.
 
     Attributes:
-        name: the folder's name.
+        name: the folder's name, unless it was given another.
         path: the folder.
         corpus: documents, title and text joined as BEIR joins them.
         queries: the queries of all splits.
         problems: what was left out so far; a split's share is added when the split is first read.
     """
 
-    def __init__(self, path: Path, corpus: JsonlTexts, queries: JsonlTexts, on_error: OnError) -> None:
+    def __init__(
+        self, path: Path, corpus: JsonlTexts, queries: JsonlTexts, on_error: OnError, name: str | None
+    ) -> None:
         self.path = path
-        self.name = path.resolve().name
+        self.name = name or path.resolve().name
         self.corpus = corpus
         self.queries = queries
         self.problems = Problems()
@@ -41,7 +41,7 @@ class Collection:
         self._judgements: dict[str, Judgements] = {}
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], on_error: OnError = "refuse") -> Self:
+    def open(cls, path: str | os.PathLike[str], on_error: OnError = "refuse", name: str | None = None) -> Self:
         """Open the collection in folder `path`.
 
         Rows that cannot be used (bad JSON, no id, an id seen before, no text, wrong types, judgements that point
@@ -51,13 +51,13 @@ class Collection:
         folder = Path(path)
         if not folder.is_dir():
             raise UserError(f"{folder}: no such folder; {folder.parent} has {_listed(_folders(folder.parent))}")
-        for name in ("corpus.jsonl", "queries.jsonl"):
-            if not (folder / name).is_file():
+        for file in ("corpus.jsonl", "queries.jsonl"):
+            if not (folder / file).is_file():
                 there = sorted(child.name for child in folder.iterdir())
-                raise UserError(f"{folder}: not a collection, {name} is missing; it has {_listed(there)}")
+                raise UserError(f"{folder}: not a collection, {file} is missing; it has {_listed(there)}")
         corpus = JsonlTexts(folder / "corpus.jsonl", titled=True, on_error=on_error)
         queries = JsonlTexts(folder / "queries.jsonl", on_error=on_error)
-        return cls(folder, corpus, queries, on_error)
+        return cls(folder, corpus, queries, on_error, name)
 
     def splits(self) -> list[str]:
         """Names of the splits that have judgements, in alphabetical order."""
@@ -124,23 +124,14 @@ def write_collection(
     all are streamed. Raises `UserError` where `path` exists and is not an empty folder, for an id that is empty or
     holds a tab or line end, and for text that is not Unicode (half a surrogate pair).
     """
-    final = Path(path)
-    if final.exists() and (not final.is_dir() or any(final.iterdir())):
-        raise UserError(f"{final}: already there; remove it or choose another folder")
-    final.parent.mkdir(parents=True, exist_ok=True)
-    folder = final.parent / f".{final.name}.{secrets.token_hex(6)}"
-    folder.mkdir()
-    try:
+    with atomic_folder(path) as folder:
         documents = ({"_id": _checked(id_), "title": title, "text": text} for id_, title, text in corpus)
         _write_jsonl(folder / "corpus.jsonl", documents)
         _write_jsonl(folder / "queries.jsonl", ({"_id": _checked(id_), "text": text} for id_, text in queries))
         (folder / "qrels").mkdir()
         for split, judgements in qrels.items():
             _write_qrels(folder / "qrels" / f"{split}.tsv", judgements)
-        folder.replace(final)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    return final
+    return Path(path)
 
 
 def _checked(id_: str) -> str:

@@ -27,13 +27,17 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class HubFiles:
-    """Files of a repository: those whose names match a pattern, at a commit, branch or tag (None: the main branch)."""
+    """Files of a repository: those whose names match a pattern, at a commit, branch or tag (None: the main branch).
+
+    Where no name matches, those are taken that match `otherwise`.
+    """
 
     repo: str
     patterns: tuple[str, ...]
     revision: str | None = None
     kind: Literal["dataset", "model"] = "dataset"
     ignored: tuple[str, ...] = ()
+    otherwise: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -147,8 +151,12 @@ def _there(files: HubFiles) -> Snapshot:
 def _matching(files: HubFiles, names: Iterable[str]) -> list[str]:
     from huggingface_hub.utils import filter_repo_objects  # type: ignore[attr-defined]
 
-    patterns, ignored = list(files.patterns), list(files.ignored)
-    return sorted(filter_repo_objects(names, allow_patterns=patterns, ignore_patterns=ignored))
+    there, ignored = list(names), list(files.ignored)
+    for patterns in (files.patterns, files.otherwise):
+        found = filter_repo_objects(there, allow_patterns=list(patterns), ignore_patterns=ignored)
+        if matching := sorted(found):
+            return matching
+    return []
 
 
 class _AwayError(RagcunError):

@@ -16,6 +16,7 @@ from ragcun.data.problems import Problems
 from ragcun.files import atomic_path, ragcun_cache, read_json, write_json
 
 LARGE = 64 * 2**20
+EMPTY = "empty text"
 _BOM = b"\xef\xbb\xbf"
 
 Index = NDArray[np.int64]
@@ -45,7 +46,7 @@ def parse_row(line: bytes, titled: bool) -> tuple[str, str]:
     if titled:
         text = (title + " " + text).strip()
     if not text or text.isspace():
-        raise ValueError("empty text")
+        raise ValueError(EMPTY)
     if b"\\u" in line:
         try:
             (id_ + text).encode()

@@ -7,7 +7,7 @@ wanted passages are kept, on disk.
 import csv
 import gzip
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,12 @@ import pyarrow.parquet as pq
 
 from ragcun.console import progress, say, warn
 from ragcun.data.hub import HubFiles, Snapshot, fetch
+from ragcun.data.hub_rows import LINES, TABLES, hub_rows
 from ragcun.data.table import ArrowTexts
 from ragcun.errors import RagcunError, UserError
 from ragcun.files import atomic_path, file_sha256, read_json, write_json
 
-CORPUS = HubFiles("BeIR/msmarco", ("corpus/*.parquet", "queries/*.parquet", "corpus.jsonl.gz", "queries.jsonl.gz"))
+CORPUS = HubFiles("BeIR/msmarco", TABLES, otherwise=LINES)
 QRELS = HubFiles("BeIR/msmarco-qrels", ("*.tsv",))
 HARD_NEGATIVES = HubFiles("sentence-transformers/msmarco-hard-negatives", ("msmarco-hard-negatives.jsonl.gz",))
 # What the whole task has: passages, judgements and queries of train, queries of dev.
@@ -111,7 +112,7 @@ def _judgements(qrels: Snapshot, *names: str) -> list[Judgement]:
 
 
 def _queries(texts: Snapshot, wanted: set[str]) -> dict[str, str]:
-    return {row["_id"]: row["text"] for row in _rows(texts, "queries", ["_id", "text"]) if row["_id"] in wanted}
+    return {row["_id"]: row["text"] for row in hub_rows(texts, "queries", ["_id", "text"]) if row["_id"] in wanted}
 
 
 def _apart(judged: dict[str, list[Judgement]], queries: dict[str, str]) -> tuple[list[Judgement], int]:
@@ -164,7 +165,7 @@ def _keep(texts: Snapshot, wanted: set[str], path: Path) -> tuple[dict[str, int]
             writer.write_batch(pa.record_batch([pa.array(waiting, pa.string())], schema=_TEXT))
             waiting.clear()
 
-        for row in _rows(texts, "corpus", ["_id", "title", "text"]):
+        for row in hub_rows(texts, "corpus", ["_id", "title", "text"]):
             total += 1
             bar.advance()
             if row["_id"] in wanted and row["_id"] not in row_of:
@@ -174,19 +175,6 @@ def _keep(texts: Snapshot, wanted: set[str], path: Path) -> tuple[dict[str, int]
                 flush()
         flush()
     return row_of, total
-
-
-def _rows(texts: Snapshot, what: str, columns: list[str]) -> Iterator[dict[str, Any]]:
-    """The rows of the corpus or the queries, from Parquet files or compressed JSON Lines."""
-    tables = [name for name in texts.names if name.startswith(f"{what}/")]
-    for name in tables:
-        with pq.ParquetFile(texts.folder / name) as file:
-            there = [column for column in columns if column in file.schema_arrow.names]
-            for batch in file.iter_batches(batch_size=_ROWS, columns=there):
-                yield from batch.to_pylist()
-    if not tables:
-        with gzip.open(texts.folder / f"{what}.jsonl.gz", "rt", encoding="utf-8") as stream:
-            yield from map(json.loads, stream)
 
 
 def _write(

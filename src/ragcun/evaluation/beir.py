@@ -1,16 +1,20 @@
 """Evaluation on collections in BEIR's layout: every retriever on every collection, each cell computed once."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from ragcun.console import say, warn
+from ragcun.console import duration, say, warn, warn_of
 from ragcun.data.collection import Collection
 from ragcun.data.problems import OnError
-from ragcun.errors import UserError
+from ragcun.errors import Failure, UserError
 from ragcun.evaluation.cells import Cell, CellResult, slug
 from ragcun.evaluation.metrics import DEPTH, MEASURES
+from ragcun.evaluation.tasks import Task, open_task
 from ragcun.retrieval.registry import identify, load_retriever
-from ragcun.retrieval.retrievers import Encoding, Retriever
+from ragcun.retrieval.retrievers import Encoding, Identity, Retriever
 
 EVERY = "all"
 
@@ -45,9 +49,6 @@ def evaluate(
 ) -> list[CellResult]:
     """Score each retriever on a split of each collection; results in that order.
 
-    A cell that `output` already has, made from the same inputs (retriever, data, settings), is read, not computed. An
-    interruption costs the cell that is being computed, and of that only what the embedding store has not kept.
-
     Args:
         models: names as `retrievers.identify` takes them.
         datasets: folders of collections.
@@ -59,29 +60,101 @@ def evaluate(
     Raises:
         UserError: there is no such retriever, collection or split, or two retrievers would have one name.
     """
-    identities = {name: identify(name, encoding) for name in dict.fromkeys(models)}
-    names: dict[str, str] = {}
-    for name, identity in identities.items():
-        other = names.setdefault(slug(identity.label).lower(), name)
-        if other != name:
-            raise UserError(f"{other} and {name} would both be called {identity.label!r}; rename one's folder")
-    collections = [Collection.open(folder, on_error) for folder in datasets]
-    data = [collection.fingerprint(split) for collection in collections]
-    results = []
-    for name, identity in identities.items():
-        retriever: Retriever | None = None
-        for collection, fingerprint in zip(collections, data, strict=True):
-            cell = Cell(output, identity.label, collection.name, split)
-            inputs = {"retriever": identity.inputs, "data": fingerprint, "measures": list(MEASURES), "depth": DEPTH}
-            result = cell.read(name, inputs)
-            if result is None:
-                from ragcun.evaluation.compute import compute  # torch comes in only where there is work to do
+    identities = identify_all(models, encoding)
+    tasks = [open_task(Collection.open(folder, on_error), split) for folder in datasets]
+    return evaluate_tasks(identities, tasks, output, encoding)
 
-                say(f"{identity.label} on {collection.name} ({split})")
-                retriever = retriever or load_retriever(name, encoding)
-                result = compute(name, retriever, collection, split, output, cell, inputs)
-            results.append(result)
-    for collection in collections:
-        for line in collection.problems.lines():
-            warn(f"{collection.name}: {line}")
+
+def identify_all(models: Sequence[str], encoding: Encoding) -> dict[str, Identity]:
+    """What each of `models` is, by the name that the user gave.
+
+    Raises:
+        UserError: there is no such retriever, or two would have one name.
+    """
+    identities = {name: identify(name, encoding) for name in dict.fromkeys(models)}
+    _refuse_twins((slug(identity.label).lower(), identity.label, name) for name, identity in identities.items())
+    return identities
+
+
+def evaluate_tasks(
+    identities: Mapping[str, Identity],
+    tasks: Sequence[Task],
+    output: Path,
+    encoding: Encoding,
+    failures: list[Failure] | None = None,
+) -> list[CellResult]:
+    """Score each retriever, as `identify_all` gives them, on each task; results in that order.
+
+    A cell that `output` already has, made from the same inputs (retriever, data, settings), is read, not computed. An
+    interruption costs the cell that is being computed, and of that only what the embedding store has not kept. Where a
+    list of `failures` is given, a cell that fails is told and added to it, and the rest goes on.
+
+    Raises:
+        UserError: two collections would have one name.
+    """
+    _refuse_twins((task.collection.name, task.collection.name, str(task.collection.path)) for task in tasks)
+    asked = [_ask(name, identity, task, output) for name, identity in identities.items() for task in tasks]
+    sizes = [len(one.task.collection.corpus) for one in asked if one.known is None]
+    began, number = time.monotonic(), 0
+    loaded: tuple[str, Retriever] | None = None
+    results = []
+    for one in asked:
+        if one.known is not None:
+            results.append(one.known)
+            continue
+        from ragcun.evaluation.compute import compute  # torch comes in only where there is work to do
+
+        collection, split = one.task.collection, one.task.split
+        say(f"{one.label} on {collection.name} ({split}){_place(number, sizes, time.monotonic() - began)}")
+        if loaded is None or loaded[0] != one.model:
+            loaded = None  # one at a time
+            loaded = one.model, load_retriever(one.model, encoding)
+        try:
+            results.append(compute(one.model, loaded[1], collection, split, output, one.cell, one.inputs))
+        except Exception as error:  # whatever it is, the rest goes on
+            if failures is None:
+                raise
+            failures.append(Failure.of(collection.name, error, one.model))
+            warn_of(failures[-1])
+        number += 1
+    for task in tasks:
+        for line in task.collection.problems.lines():
+            warn(f"{task.collection.name}: {line}")
     return results
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A cell, and its result where it is known."""
+
+    model: str
+    label: str
+    task: Task
+    cell: Cell
+    inputs: dict[str, Any]
+    known: CellResult | None
+
+
+def _ask(model: str, identity: Identity, task: Task, output: Path) -> _Asked:
+    cell = Cell(output, identity.label, task.collection.name, task.split)
+    inputs = {"retriever": identity.inputs, "data": task.data, "measures": list(MEASURES), "depth": DEPTH}
+    return _Asked(model, identity.label, task, cell, inputs, cell.read(model, inputs))
+
+
+def _refuse_twins(things: Iterable[tuple[str, str, str]]) -> None:
+    """Raise where two of `things` (key, name, what the user gave) have one key: their cells would be the same."""
+    first: dict[str, str] = {}
+    for key, name, given in things:
+        other = first.setdefault(key, given)
+        if other != given:
+            raise UserError(f"{other} and {given} would both be called {name!r}; rename one's folder")
+
+
+def _place(number: int, documents: Sequence[int], seconds: float) -> str:
+    """Which cell comes next, and what all that are left will take at the pace of those before it."""
+    if len(documents) == 1:
+        return ""
+    left = ""
+    if number:
+        left = f", about {duration(seconds * sum(documents[number:]) / sum(documents[:number]))} left"
+    return f", {number + 1} of {len(documents)}{left}"

@@ -32,7 +32,8 @@ class Comparison:
         low, high: ends of its 95 percent bootstrap interval.
         p_value: two-sided, of the paired randomisation test: 9,999 random swaps of a and b within queries, or all of
             them where there are fewer.
-        effect: d_z, the mean over the standard deviation of a - b; None over several datasets, or without deviation.
+        effect: d_z, the mean over the standard deviation of a - b; None over several datasets or parts, or without
+            deviation.
         wins, ties, losses: queries on which a is better, equal, worse.
     """
 
@@ -53,24 +54,26 @@ def compare(a: Path, b: Path, measure: str = "nDCG@10", seed: int = 0) -> Compar
     Raises:
         UserError: a file lacks the measure, or the files' queries differ.
     """
-    return compare_queries([differences([a], [b], measure)], measure, seed)
+    return compare_queries([[differences([a], [b], measure)]], measure, seed)
 
 
-def compare_queries(differences: Sequence[Doubles], measure: str, seed: int = 0) -> Comparison:
-    """Test the differences a - b of the queries of each dataset: each dataset weighs the same, however many it has.
+def compare_queries(differences: Sequence[Sequence[Doubles]], measure: str, seed: int = 0) -> Comparison:
+    """Test the differences a - b of queries: a sequence of datasets, each a sequence of its parts, mostly one.
 
-    Queries are swapped, and drawn again for the interval, within their dataset.
+    Each dataset weighs the same, and each part of a dataset, however many queries they have. Queries are swapped, and
+    drawn again for the interval, within their part.
     """
-    pooled = np.concatenate(differences)
+    shares = [(one, 1 / (len(differences) * len(parts))) for parts in differences for one in parts]
+    pooled = np.concatenate([one for one, _ in shares])
     signs = {"wins": int((pooled > 0).sum()), "ties": int((pooled == 0).sum()), "losses": int((pooled < 0).sum())}
-    mean = float(np.mean([one.mean() for one in differences]))
+    mean = float(sum(share * one.mean() for one, share in shares))
     if not pooled.any():
         return Comparison(measure, 0.0, 0.0, 0.0, 1.0, None, **signs)
-    weighted = np.concatenate([one * (len(pooled) / (len(one) * len(differences))) for one in differences])
     rng = np.random.default_rng(seed)
-    p_value = _randomisation(weighted, rng)
-    low, high = np.quantile(np.mean([_resampled_means(one, rng) for one in differences], axis=0), [0.025, 0.975])
-    deviation = float(pooled.std(ddof=1)) if len(differences) == 1 and len(pooled) > 1 else 0.0
+    p_value = _randomisation(np.concatenate([one * (share / len(one)) for one, share in shares]), rng)
+    drawn = np.sum([share * _resampled_means(one, rng) for one, share in shares], axis=0)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    deviation = float(pooled.std(ddof=1)) if len(shares) == 1 and len(pooled) > 1 else 0.0
     effect = mean / deviation if deviation > 1e-12 * abs(mean) else None
     return Comparison(measure, mean, float(low), float(high), p_value, effect, **signs)
 

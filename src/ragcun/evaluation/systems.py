@@ -11,12 +11,11 @@ import numpy as np
 from ragcun.console import warn
 from ragcun.errors import UserError
 from ragcun.evaluation.compare import Comparison, Doubles, compare_queries, differences, holm
+from ragcun.evaluation.parts import whole_datasets
 from ragcun.evaluation.results import Result, read_results
 
 _SEED = re.compile(r"[\s,/_-]*\bseed[\s=_-]*\d+$")
 _SCORES = "scores.parquet"
-
-Column = tuple[str, str]  # dataset and split
 
 
 @dataclass(frozen=True)
@@ -24,11 +23,7 @@ class System:
     """A model: `results` has those of each of its seeds, by dataset and split."""
 
     label: str
-    results: dict[Column, list[Result]]
-
-    def scores(self, column: Column) -> list[Path]:
-        """The files of per-query scores, one a seed."""
-        return [result.path.with_name(_SCORES) for result in self.results[column]]
+    results: dict[tuple[str, str], list[Result]]
 
 
 @dataclass(frozen=True)
@@ -67,7 +62,7 @@ def read_systems(sources: Sequence[str]) -> list[System]:
     Raises:
         UserError: there is no such folder or no result below it, or two results have one label and no seed.
     """
-    found: dict[str, dict[Column, list[Result]]] = {}
+    found: dict[str, dict[tuple[str, str], list[Result]]] = {}
     for source in sources:
         name, folder = _named(source)
         results = read_results(folder)
@@ -101,41 +96,80 @@ def compare_systems(
     base = known.get(baseline) if baseline is not None else systems[0]
     if base is None:
         raise UserError(f"baseline {baseline!r}: not among the results; they have {', '.join(known)}")
-    columns = list(dict.fromkeys(column for system in systems for column in system.results))
-    common = [column for column in columns if all(column in system.results for system in systems)]
+    columns = _columns(systems)
+    common = [column for column in columns if all(column.of(system) for system in systems)]
     rows = _corrected([row for column in columns for row in _rows(systems, base, [column], measure, seed)])
-    if len(common) < len(columns):
-        missing = ", ".join(dataset for dataset, split in columns if (dataset, split) not in common)
-        warn(f"not every model has results on {missing}: left out of the average")
+    if missing := [column.dataset for column in columns if column not in common]:
+        warn(f"not every model has results on {', '.join(missing)}: left out of the average")
     if len(common) > 1:
         rows += _corrected(list(_rows(systems, base, common, measure, seed)))
     return rows
 
 
-def _rows(systems: Sequence[System], base: System, columns: Sequence[Column], measure: str, seed: int) -> Iterator[Row]:
-    """A row for each of the models that have results on all `columns`."""
-    dataset, split = columns[0] if len(columns) == 1 else (None, None)
+@dataclass(frozen=True)
+class _Column:
+    """A dataset and split of the table; CQADupStack, say, is several collections."""
+
+    dataset: str
+    split: str
+    parts: tuple[str, ...]
+
+    def of(self, system: System) -> list[list[Result]]:
+        """The results of a system, one for each of its seeds, for each part; none where a part is missing."""
+        found = [system.results.get((part, self.split), []) for part in self.parts]
+        return found if all(found) else []
+
+
+def _columns(systems: Sequence[System]) -> list[_Column]:
+    names: dict[str, dict[str, None]] = {}
     for system in systems:
-        if not all(column in system.results for column in columns):
+        for dataset, split in system.results:
+            names.setdefault(split, {})[dataset] = None
+    return [
+        _Column(name, split, tuple(parts))
+        for split, datasets in names.items()
+        for name, parts in whole_datasets(datasets).items()
+    ]
+
+
+def _rows(
+    systems: Sequence[System], base: System, columns: Sequence[_Column], measure: str, seed: int
+) -> Iterator[Row]:
+    """A row for each of the models that have results on all `columns`."""
+    dataset, split = (columns[0].dataset, columns[0].split) if len(columns) == 1 else (None, None)
+    theirs = [column.of(base) for column in columns]
+    for system in systems:
+        ours = [column.of(system) for column in columns]
+        if not all(ours):
             continue
-        means = np.mean([_means(system, column, measure, len(columns)) for column in columns], axis=0)
+        means = _means(ours, measure)
         deviation = float(means.std(ddof=1)) if len(means) > 1 else None
         row = Row(dataset, split, system.label, float(means.mean()), deviation, len(means))
-        if system is not base and all(column in base.results for column in columns):
-            found = [differences(system.scores(column), base.scores(column), measure) for column in columns]
-            row = replace(row, against=compare_queries(found, measure, seed), differences=np.concatenate(found))
+        if system is not base and all(theirs):
+            found = [
+                [differences(_scores(a), _scores(b), measure) for a, b in zip(*parts, strict=True)]
+                for parts in zip(ours, theirs, strict=True)
+            ]
+            pooled = np.concatenate([one for parts in found for one in parts])
+            row = replace(row, against=compare_queries(found, measure, seed), differences=pooled)
         yield row
 
 
-def _means(system: System, column: Column, measure: str, columns: int) -> Doubles:
-    """The measure's mean for each seed; over several datasets one mean, where these have other numbers of seeds."""
-    results = system.results[column]
-    for result in results:
+def _means(results: Sequence[Sequence[Sequence[Result]]], measure: str) -> Doubles:
+    """The mean over datasets, their parts and queries for each seed; one, where parts have other numbers of seeds."""
+    flat = [result for parts in results for seeds in parts for result in seeds]
+    for result in flat:
         if measure not in result.metrics:
             raise UserError(f"{result.path}: no measure {measure!r}; it has {', '.join(result.metrics)}")
-    means = np.array([result.metrics[measure] for result in results])
-    same = len({len(seeds) for seeds in system.results.values()}) == 1
-    return means if columns == 1 or same else means.mean(keepdims=True)
+    seeds = {len(found) for parts in results for found in parts}
+    values = [[np.array([result.metrics[measure] for result in found]) for found in parts] for parts in results]
+    if len(seeds) > 1:
+        values = [[found.mean(keepdims=True) for found in parts] for parts in values]
+    return np.asarray(np.mean([np.mean(parts, axis=0) for parts in values], axis=0), dtype=np.float64)
+
+
+def _scores(seeds: Sequence[Result]) -> list[Path]:
+    return [result.path.with_name(_SCORES) for result in seeds]
 
 
 def _corrected(rows: list[Row]) -> list[Row]:

@@ -7,14 +7,14 @@ from typing import Any
 from ragcun.analysis.measures import MEASURES, IsotropyReport, gaussian_columns
 from ragcun.errors import UserError
 from ragcun.evaluation.footnotes import footnotes
-from ragcun.evaluation.results import Result
+from ragcun.evaluation.parts import Scored
 from ragcun.report.escape import escape
 
 _MISSING = "--"
 _ARROWS = {"higher": r"\ensuremath{\uparrow}", "lower": r"\ensuremath{\downarrow}", "gaussian": ""}
 
 
-def beir_table(results: Sequence[Result], metric: str = "nDCG@10", digits: int = 1, order: Sequence[str] = ()) -> str:
+def beir_table(results: Sequence[Scored], metric: str = "nDCG@10", digits: int = 1, order: Sequence[str] = ()) -> str:
     r"""Return a table of models by datasets, scores times 100, with the average over all datasets.
 
     Each column's best value is bold and its second best underlined, with all ties of the printed digits. A missing cell

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ragcun.analysis.measures import read_reports
 from ragcun.errors import RagcunError, UserError
+from ragcun.evaluation.parts import average_parts
 from ragcun.evaluation.results import read_results
 from ragcun.files import atomic_path, write_text
 from ragcun.report.latex import beir_table, document, isotropy_table
@@ -37,7 +38,7 @@ def write_tables(
         raise UserError(f"{folder}: no such folder; give an experiment's or a results folder")
     tables: dict[str, str] = {}
     if results := read_results(folder):
-        tables["beir.tex"] = beir_table(results, metric, digits, order)
+        tables["beir.tex"] = beir_table(average_parts(results), metric, digits, order)
     if path := isotropy or _only_isotropy(folder):
         tables["isotropy.tex"] = isotropy_table(read_reports(path))
     if not tables:

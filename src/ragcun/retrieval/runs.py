@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -40,8 +41,7 @@ def write_run(path: Path, parts: Iterable[Run], tag: str) -> None:
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as stream:
         for query, scores in (item for run in parts for item in run.items()):
             for rank, (document, score) in enumerate(ranked(scores), start=1):
-                shown = str(np.float32(score))
-                stream.write(f"{_escaped(query)} Q0 {_escaped(document)} {rank} {shown} {tag}\n")
+                stream.write(f"{_escaped(query)} Q0 {_escaped(document)} {rank} {score:.9g} {tag}\n")
 
 
 def read_run(path: Path) -> dict[str, dict[str, float]]:
@@ -70,5 +70,6 @@ def read_run(path: Path) -> dict[str, dict[str, float]]:
     return run
 
 
+@lru_cache(2**16)
 def _escaped(text: str) -> str:
     return _UNSAFE.sub(lambda found: quote(found[0], safe=""), text)

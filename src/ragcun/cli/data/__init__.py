@@ -2,9 +2,10 @@
 
 import typer
 
-from ragcun.cli.data import msmarco, pairs, pydocs, wiki
+from ragcun.cli.data import beir, msmarco, pairs, pydocs, wiki
 
 app = typer.Typer(help="Prepare data.", no_args_is_help=True)
+app.command("beir")(beir.beir)
 app.command("wiki")(wiki.wiki)
 app.command("msmarco")(msmarco.msmarco)
 app.command("pydocs")(pydocs.pydocs)

@@ -2,10 +2,11 @@
 
 import typer
 
-from ragcun.cli.evaluate import beir, compare, show, verify
+from ragcun.cli.evaluate import beir, collection, compare, show, verify
 
 app = typer.Typer(help="Evaluate retrievers.", no_args_is_help=True)
 app.command("beir")(beir.beir)
+app.command("collection")(collection.collection)
 app.command("compare")(compare.compare)
 app.command("show")(show.show)
 app.command("verify")(verify.verify)

@@ -1,76 +1,63 @@
 """`ragcun eval beir`."""
 
+import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from ragcun.cli import options
-from ragcun.cli.evaluate import api_options, search_options, together
-from ragcun.cli.evaluate.table import print_results
+from ragcun.cli.evaluate import api_options, scoring, search_options, together
 
 
 def beir(
-    datasets: Annotated[str, typer.Option(help="Collections in DATA_DIR, separated by commas, or all.")],
-    data_dir: Annotated[Path, typer.Option(help="Folder of collections in BEIR's layout.")],
-    model: Annotated[
-        list[str],
-        typer.Option(
-            "--model", help="bm25, minilm, contriever, a hub id, a folder, openai:MODEL, rrf:A+B; may be repeated."
-        ),
+    datasets: Annotated[
+        str,
+        typer.Option(help="BEIR's datasets or folders in DATA_DIR, separated by commas; all, public, small, nanobeir."),
     ],
-    split: Annotated[str, typer.Option(help="Whose queries are asked.")] = "test",
-    output: Annotated[Path, typer.Option(help="Folder for runs and scores.", file_okay=False)] = Path("results"),
-    max_length: Annotated[
-        int | None, typer.Option(min=1, help="Tokens a text is cut to; the model's own limit by default.")
+    model: scoring.Model,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(help="Folder of collections in BEIR's layout. (default: beir in the cache)", file_okay=False),
     ] = None,
-    precision: Annotated[Literal["fp32", "bf16", "fp16"], typer.Option(help="Precision of the encoder.")] = "fp32",
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps; the fastest by default.")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Whose queries are asked.", show_default="the dataset's own; test")
+    ] = None,
+    output: scoring.Output = scoring.RESULTS,
+    max_length: scoring.MaxLength = None,
+    precision: scoring.Precision = "fp32",
+    device: scoring.Device = None,
+    on_error: scoring.OnError = "refuse",
     memory: search_options.Memory = None,
     index: search_options.Index = "exact",
-    on_error: Annotated[
-        Literal["refuse", "skip"], typer.Option(help="Malformed rows of a collection: refuse, or skip and count.")
-    ] = "refuse",
     openai_base_url: api_options.OpenAIBaseUrl = None,
     max_cost: api_options.MaxCost = None,
     yes: api_options.Yes = False,
     store: options.Store = None,
+    offline: options.Offline = False,
     json: options.Json = False,
 ) -> None:
-    """Score retrievers on collections in BEIR's layout: nDCG, MRR, recall, MAP and precision.
+    """Score retrievers on BEIR: nDCG, MRR, recall, MAP and precision.
 
-    Runs (TREC format) and scores of each query are kept in OUTPUT. What is there and unchanged is not computed again.
+    Datasets that are not in DATA_DIR are downloaded; ragcun data beir ls lists them. Runs (TREC format) and scores of
+    each query are kept in OUTPUT. What is there and unchanged is not computed again. A dataset that fails is reported,
+    the rest goes on, and the exit code is 1.
     """
-    from ragcun.console import say
-    from ragcun.evaluation.beir import evaluate, find_datasets
-    from ragcun.evaluation.metrics import MAIN
+    from ragcun.data.beir import beir_folder
+    from ragcun.evaluation.beir import evaluate_tasks, identify_all
+    from ragcun.evaluation.tasks import choose, open_tasks
     from ragcun.retrieval.retrievers import Encoding
 
-    names = [name.strip() for name in datasets.split(",") if name.strip()]
+    if offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"  # models come from the cache, too
+    folder = data_dir or beir_folder()
     api = api_options.api(openai_base_url, max_cost, yes)
     search = search_options.search(memory, index)
     encoding = Encoding(options.store_folder(store), precision, max_length, device, **search, **api)
-    with together.together(output) as folder:
-        results = evaluate(model, find_datasets(names, data_dir, split), folder, encoding, split, on_error)
-        print_results(results, MAIN)
-        say(f"runs and scores: {folder / 'cells'}")
-        if json:
-            options.print_json(
-                {
-                    "results": [
-                        {
-                            "model": result.model,
-                            "dataset": result.dataset,
-                            "split": result.split,
-                            "metrics": result.metrics,
-                            "settings": result.settings,
-                            "queries": result.queries,
-                            "documents": result.documents,
-                            "seconds": result.seconds,
-                            "run": str(folder / result.run),
-                            "scores": str(folder / result.scores),
-                        }
-                        for result in results
-                    ]
-                }
-            )
+    chosen = choose([name.strip() for name in datasets.split(",") if name.strip()], folder)
+    with together.together(output) as own_output:
+        with together.in_turn():
+            models = identify_all(model, encoding)
+            tasks, failures = open_tasks(chosen, split, on_error, folder, offline)
+        results = evaluate_tasks(models, tasks, own_output, encoding, None if together.several() else failures)
+        scoring.tell(results, failures, own_output, json)

@@ -9,7 +9,7 @@ from ragcun.cli import options
 from ragcun.cli.evaluate.table import print_results
 
 if TYPE_CHECKING:
-    from ragcun.evaluation.results import Result
+    from ragcun.evaluation.parts import Scored
 
 
 def show(
@@ -24,19 +24,21 @@ def show(
     """Print the results below a folder again. CSV and JSON hold every metric unless some are chosen."""
     from ragcun.errors import UserError
     from ragcun.evaluation.metrics import MAIN
+    from ragcun.evaluation.parts import average_parts
     from ragcun.evaluation.results import read_results
 
     if json + csv + markdown > 1:
         raise UserError("--json, --csv and --markdown exclude each other")
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; give an experiment's or a results folder")
-    results = sorted(read_results(folder), key=lambda result: (result.dataset, result.split))
-    if not results:
+    cells = read_results(folder)
+    if not cells:
         raise UserError(f"{folder}: no result.json below it; run `ragcun eval beir --output {folder}` first")
-    for result in results:
+    for cell in cells:
         for name in metric or ():
-            if name not in result.metrics:
-                raise UserError(f"{result.path}: no metric {name!r}; it has {', '.join(result.metrics)}")
+            if name not in cell.metrics:
+                raise UserError(f"{cell.path}: no metric {name!r}; it has {', '.join(cell.metrics)}")
+    results: list[Scored] = sorted(average_parts(cells), key=lambda result: (result.dataset, result.split))
     if json or csv:
         rows = [_row(result, metric or list(result.metrics)) for result in results]
         options.print_json({"results": rows}) if json else typer.echo(_csv(rows), nl=False)
@@ -46,7 +48,7 @@ def show(
         print_results(results, metric or MAIN)
 
 
-def _row(result: "Result", metrics: list[str]) -> dict[str, str | float]:
+def _row(result: "Scored", metrics: list[str]) -> dict[str, str | float]:
     named = {"dataset": result.dataset, "split": result.split, "model": result.label}
     return named | {name: result.metrics[name] for name in metrics}
 
@@ -62,7 +64,7 @@ def _csv(rows: list[dict[str, str | float]]) -> str:
     return stream.getvalue()
 
 
-def _markdown(results: "list[Result]", metrics: list[str]) -> str:
+def _markdown(results: "list[Scored]", metrics: list[str]) -> str:
     lines = [["dataset", "model", *metrics], ["---", "---", *("---:" for _ in metrics)]]
     for result in results:
         scores = [f"{100 * result.metrics[name]:.2f}" if name in result.metrics else "" for name in metrics]

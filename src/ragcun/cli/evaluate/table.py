@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ragcun.evaluation.cells import CellResult
-    from ragcun.evaluation.results import Result
+    from ragcun.evaluation.parts import Scored
 
 
-def print_results(results: "Sequence[CellResult] | Sequence[Result]", measures: Sequence[str]) -> None:
+def print_results(results: "Sequence[Scored]", measures: Sequence[str]) -> None:
     """Print the scores times 100 to standard error: a block for each dataset and split, its best values bold.
 
     Below it a dim line for each set of settings says which models were run with it.

@@ -10,7 +10,10 @@ from tempfile import TemporaryDirectory
 
 
 def several() -> bool:
-    """Whether a launcher (`accelerate launch`, `torchrun`) started several processes."""
+    """Whether a launcher (`accelerate launch`, `torchrun`) started several processes.
+
+    They work in step: what fails on one ends all, where one alone would go on with the next cell.
+    """
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 

@@ -12,9 +12,11 @@ if TYPE_CHECKING:
 
 
 def verify(
-    data_dir: Annotated[Path, typer.Option(help="Folder of BEIR's datasets.")],
     models: Annotated[str, typer.Option("--models", help="Retrievers, separated by commas, or all.")] = "all",
     datasets: Annotated[str, typer.Option(help="Datasets, separated by commas, or all that are there.")] = "all",
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder of BEIR's datasets. (default: beir in the cache)", file_okay=False)
+    ] = None,
     output: Annotated[Path, typer.Option(help="Folder for runs and scores.", file_okay=False)] = Path("results"),
     device: Annotated[str | None, typer.Option(help="cpu, cuda, mps; the fastest by default.")] = None,
     store: options.Store = None,
@@ -25,6 +27,7 @@ def verify(
     Exit code 1 where a score differs by more than its tolerance, or nothing could be run.
     """
     from ragcun.console import say
+    from ragcun.data.beir import beir_folder
     from ragcun.errors import RagcunError
     from ragcun.evaluation.verify import published
     from ragcun.evaluation.verify import verify as run
@@ -32,14 +35,15 @@ def verify(
 
     retrievers = _chosen(models, "retriever", [one.retriever for one in published()])
     names = _chosen(datasets, "dataset", [one.dataset for one in published()])
+    folder = data_dir or beir_folder()
     encoding = Encoding(options.store_folder(store), device=device)
-    verdicts = list(run(retrievers, names, data_dir, output, encoding))
+    verdicts = list(run(retrievers, names, folder, output, encoding))
     if datasets == "all":
-        here = {verdict.published.dataset for verdict in verdicts if (data_dir / verdict.published.dataset).is_dir()}
+        here = {verdict.published.dataset for verdict in verdicts if (folder / verdict.published.dataset).is_dir()}
         absent = [name for name in names if name not in here]
         verdicts = [verdict for verdict in verdicts if verdict.published.dataset in here]
         if absent:
-            say(f"not in {data_dir}, left out: {', '.join(absent)}")
+            say(f"not in {folder}, left out: {', '.join(absent)}")
     _print(verdicts)
     differ = [verdict for verdict in verdicts if verdict.agrees is False]
     run_count = sum(verdict.agrees is not None for verdict in verdicts)

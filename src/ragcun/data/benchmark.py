@@ -1,0 +1,181 @@
+"""BEIR's datasets, and NanoBEIR's, as beir.toml and nanobeir.toml declare them, and the check of what is on disk."""
+
+import tomllib
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from ragcun.data.collection import Collection
+from ragcun.data.index import EMPTY
+from ragcun.data.problems import OnError, Problems
+from ragcun.errors import UserError
+
+GROUPS = ("all", "public", "small", "nanobeir")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset of the benchmark, or one part of it. The tables' headings say where each fact is from.
+
+    Attributes:
+        name: as BEIR calls it, and its folder.
+        title: as papers call it.
+        aliases: other names that it goes by.
+        hub: the hub's repository; None where the hub does not have all of it.
+        revision: the commit of `hub`; None is the newest.
+        md5: of BEIR's zip archive; None where there is none.
+        split: whose queries are asked.
+        documents: in the corpus.
+        queries: with a judgement in `split`.
+        judgements: of `split`, all grades; None where they are not known.
+        own_document: whether the document that has the query's id is left out of a ranking.
+        licence: None where its owner must be asked.
+        bring: how to get a dataset that may not be redistributed; None where it can be downloaded.
+        parts: the datasets whose mean it is, if it is not one collection.
+    """
+
+    name: str
+    title: str
+    split: str
+    documents: int
+    queries: int
+    judgements: int | None
+    own_document: bool
+    domain: str
+    task: str
+    citation: str
+    aliases: tuple[str, ...] = ()
+    hub: str | None = None
+    revision: str | None = None
+    md5: str | None = None
+    licence: str | None = None
+    small: bool = False
+    bring: str | None = None
+    parts: "tuple[Dataset, ...]" = ()
+
+    @property
+    def nano(self) -> bool:
+        """Whether it is one of NanoBEIR's."""
+        return self.name.startswith("nano-")
+
+    @property
+    def folders(self) -> "dict[str, Dataset]":
+        """The folder of each of its collections, relative to the folder of all."""
+        return {f"{self.name}/{part.name.removeprefix(f'{self.name}-')}": part for part in self.parts} or {
+            self.name: self
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """All that the table says of it."""
+        return asdict(self)
+
+
+@cache
+def datasets() -> dict[str, Dataset]:
+    """All of them by name: BEIR's in the paper's order, then NanoBEIR's."""
+    found: dict[str, Dataset] = {}
+    for table in ("beir.toml", "nanobeir.toml"):
+        entries = tomllib.loads((files("ragcun.data") / table).read_text(encoding="utf-8"))
+        found |= {name: _dataset(name, entry) for name, entry in entries.items()}
+    return found
+
+
+def _dataset(name: str, entry: dict[str, Any]) -> Dataset:
+    entry["aliases"] = tuple(entry.get("aliases", ()))
+    counted = entry.pop("parts", None)
+    if counted is None:
+        return Dataset(name=name, judgements=entry.pop("judgements", None), **entry)
+    parts = []
+    for part, (documents, queries, judgements) in counted.items():
+        facts = entry | {"title": f"{entry['title']}, {part}", "aliases": ()}
+        counts = {"documents": documents, "queries": queries, "judgements": judgements}
+        parts.append(Dataset(name=f"{name}-{part}", **counts, **facts))
+    sums = {key: sum(getattr(part, key) for part in parts) for key in ("documents", "queries", "judgements")}
+    return Dataset(name=name, parts=tuple(parts), **sums, **entry)
+
+
+def find_dataset(name: str) -> Dataset | None:
+    """The dataset of that name or alias, however it is capitalised; None where there is none."""
+    wanted = name.lower().replace("_", "-")
+    for dataset in datasets().values():
+        if wanted == dataset.name or wanted in dataset.aliases:
+            return dataset
+    return None
+
+
+def select_datasets(names: Iterable[str]) -> list[Dataset]:
+    """The datasets that `names` mean, each once: names, aliases, and the groups.
+
+    "all" are BEIR's 19, "public" the 15 of them that can be downloaded, "small" those that take minutes on a laptop,
+    "nanobeir" the 13 of NanoBEIR.
+
+    Raises:
+        UserError: there is no such dataset; says which there are.
+    """
+    found: dict[str, Dataset] = {}
+    for name in names:
+        if name.lower() in GROUPS:
+            found |= {dataset.name: dataset for dataset in _group(name.lower())}
+        elif (dataset := find_dataset(name)) is not None:
+            found[dataset.name] = dataset
+        else:
+            raise UserError(f"no dataset {name!r}; there are {', '.join([*GROUPS, *datasets()])}")
+    return list(found.values())
+
+
+def _group(name: str) -> list[Dataset]:
+    kept: dict[str, Callable[[Dataset], bool]] = {
+        "all": lambda dataset: not dataset.nano,
+        "public": lambda dataset: not dataset.nano and dataset.bring is None,
+        "small": lambda dataset: dataset.small,
+        "nanobeir": lambda dataset: dataset.nano,
+    }
+    return [dataset for dataset in datasets().values() if kept[name](dataset)]
+
+
+def open_dataset(dataset: Dataset, folder: Path, split: str, on_error: OnError = "refuse") -> Collection:
+    """Open the collection in `folder`, which should be `dataset`.
+
+    Documents are counted and, where `split` is the dataset's own, judged queries and judgements. What is left out for a
+    problem counts as there. Documents without text, of which some datasets have a few, are left out and told whatever
+    `on_error` says; all else that is malformed it decides on.
+
+    Raises:
+        UserError: a count is another (says which, and how the collection can be evaluated all the same), or as
+            `Collection.open` does.
+    """
+    collection = Collection.open(folder, "skip", dataset.name)
+    expected: dict[str, int | None] = {"documents": dataset.documents}
+    found = {"documents": len(collection.corpus) + _left_out(collection.corpus.problems)}
+    before = _left_out(collection.problems)
+    judgements = collection.judgements(split)
+    if split == dataset.split:
+        left_out = _left_out(collection.problems) - before
+        expected["judgements"], found["judgements"] = dataset.judgements, len(judgements.grades) + left_out
+        if not left_out:
+            expected["judged queries"], found["judged queries"] = dataset.queries, len(set(judgements.query_ids))
+    wrong = [
+        f"{found[what]:,} {what} in place of {count:,}"
+        for what, count in expected.items()
+        if count is not None and found[what] != count
+    ]
+    if wrong:
+        raise UserError(
+            f"{folder}: not BEIR's {dataset.title} ({'; '.join(wrong)}); a collection of your own is "
+            f"evaluated by `ragcun eval collection {folder}`"
+        )
+    malformed = {kind: count for kind, count in collection.problems.counts.items() if kind != EMPTY}
+    Problems(malformed, places=collection.problems.places).settle(on_error)
+    return collection
+
+
+def _left_out(problems: Problems) -> int:
+    return sum(problems.counts.values()) + sum(problems.notes.values())
+
+
+def present(dataset: Dataset, data_dir: Path) -> bool:
+    """Whether all its collections are in `data_dir` (not whether they are what they should be)."""
+    return all((data_dir / folder / "corpus.jsonl").is_file() for folder in dataset.folders)
