@@ -211,9 +211,9 @@ def test_an_index_is_another_row_that_says_its_recall(
     ]
     index = indexed[0].settings["index"]
     assert (index["kind"], index["documents"], index["queries"]) == ("hnsw", 40, 8)
-    assert index["recall"] == 1.0
+    assert index["recall"] == {"10": 1.0, str(DEPTH): 1.0}
     assert indexed[0].metrics == exact[0].metrics
-    text = f"hnsw index of 40 documents, recall@{DEPTH} 1.000 against exact search"
+    text = f"hnsw index of 40 documents, recall@10 1.000, recall@{DEPTH} 1.000 against exact search"
     assert text in settings_text(indexed[0].settings)
-    assert "recall@1000 1.000 against exact search" in settings_text(indexed[2].settings)
+    assert text in settings_text(indexed[2].settings)
     assert "index" not in settings_text(exact[0].settings)

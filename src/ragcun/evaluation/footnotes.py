@@ -43,7 +43,6 @@ def settings_text(settings: Mapping[str, Any]) -> str:
         if (value := settings.get(key)) is not None:
             shown.append(form.format(_SPELLING.get(value, value)))
     if index := settings.get("index"):
-        shown.append(
-            "{kind} index of {documents:,} documents, recall@{k} {recall:.3f} against exact search".format(**index)
-        )
+        recall = ", ".join(f"recall@{depth} {value:.3f}" for depth, value in index["recall"].items())
+        shown.append(f"{index['kind']} index of {index['documents']:,} documents, {recall} against exact search")
     return ", ".join(shown)

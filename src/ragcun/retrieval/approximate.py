@@ -24,6 +24,7 @@ from ragcun.retrieval.search import search
 from ragcun.retrieval.topk import Floats, Rows, TopK, best, to_rows
 
 _BLOCK = 8_192
+_SHALLOW = 10  # recall is told to this depth, too
 _SAMPLE = 200  # queries on which recall is measured
 _NEIGHBOURS, _EFFORT = 32, 200  # HNSW's M and efConstruction
 _PROBES = 64  # cells of the inverted file that a query looks into
@@ -40,16 +41,14 @@ class Index:
         kind: "hnsw" or "ivfpq".
         parameters: FAISS' own names.
         documents: in it.
-        k: of the recall.
-        recall: share of exact search's k documents that were found, mean over `queries`.
+        recall: depth -> share of exact search's documents to that depth that were found, mean over `queries`.
         queries: that were searched for exactly, too.
     """
 
     kind: str
     parameters: dict[str, int]
     documents: int
-    k: int
-    recall: float
+    recall: dict[str, float]
     queries: int
 
 
@@ -88,9 +87,14 @@ def search_index(
     top = to_rows(best(keys_QK, k), places)
     asked = np.linspace(0, n_queries - 1, min(n_queries, _SAMPLE), dtype=np.int64)
     exact = search(queries_QD[asked], documents, k, similarity, places=places, exclude=exclude[asked], memory=memory)
-    recall = recall_of(top.rows[asked], exact.rows)
-    say(f"{kind}: recall@{k} {recall:.4f} against exact search, of {len(asked)} queries")
-    return top, Index(kind, parameters, n_documents, k, round(recall, 4), len(asked))
+    recall = {
+        str(depth): round(recall_of(top.rows[asked, :depth], exact.rows[:, :depth]), 4)
+        for depth in sorted({min(_SHALLOW, k), k})
+    }
+    found = Index(kind, parameters, n_documents, recall, len(asked))
+    shown = ", ".join(f"recall@{depth} {value:.4f}" for depth, value in recall.items())
+    say(f"{kind}: {shown} against exact search, on {len(asked)} queries")
+    return top, found
 
 
 def recall_of(found: Rows, exact: Rows) -> float:
