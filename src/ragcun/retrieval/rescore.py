@@ -11,6 +11,8 @@ import numpy.typing as npt
 from ragcun.retrieval.matrices import Matrix
 from ragcun.retrieval.topk import EMPTY, Floats, Keys, Rows, pack
 
+_IN_CACHE = 128  # pairs whose vectors are in float64 at a time
+
 _Doubles = npt.NDArray[np.float64]
 
 
@@ -34,8 +36,11 @@ def rescored(
 
     def scores(at: int) -> Floats:
         span = slice(at, at + pairs)
+        asked = query_P[span]
         wanted, inside = np.unique(rows_P[span], return_inverse=True)
-        return _scores(queries_QD[query_P[span]], documents.rows(wanted)[inside], similarity)
+        vectors = documents.rows(wanted)
+        parts = (slice(start, start + _IN_CACHE) for start in range(0, len(asked), _IN_CACHE))
+        return np.concatenate([_scores(queries_QD[asked[p]], vectors[inside[p]], similarity) for p in parts])
 
     scores_P = np.concatenate([np.empty(0, np.float32), *pool.map(scores, range(0, len(rows_P), pairs))])
     keys_QK = np.full(rows_QK.shape, EMPTY)
