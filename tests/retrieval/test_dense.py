@@ -69,3 +69,19 @@ def test_fingerprints_tell_texts_prompts_and_heads_apart(
     found += [fingerprint(tiny_model, sentences[1:]), fingerprint(tiny_model, sentences[::-1])]
     assert len(set(found)) == len(found)
     assert fingerprint(heads[0], sentences) == found[1]
+
+
+def test_a_vector_does_not_depend_on_those_that_are_read_with_it(
+    tiny_model: Path, sentences: list[str], tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    model = SentenceTransformer(str(tiny_model), device="cpu")
+    model.append(Layer(32, 300, activation_function=torch.nn.GELU()))
+    model.append(Layer(300, 200, activation_function=torch.nn.Identity()))
+    model.save(str(tmp_path / "model"), create_model_card=False)
+    texts = [f"{first} {second}" for first in sentences[:20] for second in sentences[:20]]
+    vectors = Embedder(str(tmp_path / "model"), tmp_path / "store", device="cpu").documents(texts)
+    together = vectors.block(0, 400)
+    for count in (1, 3, 7, 100, 300):
+        rows = np.random.default_rng(count).permutation(400)[:count]
+        assert np.array_equal(vectors.rows(rows), together[rows])

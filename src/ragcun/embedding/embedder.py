@@ -19,6 +19,7 @@ from ragcun.embedding.resolve import resolve_model
 from ragcun.embedding.store import EmbeddingStore, Floats, Rows
 
 _BLOCK = 8_192
+_PORTION = 256  # vectors that go through the head together
 
 
 class Vectors:
@@ -65,11 +66,19 @@ class Vectors:
 
     @torch.no_grad()
     def _project(self, base_NB: Floats) -> Floats:
+        """Through the head, in portions of one size, the last one filled up: else the last bit would depend on it."""
         if self._head is None:
             return base_NB
         parameter = next(self._head.parameters())
-        features = {"sentence_embedding": torch.from_numpy(base_NB).to(parameter.device, parameter.dtype)}
-        return np.ascontiguousarray(self._head(features)["sentence_embedding"].float().cpu().numpy())
+        projected_ND = np.empty((len(base_NB), self.shape[1]), np.float32)
+        for start in range(0, len(base_NB), _PORTION):
+            some = base_NB[start : start + _PORTION]
+            filled = torch.zeros(_PORTION, some.shape[1])
+            filled[: len(some)] = torch.from_numpy(some)
+            features = {"sentence_embedding": filled.to(parameter.device, parameter.dtype)}
+            portion = self._head(features)["sentence_embedding"].float().cpu().numpy()
+            projected_ND[start : start + _PORTION] = portion[: len(some)]
+        return projected_ND
 
 
 class Embedder:

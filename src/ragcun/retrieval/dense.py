@@ -49,14 +49,13 @@ class Dense:
 
     def rank(self, corpus: Texts, queries: Texts, k: int, places: Rows, exclude: Rows) -> TopK:
         """The k best documents of each query; arguments and result as those of `search.search`."""
+        kind, memory, similarity = self._encoding.index, self._encoding.memory, self._embedder.similarity
+        if kind != "exact" and process_count() > 1:
+            raise UserError(f"--index {kind}: several processes share an exact search only")
         asked, documents = self._embedder.queries(queries), self._embedder.documents(corpus)
-        memory, similarity = self._encoding.memory, self._embedder.similarity
-        if self._encoding.index != "exact":
+        if kind != "exact":
             from ragcun.retrieval.approximate import search_index
 
-            kind = self._encoding.index
-            if process_count() > 1:
-                raise UserError(f"--index {kind}: several processes share an exact search only")
             top, index = search_index(kind, asked, documents, k, similarity, places, exclude, memory)
             self._index = {"index": asdict(index)}
             return top
