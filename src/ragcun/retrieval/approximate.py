@@ -26,9 +26,10 @@ from ragcun.retrieval.topk import Floats, Rows, TopK, best, to_rows
 _BLOCK = 8_192
 _SHALLOW = 10  # recall is told to this depth, too
 _SAMPLE = 200  # queries on which recall is measured
-_NEIGHBOURS, _EFFORT = 32, 200  # HNSW's M and efConstruction
+_NEIGHBOURS, _EFFORT = 32, 100  # HNSW's M and efConstruction
 _PROBES = 64  # cells of the inverted file that a query looks into
 _TO_TRAIN = 39  # vectors for each centroid: FAISS warns below
+_ROUNDS = 10  # of k-means for the quantiser
 _CANDIDATES = {"hnsw": 1, "ivfpq": 4}  # for each document of the result
 _PAIRS = 1_024  # of query and candidate that one thread scores at a time
 
@@ -72,7 +73,7 @@ def search_index(
     index, parameters = _empty(kind, dimension, n_documents, keep, similarity)
     _refuse_too_large(kind, index, dimension, n_documents, memory)
     if not index.is_trained:
-        rows = np.linspace(0, n_documents - 1, max(2, min(n_documents, 256 * parameters["nlist"])), dtype=np.int64)
+        rows = np.linspace(0, n_documents - 1, max(2, min(n_documents, _sample(parameters["nlist"]))), dtype=np.int64)
         index.train(_prepared(documents.rows(rows), similarity))
     with progress(f"indexing ({kind})", n_documents, "documents") as bar:
         for start in range(0, n_documents, _BLOCK):
@@ -118,16 +119,25 @@ def _empty(kind: IndexKind, dimension: int, n_documents: int, keep: int, similar
     parts = max(part for part in range(1, max(1, dimension // 4) + 1) if dimension % part == 0)
     inverted: Any = faiss.index_factory(dimension, f"IVF{lists},PQ{parts}x{bits}", metric)
     inverted.nprobe = min(_PROBES, lists)
+    inverted.pq.cp.niter, inverted.pq.cp.max_points_per_centroid = _ROUNDS, _TO_TRAIN
     return inverted, {"nlist": lists, "m": parts, "nbits": bits, "nprobe": inverted.nprobe}
 
 
+def _sample(lists: int) -> int:
+    """Vectors to train on: enough for the lists, and for the quantiser's 256 centroids."""
+    return _TO_TRAIN * max(lists, 256)
+
+
 def _refuse_too_large(kind: str, index: Any, dimension: int, n_documents: int, memory: int | None) -> None:
-    of_a_document = 4 * dimension + 8 * _NEIGHBOURS + 16 if kind == "hnsw" else index.code_size + 8
+    if kind == "hnsw":
+        needed = n_documents * (4 * dimension + 8 * _NEIGHBOURS + 16)
+    else:
+        needed = n_documents * (index.code_size + 8) + 4 * dimension * min(n_documents, _sample(index.nlist))
     free = psutil.virtual_memory().available if memory is None else memory - psutil.Process().memory_info().rss
-    if of_a_document * n_documents > free:
+    if needed > free:
         raise UserError(
-            f"--index {kind}: an index of {n_documents:,} documents takes {of_a_document * n_documents / 2**30:.1f} "
-            f"GiB, and {max(0, free) / 2**30:.1f} GiB may be taken; exact search needs less"
+            f"--index {kind}: an index of {n_documents:,} documents takes {needed / 2**30:.1f} GiB, "
+            f"and {max(0, free) / 2**30:.1f} GiB may be taken; exact search needs less"
         )
 
 
