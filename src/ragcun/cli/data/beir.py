@@ -56,7 +56,7 @@ def _list(found: "list[Dataset]", folder: Path, json: bool) -> None:
     from ragcun.console import console
     from ragcun.data.benchmark import present
 
-    table = Table("dataset", "split", "documents", "queries", "judgements", "from", "here")
+    table = Table("dataset", "split", "documents", "queries", "qrels", "from", "here")
     for column in table.columns[2:5]:
         column.justify = "right"
     rows: list[dict[str, Any]] = []
