@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from ragcun.data.collection import Collection, write_collection
 from ragcun.errors import RagcunError, UserError
 from ragcun.evaluation import beir, compute
 from ragcun.evaluation.beir import evaluate, find_datasets
-from ragcun.evaluation.metrics import MEASURES, score
+from ragcun.evaluation.footnotes import settings_text
+from ragcun.evaluation.metrics import DEPTH, MEASURES, score
 from ragcun.retrieval.retrievers import Encoding
 from ragcun.retrieval.runs import read_run
 
@@ -142,6 +144,7 @@ def test_a_complete_cell_needs_no_torch(animals: Path, tiny_model: Path, encodin
     evaluate([str(tiny_model)], [animals], output, encoding)
     code = f"""
 import sys
+from dataclasses import replace
 from pathlib import Path
 from ragcun.evaluation.beir import evaluate
 from ragcun.retrieval.retrievers import Encoding
@@ -192,3 +195,25 @@ def test_a_missing_split_is_told_before_anything_is_computed(
     with pytest.raises(UserError, match=r"no split 'test'; it has train"):
         evaluate(["bm25"], [animals, other], tmp_path / "results", encoding)
     assert ranked == []
+
+
+def test_an_index_is_another_row_that_says_its_recall(
+    animals: Path, tiny_model: Path, encoding: Encoding, tmp_path: Path
+) -> None:
+    output = tmp_path / "results"
+    models = [str(tiny_model), "bm25", f"rrf:bm25+{tiny_model}"]
+    indexed = evaluate(models, [animals], output, replace(encoding, index="hnsw"))
+    exact = evaluate(models, [animals], output, encoding)
+    assert [result.label for result in indexed] == [
+        f"{tiny_model.name} (HNSW)",
+        exact[1].label,
+        f"RRF of {exact[1].label} and {tiny_model.name} (HNSW)",
+    ]
+    index = indexed[0].settings["index"]
+    assert (index["kind"], index["documents"], index["queries"]) == ("hnsw", 40, 8)
+    assert index["recall"] == {"10": 1.0, str(DEPTH): 1.0}
+    assert indexed[0].metrics == exact[0].metrics
+    text = f"hnsw index of 40 documents, recall@10 1.000, recall@{DEPTH} 1.000 against exact search"
+    assert text in settings_text(indexed[0].settings)
+    assert text in settings_text(indexed[2].settings)
+    assert "index" not in settings_text(exact[0].settings)

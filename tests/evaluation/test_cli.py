@@ -42,3 +42,10 @@ def test_a_collection_that_is_not_there(collection: Path, tmp_path: Path) -> Non
     assert "no collection 'plants'; it has animals" in done.stderr
     assert done.stdout == ""
     assert "Traceback" not in done.stderr
+
+
+def test_memory_that_is_no_size(collection: Path, tmp_path: Path) -> None:
+    arguments = ("--datasets", "animals", "--data-dir", collection.parent, "--model", "bm25", "--memory", "plenty")
+    done = ragcun("eval", "beir", *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "--memory plenty: not a size such as 4GiB" in done.stderr

@@ -1,5 +1,7 @@
 """Exact search equals brute force in float64, ties included, whatever the blocks."""
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -7,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragcun.errors import RagcunError, UserError
+from ragcun.retrieval import device
+from ragcun.retrieval.checkpoint import Checkpoints
 from ragcun.retrieval.search import SIMILARITIES, search
 
 Array = npt.NDArray[np.float32]
@@ -82,6 +86,29 @@ def test_blocks_do_not_matter(similarity: str, k: int, queries: int, documents: 
     assert not (whole.rows == np.where(exclude < 0, -2, exclude)[:, None]).any()
     expected = np.where(exclude < 0, found, min(k, documents - 1))
     assert ((whole.rows >= 0).sum(1) == expected).all()
+
+
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+@pytest.mark.parametrize("ties", [False, True])
+def test_what_goes_through_a_device_finds_the_same(
+    similarity: str, ties: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "_QUERIES", 4)
+    draw = np.random.default_rng(0)
+    if ties:
+        a, b = (draw.integers(-2, 3, (n, 3)).astype(np.float32) for n in (9, 300))
+    else:
+        a, b = (draw.standard_normal((n, 16), dtype=np.float32) for n in (9, 300))
+    given = {"places": draw.permutation(300), "exclude": draw.integers(-1, 300, 9)}
+    expected = search(a, b, 20, similarity, **given)
+    kept = Checkpoints(tmp_path, "b", seconds=0)
+    found = search(a, b, 20, similarity, **given, document_block=64, device="cpu", checkpoints=kept)
+    resumed = search(a, b, 20, similarity, **given, checkpoints=kept)  # by the processor, of what the device has found
+    for one in (found, resumed):
+        assert np.array_equal(one.rows, expected.rows)
+        assert np.array_equal(one.scores, expected.scores)
+    few = search(a[:1], b[:3], 5, similarity, exclude=np.array([1]), device="cpu")
+    assert sorted(few.rows[0].tolist()) == [-1, -1, -1, 0, 2]
 
 
 def test_equal_vectors_have_equal_scores() -> None:

@@ -47,6 +47,11 @@ class BoughtVectors:
         self._rows = rows
         self.shape = (len(rows), store.read(rows[:1]).shape[1])
 
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of what determines the vectors: endpoint, model, dimensions and texts."""
+        return self._store.fingerprint(self._rows)
+
     def block(self, start: int, stop: int, /) -> Floats:
         """Rows start .. stop-1."""
         return self._store.read(self._rows[start:stop])

@@ -1,5 +1,6 @@
 """An encoder as retrieval and analysis see it: texts in, vectors out, the base's share read from the store."""
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,14 @@ from sentence_transformers.sentence_transformer.modules import Pooling
 from torch import nn
 
 from ragcun.data.texts import Texts
-from ragcun.embedding.base import DTYPES, Precision, Role, base_key, load_model, prompt_of, split
+from ragcun.embedding.base import DTYPES, Precision, Role, base_key, load_model, prompt_of, split, weights_sha256
 from ragcun.embedding.encode import encode_missing
 from ragcun.embedding.recipe import Recipe
 from ragcun.embedding.resolve import resolve_model
 from ragcun.embedding.store import EmbeddingStore, Floats, Rows
 
 _BLOCK = 8_192
+_PORTION = 256  # vectors that go through the head together
 
 
 class Vectors:
@@ -41,6 +43,14 @@ class Vectors:
         """(n,) numbers that are equal where the texts are equal."""
         return self._rows
 
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of what determines the vectors: base, prompt and texts, and the head."""
+        determining = [self._store.fingerprint(self._rows)]
+        if self._head is not None:
+            determining += [repr(self._head), weights_sha256(self._head)]
+        return hashlib.sha256("\n".join(determining).encode()).hexdigest()
+
     def block(self, start: int, stop: int) -> Floats:
         """Rows start .. stop-1, C-contiguous."""
         return self._project(self._store.read(self._rows[start:stop]))
@@ -56,11 +66,19 @@ class Vectors:
 
     @torch.no_grad()
     def _project(self, base_NB: Floats) -> Floats:
+        """Through the head, in portions of one size, the last one filled up: else the last bit would depend on it."""
         if self._head is None:
             return base_NB
         parameter = next(self._head.parameters())
-        features = {"sentence_embedding": torch.from_numpy(base_NB).to(parameter.device, parameter.dtype)}
-        return np.ascontiguousarray(self._head(features)["sentence_embedding"].float().cpu().numpy())
+        projected_ND = np.empty((len(base_NB), self.shape[1]), np.float32)
+        for start in range(0, len(base_NB), _PORTION):
+            some = base_NB[start : start + _PORTION]
+            filled = torch.zeros(_PORTION, some.shape[1])
+            filled[: len(some)] = torch.from_numpy(some)
+            features = {"sentence_embedding": filled.to(parameter.device, parameter.dtype)}
+            portion = self._head(features)["sentence_embedding"].float().cpu().numpy()
+            projected_ND[start : start + _PORTION] = portion[: len(some)]
+        return projected_ND
 
 
 class Embedder:

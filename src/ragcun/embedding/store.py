@@ -28,8 +28,11 @@ Digests = npt.NDArray[np.uint64]
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 
+RESIDENT = 8 * 2**20  # bytes of a shard that a thread keeps in memory while it reads, give or take its ends
+
 _SMALL_SHARD = 32 * 2**20
 _MANY_SHARDS = 64
+_ROWS = 65_536  # of which a fingerprint is taken at a time
 _LEFTOVER_SECONDS = 86_400  # by then, a shard that is still being written was left by a killed process
 
 
@@ -77,6 +80,8 @@ class EmbeddingStore:
         start = sum(len(shard.digests) for shard in self._shards.values())
         self._shards.update(new)
         digests = np.concatenate([shard.digests for _, shard in new])
+        for _, shard in new:
+            shard.release()
         first = np.concatenate([self._first, digests[:, 0]])
         second = np.concatenate([self._second, digests[:, 1]])
         rows = np.concatenate([self._rows, np.arange(start, start + len(digests))])
@@ -102,14 +107,32 @@ class EmbeddingStore:
 
     def read(self, rows: Rows) -> Floats:
         """The vectors at `rows` (all of them >= 0), (n, dimension)."""
+        dimension = next((shard.vectors.shape[1] for shard in self._shards.values()), 0)
+        out = np.empty((len(rows), dimension), dtype=np.float32)
+        for shard, mine, local in self._locate(rows):
+            out[mine] = shard.read(local)
+        return out
+
+    def fingerprint(self, rows: Rows) -> str:
+        """SHA-256 of what determines the vectors at `rows`: the store's key, and the texts' digests in that order."""
+        fingerprint = hashlib.sha256(self.folder.name.encode())
+        for start in range(0, len(rows), _ROWS):
+            some = rows[start : start + _ROWS]
+            digests = np.empty((len(some), 2), dtype=np.uint64)
+            for shard, mine, local in self._locate(some):
+                digests[mine] = shard.digests[local]
+                shard.release()
+            fingerprint.update(digests.data)
+        return fingerprint.hexdigest()
+
+    def _locate(self, rows: Rows) -> Iterator[tuple["_Shard", npt.NDArray[np.bool_], Rows]]:
+        """The shards that hold `rows`: each with which of `rows` it has, and where it has them."""
         shards = list(self._shards.values())
         starts = np.cumsum([0] + [len(shard.digests) for shard in shards])
         which = np.searchsorted(starts, rows, side="right") - 1
-        out = np.empty((len(rows), shards[0].vectors.shape[1] if shards else 0), dtype=np.float32)
         for index in np.unique(which):
             mine = which == index
-            out[mine] = shards[index].vectors[rows[mine] - starts[index]]
-        return out
+            yield shards[index], mine, rows[mine] - starts[index]
 
     def append(self, digests: Digests, vectors: Floats) -> None:
         """Write one shard, whole or not at all, and take it in."""
@@ -169,13 +192,27 @@ class _Shard:
     def __init__(self, path: Path) -> None:
         self.path = path
         with path.open("rb") as stream:
-            mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+            self._mapped = mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         length = int.from_bytes(mapped[:8], "little")
         header = json.loads(mapped[8 : 8 + length])
         self.bytes = len(mapped)
         self.sha256: str = header["__metadata__"]["sha256"]
         self.digests: Digests = _tensor(mapped, header["digests"], 8 + length, np.dtype("<u8"))
         self.vectors: Floats = _tensor(mapped, header["vectors"], 8 + length, np.dtype("<f4"))
+
+    def read(self, rows: Rows) -> Floats:
+        """Copies of vectors."""
+        out = np.empty((len(rows), self.vectors.shape[1]), np.float32)
+        order = np.argsort(rows, kind="stable")
+        stretch = rows[order] // max(1, RESIDENT // max(1, self.vectors[:1].nbytes))
+        for part in np.split(order, np.flatnonzero(np.diff(stretch)) + 1):
+            out[part] = self.vectors[rows[part]]
+            self.release()
+        return out
+
+    def release(self) -> None:
+        """Let go of the pages that have been read: they stay cached, but count no longer as this process' memory."""
+        self._mapped.madvise(mmap.MADV_DONTNEED)
 
     def intact(self) -> bool:
         return _checksum(self.digests, self.vectors) == self.sha256

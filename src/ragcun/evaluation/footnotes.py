@@ -42,4 +42,7 @@ def settings_text(settings: Mapping[str, Any]) -> str:
     for key, form in _SHOWN.items():
         if (value := settings.get(key)) is not None:
             shown.append(form.format(_SPELLING.get(value, value)))
+    if index := settings.get("index"):
+        recall = ", ".join(f"recall@{depth} {value:.3f}" for depth, value in index["recall"].items())
+        shown.append(f"{index['kind']} index of {index['documents']:,} documents, {recall} against exact search")
     return ", ".join(shown)

@@ -1,11 +1,26 @@
 """An encoder as a retriever: texts to vectors, vectors to rankings."""
 
+from dataclasses import asdict
 from typing import Any, Protocol
 
 from ragcun.data.texts import Texts
 from ragcun.embedding.api import ApiEmbedder
-from ragcun.retrieval.search import Matrix, search
+from ragcun.errors import UserError
+from ragcun.files import ragcun_cache
+from ragcun.losses.processes import process_count
+from ragcun.retrieval.checkpoint import Checkpoints
+from ragcun.retrieval.device import accelerator
+from ragcun.retrieval.matrices import Matrix
+from ragcun.retrieval.retrievers import Encoding
+from ragcun.retrieval.sharing import search_together
 from ragcun.retrieval.topk import Rows, TopK
+
+
+class Identified(Matrix, Protocol):
+    """Vectors that can be told from others without being read."""
+
+    @property
+    def fingerprint(self) -> str: ...
 
 
 class Embeds(Protocol):
@@ -13,49 +28,69 @@ class Embeds(Protocol):
 
     similarity: str
 
-    def queries(self, texts: Texts, /) -> Matrix: ...
+    def queries(self, texts: Texts, /) -> Identified: ...
 
-    def documents(self, texts: Texts, /) -> Matrix: ...
+    def documents(self, texts: Texts, /) -> Identified: ...
 
     def describe(self) -> dict[str, Any]: ...
 
 
 class Dense:
-    """Exact search by the encoder's own similarity, with its own prompts. A retriever."""
+    """Search by the encoder's own similarity, with its own prompts: exact, or with an index. A retriever.
 
-    def __init__(self, embedder: Embeds, label: str) -> None:
+    What a long exact search has found is kept in the cache: one that was killed goes on where it was.
+    """
+
+    def __init__(self, embedder: Embeds, label: str, encoding: Encoding) -> None:
         self.label = label
         self._embedder = embedder
+        self._encoding = encoding
+        self._index: dict[str, Any] = {}
 
     def rank(self, corpus: Texts, queries: Texts, k: int, places: Rows, exclude: Rows) -> TopK:
         """The k best documents of each query; arguments and result as those of `search.search`."""
-        return search(
-            self._embedder.queries(queries),
-            self._embedder.documents(corpus),
+        kind, memory, similarity = self._encoding.index, self._encoding.memory, self._embedder.similarity
+        if kind != "exact" and process_count() > 1:
+            raise UserError(f"--index {kind}: several processes share an exact search only")
+        asked, documents = self._embedder.queries(queries), self._embedder.documents(corpus)
+        if kind != "exact":
+            from ragcun.retrieval.approximate import search_index
+
+            top, index = search_index(kind, asked, documents, k, similarity, places, exclude, memory)
+            self._index = {"index": asdict(index)}
+            return top
+        return search_together(
+            asked,
+            documents,
             k,
-            self._embedder.similarity,
-            places=places,
-            exclude=exclude,
+            similarity,
+            places,
+            exclude,
+            memory=memory,
+            checkpoints=Checkpoints(ragcun_cache() / "searches", documents.fingerprint),
+            device=accelerator(self._encoding.device),
         )
 
     def describe(self) -> dict[str, Any]:
-        """Everything that determines the ranking; JSON."""
-        return self._embedder.describe()
+        """Everything that determines the last ranking; JSON."""
+        return self._embedder.describe() | self._index
 
 
 class Priced:
     """The same by an API's vectors: what they will cost is agreed to before anything is spent. A retriever."""
 
-    def __init__(self, embedder: ApiEmbedder, label: str) -> None:
+    def __init__(self, embedder: ApiEmbedder, label: str, encoding: Encoding) -> None:
         self.label = label
         self._embedder = embedder
-        self._dense = Dense(embedder, label)
+        self._dense = Dense(embedder, label, encoding)
 
     def rank(self, corpus: Texts, queries: Texts, k: int, places: Rows, exclude: Rows) -> TopK:
         """The k best documents of each query; arguments and result as those of `search.search`."""
+        if process_count() > 1:
+            raise UserError(f"{self.label}: an API is asked by one process; start it without a launcher")
         self._embedder.agree(queries, corpus)
         return self._dense.rank(corpus, queries, k, places, exclude)
 
     def describe(self) -> dict[str, Any]:
         """Everything that determines the ranking; JSON."""
-        return self._embedder.describe()
+        return self._dense.describe()

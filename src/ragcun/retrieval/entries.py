@@ -60,13 +60,14 @@ class Encoder:
     def identify(self, encoding: Encoding) -> Identity:
         resolved = resolve_model(self.model, self.revision)
         inputs = {"files": resolved.fingerprint, "precision": encoding.precision, "recipe": asdict(self.recipe)}
-        return Identity(resolved.label + self.note, inputs | {"max_length": encoding.max_length})
+        inputs |= _index(encoding)
+        return Identity(resolved.label + self.note + encoding.note, inputs | {"max_length": encoding.max_length})
 
     def load(self, encoding: Encoding) -> Retriever:
         from ragcun.retrieval.dense import Dense
 
         embedder = self.embedder(encoding)
-        return Dense(embedder, embedder.label + self.note)
+        return Dense(embedder, embedder.label + self.note + encoding.note, encoding)
 
     def embedder(self, encoding: Encoding) -> "Embedder":
         """The model itself."""
@@ -109,7 +110,7 @@ class ApiModel:
             "recipe": asdict(self.recipe),
             "max_length": encoding.max_length,
         }
-        return Identity(self._label, inputs)
+        return Identity(self._label + encoding.note, inputs | _index(encoding))
 
     def load(self, encoding: Encoding) -> Retriever:
         from ragcun.embedding.api import ApiEmbedder
@@ -128,7 +129,7 @@ class ApiModel:
             encoding.max_length or self.recipe.max_length,
             self.recipe,
         )
-        return Priced(embedder, self._label)
+        return Priced(embedder, self._label + encoding.note, encoding)
 
     @property
     def _label(self) -> str:
@@ -150,6 +151,10 @@ class Fusion:
     def load(self, encoding: Encoding) -> Retriever:
         first, second = self.first.load(encoding), self.second.load(encoding)
         return ReciprocalRank(first, second, _fused(first.label, second.label))
+
+
+def _index(encoding: Encoding) -> dict[str, str]:
+    return {} if encoding.index == "exact" else {"index": encoding.index}
 
 
 def _fused(first: str, second: str) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 
 from ragcun.data.texts import Texts
 from ragcun.retrieval.retrievers import Retriever
-from ragcun.retrieval.topk import EMPTY, Rows, TopK, best, inverse, pack, unpack
+from ragcun.retrieval.topk import EMPTY, Rows, TopK, best, pack, to_rows
 
 K = 60  # the paper's
 DEPTH = 1_000  # documents of each ranking that count
@@ -34,8 +34,7 @@ class ReciprocalRank:
             documents, which = np.unique(rows, return_inverse=True)
             scores = np.bincount(which, weights=gained).astype(np.float32)
             keys_QK[query] = best(pack(scores, places[documents])[None], k)[0]
-        scores_QK, place_QK = unpack(keys_QK)
-        return TopK(scores_QK, np.where(place_QK < 0, -1, inverse(places)[place_QK]))
+        return to_rows(keys_QK, places)
 
     def describe(self) -> dict[str, Any]:
         """Everything that determines the ranking; JSON."""

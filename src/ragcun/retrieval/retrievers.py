@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from ragcun.data.texts import Texts
 from ragcun.embedding.spending import OPENAI, Budget
@@ -10,6 +10,9 @@ from ragcun.retrieval.topk import Rows, TopK
 
 if TYPE_CHECKING:
     from ragcun.embedding.base import Precision
+
+
+IndexKind = Literal["exact", "hnsw", "ivfpq"]
 
 
 class Retriever(Protocol):
@@ -32,13 +35,15 @@ class Retriever(Protocol):
 
 @dataclass(frozen=True)
 class Encoding:
-    """How encoders encode.
+    """How encoders encode, and how their vectors are searched.
 
     Attributes:
         store: the folder of all embedding stores.
         precision: of a base's computation.
         max_length: tokens at most; None: the retriever's own.
         device: as torch names it; None: the fastest.
+        memory: bytes that the process may hold while it searches; see `search.search`.
+        index: "exact", or an approximate index of FAISS'.
         api_url: where embeddings of `openai:...` are asked for.
         budget: what may be spent on them.
     """
@@ -47,8 +52,15 @@ class Encoding:
     precision: "Precision" = "fp32"
     max_length: int | None = None
     device: str | None = None
+    memory: int | None = None
+    index: IndexKind = "exact"
     api_url: str = OPENAI
     budget: Budget = field(default_factory=Budget)
+
+    @property
+    def note(self) -> str:
+        """What stands behind an encoder's name in tables."""
+        return "" if self.index == "exact" else f" ({self.index.upper()})"
 
 
 @dataclass(frozen=True)

@@ -5,40 +5,37 @@ word is float64's: k + 32 candidates of each query are scored again from the vec
 to float32, is the one that ranks and that the run shows. So equal vectors have equal scores, and neither the sizes of
 blocks nor the number of threads nor the BLAS shows in a run.
 
-Q queries, N documents, B documents of a block, D dimensions, K candidates kept, P pairs of query and candidate.
+Q queries, N documents, D dimensions, K candidates kept.
 """
 
-import math
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from ragcun.console import progress
-from ragcun.errors import RagcunError, UserError
+from ragcun.errors import UserError
+from ragcun.retrieval.checkpoint import Checkpoint, Checkpoints
+from ragcun.retrieval.matrices import Matrix, as_matrix
+from ragcun.retrieval.memory import portions
+from ragcun.retrieval.products import InnerProducts, squares
+from ragcun.retrieval.rescore import rescored
 from ragcun.retrieval.shortlist import Shortlist
-from ragcun.retrieval.topk import EMPTY, Floats, Keys, Rows, TopK, best, inverse, pack, unpack
+from ragcun.retrieval.topk import EMPTY, Floats, Keys, Rows, TopK, best, inverse, to_rows, unpack
 
 SIMILARITIES = ("euclidean", "cosine", "dot")
 
 _MARGIN = 32
-_PAIRS = 1_024  # candidates that one thread scores again at a time
-
-Doubles = npt.NDArray[np.float64]
 
 
-class Matrix(Protocol):
-    """Vectors that need not be in memory, (n, d) float32, such as `Vectors`. `rows` is called from several threads."""
+class _Shortlist(Protocol):
+    def show(self, documents_BD: Floats, start: int, places_B: Rows) -> None: ...
 
-    shape: tuple[int, int]
-
-    def block(self, start: int, stop: int, /) -> Floats: ...
-
-    def rows(self, index: Rows, /) -> Floats: ...
+    def keys(self) -> Keys: ...
 
 
 def search(
@@ -49,6 +46,9 @@ def search(
     *,
     places: Rows | None = None,
     exclude: Rows | None = None,
+    memory: int | None = None,
+    checkpoints: Checkpoints | None = None,
+    device: str | None = None,
     query_block: int = 512,
     document_block: int = 4096,
 ) -> TopK:
@@ -61,150 +61,96 @@ def search(
         similarity: "euclidean" (the score is the negative distance), "cosine" (a zero vector's is 0) or "dot".
         places: (N,) decides between equal scores, the higher first (see `topk.id_places`); if None, the later row.
         exclude: (Q,) the row of a document that the query shall not find, or -1.
+        memory: bytes that the process may hold meanwhile; None: 4 GiB more than it holds now.
+        checkpoints: where it is kept what has been found, and looked for; None: nowhere.
+        device: that blocks go through, as torch names it; None: the processor's cores.
         query_block: queries of one matrix product, at most.
         document_block: documents of one matrix product, at most.
 
     Raises:
-        UserError: there is no such similarity.
+        UserError: there is no such similarity, or `memory` does not hold the queries and their results.
         RagcunError: a vector is not finite, or too long for its square to be.
     """
     if similarity not in SIMILARITIES:
         raise UserError(f"similarity {similarity!r}: not supported; one of {', '.join(SIMILARITIES)}")
-    documents = _matrix(documents)
-    n_queries, n_documents = queries.shape[0], documents.shape[0]
-    queries_QD = _matrix(queries).block(0, n_queries)
-    _squares(queries_QD, "query", 0)
+    documents = as_matrix(documents)
+    (n_queries, dimension), n_documents = queries.shape, documents.shape[0]
+    keep, threads = min(k + _MARGIN, n_documents), _cores()
+    portion = portions(memory, n_queries, n_documents, dimension, keep, threads, query_block, document_block)
+    queries_QD = as_matrix(queries).block(0, n_queries)
+    squares(queries_QD, "query", 0)
     if places is None:
         places = np.arange(n_documents)
     if exclude is None:
         exclude = np.full(n_queries, -1)
-    products = _InnerProducts(similarity, documents.block(0, min(document_block, n_documents)))
+    products = InnerProducts(similarity, documents)
     moved = products.queries(queries_QD)
-    keep, threads = min(k + _MARGIN, n_documents), _cores()
-    strip = min(query_block, math.ceil(n_queries / threads))
-    shortlists = [Shortlist(moved[at:end], exclude[at:end], keep) for at, end in _spans(n_queries, strip)]
-    blas = ThreadpoolController()
-    with ThreadPoolExecutor(threads) as pool, progress("searching", n_documents, "documents") as bar:
-        for start, stop in _spans(n_documents, document_block):
-            block = products.documents(documents.block(start, stop), start)
-            with blas.limit(limits=1, user_api="blas"):  # a strip of queries a thread, instead
-                tasks = [pool.submit(one.show, block, start, places[start:stop]) for one in shortlists]
-                for task in tasks:
-                    task.result()
-            bar.advance(stop - start)
-        keys_QK = np.concatenate([shortlist.keys() for shortlist in shortlists])
-        return _exact(queries_QD, documents, keys_QK, k, similarity, places, pool)
+    done, keys_QK, checkpoint = 0, np.full((n_queries, keep), EMPTY), None
+    if checkpoints is not None:
+        checkpoint = checkpoints.of(f"{similarity} {k} {documents.shape}", queries_QD, places, exclude)
+        done, keys_QK = checkpoint.load(n_queries, keep)
+    shortlists: list[_Shortlist]
+    if device is None:
+        strips = [slice(*span) for span in _spans(0, n_queries, portion.queries)]
+        shortlists = [Shortlist(moved[strip], exclude[strip], keys_QK[strip]) for strip in strips]
+    else:
+        from ragcun.retrieval.device import DeviceShortlist
+
+        shortlists = [DeviceShortlist(moved, exclude, keys_QK, device)]
+    blocks = list(_spans(done, n_documents, portion.documents))
+    with ThreadPoolExecutor(threads) as pool:
+        keys_QK = _candidates(products, blocks, shortlists, places, pool, checkpoint)
+        row_of_place = inverse(places)
+        top = []
+        for at, end in _spans(0, n_queries, portion.rescored):
+            rough_QK, place_QK = unpack(keys_QK[at:end])
+            rows_QK = np.where(np.isneginf(rough_QK), -1, row_of_place[place_QK])
+            exact_QK = rescored(queries_QD[at:end], documents, rows_QK, similarity, places, portion.pairs, pool)
+            top.append(best(exact_QK, k))
+    return to_rows(np.concatenate(top), places)
 
 
-class _InnerProducts:
-    """Vectors whose inner products rank the documents of a query as `similarity` does.
-
-    A point near the documents' mean is taken from every document: that takes the same from all scores of a query, and
-    what is small is exact. The point is coarse, so that whole numbers stay whole and exact ties stay exact.
-    """
-
-    def __init__(self, similarity: str, sample_BD: Floats) -> None:
-        self._similarity = similarity
-        sample_BD = self._scaled(sample_BD, 0)
-        mean_D = sample_BD.mean(0)
-        spread = float(np.sqrt(np.square(sample_BD - mean_D).mean()))
-        step = 2.0 ** math.floor(math.log2(max(spread, 1e-12)))
-        self._centre_D = (np.round(mean_D / step) * step).astype(np.float32)
-
-    def queries(self, queries_QD: Floats) -> Floats:
-        if self._similarity != "euclidean":
-            return queries_QD
-        return np.pad(queries_QD - self._centre_D, ((0, 0), (0, 1)), constant_values=1)
-
-    def documents(self, documents_BD: Floats, start: int) -> Floats:
-        documents_BD = self._scaled(documents_BD, start) - self._centre_D
-        if self._similarity != "euclidean":
-            return documents_BD
-        return np.column_stack([documents_BD, -_squares(documents_BD, "document", start) / 2])  # q.d - |d|^2 / 2
-
-    def _scaled(self, documents_BD: Floats, start: int) -> Floats:
-        squares_B = _squares(documents_BD, "document", start)
-        if self._similarity != "cosine":
-            return documents_BD
-        return np.divide(documents_BD, np.sqrt(np.maximum(squares_B, np.float32(1e-30)))[:, None], dtype=np.float32)
-
-
-def _exact(
-    queries_QD: Floats,
-    documents: Matrix,
-    keys_QK: Keys,
-    k: int,
-    similarity: str,
+def _candidates(
+    products: InnerProducts,
+    blocks: list[tuple[int, int]],
+    shortlists: list[_Shortlist],
     places: Rows,
     pool: ThreadPoolExecutor,
-) -> TopK:
-    """Score the candidates from float64, in the order of the corpus, and keep the best k."""
-    row_of_place = inverse(places)
-    rough_QK, place_QK = unpack(keys_QK)
-    rows_QK = np.where(np.isneginf(rough_QK), -1, row_of_place[place_QK])
-    query_P, slot_P = np.nonzero(rows_QK >= 0)
-    order = np.argsort(rows_QK[query_P, slot_P], kind="stable")
-    query_P, slot_P = query_P[order], slot_P[order]
-    rows_P = rows_QK[query_P, slot_P]
+    checkpoint: Checkpoint | None,
+) -> Keys:
+    """Show blocks of documents to all shortlists."""
 
-    def scores(span: tuple[int, int]) -> Floats:
-        wanted, inside = np.unique(rows_P[slice(*span)], return_inverse=True)
-        return _similarity(queries_QD[query_P[slice(*span)]], documents.rows(wanted)[inside], similarity)
+    def found() -> Keys:
+        return np.concatenate([shortlist.keys() for shortlist in shortlists])
 
-    exact_P = np.concatenate([np.empty(0, np.float32), *pool.map(scores, _spans(len(rows_P), _PAIRS))])
-    exact_QK = np.full(rows_QK.shape, EMPTY)
-    exact_QK[query_P, slot_P] = pack(exact_P, places[rows_P])
-    scores_QK, kept = unpack(best(exact_QK, k))
-    return TopK(scores_QK, np.where(kept < 0, -1, row_of_place[kept]))
-
-
-def _similarity(a: Floats, b: Floats, similarity: str) -> Floats:
-    a_PD, b_PD = a.astype(np.float64), b.astype(np.float64)
-    if similarity == "euclidean":
-        a_PD -= b_PD
-        scores_P = -np.sqrt(_dot(a_PD, a_PD))
-    elif similarity == "dot":
-        scores_P = _dot(a_PD, b_PD)
-    else:
-        lengths_P = np.sqrt(_dot(a_PD, a_PD) * _dot(b_PD, b_PD))
-        scores_P = np.divide(_dot(a_PD, b_PD), lengths_P, out=np.zeros(len(a_PD)), where=lengths_P > 0)
-    return scores_P.astype(np.float32)
+    total = sum(stop - start for start, stop in blocks)
+    one_thread = ThreadpoolController().limit(limits=1, user_api="blas")  # a strip of queries a thread, instead
+    with progress("searching", total, "documents") as bar, one_thread:
+        for start, stop, block in _read(products, blocks):
+            tasks = [pool.submit(one.show, block, start, places[start:stop]) for one in shortlists]
+            for task in tasks:
+                task.result()
+            bar.advance(stop - start)
+            if checkpoint is not None and checkpoint.due():
+                checkpoint.save(stop, found())
+    return found()
 
 
-def _dot(a_PD: Doubles, b_PD: Doubles) -> Doubles:
-    return np.asarray(np.einsum("pd,pd->p", a_PD, b_PD))
+def _read(products: InnerProducts, blocks: list[tuple[int, int]]) -> Iterator[tuple[int, int, Floats]]:
+    """The first document of each block, the one after its last, and the vectors. A thread reads one block ahead."""
+    spans = iter(blocks)
+    with ThreadPoolExecutor(1) as reader:
+        ahead = [(span, reader.submit(products.documents, *span)) for span in islice(spans, 1)]
+        while ahead:
+            (start, stop), read = ahead.pop()
+            block = read.result()
+            ahead = [(span, reader.submit(products.documents, *span)) for span in islice(spans, 1)]
+            yield start, stop, block
 
 
-def _squares(vectors_BD: Floats, kind: str, start: int) -> Floats:
-    """Squared lengths; where one is not finite, a `RagcunError` names the row."""
-    squares_B = np.asarray(np.einsum("bd,bd->b", vectors_BD, vectors_BD), dtype=np.float32)
-    wrong = np.flatnonzero(~np.isfinite(squares_B))
-    if len(wrong):
-        raise RagcunError(f"{kind} row {start + wrong[0]}: its vector is NaN, infinite or too long to be compared")
-    return squares_B
-
-
-def _spans(stop: int, size: int) -> Iterator[tuple[int, int]]:
-    return ((at, min(at + size, stop)) for at in range(0, stop, size))
+def _spans(start: int, stop: int, size: int) -> Iterator[tuple[int, int]]:
+    return ((at, min(at + size, stop)) for at in range(start, stop, size))
 
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-class _Array:
-    """An array as a `Matrix`."""
-
-    def __init__(self, array: Floats) -> None:
-        self._array = np.ascontiguousarray(array, dtype=np.float32)
-        self.shape: tuple[int, int] = (self._array.shape[0], self._array.shape[1])
-
-    def block(self, start: int, stop: int, /) -> Floats:
-        return self._array[start:stop]
-
-    def rows(self, index: Rows, /) -> Floats:
-        return self._array[index]
-
-
-def _matrix(vectors: Matrix | Floats) -> Matrix:
-    return _Array(vectors) if isinstance(vectors, np.ndarray) else vectors

@@ -18,14 +18,14 @@ class Shortlist:
     Args:
         queries_QD: the queries.
         exclude_Q: the row of a document that a query shall not find, or -1.
-        keep: K.
+        keys_QK: what has been found before, as `keys` gave it, or else `EMPTY`.
     """
 
-    def __init__(self, queries_QD: Floats, exclude_Q: Rows, keep: int) -> None:
+    def __init__(self, queries_QD: Floats, exclude_Q: Rows, keys_QK: Keys) -> None:
         self._queries_QD = queries_QD
         self._exclude_Q = exclude_Q
-        self._keys_QK = np.full((len(queries_QD), keep), EMPTY)
-        self._lowest_Q = np.full(len(queries_QD), -np.inf, dtype=np.float32)
+        self._keys_QK = keys_QK
+        self._lowest_Q, _ = unpack(keys_QK.min(axis=1))
         self._waiting: list[tuple[Rows, Keys]] = []
 
     def show(self, documents_BD: Floats, start: int, places_B: Rows) -> None:
@@ -43,7 +43,7 @@ class Shortlist:
             self.keys()
 
     def keys(self) -> Keys:
-        """Keys of the K best documents of each query, (Q, K), the lowest first and the others in no order."""
+        """Keys of the K best documents of each query, (Q, K), in no order."""
         if not self._waiting:
             return self._keys_QK
         n_queries, keep = self._keys_QK.shape

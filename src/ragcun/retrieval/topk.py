@@ -76,3 +76,9 @@ def best(keys_QN: Keys, k: int) -> Keys:
     highest = np.partition(keys_QN, n - k, axis=1)[:, n - k :] if n > k else keys_QN
     kept[:, : highest.shape[1]] = np.sort(highest, axis=1)[:, ::-1]
     return kept
+
+
+def to_rows(keys_QK: Keys, places: Rows) -> TopK:
+    """Keys, best first, as scores and rows; `places` are those of all documents."""
+    scores_QK, place_QK = unpack(keys_QK)
+    return TopK(scores_QK, np.where(place_QK < 0, -1, inverse(places)[place_QK]))

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ragcun.cli import options
-from ragcun.cli.evaluate import api_options, scoring
+from ragcun.cli.evaluate import api_options, scoring, search_options, together
 
 
 def beir(
@@ -28,6 +28,8 @@ def beir(
     precision: scoring.Precision = "fp32",
     device: scoring.Device = None,
     on_error: scoring.OnError = "refuse",
+    memory: search_options.Memory = None,
+    index: search_options.Index = "exact",
     openai_base_url: api_options.OpenAIBaseUrl = None,
     max_cost: api_options.MaxCost = None,
     yes: api_options.Yes = False,
@@ -50,9 +52,12 @@ def beir(
         os.environ["HF_HUB_OFFLINE"] = "1"  # models come from the cache, too
     folder = data_dir or beir_folder()
     api = api_options.api(openai_base_url, max_cost, yes)
-    encoding = Encoding(options.store_folder(store), precision, max_length, device, **api)
+    search = search_options.search(memory, index)
+    encoding = Encoding(options.store_folder(store), precision, max_length, device, **search, **api)
     chosen = choose([name.strip() for name in datasets.split(",") if name.strip()], folder)
-    models = identify_all(model, encoding)
-    tasks, failures = open_tasks(chosen, split, on_error, folder, offline)
-    results = evaluate_tasks(models, tasks, output, encoding, failures)
-    scoring.tell(results, failures, output, json)
+    with together.together(output) as own_output:
+        with together.in_turn():
+            models = identify_all(model, encoding)
+            tasks, failures = open_tasks(chosen, split, on_error, folder, offline)
+        results = evaluate_tasks(models, tasks, own_output, encoding, None if together.several() else failures)
+        scoring.tell(results, failures, own_output, json)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ragcun.cli import options
-from ragcun.cli.evaluate import api_options, scoring
+from ragcun.cli.evaluate import api_options, scoring, search_options, together
 
 
 def collection(
@@ -18,6 +18,8 @@ def collection(
     precision: scoring.Precision = "fp32",
     device: scoring.Device = None,
     on_error: scoring.OnError = "refuse",
+    memory: search_options.Memory = None,
+    index: search_options.Index = "exact",
     openai_base_url: api_options.OpenAIBaseUrl = None,
     max_cost: api_options.MaxCost = None,
     yes: api_options.Yes = False,
@@ -30,8 +32,11 @@ def collection(
     from ragcun.retrieval.retrievers import Encoding
 
     api = api_options.api(openai_base_url, max_cost, yes)
-    encoding = Encoding(options.store_folder(store), precision, max_length, device, **api)
-    models = identify_all(model, encoding)
-    tasks, failures = open_tasks(dict.fromkeys(folders), split, on_error)
-    results = evaluate_tasks(models, tasks, output, encoding, failures)
-    scoring.tell(results, failures, output, json)
+    search = search_options.search(memory, index)
+    encoding = Encoding(options.store_folder(store), precision, max_length, device, **search, **api)
+    with together.together(output) as own_output:
+        with together.in_turn():
+            models = identify_all(model, encoding)
+            tasks, failures = open_tasks(dict.fromkeys(folders), split, on_error)
+        results = evaluate_tasks(models, tasks, own_output, encoding, None if together.several() else failures)
+        scoring.tell(results, failures, own_output, json)

@@ -1,0 +1,138 @@
+"""Approximate search with FAISS' indexes, and how much of exact search's result it finds.
+
+hnsw     a graph of neighbours (Malkov and Yashunin, arXiv 1603.09320) over the vectors themselves, in memory
+ivfpq    an inverted file of product-quantised vectors (Jegou et al., TPAMI 2011): dimension / 4 bytes a document
+
+The index proposes candidates; their scores are exact, and so is their order.
+"""
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import faiss
+import numpy as np
+import psutil
+
+from ragcun.console import progress, say
+from ragcun.errors import UserError
+from ragcun.retrieval.matrices import Matrix
+from ragcun.retrieval.rescore import rescored
+from ragcun.retrieval.retrievers import IndexKind
+from ragcun.retrieval.search import search
+from ragcun.retrieval.topk import Floats, Rows, TopK, best, to_rows
+
+_BLOCK = 8_192
+_SHALLOW = 10  # recall is told to this depth, too
+_SAMPLE = 200  # queries on which recall is measured
+_NEIGHBOURS, _EFFORT = 32, 200  # HNSW's M and efConstruction
+_PROBES = 64  # cells of the inverted file that a query looks into
+_TO_TRAIN = 39  # vectors for each centroid: FAISS warns below
+_CANDIDATES = {"hnsw": 1, "ivfpq": 4}  # for each document of the result
+_PAIRS = 1_024  # of query and candidate that one thread scores at a time
+
+
+@dataclass(frozen=True)
+class Index:
+    """What an index was and how it fared; JSON where `vars` is.
+
+    Attributes:
+        kind: "hnsw" or "ivfpq".
+        parameters: FAISS' own names.
+        documents: in it.
+        recall: depth -> share of exact search's documents to that depth that were found, mean over `queries`.
+        queries: that were searched for exactly, too.
+    """
+
+    kind: str
+    parameters: dict[str, int]
+    documents: int
+    recall: dict[str, float]
+    queries: int
+
+
+def search_index(
+    kind: IndexKind,
+    queries: Matrix,
+    documents: Matrix,
+    k: int,
+    similarity: str,
+    places: Rows,
+    exclude: Rows,
+    memory: int | None = None,
+) -> tuple[TopK, Index]:
+    """The most similar documents that an index finds, and what that index was. Arguments as those of `search.search`.
+
+    Raises:
+        UserError: the index does not fit into `memory`, or, where None, into what is free.
+    """
+    (n_queries, dimension), n_documents = queries.shape, documents.shape[0]
+    keep = min(_CANDIDATES[kind] * k + 1, n_documents)
+    index, parameters = _empty(kind, dimension, n_documents, keep, similarity)
+    _refuse_too_large(kind, index, dimension, n_documents, memory)
+    if not index.is_trained:
+        rows = np.linspace(0, n_documents - 1, max(2, min(n_documents, 256 * parameters["nlist"])), dtype=np.int64)
+        index.train(_prepared(documents.rows(rows), similarity))
+    with progress(f"indexing ({kind})", n_documents, "documents") as bar:
+        for start in range(0, n_documents, _BLOCK):
+            block = documents.block(start, min(start + _BLOCK, n_documents))
+            index.add(_prepared(block, similarity))
+            bar.advance(len(block))
+    queries_QD = queries.block(0, n_queries)
+    _, rows_QK = index.search(_prepared(queries_QD, similarity), keep)
+    rows_QK[rows_QK == exclude[:, None]] = -1
+    with ThreadPoolExecutor() as pool:
+        keys_QK = rescored(queries_QD, documents, rows_QK, similarity, places, _PAIRS, pool)
+    top = to_rows(best(keys_QK, k), places)
+    asked = np.linspace(0, n_queries - 1, min(n_queries, _SAMPLE), dtype=np.int64)
+    exact = search(queries_QD[asked], documents, k, similarity, places=places, exclude=exclude[asked], memory=memory)
+    recall = {
+        str(depth): round(recall_of(top.rows[asked, :depth], exact.rows[:, :depth]), 4)
+        for depth in sorted({min(_SHALLOW, k), k})
+    }
+    found = Index(kind, parameters, n_documents, recall, len(asked))
+    shown = ", ".join(f"recall@{depth} {value:.4f}" for depth, value in recall.items())
+    say(f"{kind}: {shown} against exact search, on {len(asked)} queries")
+    return top, found
+
+
+def recall_of(found: Rows, exact: Rows) -> float:
+    """The share of each query's exact rows, (Q, k), that are among those found, as a mean; -1 stands for none."""
+    shares = []
+    for mine, every in zip(found, exact, strict=True):
+        wanted = every[every >= 0]
+        shares.append(np.isin(wanted, mine).mean() if len(wanted) else 1.0)
+    return float(np.mean(shares))
+
+
+def _empty(kind: IndexKind, dimension: int, n_documents: int, keep: int, similarity: str) -> tuple[Any, dict[str, int]]:
+    metric = faiss.METRIC_L2 if similarity == "euclidean" else faiss.METRIC_INNER_PRODUCT
+    if kind == "hnsw":
+        graph: Any = faiss.IndexHNSWFlat(dimension, _NEIGHBOURS, metric)
+        graph.hnsw.efConstruction = _EFFORT
+        graph.hnsw.efSearch = max(_EFFORT, keep)
+        return graph, {"M": _NEIGHBOURS, "efConstruction": _EFFORT, "efSearch": graph.hnsw.efSearch}
+    lists = max(1, min(int(4 * math.sqrt(n_documents)), n_documents // _TO_TRAIN))
+    bits = max(1, min(8, int(math.log2(max(2, n_documents / _TO_TRAIN)))))
+    parts = max(part for part in range(1, max(1, dimension // 4) + 1) if dimension % part == 0)
+    inverted: Any = faiss.index_factory(dimension, f"IVF{lists},PQ{parts}x{bits}", metric)
+    inverted.nprobe = min(_PROBES, lists)
+    return inverted, {"nlist": lists, "m": parts, "nbits": bits, "nprobe": inverted.nprobe}
+
+
+def _refuse_too_large(kind: str, index: Any, dimension: int, n_documents: int, memory: int | None) -> None:
+    of_a_document = 4 * dimension + 8 * _NEIGHBOURS + 16 if kind == "hnsw" else index.code_size + 8
+    free = psutil.virtual_memory().available if memory is None else memory - psutil.Process().memory_info().rss
+    if of_a_document * n_documents > free:
+        raise UserError(
+            f"--index {kind}: an index of {n_documents:,} documents takes {of_a_document * n_documents / 2**30:.1f} "
+            f"GiB, and {max(0, free) / 2**30:.1f} GiB may be taken; exact search needs less"
+        )
+
+
+def _prepared(vectors: Floats, similarity: str) -> Floats:
+    if similarity != "cosine":
+        return np.ascontiguousarray(vectors)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0))

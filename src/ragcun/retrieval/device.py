@@ -1,0 +1,57 @@
+"""The same on an accelerator as `shortlist` on the processor's cores. It counts as `Shortlist` does, in torch.
+
+Q queries, B documents of a block, D dimensions, K documents kept.
+"""
+
+import torch
+from torch import Tensor
+
+from ragcun.retrieval.topk import Floats, Keys, Rows
+
+_QUERIES = 1_024  # whose scores with a block are there at a time
+
+
+def accelerator(asked: str | None) -> str | None:
+    """The CUDA device that searches go through: the one asked for, or else the one there is; None: there is none."""
+    if asked is None:
+        return "cuda" if torch.cuda.is_available() else None
+    return asked if asked.startswith("cuda") else None
+
+
+class DeviceShortlist:
+    """The K best documents of all queries so far, as keys, on a device.
+
+    Args:
+        queries_QD: the queries.
+        exclude_Q: the row of a document that a query shall not find, or -1.
+        keys_QK: what has been found before, or else `EMPTY`.
+        device: as torch names it.
+    """
+
+    def __init__(self, queries_QD: Floats, exclude_Q: Rows, keys_QK: Keys, device: str) -> None:
+        self._device = device
+        self._queries_QD = torch.from_numpy(queries_QD).to(device)
+        self._exclude_Q = torch.from_numpy(exclude_Q).to(device)
+        self._keys_QK = torch.tensor(keys_QK, device=device)
+
+    def show(self, documents_BD: Floats, start: int, places_B: Rows) -> None:
+        """Take in a block of documents: their vectors, the row of the first, and their places."""
+        documents, places = (torch.from_numpy(array).to(self._device) for array in (documents_BD, places_B))
+        for at in range(0, len(self._queries_QD), _QUERIES):
+            some = slice(at, at + _QUERIES)
+            scores_QB = self._queries_QD[some] @ documents.T
+            own_Q = self._exclude_Q[some] - start
+            hidden = ((own_Q >= 0) & (own_Q < len(documents))).nonzero()[:, 0]
+            scores_QB[hidden, own_Q[hidden]] = -torch.inf
+            both = torch.cat([self._keys_QK[some], _pack(scores_QB, places)], dim=1)
+            self._keys_QK[some] = both.topk(self._keys_QK.shape[1], dim=1, sorted=False).values
+
+    def keys(self) -> Keys:
+        """Keys of the K best documents of each query, (Q, K), in no order."""
+        return self._keys_QK.cpu().numpy()
+
+
+def _pack(scores: Tensor, places: Tensor) -> Tensor:
+    """`topk.pack`."""
+    bits = (scores + 0).view(torch.int32)
+    return ((bits ^ ((bits >> 31) & 0x7FFFFFFF)).long() << 32) | places

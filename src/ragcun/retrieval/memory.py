@@ -1,0 +1,95 @@
+"""How much of a search is done at a time, so that its memory stays within a budget."""
+
+import math
+from dataclasses import dataclass
+
+import psutil
+
+from ragcun.embedding.store import RESIDENT
+from ragcun.errors import UserError
+
+DEFAULT = 4 * 2**30  # bytes beside what the process holds already
+
+_PAIRS = 1_024  # of query and candidate that one thread scores again at a time
+_OF_A_PAIR = 24  # bytes for each dimension while it is scored
+_OF_A_CANDIDATE = 100  # bytes while candidates are scored
+_FEW = 256  # documents of a block; strips of queries are made shorter before blocks are
+
+
+def parse_memory(text: str) -> int:
+    """Bytes of a size such as "4GiB" or "500MB". Raises `UserError` for anything else."""
+    from pydantic import ByteSize, TypeAdapter, ValidationError
+
+    try:
+        return int(TypeAdapter(ByteSize).validate_python(text))
+    except ValidationError:
+        raise UserError(f"--memory {text}: not a size such as 4GiB or 500MB") from None
+
+
+@dataclass(frozen=True)
+class Portions:
+    """What a search has in hand at a time.
+
+    Attributes:
+        documents: of a block.
+        queries: whose scores with a block one thread computes.
+        rescored: queries whose candidates are scored again.
+        pairs: of query and candidate that one thread scores again.
+    """
+
+    documents: int
+    queries: int
+    rescored: int
+    pairs: int
+
+
+def portions(
+    memory: int | None,
+    n_queries: int,
+    n_documents: int,
+    dimension: int,
+    keep: int,
+    threads: int,
+    query_block: int,
+    document_block: int,
+) -> Portions:
+    """The largest portions, up to the given blocks, with which a search stays within `memory`.
+
+    Args:
+        memory: bytes that the process may hold while it searches; None: `DEFAULT` more than it holds now.
+        n_queries: all of them; they, their candidates and the result are in memory throughout.
+        n_documents: all of them; their places are in memory throughout.
+        dimension: of the vectors.
+        keep: candidates of a query.
+        threads: that score at the same time.
+        query_block: queries of a strip, at most.
+        document_block: documents of a block, at most.
+
+    Raises:
+        UserError: not even the smallest portions fit; says what would.
+    """
+    resident = psutil.Process().memory_info().rss
+    throughout = n_queries * (8 * (dimension + 1) + 24 * keep) + 16 * n_documents + (threads + 1) * 2 * RESIDENT
+    room = (DEFAULT if memory is None else memory - resident) - throughout
+
+    def blocks(
+        documents: int, queries: int
+    ) -> int:  # read, converted, moved, and the next; scores, what is made of them
+        return documents * (24 * (dimension + 1) + 20 * threads * queries) + 48 * threads * queries * keep
+
+    least = blocks(_FEW, 1) + 2 * (_OF_A_CANDIDATE * keep + _OF_A_PAIR * dimension * threads)
+    if room < least:
+        needed = math.ceil(1.1 * (resident + throughout + least) / 2**20)
+        raise UserError(
+            f"searching for {n_queries:,} queries does not fit into the memory allowed: they, what they find and what "
+            f"the process holds already take about --memory {needed}MiB"
+        )
+    queries = min(query_block, math.ceil(n_queries / threads))
+    while queries > 1 and blocks(_FEW, queries) > room:
+        queries //= 2
+    return Portions(
+        documents=min(document_block, (room - blocks(0, queries)) // (blocks(1, queries) - blocks(0, queries))),
+        queries=queries,
+        rescored=room // 2 // (_OF_A_CANDIDATE * keep),
+        pairs=min(_PAIRS, room // 2 // (_OF_A_PAIR * dimension * threads)),
+    )

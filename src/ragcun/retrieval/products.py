@@ -1,0 +1,62 @@
+"""Vectors whose inner products in float32 rank the documents of a query.
+
+Q queries, B documents of a block, D dimensions.
+"""
+
+import math
+
+import numpy as np
+
+from ragcun.errors import RagcunError
+from ragcun.retrieval.matrices import Matrix
+from ragcun.retrieval.topk import Floats
+
+_SAMPLE = 1_024
+
+
+class InnerProducts:
+    """Vectors whose inner products rank the documents of a query as `similarity` does.
+
+    A point near the documents' mean is taken from every document: that takes the same from all scores of a query, and
+    what is small is exact. The point is coarse, so that whole numbers stay whole and exact ties stay exact.
+    """
+
+    def __init__(self, similarity: str, documents: Matrix) -> None:
+        self._similarity = similarity
+        self._documents = documents
+        sample_BD = self._scaled(documents.block(0, min(_SAMPLE, documents.shape[0])), 0)
+        mean_D = sample_BD.mean(0)
+        spread = float(np.sqrt(np.square(sample_BD - mean_D).mean()))
+        step = 2.0 ** math.floor(math.log2(max(spread, 1e-12)))
+        self._centre_D = (np.round(mean_D / step) * step).astype(np.float32)
+
+    def queries(self, queries_QD: Floats) -> Floats:
+        """The queries' vectors, (Q, D) or (Q, D + 1)."""
+        if self._similarity != "euclidean":
+            return queries_QD
+        return np.pad(queries_QD - self._centre_D, ((0, 0), (0, 1)), constant_values=1)
+
+    def documents(self, start: int, stop: int) -> Floats:
+        """The vectors of the documents start .. stop-1, as wide as the queries'."""
+        block_BD = self._scaled(self._documents.block(start, stop), start)
+        if self._similarity != "euclidean":
+            return np.asarray(block_BD - self._centre_D)
+        wide = np.empty((len(block_BD), block_BD.shape[1] + 1), np.float32)
+        moved_BD = np.subtract(block_BD, self._centre_D, out=wide[:, :-1])
+        wide[:, -1] = -squares(moved_BD, "document", start) / 2  # q.d - |d|^2 / 2
+        return wide
+
+    def _scaled(self, block_BD: Floats, start: int) -> Floats:
+        squares_B = squares(block_BD, "document", start)
+        if self._similarity != "cosine":
+            return block_BD
+        return np.divide(block_BD, np.sqrt(np.maximum(squares_B, np.float32(1e-30)))[:, None], dtype=np.float32)
+
+
+def squares(vectors_BD: Floats, kind: str, start: int) -> Floats:
+    """Squared lengths; where one is not finite, a `RagcunError` names the row."""
+    squares_B = np.asarray(np.einsum("bd,bd->b", vectors_BD, vectors_BD), dtype=np.float32)
+    wrong = np.flatnonzero(~np.isfinite(squares_B))
+    if len(wrong):
+        raise RagcunError(f"{kind} row {start + wrong[0]}: its vector is NaN, infinite or too long to be compared")
+    return squares_B

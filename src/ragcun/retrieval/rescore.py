@@ -1,0 +1,65 @@
+"""The last word on candidates: scores from the vectors themselves in float64, rounded to float32.
+
+Q queries, D dimensions, K candidates of a query, P pairs of query and candidate.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import numpy.typing as npt
+
+from ragcun.retrieval.matrices import Matrix
+from ragcun.retrieval.topk import EMPTY, Floats, Keys, Rows, pack
+
+_IN_CACHE = 128  # pairs whose vectors are in float64 at a time
+
+_Doubles = npt.NDArray[np.float64]
+
+
+def rescored(
+    queries_QD: Floats,
+    documents: Matrix,
+    rows_QK: Rows,
+    similarity: str,
+    places: Rows,
+    pairs: int,
+    pool: ThreadPoolExecutor,
+) -> Keys:
+    """The keys of the candidates, (Q, K); `EMPTY` where their row is -1. Documents are read in the corpus' order.
+
+    `pairs` are what one thread scores at a time.
+    """
+    query_P, slot_P = np.nonzero(rows_QK >= 0)
+    order = np.argsort(rows_QK[query_P, slot_P], kind="stable")
+    query_P, slot_P = query_P[order], slot_P[order]
+    rows_P = rows_QK[query_P, slot_P]
+
+    def scores(at: int) -> Floats:
+        span = slice(at, at + pairs)
+        asked = query_P[span]
+        wanted, inside = np.unique(rows_P[span], return_inverse=True)
+        vectors = documents.rows(wanted)
+        parts = (slice(start, start + _IN_CACHE) for start in range(0, len(asked), _IN_CACHE))
+        return np.concatenate([_scores(queries_QD[asked[p]], vectors[inside[p]], similarity) for p in parts])
+
+    scores_P = np.concatenate([np.empty(0, np.float32), *pool.map(scores, range(0, len(rows_P), pairs))])
+    keys_QK = np.full(rows_QK.shape, EMPTY)
+    keys_QK[query_P, slot_P] = pack(scores_P, places[rows_P])
+    return keys_QK
+
+
+def _scores(a: Floats, b: Floats, similarity: str) -> Floats:
+    a_PD, b_PD = a.astype(np.float64), b.astype(np.float64)
+    if similarity == "euclidean":
+        a_PD -= b_PD
+        scores_P = -np.sqrt(_dot(a_PD, a_PD))
+    elif similarity == "dot":
+        scores_P = _dot(a_PD, b_PD)
+    else:
+        lengths_P = np.sqrt(_dot(a_PD, a_PD) * _dot(b_PD, b_PD))
+        scores_P = np.divide(_dot(a_PD, b_PD), lengths_P, out=np.zeros(len(a_PD)), where=lengths_P > 0)
+    return scores_P.astype(np.float32)
+
+
+def _dot(a_PD: _Doubles, b_PD: _Doubles) -> _Doubles:
+    return np.asarray(np.einsum("pd,pd->p", a_PD, b_PD))

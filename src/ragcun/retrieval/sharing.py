@@ -1,0 +1,103 @@
+"""Search by several processes together: each searches its part of the documents, and all of them get the result.
+
+Q queries, N documents, K documents of a result.
+"""
+
+import hashlib
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.distributed as dist
+
+from ragcun.errors import RagcunError
+from ragcun.losses.processes import process_count
+from ragcun.retrieval.checkpoint import Checkpoints
+from ragcun.retrieval.matrices import Matrix
+from ragcun.retrieval.search import search
+from ragcun.retrieval.topk import EMPTY, Floats, Keys, Rows, TopK, best, inverse, pack, to_rows
+
+
+def search_together(
+    queries: Matrix,
+    documents: Matrix,
+    k: int,
+    similarity: str,
+    places: Rows,
+    exclude: Rows,
+    memory: int | None = None,
+    checkpoints: Checkpoints | None = None,
+    device: str | None = None,
+) -> TopK:
+    """What `search.search` finds, by all processes of the group; without one, by this one alone.
+
+    Arguments as there, equal on all processes, `memory` of each. Of the documents, a process reads only its part.
+
+    Raises:
+        RagcunError: the processes were given different searches.
+    """
+    if process_count() == 1:
+        return search(
+            queries,
+            documents,
+            k,
+            similarity,
+            places=places,
+            exclude=exclude,
+            memory=memory,
+            checkpoints=checkpoints,
+            device=device,
+        )
+    (n_queries, _), n_documents = queries.shape, documents.shape[0]
+    _agree(f"{similarity} {k} {documents.shape}", queries.block(0, n_queries), places, exclude)
+    start, stop = (n_documents * (dist.get_rank() + end) // process_count() for end in (0, 1))
+    keys_QK = np.full((n_queries, k), EMPTY)
+    if start < stop:
+        mine = places[start:stop]
+        top = search(
+            queries,
+            _Part(documents, start, stop),
+            k,
+            similarity,
+            places=inverse(np.argsort(mine)),
+            exclude=np.where((exclude >= start) & (exclude < stop), exclude - start, -1),
+            memory=memory,
+            checkpoints=checkpoints and replace(checkpoints, documents=f"{checkpoints.documents} {start}-{stop}"),
+            device=device,
+        )
+        keys_QK = np.where(top.rows < 0, EMPTY, pack(top.scores, mine[top.rows]))
+    return to_rows(best(np.concatenate(_gather(keys_QK), axis=1), k), places)
+
+
+class _Part:
+    """The documents start .. stop-1 as a `Matrix`."""
+
+    def __init__(self, documents: Matrix, start: int, stop: int) -> None:
+        self._documents = documents
+        self._start = start
+        self.shape = (stop - start, documents.shape[1])
+
+    def block(self, start: int, stop: int, /) -> Floats:
+        return self._documents.block(self._start + start, self._start + stop)
+
+    def rows(self, index: Rows, /) -> Floats:
+        return self._documents.rows(self._start + index)
+
+
+def _agree(settings: str, *arrays: npt.NDArray[np.generic]) -> None:
+    """Results of different searches must not be merged: a process that had failed and went on would give such."""
+    digest = hashlib.sha256(settings.encode())
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).data)
+    digests = _gather(np.frombuffer(digest.digest(), np.int64))
+    if any((other != digests[0]).any() for other in digests):
+        raise RagcunError("the processes were given different searches; nothing was merged")
+
+
+def _gather(array: Keys) -> list[Keys]:
+    """The arrays of all processes, of one shape, in the order of their ranks."""
+    sent = torch.tensor(array, device="cuda" if dist.get_backend() == "nccl" else "cpu")
+    received = [torch.empty_like(sent) for _ in range(process_count())]
+    dist.all_gather(received, sent)
+    return [one.cpu().numpy() for one in received]

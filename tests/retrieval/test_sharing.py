@@ -1,0 +1,90 @@
+"""Two gloo processes that share the documents find what one finds, and leave the same files."""
+
+import json
+import os
+import runpy
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ragcun.evaluation.beir import evaluate
+from ragcun.evaluation.cells import CellResult
+from ragcun.retrieval.retrievers import Encoding
+from ragcun.retrieval.sharing import search_together
+
+SCRIPT = Path(__file__).with_name("two_processes.py")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("two processes")
+
+
+@pytest.fixture(scope="module")
+def of_one(folder: Path, collection: Path, tiny_model: Path) -> list[CellResult]:
+    """Results of one process, in FOLDER/one; of a cell of them, a copy is in FOLDER/two."""
+    models = [str(tiny_model), "bm25", f"rrf:bm25+{tiny_model}"]
+    results = evaluate(models, [collection], folder / "one", Encoding(folder / "store", device="cpu"))
+    shutil.copytree(folder / "one" / "cells" / "BM25", folder / "two" / "cells" / "BM25")
+    return results
+
+
+@pytest.fixture(scope="module")
+def told(folder: Path, of_one: list[CellResult], collection: Path) -> list[tuple[str, str]]:
+    """What two processes wrote to standard output and error; their results are in FOLDER/two."""
+    arguments = ["eval", "beir", "--datasets", collection.name, "--data-dir", collection.parent, "--device", "cpu"]
+    arguments += [*(argument for result in of_one for argument in ("--model", result.model)), "--json"]
+    arguments += ["--output", folder / "two", "--store", folder / "store of two"]
+    environment = os.environ | {"RAGCUN_CACHE_DIR": str(folder / "cache"), "TMPDIR": str(folder)}
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        environment |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
+    workers = [  # as `accelerate launch` and `torchrun` start them
+        subprocess.Popen(
+            [sys.executable, SCRIPT, folder, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment | {"RANK": rank, "LOCAL_RANK": rank},
+        )
+        for rank in ("0", "1")
+    ]
+    try:
+        told = [worker.communicate(timeout=240) for worker in workers]
+        assert [worker.returncode for worker in workers] == [0, 0], told
+    finally:
+        for worker in workers:
+            worker.kill()
+    return told
+
+
+def test_two_processes_find_what_one_finds(folder: Path, told: list[tuple[str, str]]) -> None:
+    cases = runpy.run_path(str(SCRIPT))["cases"]()
+    assert len(cases) == 7
+    for rank in range(2):
+        with np.load(folder / f"rank{rank}.npz") as found:
+            assert "different searches; nothing was merged" in str(found["refused"])
+            for name, case in cases.items():
+                expected = search_together(**case)
+                assert np.array_equal(found[f"{name}/rows"], expected.rows), name
+                assert np.array_equal(found[f"{name}/scores"], expected.scores), name
+    ties = search_together(**cases["ties euclidean"])
+    assert (ties.scores[:, -1] == ties.scores[:, -2]).any(), "no ties: the test shows nothing"
+
+
+def test_the_first_of_two_processes_writes_what_one_writes_and_speaks(
+    folder: Path, of_one: list[CellResult], told: list[tuple[str, str]]
+) -> None:
+    (output, errors), silent = told
+    assert silent == ("", "")
+    rows = json.loads(output)["results"]
+    assert [row["metrics"] for row in rows] == [result.metrics for result in of_one]
+    assert "searching: 20 documents" in errors, "each searches half of 40"
+    assert errors.startswith(f"{of_one[0].label} on animals (test)")
+    assert "\nBM25 on animals" not in errors, "that cell was there"
+    for result in of_one:
+        assert (folder / "two" / result.run).read_text("utf-8") == (folder / "one" / result.run).read_text("utf-8")
