@@ -24,7 +24,7 @@ def beir(
     offline: options.Offline = False,
     json: options.Json = False,
 ) -> None:
-    """Download BEIR's datasets, which `eval beir` also does by itself; `ls` lists them.
+    """Download BEIR's datasets, which `eval beir` also does by itself; `ls` lists them (`--json`: all that is known).
 
     A dataset that fails is reported, and the rest goes on.
     """
@@ -56,21 +56,18 @@ def _list(found: "list[Dataset]", folder: Path, json: bool) -> None:
     from ragcun.console import console
     from ragcun.data.benchmark import present
 
-    table = Table("dataset", "split", "documents", "queries", "judgements", "licence", "from", "here")
-    for column in table.columns[:5]:
-        column.no_wrap = True
+    table = Table("dataset", "split", "documents", "queries", "qrels", "from", "here")
     for column in table.columns[2:5]:
         column.justify = "right"
     rows: list[dict[str, Any]] = []
     for dataset in found:
-        sources = [dataset.hub and "hub", dataset.md5 and "zip", dataset.bring and "bring it"]
+        sources = [dataset.hub and "hub", dataset.md5 and "zip", dataset.bring and "its owner"]
         there = present(dataset, folder)
         counts = (dataset.documents, dataset.queries, dataset.judgements)
         table.add_row(
             dataset.name,
             dataset.split,
             *("" if count is None else f"{count:,}" for count in counts),
-            dataset.licence or "",
             ", ".join(source for source in sources if source),
             "yes" if there else "",
         )
