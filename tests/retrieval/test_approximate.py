@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ragcun.errors import UserError
+from ragcun.retrieval import approximate
 from ragcun.retrieval.approximate import recall_of, search_index
 from ragcun.retrieval.matrices import as_matrix
 from ragcun.retrieval.retrievers import IndexKind
@@ -12,7 +13,10 @@ from ragcun.retrieval.search import SIMILARITIES, search
 
 @pytest.mark.parametrize("similarity", SIMILARITIES)
 @pytest.mark.parametrize("kind", ["hnsw", "ivfpq"])
-def test_most_is_found_with_exact_scores_and_recall_is_told(kind: IndexKind, similarity: str) -> None:
+def test_most_is_found_with_exact_scores_and_recall_is_told(
+    kind: IndexKind, similarity: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(approximate, "_QUERIES", 13)
     draw = np.random.default_rng(0)
     centres = draw.standard_normal((12, 16), dtype=np.float32)
     queries, documents = (

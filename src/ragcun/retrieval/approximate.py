@@ -31,6 +31,7 @@ _PROBES = 64  # cells of the inverted file that a query looks into
 _TO_TRAIN = 39  # vectors for each centroid: FAISS warns below
 _ROUNDS = 10  # of k-means for the quantiser
 _CANDIDATES = {"hnsw": 1, "ivfpq": 4}  # for each document of the result
+_QUERIES = 256  # that are searched for at a time
 _PAIRS = 1_024  # of query and candidate that one thread scores at a time
 
 
@@ -81,11 +82,16 @@ def search_index(
             index.add(_prepared(block, similarity))
             bar.advance(len(block))
     queries_QD = queries.block(0, n_queries)
-    _, rows_QK = index.search(_prepared(queries_QD, similarity), keep)
-    rows_QK[rows_QK == exclude[:, None]] = -1
-    with ThreadPoolExecutor() as pool:
-        keys_QK = rescored(queries_QD, documents, rows_QK, similarity, places, _PAIRS, pool)
-    top = to_rows(best(keys_QK, k), places)
+    best_keys = []
+    with ThreadPoolExecutor() as pool, progress(f"searching ({kind})", n_queries, "queries") as bar:
+        for at in range(0, n_queries, _QUERIES):
+            some = slice(at, at + _QUERIES)
+            _, rows_QK = index.search(_prepared(queries_QD[some], similarity), keep)
+            rows_QK[rows_QK == exclude[some, None]] = -1
+            keys_QK = rescored(queries_QD[some], documents, rows_QK, similarity, places, _PAIRS, pool)
+            best_keys.append(best(keys_QK, k))
+            bar.advance(len(rows_QK))
+    top = to_rows(np.concatenate(best_keys), places)
     asked = np.linspace(0, n_queries - 1, min(n_queries, _SAMPLE), dtype=np.int64)
     exact = search(queries_QD[asked], documents, k, similarity, places=places, exclude=exclude[asked], memory=memory)
     recall = {
