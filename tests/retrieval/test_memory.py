@@ -95,6 +95,7 @@ def test_what_is_in_hand_shrinks_with_the_budget_until_nothing_fits() -> None:
     enough = parse_memory(str(refused.value).split("--memory ")[1].split()[0])
     assert portions(enough, 100_000, 10**7, 512, 1_032, 64, 512, 4096).documents >= 256
     assert portions(None, 1, 1, 3, 1, 8, 512, 4096).documents == 4096
+    assert portions(None, 10**6, 10**7, 512, 1_032, 64, 512, 4096).documents >= 256
 
 
 @pytest.mark.parametrize(("text", "size"), [("4GiB", 2**32), ("500 MB", 500_000_000), ("1024", 1024)])

@@ -56,7 +56,8 @@ def portions(
     """The largest portions, up to the given blocks, with which a search stays within `memory`.
 
     Args:
-        memory: bytes that the process may hold while it searches; None: `DEFAULT` more than it holds now.
+        memory: bytes that the process may hold while it searches; None: `DEFAULT` more than it holds now, or
+            what the queries and their results take at least.
         n_queries: all of them; they, their candidates and the result are in memory throughout.
         n_documents: all of them; their places are in memory throughout.
         dimension: of the vectors.
@@ -72,12 +73,13 @@ def portions(
     throughout = n_queries * (8 * (dimension + 1) + 24 * keep) + 16 * n_documents + (threads + 1) * 2 * RESIDENT
     room = (DEFAULT if memory is None else memory - resident) - throughout
 
-    def blocks(
-        documents: int, queries: int
-    ) -> int:  # read, converted, moved, and the next; scores, what is made of them
+    def blocks(documents: int, queries: int) -> int:
+        # Vectors: read, converted, moved, and those of the next block. Scores, and what is made of them.
         return documents * (24 * (dimension + 1) + 20 * threads * queries) + 48 * threads * queries * keep
 
     least = blocks(_FEW, 1) + 2 * (_OF_A_CANDIDATE * keep + _OF_A_PAIR * dimension * threads)
+    if memory is None:
+        room = max(room, least)
     if room < least:
         needed = math.ceil(1.1 * (resident + throughout + least) / 2**20)
         raise UserError(

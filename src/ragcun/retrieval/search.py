@@ -61,7 +61,7 @@ def search(
         similarity: "euclidean" (the score is the negative distance), "cosine" (a zero vector's is 0) or "dot".
         places: (N,) decides between equal scores, the higher first (see `topk.id_places`); if None, the later row.
         exclude: (Q,) the row of a document that the query shall not find, or -1.
-        memory: bytes that the process may hold meanwhile; None: 4 GiB more than it holds now.
+        memory: bytes that the process may hold meanwhile; None: 4 GiB more than it holds now, if that is enough.
         checkpoints: where it is kept what has been found, and looked for; None: nowhere.
         device: that blocks go through, as torch names it; None: the processor's cores.
         query_block: queries of one matrix product, at most.
@@ -87,7 +87,7 @@ def search(
     moved = products.queries(queries_QD)
     done, keys_QK, checkpoint = 0, np.full((n_queries, keep), EMPTY), None
     if checkpoints is not None:
-        checkpoint = checkpoints.of(f"{similarity} {k} {documents.shape}", queries_QD, places, exclude)
+        checkpoint = checkpoints.of(f"{similarity} {keep} {documents.shape}", queries_QD, places, exclude)
         done, keys_QK = checkpoint.load(n_queries, keep)
     shortlists: list[_Shortlist]
     if device is None:
