@@ -29,7 +29,6 @@ _SAMPLE = 200  # queries on which recall is measured
 _NEIGHBOURS, _EFFORT = 32, 100  # HNSW's M and efConstruction
 _PROBES = 64  # cells of the inverted file that a query looks into
 _TO_TRAIN = 39  # vectors for each centroid: FAISS warns below
-_ROUNDS = 10  # of k-means for the quantiser
 _CANDIDATES = {"hnsw": 1, "ivfpq": 4}  # for each document of the result
 _QUERIES = 256  # that are searched for at a time
 _PAIRS = 1_024  # of query and candidate that one thread scores at a time
@@ -125,7 +124,7 @@ def _empty(kind: IndexKind, dimension: int, n_documents: int, keep: int, similar
     parts = max(part for part in range(1, max(1, dimension // 4) + 1) if dimension % part == 0)
     inverted: Any = faiss.index_factory(dimension, f"IVF{lists},PQ{parts}x{bits}", metric)
     inverted.nprobe = min(_PROBES, lists)
-    inverted.pq.cp.niter, inverted.pq.cp.max_points_per_centroid = _ROUNDS, _TO_TRAIN
+    inverted.do_polysemous_training = False  # minutes, for a way to search that is not used
     return inverted, {"nlist": lists, "m": parts, "nbits": bits, "nprobe": inverted.nprobe}
 
 
