@@ -141,8 +141,8 @@ def _refuse_too_large(kind: str, index: Any, dimension: int, n_documents: int, m
     free = psutil.virtual_memory().available if memory is None else memory - psutil.Process().memory_info().rss
     if needed > free:
         raise UserError(
-            f"--index {kind}: an index of {n_documents:,} documents takes {needed / 2**30:.1f} GiB, "
-            f"and {max(0, free) / 2**30:.1f} GiB may be taken; exact search needs less"
+            f"--index {kind}: an index of {n_documents:,} documents takes {needed / 2**20:,.0f} MiB, "
+            f"and {max(0, free) / 2**20:,.0f} MiB may be taken; exact search needs less"
         )
 
 
