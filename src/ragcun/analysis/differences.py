@@ -13,7 +13,7 @@ from ragcun.analysis.style import COLUMN, looks, plain, save, style
 def query_differences(differences: Mapping[str, Floats], measure: str, baseline: str, path: Path) -> list[Path]:
     """Draw, for each model, the differences of its queries from the baseline's, from the largest gain to the loss.
 
-    `differences` has (queries,) arrays times 1 by the models' labels. Returns the files' paths.
+    `differences` has (queries,) arrays by the models' labels, 0 to 1; drawn times 100. Returns the files' paths.
     """
     with style():
         figure = Figure(figsize=(COLUMN, 1.7), layout="constrained")
@@ -22,5 +22,5 @@ def query_differences(differences: Mapping[str, Floats], measure: str, baseline:
         for (label, values), look in zip(differences.items(), looks(), strict=False):
             share = 100 * (np.arange(len(values)) + 0.5) / len(values)
             axes.plot(share, 100 * np.sort(values)[::-1], label=plain(label), **look)
-        axes.set(xlabel="queries (%), by gain", ylabel=f"{measure} over {plain(baseline)}'s", xlim=(0, 100))
+        axes.set(xlabel=f"queries (%), by gain over {plain(baseline)}", ylabel=f"{measure} gained", xlim=(0, 100))
         return save(figure, path, axes)
