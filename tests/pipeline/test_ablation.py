@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ragcun.console import say
 from ragcun.errors import UserError
 from ragcun.pipeline.ablation import Evaluation, Measured, encode, train_cell
 from ragcun.pipeline.grid import cells_of, parse_grid
@@ -88,7 +89,9 @@ def test_a_cell_that_fails_is_told_and_the_rest_goes_on(tmp_path: Path, collecti
     assert "Traceback" in (tmp_path / "out" / "cells" / "output_dim=64" / "seed=0" / "log.txt").read_text("utf-8")
 
 
-def test_what_cells_need_is_encoded_before_they_are_trained(tmp_path: Path, collection: Path, tiny_model: Path) -> None:
+def test_what_cells_need_is_encoded_before_they_are_trained_and_each_has_its_log(
+    tmp_path: Path, collection: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     def load(values: dict[str, Any]) -> Settings:
         flags = {"data.train": str(collection), "model.base": str(tiny_model), "model.output_dim": 16}
         return load_settings(flags={**flags, "training.rows": 8, **values})
@@ -101,6 +104,11 @@ def test_what_cells_need_is_encoded_before_they_are_trained(tmp_path: Path, coll
     assert [found.scores.keys() for found in bases] == [{collection.name}] * 3
     shards = {path: path.stat().st_mtime_ns for path in (tmp_path / "store").rglob("*.safetensors")}
     assert shards
+    capsys.readouterr()
     for cell in cells:
         assert isinstance(train_cell(cell, where, threads=1), Measured)
+        assert "training: " in (cell.folder / "log.txt").read_text(encoding="utf-8")
+    assert not capsys.readouterr().err
+    say("said after them")
+    assert capsys.readouterr().err == "said after them\n"
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "store").rglob("*.safetensors")} == shards

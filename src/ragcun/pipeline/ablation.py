@@ -9,7 +9,7 @@ OUTPUT/figures/trade-*.pdf, .png   isotropy against nDCG@10
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -200,13 +200,8 @@ def train_cell(cell: Cell, where: Evaluation, threads: int) -> Measured | str:
 @contextmanager
 def _words_into(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    usual = console.file
-    with path.open("a", encoding="utf-8") as log:
-        console.file = log
-        try:
-            yield
-        finally:
-            console.file = usual
+    with path.open("a", encoding="utf-8") as log, redirect_stderr(log):
+        yield
 
 
 def _isotropy_of(cell: Cell, identity: str, store: Path) -> dict[str, float]:
