@@ -15,7 +15,7 @@ from ragcun.data.collection import Collection
 from ragcun.data.pairs import load_pairs
 from ragcun.data.problems import Problems
 from ragcun.errors import UserError
-from ragcun.mining.negatives import Filter, mined_negatives
+from ragcun.mining.negatives import Filter, Mining, mined_negatives
 from ragcun.mining.pairs import PairSettings, prepare_pairs
 from ragcun.mining.passages import Passage, read_passages
 from ragcun.retrieval.bm25 import BM25
@@ -56,7 +56,7 @@ def test_no_text_is_in_two_splits_and_all_load(tmp_path: Path, documents: Path) 
 
 
 def test_the_same_command_gives_the_same_files_and_leaves_them(tmp_path: Path, documents: Path) -> None:
-    settings, encoding = PairSettings(pairs=30, negatives="random", seed=3), Encoding(tmp_path / "store")
+    settings, encoding = PairSettings(pairs=30, negatives=Mining("random"), seed=3), Encoding(tmp_path / "store")
     first = prepare_pairs(documents, tmp_path / "a", settings, encoding)
     second = prepare_pairs(documents, tmp_path / "b", settings, encoding)
     assert first["sha256"] == second["sha256"]
@@ -90,7 +90,7 @@ def test_pairs_with_one_query_are_in_one_split(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("negatives", ["random", "bm25", "dense"])
 def test_negatives_are_no_positives(tmp_path: Path, documents: Path, tiny_model: Path, negatives: Any) -> None:
-    settings = PairSettings(negatives=negatives, count=2, model=str(tiny_model), filter=Filter(percentage=1.0))
+    settings = PairSettings(negatives=Mining(negatives, str(tiny_model), 2, Filter(percentage=1.0)))
     prepare_pairs(documents, tmp_path / "out", settings, Encoding(tmp_path / "store"))
 
     train = rows(tmp_path / "out" / "train.jsonl")
@@ -194,5 +194,33 @@ def test_pairs_as_users_meet_them(tmp_path: Path, documents: Path) -> None:
         ["--documents", "none.txt"],
     ):
         refused = ragcun("--output", str(tmp_path / "p"), *wrong)
+        assert refused.returncode == 2, refused.stderr
+        assert len(refused.stderr.splitlines()) == 1
+
+
+def test_negatives_are_mined_for_pairs_that_there_are(tmp_path: Path, documents: Path) -> None:
+    prepare_pairs(documents, tmp_path / "made", PairSettings(), Encoding(tmp_path / "store"))
+
+    def ragcun(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "ragcun", "data", "negatives", *arguments, "--negatives-per-pair", "2"]
+        return subprocess.run(command, check=False, capture_output=True, text=True)
+
+    bare = str(tmp_path / "made" / "train.jsonl")
+    done = ragcun(bare, "--output", str(tmp_path / "hard" / "train.jsonl"), "--percentage", "1", "--json")
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["pairs"] == 48
+    before, after = rows(Path(bare)), rows(tmp_path / "hard" / "train.jsonl")
+    assert [(row["query"], row["positive"]) for row in after] == [(row["query"], row["positive"]) for row in before]
+    positives = {row["positive"] for row in before}
+    assert sum(len(row["negatives"]) for row in after) > 48
+    assert all(set(row["negatives"]) <= positives - {row["positive"]} for row in after)
+
+    whole = ragcun(str(tmp_path / "made" / "test"), "--split", "test", "--output", str(tmp_path / "test.jsonl"))
+    assert whole.returncode == 0, whole.stderr
+    outside = {text for row in rows(tmp_path / "test.jsonl") for text in row["negatives"]}
+    assert outside & positives, "a collection's negatives come from its whole corpus"
+    for wrong in (["--output", "x.parquet"], ["--output", "x.jsonl", "--negatives", "dense"]):
+        refused = ragcun(bare, *wrong)
         assert refused.returncode == 2, refused.stderr
         assert len(refused.stderr.splitlines()) == 1

@@ -6,13 +6,21 @@ NV-Retriever (arXiv 2407.15831, TopK-PercPos, whose best value is 95 percent). W
 its distance is at least the positive's divided by `percentage`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from ragcun.data.pairs import Pairs
-from ragcun.retrieval.retrievers import Retriever
+from ragcun.console import say
+from ragcun.data.pairs import Pairs, load_pairs, write_pairs
+from ragcun.data.problems import OnError
+from ragcun.errors import UserError
+from ragcun.files import file_sha256
+from ragcun.retrieval.registry import load_retriever
+from ragcun.retrieval.retrievers import Encoding, Retriever
 from ragcun.retrieval.topk import TopK
 
 Rows = npt.NDArray[np.int64]
@@ -31,6 +39,73 @@ class Filter:
     depth: int = 100
     skip: int = 0
     percentage: float = 0.95
+
+
+@dataclass(frozen=True)
+class Mining:
+    """Where negatives come from.
+
+    Attributes:
+        source: other pairs' documents at random, or what a retriever ranks high.
+        model: the encoder of dense ones.
+        count: negatives a pair, at most.
+        filter: which retrieved documents may be negatives.
+
+    Raises:
+        UserError: dense ones without a model.
+    """
+
+    source: Literal["random", "bm25", "dense"]
+    model: str | None = None
+    count: int = 1
+    filter: Filter = field(default_factory=Filter)
+
+    def __post_init__(self) -> None:
+        if self.source == "dense" and self.model is None:
+            raise UserError("--negatives dense: needs the encoder that mines them; give --negatives-model")
+
+
+def write_negatives(
+    source: Path, split: str, output: Path, mining: Mining, seed: int, encoding: Encoding, on_error: OnError = "refuse"
+) -> dict[str, Any]:
+    """Write the pairs of a file, or of a collection's split, with negatives into `output` (JSONL); what was done.
+
+    Negatives are sought among the documents of the file or collection, and take the place of those that pairs had.
+
+    Raises:
+        UserError: pairs that cannot be read, or an `output` that is not .jsonl.
+    """
+    if output.suffix != ".jsonl":
+        raise UserError(f"{output}: pairs with negatives are written as JSON Lines; give a name that ends in .jsonl")
+    pairs = load_pairs(source, split, on_error)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    write_pairs(output, with_negatives(pairs, mining, seed, encoding))
+    return {
+        "path": str(output),
+        "sha256": file_sha256(output),
+        "pairs": len(pairs),
+        "mining": asdict(mining),
+        "seed": seed,
+        "source": pairs.source,
+    }
+
+
+def with_negatives(pairs: Pairs, mining: Mining, seed: int, encoding: Encoding) -> Iterator[dict[str, Any]]:
+    """The pairs as rows for `write_pairs`, with the negatives that are found; says how many have too few."""
+    if mining.source == "random":
+        found = random_negatives(pairs, mining.count, seed)
+    else:
+        retriever = load_retriever("bm25" if mining.source == "bm25" else str(mining.model), encoding)
+        found = mined_negatives(pairs, retriever, mining.count, mining.filter)
+    few = int((found < 0).any(1).sum())
+    if few:
+        say(f"{few:,} of {len(pairs):,} pairs have fewer than {mining.count} negatives that pass the filter")
+    for anchor, positive, negatives in zip(pairs.anchor, pairs.positive, found, strict=True):
+        yield {
+            "query": pairs.queries[int(anchor)],
+            "positive": pairs.documents[int(positive)],
+            "negatives": [pairs.documents[int(row)] for row in negatives if row >= 0],
+        }
 
 
 def random_negatives(pairs: Pairs, count: int, seed: int) -> Rows:

@@ -10,7 +10,7 @@ import shutil
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,18 +18,16 @@ import numpy as np
 
 from ragcun.console import progress, say, warn
 from ragcun.data.collection import write_collection
-from ragcun.data.pairs import Pairs, load_pairs, write_pairs
+from ragcun.data.pairs import load_pairs, write_pairs
 from ragcun.data.problems import OnError, Problems
 from ragcun.errors import UserError
 from ragcun.files import file_sha256, read_json, write_json
-from ragcun.mining.negatives import Filter, Rows, mined_negatives, random_negatives
+from ragcun.mining.negatives import Mining, with_negatives
 from ragcun.mining.passages import Passage, read_passages
 from ragcun.mining.queries import METHODS, Pair, Skip
-from ragcun.retrieval.registry import load_retriever
 from ragcun.retrieval.retrievers import Encoding
 
 Query = Literal["first-sentence", "title", "inverse-cloze", "doc2query"]
-Negatives = Literal["none", "random", "bm25", "dense"]
 Shares = tuple[float, float, float]
 _WORDS = re.compile(r"\W+")
 
@@ -42,19 +40,14 @@ class PairSettings:
         pairs: how many at most, drawn at random; None: all.
         query: the method that asks.
         query_model: of doc2query.
-        negatives: where they come from; `model` is the encoder of dense ones.
-        count: negatives a pair.
-        filter: which retrieved documents may be negatives.
+        negatives: where they come from; None: there are none.
         split: shares of train, val and test.
     """
 
     pairs: int | None = None
     query: Query = "first-sentence"
     query_model: str | None = None
-    negatives: Negatives = "none"
-    model: str | None = None
-    count: int = 1
-    filter: Filter = field(default_factory=Filter)
+    negatives: Mining | None = None
     split: Shares = (0.8, 0.1, 0.1)
     seed: int = 0
 
@@ -96,7 +89,7 @@ def prepare_pairs(
                 yield number, method(passage, settings.seed)
 
     for split, name in ((1, "train"), (2, "val")):
-        _write(output / f"{name}.jsonl", (pair for _, pair in rows(split)), settings, encoding, name)
+        _write(output / f"{name}.jsonl", (pair for _, pair in rows(split)), settings, encoding)
     shutil.rmtree(output / "test", ignore_errors=True)
     write_collection(
         output / "test",
@@ -128,8 +121,6 @@ def read_back(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check(settings: PairSettings) -> None:
-    if settings.negatives == "dense" and settings.model is None:
-        raise UserError("--negatives dense: needs the encoder that mines them; give --negatives-model")
     if min(settings.split) < 0 or settings.split[0] <= 0 or abs(sum(settings.split) - 1) > 1e-6:
         raise UserError(
             f"--split {','.join(map(str, settings.split))}: three shares of train, val and test that sum to 1"
@@ -185,39 +176,18 @@ def _digest(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(words.encode(), digest_size=8).digest())
 
 
-def _write(path: Path, pairs: Iterator[Pair], settings: PairSettings, encoding: Encoding, name: str) -> None:
+def _write(path: Path, pairs: Iterator[Pair], settings: PairSettings, encoding: Encoding) -> None:
     plain = ({"query": query, "positive": document} for query, document in pairs)
-    if settings.negatives == "none":
+    if settings.negatives is None:
         write_pairs(path, plain)
         return
-    bare = path.with_name(f".{name}.jsonl")
+    bare = path.with_name(f".{path.name}")
     write_pairs(bare, plain)
     if bare.stat().st_size == 0:
         bare.replace(path)
         return
-    loaded = load_pairs(bare)
-    negatives = _negatives(loaded, settings, encoding)
-    few = int((negatives < 0).any(1).sum())
-    if few:
-        say(f"{name}: {few:,} of {len(loaded):,} pairs have fewer than {settings.count} negatives that pass the filter")
-    write_pairs(path, _with_negatives(replace(loaded, negatives=negatives)))
+    write_pairs(path, with_negatives(load_pairs(bare), settings.negatives, settings.seed, encoding))
     bare.unlink()
-
-
-def _negatives(pairs: Pairs, settings: PairSettings, encoding: Encoding) -> Rows:
-    if settings.negatives == "random":
-        return random_negatives(pairs, settings.count, settings.seed)
-    retriever = load_retriever("bm25" if settings.negatives == "bm25" else str(settings.model), encoding)
-    return mined_negatives(pairs, retriever, settings.count, settings.filter)
-
-
-def _with_negatives(pairs: Pairs) -> Iterator[dict[str, Any]]:
-    for anchor, positive, negatives in zip(pairs.anchor, pairs.positive, pairs.negatives, strict=True):
-        yield {
-            "query": pairs.queries[int(anchor)],
-            "positive": pairs.documents[int(positive)],
-            "negatives": [pairs.documents[int(row)] for row in negatives if row >= 0],
-        }
 
 
 def _listed(skipped: Counter[str]) -> str:

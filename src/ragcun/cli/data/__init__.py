@@ -2,7 +2,7 @@
 
 import typer
 
-from ragcun.cli.data import beir, msmarco, pairs, pydocs, wiki
+from ragcun.cli.data import beir, msmarco, negatives, pairs, pydocs, wiki
 
 app = typer.Typer(help="Prepare data.", no_args_is_help=True)
 app.command("beir")(beir.beir)
@@ -10,3 +10,4 @@ app.command("wiki")(wiki.wiki)
 app.command("msmarco")(msmarco.msmarco)
 app.command("pydocs")(pydocs.pydocs)
 app.command("pairs")(pairs.pairs)
+app.command("negatives")(negatives.negatives)

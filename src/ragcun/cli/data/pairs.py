@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from ragcun.cli import options
+from ragcun.cli.data import negatives as mining
 
 
 def pairs(
@@ -24,18 +25,14 @@ def pairs(
     negatives: Annotated[
         Literal["none", "random", "bm25", "dense"], typer.Option(help="Where negatives come from.")
     ] = "none",
-    negatives_model: Annotated[str | None, typer.Option(help="The encoder that mines dense ones.")] = None,
-    negatives_per_pair: Annotated[int, typer.Option(min=1, help="How many a pair gets.")] = 1,
-    percentage: Annotated[
-        float, typer.Option(min=0.01, max=1, help="Of the positive's score that a mined negative may reach.")
-    ] = 0.95,
-    depth: Annotated[int, typer.Option(min=1, help="How many documents are retrieved to mine from.")] = 100,
-    skip: Annotated[int, typer.Option(min=0, help="How many of the best are passed over.")] = 0,
+    negatives_model: mining.Model = None,
+    negatives_per_pair: mining.Count = 1,
+    percentage: mining.Percentage = 0.95,
+    depth: mining.Depth = 100,
+    skip: mining.Skip = 0,
     split: Annotated[str, typer.Option(help="Shares of train, val and test.")] = "0.8,0.1,0.1",
-    seed: Annotated[int, typer.Option(min=0, help="Everything random follows from it.")] = 0,
-    on_error: Annotated[
-        Literal["refuse", "skip"], typer.Option(help="Malformed rows: refuse, or skip and count.")
-    ] = "refuse",
+    seed: mining.Seed = 0,
+    on_error: mining.OnError = "refuse",
     store: options.Store = None,
     json: options.Json = False,
 ) -> None:
@@ -46,7 +43,6 @@ def pairs(
     """
     from ragcun.console import say
     from ragcun.errors import UserError
-    from ragcun.mining.negatives import Filter
     from ragcun.mining.pairs import PairSettings, prepare_pairs
     from ragcun.retrieval.retrievers import Encoding
 
@@ -54,17 +50,10 @@ def pairs(
         train, val, test = (float(share) for share in split.split(","))
     except ValueError:
         raise UserError(f"--split {split}: three numbers, such as 0.8,0.1,0.1") from None
-    settings = PairSettings(
-        pairs,
-        query,
-        query_model,
-        negatives,
-        negatives_model,
-        negatives_per_pair,
-        Filter(depth, skip, percentage),
-        (train, val, test),
-        seed,
-    )
+    mined = None
+    if negatives != "none":
+        mined = mining.mining_of(negatives, negatives_model, negatives_per_pair, percentage, depth, skip)
+    settings = PairSettings(pairs, query, query_model, mined, (train, val, test), seed)
     found = prepare_pairs(documents, output, settings, Encoding(options.store_folder(store)), on_error)
     counts = ", ".join(f"{count:,} {name}" for name, count in found["pairs"].items())
     left_out = "; ".join(f"{reason}: {count:,}" for reason, count in found["skipped"].items())
