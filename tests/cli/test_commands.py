@@ -148,3 +148,16 @@ def test_ctrl_c_is_exit_code_130_and_says_how_to_go_on(tmp_path: Path, tiny_mode
     assert process.returncode == 130
     assert "the same command continues" in said
     assert "Traceback" not in said
+
+
+def test_json_is_all_that_standard_output_gets(tmp_path: Path) -> None:
+    """Libraries print when they are imported and as they end (transformers and trackio, where W&B is offline)."""
+    code = (
+        "import atexit, json, sys; atexit.register(print, 'late'); dumps = json.dumps\n"
+        "json.dumps = lambda *given, **named: [print('while it works'), dumps(*given, **named)][1]\n"
+        "from ragcun.cli.main import main\n"
+        f"sys.argv = ['ragcun', 'store', 'ls', '--store', {str(tmp_path)!r}, '--json']; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert json.loads(done.stdout) == {"stores": []}
+    assert done.stderr.splitlines() == ["while it works", "late"]

@@ -84,6 +84,7 @@ def test_the_history_is_followed_by_a_tracker(tmp_path: Path, collection: Path, 
         followed = {event.step: event.value for event in events.Scalars(name)}
         assert followed == pytest.approx({row["step"]: row[name] for row in history if name in row}, rel=1e-5), name
         assert len(followed) > 3
+    assert "step" not in events.Tags()["scalars"]
     plain = train(settings_for(collection, tiny_model), tmp_path / "plain", tmp_path / "store")
     assert plain["dev"] == json.loads((tmp_path / "e" / "manifest.json").read_text(encoding="utf-8"))["dev"]
 

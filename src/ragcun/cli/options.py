@@ -1,7 +1,8 @@
 """Options that several commands share, and where they go in the settings."""
 
+import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO, cast
 
 import typer
 
@@ -11,7 +12,28 @@ Store = Annotated[
     Path | None,
     typer.Option("--store", help="Folder of stored base embeddings. (default: store in the cache)", file_okay=False),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+
+
+class _ForTheResult:
+    """Standard output that libraries cannot spoil: what they print, also as the process ends, goes to standard error."""
+
+    def __init__(self, result: TextIO) -> None:
+        self.result = result
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stderr, name)
+
+
+def _keep_for_the_result(json: bool) -> bool:
+    if json:
+        sys.stdout = cast(TextIO, _ForTheResult(sys.stdout))
+    return json
+
+
+Json = Annotated[
+    bool,
+    typer.Option("--json", help="Print the result as JSON on standard output.", callback=_keep_for_the_result),
+]
 Offline = Annotated[bool, typer.Option("--offline", help="Take what is in the local cache; no network.")]
 TrainData = Annotated[
     str | None, typer.Option("--train-data", help="Pairs file or collection's folder (its train split).")
@@ -35,7 +57,8 @@ def store_folder(given: Path | None) -> Path:
 
 
 def print_json(value: Any) -> None:
-    """Print a result on standard output."""
+    """Print a command's result on standard output."""
     import json
 
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    typer.echo(text, file=getattr(sys.stdout, "result", sys.stdout))

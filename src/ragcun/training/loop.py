@@ -256,7 +256,7 @@ class Training:
     def _record(self, row: dict[str, Any]) -> None:
         if self.history is not None:
             self.history.add(row)
-            numbers = {name: value for name, value in row.items() if isinstance(value, int | float)}
+            numbers = {k: value for k, value in row.items() if k != "step" and isinstance(value, int | float)}
             self.accelerator.log(numbers, step=row["step"])
 
     def _write(self, name: str, state: dict[str, Any]) -> None:

@@ -152,7 +152,10 @@ def _accelerator(settings: Settings, experiment: Path) -> Accelerator:
         project_dir=experiment / "tracking",
     )
     if trackers:
-        accelerator.init_trackers(experiment.resolve().name, config=_flat(settings.model_dump(mode="json")))
+        (experiment / "tracking").mkdir(parents=True, exist_ok=True)
+        config = _flat(settings.model_dump(mode="json"))
+        places = {"wandb": {"dir": str(experiment / "tracking")}}
+        accelerator.init_trackers(experiment.resolve().name, config=config, init_kwargs=places)
     return accelerator
 
 
