@@ -15,7 +15,7 @@ Store = Annotated[
 
 
 class _ForTheResult:
-    """Standard output that libraries cannot spoil: what they print, also as the process ends, goes to standard error."""
+    """Standard output kept for the result: what libraries print, also as the process ends, goes to standard error."""
 
     def __init__(self, result: TextIO) -> None:
         self.result = result
