@@ -74,6 +74,18 @@ def test_a_busy_hub_and_a_cut_connection_are_waited_for(tmp_path: Path, data: Pa
     assert Path(found["folder"], "b.parquet").read_bytes() == b"small"
 
 
+def test_what_is_not_whole_is_not_taken_for_whole(tmp_path: Path, data: Path) -> None:
+    home = tmp_path / "home"
+    with Hub(datasets={"lab/data": data}).serve() as hub:
+        found, _ = fetch(home, hub.url)
+        Path(found["folder"], "part/a.parquet").unlink()
+        for how, address in (("offline", hub.url), ("online", "http://127.0.0.1:9")):
+            partial, _ = fetch(home, address, how=how)
+            assert partial["code"] == 1
+            assert "not complete (1 files are missing, part/a.parquet is one)" in partial["error"]
+        assert fetch(home, hub.url)[0] == found
+
+
 def test_a_file_that_is_not_the_listed_one_is_removed(tmp_path: Path, data: Path) -> None:
     with Hub(datasets={"lab/data": data}).serve() as hub:
         hub.wrong = frozenset({"a.parquet"})

@@ -151,16 +151,24 @@ def test_passages_of_every_format(tmp_path: Path) -> None:
 def test_doc2query_writes_once_and_goes_on_where_it_stopped(tmp_path: Path, documents: Path, tiny_t5: Path) -> None:
     from ragcun.mining.doc2query import Doc2Query
 
-    passages = list(read_passages(documents, Problems()))[:20]
+    passages = list(read_passages(documents, Problems()))[:40]
+    kept = tmp_path / "cut.jsonl"
     whole = Doc2Query(str(tiny_t5), 0, tmp_path / "whole.jsonl")
     whole.write(passages)
-    assert len(whole.queries) == 20
+    assert len(whole.queries) == 40
     lines = (tmp_path / "whole.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
-    (tmp_path / "cut.jsonl").write_text("".join(lines[:16]) + lines[16][:10], encoding="utf-8")
-    resumed = Doc2Query(str(tiny_t5), 0, tmp_path / "cut.jsonl")
-    assert len(resumed.queries) == 16
-    resumed.write(passages)
-    assert resumed.queries == whole.queries
+    for batches, half in ((1, 100), (2, 7)):  # interrupted twice, within a batch
+        kept.write_text("".join(lines[:batches]) + lines[batches][:half], encoding="utf-8")
+        resumed = Doc2Query(str(tiny_t5), 0, kept)
+        assert len(resumed.queries) == 16 * batches
+        resumed.write(passages)
+        assert resumed.queries == whole.queries
+        assert kept.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+    other = Doc2Query(str(tiny_t5), 1, kept)
+    other.write(passages)
+    fresh = Doc2Query(str(tiny_t5), 1, tmp_path / "fresh.jsonl")
+    fresh.write(passages)
+    assert other.queries == fresh.queries != whole.queries
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from contextlib import redirect_stderr
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,10 @@ import pytest
 
 from ragcun.console import say
 from ragcun.errors import UserError
-from ragcun.pipeline.ablation import Evaluation, Measured, encode, train_cell
+from ragcun.pipeline.ablation import Evaluation, Measured, _most_data, encode, train_cell
 from ragcun.pipeline.grid import cells_of, parse_grid
 from ragcun.settings.load import load_settings
-from ragcun.settings.schema import Settings
+from ragcun.settings.schema import Settings, StageSettings
 
 
 def test_a_grid_names_settings() -> None:
@@ -74,6 +75,16 @@ def test_a_grid_is_trained_once_scored_and_drawn(tmp_path: Path, collection: Pat
     assert again.returncode == 0
     assert json.loads(again.stdout) == found
     assert {path: path.stat().st_mtime_ns for path in output.rglob("manifest.json")} == written
+
+
+def test_data_is_prepared_for_the_cell_that_asks_for_most() -> None:
+    def most(*grid: str) -> StageSettings:
+        load = partial(load_settings, "hybrid", None)
+        return _most_data(cells_of(parse_grid(list(grid)), 1, load, Path("e"))).training
+
+    asked = most("negatives=0,4", "rows=1000,10000")
+    assert (asked.rows, asked.negatives) == (10_000, 4)
+    assert most("share=0,1") == load_settings("hybrid", None, {"training.share": 0}).training
 
 
 def test_a_cell_that_fails_is_told_and_the_rest_goes_on(tmp_path: Path, collection: Path, tiny_model: Path) -> None:

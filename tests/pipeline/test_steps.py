@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from ragcun.errors import RagcunError, UserError
+from ragcun.pipeline import steps
 from ragcun.pipeline.steps import prepare_data
 from ragcun.settings.load import load_settings
 from ragcun.training.stages import train_stages
@@ -25,6 +26,14 @@ def test_a_path_that_is_not_there_is_told_before_a_download(tmp_path: Path) -> N
     settings = load_settings("prototype", None, {"data.train": str(tmp_path / "absent")})
     with pytest.raises(UserError, match="absent: no such file"):
         prepare_data(settings, tmp_path / "e")
+
+
+def test_held_out_data_that_is_given_is_kept(tmp_path: Path, collection: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = (tmp_path / "made.parquet", tmp_path / "made-dev.parquet")
+    monkeypatch.setattr(steps, "_msmarco", lambda *_: made)
+    given = prepare_data(load_settings("hybrid", None, {"data.val": str(collection)}), tmp_path / "e").data
+    assert (given.train, given.val) == (str(made[0]), str(collection))
+    assert prepare_data(load_settings("hybrid"), tmp_path / "e").data.val == str(made[1])
 
 
 def test_stage_two_alone_needs_what_it_starts_from(tmp_path: Path, collection: Path) -> None:

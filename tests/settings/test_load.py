@@ -83,6 +83,13 @@ def test_unknown_names_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         load_settings("demo")
 
 
+def test_variables_that_are_no_settings_are_let_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    """docs/data.md tells users to set the first."""
+    for name in ("RAGCUN_BEIR_URL", "RAGCUN_CACHE_DIR"):
+        monkeypatch.setenv(name, "somewhere")
+    assert load_settings("hybrid").preset == "hybrid"
+
+
 def test_an_empty_variable_is_no_value(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAGCUN_TRAINING__EPOCHS", "")
 

@@ -277,6 +277,8 @@ def test_layers_of_other_architectures_are_found(kind: str) -> None:
     assert all(p.requires_grad for p in layers[2].parameters())
     embeddings = transformer.embeddings if kind == "mpnet" else transformer.embed_tokens
     assert not any(p.requires_grad for p in embeddings.parameters())
+    before = transformer(torch.tensor([[5, 6, 7]]), output_hidden_states=True).hidden_states[2]
+    assert not before.requires_grad  # nothing that the frozen layers use is trained
 
 
 def test_a_full_disk_is_one_line_and_the_last_good_checkpoint_stays(
@@ -312,6 +314,22 @@ def test_a_full_disk_is_one_line_and_the_last_good_checkpoint_stays(
     assert load_file(tmp_path / "e" / "checkpoints" / "best.safetensors")
 
 
+def test_any_seed_is_one_for_gradcache(tmp_path: Path, collection: Path, tiny_model: Path) -> None:
+    settings = settings_for(collection, tiny_model, seed=2**32 - 1, training__mini_batch_size=3, training__epochs=1)
+    assert train(settings, tmp_path / "e", tmp_path / "store")["steps"] == 3
+
+
+def test_both_stages_on_two_processes(tmp_path: Path, collection: Path, tiny_model: Path) -> None:
+    command = ["-m", "ragcun", "train", "--preset", "prototype", "--freeze-early-layers", "0", "--output-dim", "16"]
+    command += ["--train-data", str(collection), "--pretrain-data", str(collection), "--base-model", str(tiny_model)]
+    command += ["--output-dir", str(tmp_path / "e"), "--store", str(tmp_path / "store"), "--mixed-precision", "bf16"]
+    launch = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--main_process_port", "0"]
+    done = subprocess.run([sys.executable, *launch, *command], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    for stage in (tmp_path / "e" / "pretraining", tmp_path / "e"):
+        assert json.loads((stage / "manifest.json").read_text(encoding="utf-8"))["processes"] == 2
+
+
 def test_both_stages_in_one_command(tmp_path: Path, collection: Path, tiny_model: Path) -> None:
     command = [sys.executable, "-m", "ragcun", "train", "--preset", "prototype", "--base-model", str(tiny_model)]
     command += ["--freeze-early-layers", "1", "--output-dim", "16", "--store", str(tmp_path / "store"), "--json"]
@@ -327,7 +345,11 @@ def test_both_stages_in_one_command(tmp_path: Path, collection: Path, tiny_model
 
     assert done.returncode == 0, done.stderr
     manifest = json.loads(done.stdout)
-    assert manifest["load_checkpoint"] == str(tmp_path / "e" / "pretraining")
+    first = resolve_model(str(tmp_path / "e" / "pretraining"))
+    assert manifest["load_checkpoint"] == {
+        "path": str(tmp_path / "e" / "pretraining"),
+        "fingerprint": first.fingerprint,
+    }
     assert manifest["settings"]["training"]["learning_rate"] == 1e-5
     first = json.loads((tmp_path / "e" / "pretraining" / "manifest.json").read_text(encoding="utf-8"))
     assert first["settings"]["training"]["learning_rate"] == 2e-5

@@ -15,7 +15,7 @@ from ragcun.analysis.isotropy import Floats
 from ragcun.analysis.style import COLOURS, COLUMN, GAUSSIAN_LABEL, GAUSSIAN_LOOK, looks, plain, save, style
 from ragcun.errors import UserError
 
-_LOSSES = ("loss", "contrastive", "isotropy", "scale", "keep_base")
+_LOSSES = ("loss", "contrastive", "isotropy", "scale", "keep_base", "dev_contrastive")
 _FOLLOWED = {
     "dev_ndcg@10": "nDCG@10, dev",
     "dev_effective_rank": "eff. rank",
@@ -156,7 +156,7 @@ def training_curves(history: Sequence[Mapping[str, Any]], output: Path) -> list[
         panels = figure.subplots(count, 1, sharex=True, squeeze=False)[:, 0]
         for (name, curve), look in zip(losses.items(), looks(), strict=False):
             lone = {"marker": "o"} if len(curve) == 1 else {}
-            panels[0].plot(*zip(*curve, strict=True), label=name.replace("_", " "), **look, **lone)
+            panels[0].plot(*zip(*curve, strict=True), label=_named(name), **look, **lone)
             panels[0].set(ylabel="loss", yscale="log")
         for axes, (label, curve) in zip(panels[bool(losses) :], others.items(), strict=True):
             axes.plot(*zip(*curve, strict=True), color="black", marker="o" if len(curve) < 60 else None, markersize=2)
@@ -164,6 +164,11 @@ def training_curves(history: Sequence[Mapping[str, Any]], output: Path) -> list[
         figure.align_ylabels()
         panels[-1].set(xlabel="step")
         return save(figure, output / "training", panels[0] if losses else None)
+
+
+def _named(loss: str) -> str:
+    kind = loss.removeprefix("dev_").replace("_", " ")
+    return f"{kind}, dev" if loss.startswith("dev_") else kind
 
 
 def _density(axes: Axes, values: Floats, bins: Floats, label: str, look: Mapping[str, Any]) -> None:

@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeVar
 
 from ragcun.console import Bar, progress, say
 from ragcun.errors import RagcunError, UserError
+from ragcun.files import read_json, write_json
 
 _BUSY = {408, 429, 500, 502, 503, 504}
 _WAITS = (1.0, 2.0, 4.0, 8.0, 16.0)  # seconds
@@ -74,6 +75,7 @@ def fetch(files: HubFiles, offline: bool = False) -> Snapshot:
         found = try_to_load_from_cache(files.repo, name, revision=listed.commit, repo_type=files.kind)
         return found if isinstance(found, str) else None
 
+    write_json(_names_path(files, listed.commit), sorted(listed.entries))
     missing = {name: entry for name, entry in listed.entries.items() if cached(name) is None}
     _look_at_disk(files.repo, sum(entry.size for entry in missing.values()))
     total = sum(entry.size for entry in missing.values()) / 2**20
@@ -145,7 +147,23 @@ def _there(files: HubFiles) -> Snapshot:
     names = _matching(files, (p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()))
     if not names:
         raise absent
+    listed = _names_path(files, folder.name)
+    if listed.is_file() and (lacking := sorted(set(read_json(listed)) - set(names))):
+        raise RagcunError(
+            f"{files.repo}{revision}: the download is not complete ({len(lacking)} files are missing, {lacking[0]} is "
+            "one), and the hub cannot be reached (or --offline or HF_HUB_OFFLINE is set)"
+        )
     return Snapshot(folder, folder.name, names)
+
+
+def _names_path(files: HubFiles, commit: str) -> Path:
+    """Where the names of the files at a commit are kept, so that it is known offline whether all are there."""
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    repository = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=files.repo, repo_type=files.kind)
+    wanted = hashlib.sha256(repr((files.patterns, files.otherwise, files.ignored)).encode()).hexdigest()
+    return repository / "ragcun" / f"{commit}-{wanted[:16]}.json"
 
 
 def _matching(files: HubFiles, names: Iterable[str]) -> list[str]:

@@ -51,12 +51,19 @@ class Pairs:
         if n >= len(self):
             return self
         drawn = np.sort(np.random.default_rng(seed).permutation(len(self))[:n])
+        return self._chosen(drawn, {"taken": {"pairs": n, "seed": seed}})
+
+    def where(self, chosen: NDArray[np.bool_]) -> Self:
+        """The pairs at which `chosen` (n,) holds. The texts stay as they are."""
+        return self._chosen(np.flatnonzero(chosen), {"kept": int(chosen.sum())})
+
+    def _chosen(self, rows: NDArray[np.int64], said: dict[str, Any]) -> Self:
         return replace(
             self,
-            anchor=self.anchor[drawn],
-            positive=self.positive[drawn],
-            negatives=self.negatives[drawn],
-            source={**self.source, "taken": {"pairs": n, "seed": seed}},
+            anchor=self.anchor[rows],
+            positive=self.positive[rows],
+            negatives=self.negatives[rows],
+            source={**self.source, **said},
         )
 
 

@@ -77,11 +77,14 @@ def _follow(model: SentenceTransformer, recipe: Recipe, source: str) -> None:
             model.prompts[role] = prompt
 
 
-def split(model: SentenceTransformer) -> tuple[SentenceTransformer, nn.Sequential | None]:
-    """Split an encoder into its base and its head: the `Dense` modules at its end, None if there are none."""
+def split(model: SentenceTransformer, most: int | None = None) -> tuple[SentenceTransformer, nn.Sequential | None]:
+    """Split an encoder into its base and its head: the `Dense` modules at its end, None if there are none.
+
+    `most` limits how many are taken, since a base can end in `Dense` modules of its own.
+    """
     modules = list(model)
     cut = len(modules)
-    while cut > 1 and isinstance(modules[cut - 1], Dense):
+    while cut > 1 and isinstance(modules[cut - 1], Dense) and (most is None or len(modules) - cut < most):
         cut -= 1
     if cut == len(modules):
         return model, None

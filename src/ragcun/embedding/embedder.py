@@ -39,11 +39,6 @@ class Vectors:
         return len(self._rows)
 
     @property
-    def identities(self) -> Rows:
-        """(n,) numbers that are equal where the texts are equal."""
-        return self._rows
-
-    @property
     def fingerprint(self) -> str:
         """SHA-256 of what determines the vectors: base, prompt and texts, and the head."""
         determining = [self._store.fingerprint(self._rows)]

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 
@@ -27,15 +27,17 @@ class Doc2Query:
 
     Args:
         model: hub id or folder of the model.
-        seed: what is sampled follows from it and from the batch's passages.
-        kept: a JSON Lines file; a query that it has is not written again.
+        seed: what is sampled follows from it and from the passages of a batch.
+        kept: a JSON Lines file, a line a batch; what it has of this model and seed is not written again.
     """
 
     def __init__(self, model: str, seed: int, kept: Path) -> None:
         self.seed = seed
         self.kept = kept
-        self.queries = dict(_read(kept))
         resolved = resolve_model(model)
+        self._of = f"{resolved.fingerprint} {seed}"
+        self.queries: dict[str, str] = {}
+        self._take_back()
         transformers_logging.disable_progress_bar()
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(resolved.path)
@@ -48,11 +50,12 @@ class Doc2Query:
     def write(self, passages: Iterable[Passage]) -> None:
         """Write a query for each passage that has none yet."""
         missing = (passage.text for passage in passages if _digest(passage.text) not in self.queries)
+        self.kept.parent.mkdir(parents=True, exist_ok=True)
         with progress("writing queries", None, "passages") as bar, self.kept.open("a", encoding="utf-8") as stream:
             while batch := list(islice(missing, _BATCH)):
-                for text, query in zip(batch, self._sample(batch), strict=True):
-                    self.queries[_digest(text)] = query
-                    stream.write(json.dumps([_digest(text), query]) + "\n")
+                written = dict(zip(map(_digest, batch), self._sample(batch), strict=True))
+                self.queries |= written
+                stream.write(json.dumps([self._of, written]) + "\n")
                 stream.flush()
                 bar.advance(len(batch))
 
@@ -62,6 +65,23 @@ class Doc2Query:
         if query is None:
             raise Skip("no query written")
         return checked(query, passage.text)
+
+    def _take_back(self) -> None:
+        """Take the batches that were written, and drop the line that an interruption cut off, and what follows it."""
+        if not self.kept.is_file():
+            return
+        whole = 0
+        with self.kept.open("rb+") as stream:
+            for line in stream:
+                try:
+                    of, written = json.loads(line)
+                except ValueError:
+                    break
+                if of != self._of:
+                    break
+                self.queries |= written
+                whole += len(line)
+            stream.truncate(whole)
 
     @torch.no_grad()
     def _sample(self, texts: list[str]) -> list[str]:
@@ -75,14 +95,3 @@ class Doc2Query:
 
 def _digest(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def _read(path: Path) -> Iterator[tuple[str, str]]:
-    if not path.is_file():
-        return
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            digest, query = json.loads(line)
-        except ValueError:  # the line that an interruption cut off
-            return
-        yield digest, query

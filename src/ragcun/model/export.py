@@ -63,8 +63,8 @@ def load_head_weights(name: str, head: AnyHead) -> None:
     Raises:
         UserError: the encoder has no head, or one of another shape.
     """
-    _, saved = split(load_model(resolve_model(name), device="cpu"))
     layers = head.layers()
+    _, saved = split(load_model(resolve_model(name), device="cpu"), most=len(layers))
     shapes = [tuple(layer.weight.shape) for layer in layers]
     dense: list[Any] = [] if saved is None else list(saved)
     found = [tuple(module.linear.weight.shape) for module in dense]

@@ -10,7 +10,7 @@ def freeze_early_layers(base: SentenceTransformer, count: int, name: str) -> Non
     """Fix the embeddings and the first `count` transformer layers of `base`, which is called `name`.
 
     The layers are the one list of equal modules in the transformer: `encoder.layer` of BERT and MPNet, `layers` of
-    Gemma. What stands before them is taken for the embeddings.
+    Gemma. What is called so outside of them, or is a table (as MPNet's of relative positions), is taken for embeddings.
 
     Raises:
         UserError: there is no such list, more than one, or too few layers in it.
@@ -30,7 +30,8 @@ def freeze_early_layers(base: SentenceTransformer, count: int, name: str) -> Non
     if count > len(layers):
         raise UserError(f"freeze_early_layers = {count}: {name} has {len(layers)} layers")
     for child_path, module in transformer.named_modules():
-        if "embed" in child_path.rpartition(".")[2].lower() and not child_path.startswith(f"{path}."):
+        named_so = "embed" in child_path.rpartition(".")[2].lower()
+        if (named_so or isinstance(module, nn.Embedding)) and not child_path.startswith(f"{path}."):
             module.requires_grad_(requires_grad=False)
     for layer in layers[:count]:
         layer.requires_grad_(requires_grad=False)

@@ -7,7 +7,6 @@ OUTPUT/tables/ablation.tex         the same for a paper
 OUTPUT/figures/trade-*.pdf, .png   isotropy against nDCG@10
 """
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, replace
@@ -23,11 +22,11 @@ from ragcun.analysis.trade import Point, isotropy_against_score
 from ragcun.console import console, say, warn
 from ragcun.data.texts import Selected, Texts
 from ragcun.embedding.embedder import Embedder
-from ragcun.errors import RagcunError, UserError
+from ragcun.errors import RagcunError
 from ragcun.evaluation.beir import evaluate
 from ragcun.files import read_json, write_json, write_text
 from ragcun.pipeline.grid import Cell
-from ragcun.pipeline.steps import prepare_data
+from ragcun.pipeline.steps import prepare_data, refuse_launcher
 from ragcun.pipeline.table import write_csv
 from ragcun.pipeline.workers import cores, in_workers
 from ragcun.report.latex import ablation_table
@@ -83,9 +82,8 @@ def run_ablation(
         UserError: settings or data that cannot be served.
         RagcunError: cells failed, and what the others gave is written; or a worker was killed.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise UserError("ablate: starts its own processes; run it without a launcher, with --jobs")
-    data = prepare_data(cells[0].settings, output).data
+    refuse_launcher("ablate: starts its own processes; run it without a launcher, with --jobs")
+    data = prepare_data(_most_data(cells), output).data
     cells = [replace(cell, settings=cell.settings.model_copy(update={"data": data})) for cell in cells]
     where = Evaluation(tuple(datasets), split, output / "results", store)
     bases = encode(cells, where)
@@ -104,6 +102,18 @@ def run_ablation(
     if failures:
         raise RagcunError(f"{len(failures)} of {len(cells)} cells failed: {'; '.join(failures)}")
     return found
+
+
+def _most_data(cells: Sequence[Cell]) -> Settings:
+    """Settings that ask for as much data as any cell does; each takes its share of it."""
+    stages = [cell.settings.training for cell in cells]
+    rows = [stage.rows for stage in stages if stage.rows is not None]
+    most = {
+        "rows": max(rows) if len(rows) == len(stages) else None,
+        "negatives": max(stage.negatives or 0 for stage in stages) or None,
+    }
+    training = stages[0].model_copy(update=most)
+    return cells[0].settings.model_copy(update={"training": training})
 
 
 def flat_rows(found: Mapping[str, Any]) -> list[dict[str, Any]]:

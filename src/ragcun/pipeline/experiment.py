@@ -20,7 +20,7 @@ from ragcun.evaluation.beir import evaluate, find_datasets
 from ragcun.evaluation.cells import CellResult
 from ragcun.evaluation.compare import Comparison, compare
 from ragcun.files import write_json
-from ragcun.pipeline.steps import PYDOCS, once, prepare_data
+from ragcun.pipeline.steps import PYDOCS, once, prepare_data, refuse_launcher
 from ragcun.report.write import compile_pdf, has_latex, write_tables
 from ragcun.retrieval.registry import encoder
 from ragcun.retrieval.retrievers import Encoding
@@ -59,6 +59,7 @@ def run(settings: Settings, experiment: Path, store: Path) -> Summary:
     Raises:
         UserError: a setting that cannot be served, or an experiment folder that holds another experiment.
     """
+    refuse_launcher("run: is one process; under a launcher, give `ragcun train` and `ragcun eval` one after the other")
     folders = _datasets(settings, experiment)  # before anything is downloaded
     resolved = prepare_data(settings, experiment)
     train_stages(resolved, experiment, store, label=TRAINED)

@@ -1,5 +1,6 @@
 """The first step of the chain, and how a step is not done twice."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,16 @@ _WIKI_PASSAGES = 1_000_000
 
 
 def prepare_data(settings: Settings, experiment: Path, stage: Stage = "both") -> Settings:
-    """Settings whose training data is a path: `pydocs` becomes the collection in `experiment`/data/pydocs.
+    """Settings whose training data is a path: `pydocs`, and what stages name as their sources, is made.
 
-    The collection is made once; an experiment keeps its data even where packages are upgraded meanwhile.
+    It is in `experiment`/data. `pydocs` is made once: an experiment keeps it where packages are upgraded meanwhile.
     """
-    if settings.data.train != PYDOCS:
-        return _prepare_stages(settings, experiment, stage)
+    if settings.data.train == PYDOCS:
+        settings = _prepare_pydocs(settings, experiment)
+    return _prepare_stages(settings, experiment, stage)
+
+
+def _prepare_pydocs(settings: Settings, experiment: Path) -> Settings:
     folder = experiment / "data" / PYDOCS
     wanted = {
         "documents": settings.data.pydocs_documents,
@@ -52,8 +57,8 @@ def _prepare_stages(settings: Settings, experiment: Path, stage: Stage) -> Setti
             continue
         prepare = _wiki if wanted.source == "wiki" else _msmarco
         train, val = prepare(settings, wanted, experiment)
-        fields = {field: str(train), "pretrain_val" if field == "pretrain" else "val": str(val)}
-        data = data.model_copy(update=fields)
+        held_out = "pretrain_val" if field == "pretrain" else "val"
+        data = data.model_copy(update={field: str(train), held_out: getattr(data, held_out) or str(val)})
     return settings.model_copy(update={"data": data})
 
 
@@ -74,6 +79,12 @@ def _msmarco(settings: Settings, stage: StageSettings, experiment: Path) -> tupl
     folder = experiment / "data" / "msmarco"
     prepare_msmarco(folder, stage.rows, stage.negatives or 0, settings.seed)
     return folder / "train.parquet", folder / "dev.parquet"
+
+
+def refuse_launcher(why: str) -> None:
+    """Raise a `UserError` where a launcher started several processes."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UserError(why)
 
 
 def once(marker: Path, inputs: dict[str, Any], work: Callable[[], None]) -> None:

@@ -16,7 +16,7 @@ from ragcun.settings.schema import Settings
 
 PREFIX = "RAGCUN_"
 # Variables that ragcun reads elsewhere: they are no settings.
-_OTHER_VARIABLES = {"RAGCUN_CACHE_DIR", "RAGCUN_COLLECTIONS", "RAGCUN_DEBUG"}
+_OTHER_VARIABLES = {"RAGCUN_BEIR_URL", "RAGCUN_CACHE_DIR", "RAGCUN_COLLECTIONS", "RAGCUN_DEBUG"}
 
 
 def preset_names() -> list[str]:

@@ -86,7 +86,7 @@ class PairVectors:
         self._rows = _PairRows(pairs)
         queries = embedder.queries(self._rows.queries, f"encoding {what} queries")
         documents = embedder.documents(self._rows.documents, f"encoding {what} documents")
-        self._query_ids, self._document_ids = queries.identities, documents.identities
+        self._query_ids, self._document_ids = _identities(self._rows.queries), _identities(self._rows.documents)
         self._queries, self._documents = _Rows(queries), _Rows(documents)
         self._known = self._rows.known(self._query_ids, self._document_ids)
 

@@ -1,10 +1,8 @@
 """What is trained on and what is held out, as the settings name them."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from ragcun.console import say
 from ragcun.data.pairs import Pairs, load_pairs
@@ -34,7 +32,7 @@ def training_data(settings: Settings) -> tuple[Pairs, DevTexts]:
         val = Path(data.val)
         if val.is_dir():
             return pairs, dev_from_collection(val, "dev", data.on_error, settings.seed)
-        return pairs, dev_from_pairs(load_pairs(val, "dev", on_error=data.on_error))
+        return pairs, dev_from_pairs(load_pairs(val, "dev", on_error=data.on_error), settings.seed)
     if path.is_dir() and (path / "qrels" / "dev.tsv").is_file():
         return pairs, dev_from_collection(path, "dev", data.on_error, settings.seed)
     return _hold_out(pairs, settings.seed)
@@ -47,15 +45,4 @@ def _hold_out(pairs: Pairs, seed: int) -> tuple[Pairs, DevTexts]:
         raise UserError(f"train: {len(queries)} queries are too few to hold some out; give --val-data")
     held = np.isin(pairs.anchor, np.random.default_rng(seed).permutation(queries)[:count])
     say(f"no validation data given: {count:,} of {len(queries):,} training queries are held out for it")
-    return _where(pairs, ~held), dev_from_pairs(_where(pairs, held))
-
-
-def _where(pairs: Pairs, chosen: npt.NDArray[np.bool_]) -> Pairs:
-    source = {**pairs.source, "kept": int(chosen.sum())}
-    return replace(
-        pairs,
-        anchor=pairs.anchor[chosen],
-        positive=pairs.positive[chosen],
-        negatives=pairs.negatives[chosen],
-        source=source,
-    )
+    return pairs.where(~held), dev_from_pairs(pairs.where(held), seed)

@@ -11,7 +11,7 @@ import torch
 from ragcun.analysis.isotropy import as_matrix, centred, effective_rank, principal_axes, sigreg
 from ragcun.console import quietly, say
 from ragcun.data.collection import Collection
-from ragcun.data.pairs import Pairs, load_pairs
+from ragcun.data.pairs import Pairs
 from ragcun.data.problems import OnError
 from ragcun.data.texts import Selected, Texts
 from ragcun.embedding.base import prompt_of
@@ -27,17 +27,17 @@ MEASURE = "nDCG@10"
 _MOST_DOCUMENTS = 20_000
 _MOST_QUERIES = 2_000
 _BLOCK = 8_192
+_LOSS_BATCH = 256
 _WATCHED = 1_000  # documents whose geometry is followed
 
 
 @dataclass(frozen=True)
 class DevTexts:
-    """Held-out queries and the documents they are ranked against; `qrels` name both by row; `pairs` give the loss."""
+    """Held-out queries and the documents they are ranked against; `qrels` name both by row."""
 
     queries: Texts
     documents: Texts
     qrels: dict[str, dict[str, int]]
-    pairs: Pairs
     source: dict[str, object]
 
 
@@ -71,15 +71,19 @@ def dev_from_collection(path: Path, split: str, on_error: OnError, seed: int) ->
         Selected(collection.queries, query_rows),
         Selected(collection.corpus, rows),
         qrels,
-        load_pairs(path, split, on_error=on_error),
         {**source, "queries": len(chosen), "documents": len(rows)},
     )
 
 
-def dev_from_pairs(pairs: Pairs) -> DevTexts:
-    """Held-out pairs: each query is ranked against the positives and negatives of all."""
+def dev_from_pairs(pairs: Pairs, seed: int) -> DevTexts:
+    """Held-out pairs: each query, at most 2,000 of them, is ranked against the positives and negatives of all."""
     if len(pairs) < 2:
         raise UserError("dev: at least two held-out pairs are needed")
+    queries = np.unique(pairs.anchor)
+    if len(queries) > _MOST_QUERIES:
+        chosen = np.random.default_rng(seed).permutation(queries)[:_MOST_QUERIES]
+        pairs = pairs.where(np.isin(pairs.anchor, chosen))
+        say(f"dev: {_MOST_QUERIES:,} of {len(queries):,} held-out queries, with their documents")
     query_rows, query_of = np.unique(pairs.anchor, return_inverse=True)
     documents = np.unique(np.concatenate([pairs.positive, pairs.negatives[pairs.negatives >= 0]]))
     positive = np.searchsorted(documents, pairs.positive)
@@ -90,7 +94,6 @@ def dev_from_pairs(pairs: Pairs) -> DevTexts:
         Selected(pairs.queries, query_rows),
         Selected(pairs.documents, documents),
         qrels,
-        pairs,
         {**pairs.source, "queries": len(query_rows), "documents": len(documents)},
     )
 
@@ -110,11 +113,17 @@ class Dev(ABC):
         return _ndcg(self.texts.qrels, *self.embed(trainee))
 
     def watch(self, trainee: Trainee) -> dict[str, float]:
-        """A row of the history: nDCG@10, and effective rank and SIGReg's statistic of a fixed sample of documents."""
+        """A row of the history: nDCG@10, the contrastive loss in fixed batches, and the geometry of a fixed sample.
+
+        The geometry is that of documents: effective rank and SIGReg's statistic.
+        """
         queries, documents = self.embed(trainee)
         rows = np.random.default_rng(0).permutation(len(documents))[:_WATCHED]
         sample = documents[np.sort(rows)]
-        watched = {"dev_ndcg@10": _ndcg(self.texts.qrels, queries, documents)}
+        watched = {
+            "dev_ndcg@10": _ndcg(self.texts.qrels, queries, documents),
+            "dev_contrastive": _contrastive(self.texts.qrels, queries, documents, trainee),
+        }
         if len(sample) > 1:
             variances, _ = principal_axes(centred(as_matrix(sample)))
             watched |= {"dev_effective_rank": effective_rank(variances), "dev_sigreg": sigreg(as_matrix(sample))}
@@ -161,6 +170,22 @@ def _ndcg(qrels: dict[str, dict[str, int]], queries: Floats, documents: Floats, 
         for query, (rows, scores) in enumerate(zip(found.rows.tolist(), found.scores.tolist(), strict=True))
     }
     return mean_scores(qrels, run, [MEASURE])[MEASURE]
+
+
+@torch.no_grad()
+def _contrastive(qrels: dict[str, dict[str, int]], queries: Floats, documents: Floats, trainee: Trainee) -> float:
+    """The mean contrastive loss of the judged pairs, a fixed random sample of them, in batches with each other."""
+    pairs = np.array([(int(q), int(d)) for q, of in qrels.items() for d, grade in of.items() if grade > 0])
+    known = torch.from_numpy((pairs[:, 0] << 32) | pairs[:, 1]).sort().values
+    pairs = np.random.default_rng(0).permutation(pairs)[:_MOST_QUERIES]
+    batches = np.array_split(pairs, -(-len(pairs) // _LOSS_BATCH))
+    contrastive = trainee.objective.contrastive
+    losses = []
+    for anchor, positive in (torch.from_numpy(batch).unbind(1) for batch in batches):
+        anchors_BD, positives_BD = torch.from_numpy(queries)[anchor], torch.from_numpy(documents)[positive]
+        loss = contrastive(anchors_BD, positives_BD, None, anchor, positive, known)
+        losses.append(float(loss) * len(anchor))
+    return sum(losses) / len(pairs)
 
 
 def _blocks(vectors: Floats) -> Iterator[Floats]:

@@ -51,7 +51,7 @@ def cached_backward(
 
 
 def _embed(trainee: Trainee, part: Inputs, seed: int, column: int, at: int) -> torch.Tensor:
-    torch.manual_seed((seed * 3 + column) * 1_000_003 + at)
+    torch.manual_seed(((seed * 3 + column) * 1_000_003 + at) % 2**63)
     return trainee.embed(part)
 
 

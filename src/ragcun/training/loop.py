@@ -54,7 +54,11 @@ class Outcome:
 class Training:
     """Trains an encoder; resumes from `folder`/checkpoints where one with the same `identity` was interrupted.
 
-    The best checkpoint is the best of all evaluated ones, with `keep_start` the start among them.
+    The best checkpoint is the best of all evaluated ones, with `keep_start` the start among them. On another number of
+    processes the global batches stay as they were.
+
+    Raises:
+        UserError: they cannot be divided among so many processes.
     """
 
     def __init__(
@@ -80,13 +84,13 @@ class Training:
         self.checkpoints = folder / "checkpoints"
         self.schedule = make_schedule(len(pairs), settings, accelerator.num_processes, seed)
         self.mini_batch = settings.mini_batch_size
-        self.warmup = warmup_steps(settings, self.schedule.steps)
         groups = trainee.groups(
             settings.learning_rate, settings.base_learning_rate or settings.learning_rate, settings.weight_decay
         )
         self.optimiser = accelerator.prepare(torch.optim.AdamW(groups, lr=settings.learning_rate, foreach=True))
         self.state: dict[str, Any] = {"step": 0, "seconds": 0.0, "identity": identity}
         self._resume()
+        self.warmup = warmup_steps(settings, self.schedule.steps)
         self.history: History | None = None
         if accelerator.is_main_process:
             remove_leftovers(self.checkpoints)
@@ -144,6 +148,9 @@ class Training:
         return done % (interval or self.schedule.steps_per_epoch) == 0 or done == self.schedule.steps
 
     def _begin(self) -> None:
+        self.accelerator.wait_for_everyone()
+        if self._main:  # of another training: it would go on from weights that are overwritten now
+            (self.checkpoints / "last.safetensors").unlink(missing_ok=True)
         watched = self._watch()
         ndcg = watched["dev_ndcg@10"]
         self.state |= {"best_ndcg": ndcg if self.keep_start else -1.0, "best_step": 0}
@@ -268,6 +275,8 @@ class Training:
             self.state |= {
                 "scaler": None if scaler is None else scaler.state_dict(),
                 "batch": [self.schedule.batch_size, self.schedule.accumulation, self.mini_batch],
+                "processes": self.schedule.processes,
+                "steps_per_epoch": self.schedule.steps_per_epoch,
             }
             tensors = {
                 **pack("trained", self.trainee.trained()),
@@ -286,7 +295,14 @@ class Training:
             return
         self.state = state
         batch_size, accumulation, self.mini_batch = state["batch"]
-        self.schedule = replace(self.schedule, batch_size=batch_size, accumulation=accumulation)
+        before = replace(
+            self.schedule,
+            batch_size=batch_size,
+            accumulation=accumulation,
+            processes=state["processes"],
+            steps_per_epoch=state["steps_per_epoch"],
+        )
+        self.schedule = before.shared_by(self.accelerator.num_processes)
         self.trainee.load_trained(unpack("trained", tensors))
         self.trainee.objective.load_state_dict(unpack("objective", tensors))
         restore_optimiser(self.optimiser, unpack("optimiser", tensors))

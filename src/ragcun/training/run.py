@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 
 from ragcun.console import say, warn
 from ragcun.embedding.base import load_model, split
@@ -58,7 +59,8 @@ def train(
     data = settings.data
     abroad = {Path(name).name: abroad_texts(Path(name), data.on_error, settings.seed) for name in data.abroad}
     sources = [pairs.source, dev_texts.source, *(texts.source for texts in abroad.values())]
-    identity = _identity(settings, sources, base.fingerprint, load_checkpoint)
+    start = None if load_checkpoint is None else resolve_model(load_checkpoint)
+    identity = _identity(settings, sources, base.fingerprint, None if start is None else start.fingerprint)
     done = _finished(experiment, identity)
     if done is not None:
         say(f"{experiment}: already trained with these settings")
@@ -113,7 +115,7 @@ def train(
         "label": label or experiment.resolve().name,
         "identity": identity,
         "settings": settings.model_dump(mode="json"),
-        "load_checkpoint": load_checkpoint,
+        "load_checkpoint": None if start is None else {"path": load_checkpoint, "fingerprint": start.fingerprint},
         "data": {
             "train": pairs.source,
             "pairs": len(pairs),
@@ -136,7 +138,8 @@ def train(
         save_encoder(fresh.cpu().eval(), trainee.head.cpu().eval(), experiment / "model", embedder.resolved.source)
         write_json(experiment / "manifest.json", manifest)
     accelerator.wait_for_everyone()
-    accelerator.end_training()
+    for tracker in accelerator.trackers:
+        tracker.finish()
     return manifest
 
 
@@ -145,6 +148,7 @@ def _accelerator(settings: Settings, experiment: Path) -> Accelerator:
     for name in trackers:
         if importlib.util.find_spec(name) is None:
             raise UserError(f"--track {name}: the package is not installed; pip install 'ragcun[{name}]'")
+    AcceleratorState._reset_state()  # of an earlier training in this process, whose precision may be another
     accelerator = Accelerator(
         cpu=join_processes().device.type == "cpu",
         mixed_precision=_mixed_precision(settings),
@@ -178,7 +182,8 @@ def _trainee(settings: Settings, found: Spectrum, load_checkpoint: str | None, r
     if settings.model.freeze_base:
         return Trainee(head, _objective(settings), scale)
     start = resolved if load_checkpoint is None else resolve_model(load_checkpoint)
-    base, _ = split(load_model(start, settings.model.max_length, device="cpu"))
+    own = 0 if load_checkpoint is None else len(head.layers())
+    base, _ = split(load_model(start, settings.model.max_length, device="cpu"), most=own)
     freeze_early_layers(base, settings.model.freeze_early_layers, start.label)
     if settings.training.gradient_checkpointing:
         base[0].auto_model.gradient_checkpointing_enable({"use_reentrant": False})
@@ -202,7 +207,7 @@ def _objective(settings: Settings) -> RetrievalObjective:
 def _finish(outcome: Outcome, trainee: Trainee, dev: Dev, share: float) -> dict[str, Any]:
     """Load what is saved: `share` of the way from the start to the best checkpoint; say how it did."""
     trainee.load_trained(interpolate(outcome.start, outcome.best, share))
-    end = dev.ndcg(trainee.cpu().eval())
+    end = dev.ndcg(trainee.eval())
     say(
         f"dev {MEASURE}: {100 * outcome.start_ndcg:.2f} at the start, {100 * outcome.best_ndcg:.2f} at its best "
         f"(step {outcome.best_step} of {outcome.steps}), {100 * end:.2f} saved (share {share:g})"
@@ -227,14 +232,14 @@ def _finish(outcome: Outcome, trainee: Trainee, dev: Dev, share: float) -> dict[
     }
 
 
-def _identity(settings: Settings, sources: list[dict[str, Any]], base: str, load_checkpoint: str | None) -> str:
+def _identity(settings: Settings, sources: list[dict[str, Any]], base: str, start: str | None) -> str:
     decides = {
         "seed": settings.seed,
         "model": settings.model.model_dump(mode="json"),
         "training": settings.training.model_dump(mode="json", exclude={"log_interval", "track"}),
         "data": sources,
         "base": base,
-        "load_checkpoint": load_checkpoint,
+        "load_checkpoint": start,
     }
     return hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()
 

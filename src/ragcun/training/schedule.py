@@ -1,13 +1,14 @@
 """Which pairs a step takes, and how fast it learns."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
-from ragcun.console import warn
-from ragcun.errors import RagcunError
+from ragcun.console import say, warn
+from ragcun.errors import RagcunError, UserError
 from ragcun.settings.schema import StageSettings
 
 Index = npt.NDArray[np.int64]
@@ -18,6 +19,9 @@ class Schedule:
     """Which pairs each optimiser step takes. It follows from the seed alone, on any number of processes.
 
     A global batch is `batch_size` pairs of each of `processes`; an epoch's leftover pairs wait for the next.
+
+    Attributes:
+        steps_per_epoch: optimiser steps. Smaller batches, where memory ran out, leave them as they are.
     """
 
     pairs: int
@@ -26,11 +30,7 @@ class Schedule:
     processes: int
     epochs: int
     seed: int
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Optimiser steps."""
-        return max(1, self.pairs // (self.batch_size * self.processes * self.accumulation))
+    steps_per_epoch: int
 
     @property
     def steps(self) -> int:
@@ -40,12 +40,35 @@ class Schedule:
     def rows(self, step: int, process: int) -> list[Index]:
         """The pairs of optimiser step `step` (from 0) on `process`: one array for each accumulated batch."""
         epoch, within = divmod(step, self.steps_per_epoch)
-        order = np.random.default_rng((self.seed, epoch)).permutation(self.pairs)
+        order = _order(self.pairs, self.seed, epoch)
         batches = []
         for part in range(self.accumulation):
             start = ((within * self.accumulation + part) * self.processes + process) * self.batch_size
             batches.append(order[start : start + self.batch_size])
         return [rows for rows in batches if len(rows) > 1]
+
+    def shared_by(self, processes: int) -> "Schedule":
+        """The same global batches on another number of processes; says so.
+
+        Raises:
+            UserError: they cannot be divided among so many.
+        """
+        if processes == self.processes:
+            return self
+        batch_size, rest = divmod(self.batch_size * self.processes, processes)
+        if rest or batch_size < 2:
+            raise UserError(
+                f"training: begun on {self.processes} processes with batches of {self.batch_size}, which {processes} "
+                "cannot share evenly; use another number, or another --output-dir"
+            )
+        sizes = f"{processes} x {batch_size} in place of {self.processes} x {self.batch_size} pairs"
+        say(f"training: the global batch stays, {sizes}")
+        return replace(self, batch_size=batch_size, processes=processes)
+
+
+@lru_cache(maxsize=1)
+def _order(pairs: int, seed: int, epoch: int) -> Index:
+    return np.random.default_rng((seed, epoch)).permutation(pairs)
 
 
 def learning_rate_factor(settings: StageSettings, step: int, steps: int, warmup: int) -> float:
@@ -68,7 +91,9 @@ def make_schedule(pairs: int, settings: StageSettings, processes: int, seed: int
         raise RagcunError(f"training: {pairs} pairs are too few for {processes} processes")
     if batch_size < settings.batch_size:
         warn(f"batch_size = {settings.batch_size}: there are {pairs:,} pairs only; using {batch_size}")
-    return Schedule(pairs, batch_size, settings.gradient_accumulation_steps, processes, settings.epochs, seed)
+    accumulation = settings.gradient_accumulation_steps
+    steps_per_epoch = max(1, pairs // (batch_size * processes * accumulation))
+    return Schedule(pairs, batch_size, accumulation, processes, settings.epochs, seed, steps_per_epoch)
 
 
 def warmup_steps(settings: StageSettings, steps: int) -> int:
