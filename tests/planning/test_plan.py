@@ -74,6 +74,26 @@ def test_a_batch_that_does_not_fit_shows() -> None:
     assert memory[0] < MACHINES["t4"].memory < memory[1]
 
 
+def test_memory_that_is_spared_and_negatives_show() -> None:
+    large = {"training.batch_size": 512}
+    whole = planned("medium", **large)
+    assert whole.steps[-1].name == "training"
+    for spared in ({"training.gradient_checkpointing": True}, {"training.mini_batch_size": 8}):
+        assert planned("medium", **large, **spared).steps[-1].memory < 0.5 * whole.steps[-1].memory
+    parts, negatives = ({"training.mini_batch_size": 8}, {"training.negatives": 4})
+    for slower in (parts, negatives):
+        assert planned("medium", **large, **slower).steps[-1].seconds > 1.2 * whole.steps[-1].seconds
+    texts = [next(s.work for s in planned("hybrid", **flags).steps if s.name == "encode") for flags in ({}, negatives)]
+    counts = [int(work.split()[0].replace(",", "")) for work in texts]
+    assert counts[1] > 2 * counts[0]
+
+
+def test_the_data_of_both_stages_is_counted(collection: Path) -> None:
+    flags = {"data.pretrain": str(collection), "data.train": str(collection)}
+    stages = [step for step in planned("prototype", **flags).steps if "training" in step.name]
+    assert [step.work.split(",")[0] for step in stages] == ["9 batches of 8", "3 batches of 8"]
+
+
 def test_this_machine_is_measured() -> None:
     machine = find_machine("here", KNOWN["sentence-transformers/all-MiniLM-L6-v2"])
     assert 1e8 < machine.peak_fp32 < 1e15

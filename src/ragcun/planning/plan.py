@@ -88,7 +88,10 @@ def make_plan(settings: Settings, machine: Machine, datasets: tuple[str, ...], d
     steps = [Step("start", "imports, loading", _START, 0, 0)]
     repeated = 0.0
     second = None
-    stages = [("pretraining", settings.pretraining, None), ("training", settings.training, settings.data.train)]
+    stages = [
+        ("pretraining", settings.pretraining, settings.data.pretrain),
+        ("training", settings.training, settings.data.train),
+    ]
     for name, stage, data in stages:
         if stage is None:
             continue
@@ -142,8 +145,9 @@ class _Costs:
 
     def head_training(self, load: PairLoad, stage: StageSettings) -> Step:
         batch = min(stage.batch_size, load.pairs)
-        d, rows = self.model.output_dim, 2 * batch
-        forward = 2 * rows * self.head + 2 * batch**2 * d
+        d, columns = self.model.output_dim, 2 + load.negatives
+        rows = columns * batch
+        forward = 2 * rows * self.head + 2 * (columns - 1) * batch**2 * d
         if stage.lambda_isotropy:
             forward += 2 * rows * d * _SLICES
         if stage.keep_base:
@@ -159,15 +163,18 @@ class _Costs:
         frozen = self.model.freeze_early_layers
         flops = sum(
             self.base.forward(_PADDING * text.tokens) + self.base.backward(_PADDING * text.tokens, frozen)
-            for text in (load.queries, load.documents)
+            for text in load.row
         )
+        if stage.mini_batch_size:  # GradCache embeds each text a second time
+            flops += sum(self.base.forward(_PADDING * text.tokens) for text in load.row)
         batches = stage.epochs * max(1, load.pairs // stage.batch_size)
         seconds = load.pairs * stage.epochs * flops / (self.machine.peak * self.machine.training)
         seconds += batches * self.machine.step
         seconds += (stage.epochs + 1) * self.encode(list(load.held_out))
         trained = self.base.trained(frozen) + self.head
-        texts = ((stage.batch_size, load.queries.tokens), (stage.batch_size, load.documents.tokens))
-        activations = sum(self.base.activations(count, tokens, frozen) for count, tokens in texts)
+        at_a_time = min(stage.mini_batch_size or stage.batch_size, stage.batch_size)
+        kept = [self.base.activations(at_a_time, x.tokens, frozen, stage.gradient_checkpointing) for x in load.row]
+        activations = max(kept) if stage.mini_batch_size else sum(kept)
         memory = 4 * self.base.parameters + 2 * self.base.weights + 12 * trained + activations
         work = f"{batches:,} batches of {stage.batch_size}, {trained / 1e6:.0f} M of {self.base.parameters / 1e6:.0f} M"
         return Step(name, work, seconds, memory, 4 * self.base.parameters + 5 * 4 * trained)

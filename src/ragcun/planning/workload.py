@@ -10,13 +10,17 @@ from ragcun.data.collection import Collection
 from ragcun.data.pairs import Pairs, load_pairs
 from ragcun.data.texts import Texts
 from ragcun.errors import UserError
+from ragcun.mining.pairs import PairSettings
 from ragcun.pipeline.steps import PYDOCS
 from ragcun.settings.schema import DataSettings, Settings, StageSettings
+from ragcun.training.batches import limit_negatives
 
 TOKENS_PER_WORD = 1.35  # of English under the presets' tokenizers
 _SAMPLE = 500
 _DEV_SHARE = 0.05
-_MOST_DEV = 1_000
+_MOST_DEV = 1_000  # held out of pairs
+_MOST_SCORED = 2_000  # queries that dev is scored with
+_MOST_RANKED = 20_000  # documents
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class PairLoad:
 
     Attributes:
         queries, documents: the different texts in the pairs.
+        negatives: of each pair, at most.
         held_out: queries and documents that dev is scored with.
         others: texts of `held_out` that are not in the pairs.
         download: bytes.
@@ -45,6 +50,12 @@ class PairLoad:
     others: tuple[TextLoad, TextLoad]
     download: int
     source: str
+    negatives: int = 0
+
+    @property
+    def row(self) -> list[TextLoad]:
+        """The texts of a pair: query, positive, negatives."""
+        return [self.queries, *[self.documents] * (1 + self.negatives)]
 
 
 @dataclass(frozen=True)
@@ -97,29 +108,33 @@ def training_load(settings: Settings, stage: StageSettings, data: str | None, li
         pairs = load_pairs(Path(data), "train", on_error=settings.data.on_error)
         if stage.rows is not None:
             pairs = pairs.take(stage.rows, settings.seed)
-        return _counted(pairs, Path(data), limit)
+        return _counted(limit_negatives(pairs, stage.negatives), Path(data), limit)
     if stage.source == "msmarco":
         pairs_count = min(stage.rows or 532_751, 532_751)
         share = pairs_count / 532_751
         query_tokens, document_tokens = (_published(words, limit) for words in PUBLISHED["msmarco"][2:])
-        held_out = TextLoad(_MOST_DEV, query_tokens), TextLoad(_MOST_DEV, document_tokens)
+        held_out = TextLoad(_MOST_SCORED, query_tokens), TextLoad(_MOST_SCORED, document_tokens)
+        negatives = stage.negatives or 0
         return PairLoad(
             pairs_count,
             TextLoad(round(502_939 * share), query_tokens),
-            TextLoad(round(516_472 * share), document_tokens),
+            TextLoad(min(round(516_472 * share) + negatives * pairs_count, 8_841_823), document_tokens),
             held_out,
             held_out,
             _MSMARCO_BYTES,
             "MS MARCO passage ranking, as BEIR counts it",
+            negatives,
         )
     if stage.source == "wiki":
         passages = stage.rows or _WIKI_SHARD[1] * 41
         shards = min(41, -(-passages // _WIKI_SHARD[1]))
         tokens = stage.passage_chars / _CHARACTERS_PER_TOKEN
-        texts = TextLoad(passages, _WIKI_QUERY_TOKENS), TextLoad(passages, tokens - _WIKI_QUERY_TOKENS)
-        held_out = TextLoad(_MOST_DEV, texts[0].tokens), TextLoad(_MOST_DEV, texts[1].tokens)
+        pairs_count = round(PairSettings().split[0] * passages)
+        texts = TextLoad(pairs_count, _WIKI_QUERY_TOKENS), TextLoad(pairs_count, tokens - _WIKI_QUERY_TOKENS)
+        held = min(_MOST_SCORED, round(PairSettings().split[1] * passages))
+        held_out = TextLoad(held, texts[0].tokens), TextLoad(held, texts[1].tokens)
         download = shards * _WIKI_SHARD[0]
-        return PairLoad(passages, *texts, held_out, held_out, download, "wikimedia/wikipedia")
+        return PairLoad(pairs_count, *texts, held_out, held_out, download, "wikimedia/wikipedia")
     raise UserError("plan: no training data; give --train-data a pairs file or a collection's folder")
 
 
@@ -162,19 +177,24 @@ def _pydocs(data: DataSettings) -> PairLoad:
 
 
 def _counted(pairs: Pairs, path: Path, limit: int) -> PairLoad:
-    queries, documents = np.unique(pairs.anchor), np.unique(pairs.positive)
+    queries = np.unique(pairs.anchor)
+    documents = np.unique(np.concatenate([pairs.positive, pairs.negatives[pairs.negatives >= 0]]))
     query_tokens = _tokens(pairs.queries, queries, limit)
     document_tokens = _tokens(pairs.documents, documents, limit)
     loads = TextLoad(len(queries), query_tokens), TextLoad(len(documents), document_tokens)
     if path.is_dir() and (path / "qrels" / "dev.tsv").is_file():
         collection = Collection.open(path, on_error="skip")
-        held = TextLoad(len(collection.qrels("dev")), query_tokens), TextLoad(len(collection.corpus), document_tokens)
-        others = held[0], TextLoad(len(collection.corpus) - len(documents), document_tokens)
+        ranked = min(_MOST_RANKED, len(collection.corpus))
+        held = (
+            TextLoad(min(_MOST_SCORED, len(collection.qrels("dev"))), query_tokens),
+            TextLoad(ranked, document_tokens),
+        )
+        others = held[0], TextLoad(max(0, ranked - len(documents)), document_tokens)
     else:
         count = min(_MOST_DEV, max(2, int(_DEV_SHARE * len(queries))))
         held = TextLoad(count, query_tokens), TextLoad(count, document_tokens)
         others = TextLoad(0, 0), TextLoad(0, 0)
-    return PairLoad(len(pairs), *loads, held, others, 0, f"{path}, counted")
+    return PairLoad(len(pairs), *loads, held, others, 0, f"{path}, counted", pairs.negatives.shape[1])
 
 
 def _published(words: float, limit: int) -> float:
