@@ -187,6 +187,7 @@ def train(
     with processes.main_process_first():
         ready = prepare_data(settings, experiment, stage)
     manifest = train_stages(ready, experiment, options.store_folder(store), load_checkpoint, stage=stage)
+    processes.destroy_process_group()
     if not processes.is_main_process:
         return
     _draw(experiment)
