@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ragcun.errors import RagcunError, UserError
 from ragcun.retrieval import device
 from ragcun.retrieval.checkpoint import Checkpoints
+from ragcun.retrieval.matrices import _Array
 from ragcun.retrieval.search import SIMILARITIES, search
 
 Array = npt.NDArray[np.float32]
@@ -155,3 +156,21 @@ def test_vectors_that_are_not_finite_are_named(value: float) -> None:
 def test_unknown_similarity() -> None:
     with pytest.raises(UserError, match=r"manhattan.*euclidean, cosine, dot"):
         search(np.ones((1, 2), np.float32), np.ones((1, 2), np.float32), 1, "manhattan")
+
+
+def test_a_candidate_of_many_queries_is_read_once() -> None:
+    """A trained head's documents go through the head each time they are read."""
+    draw = np.random.default_rng(0)
+    queries, documents = (draw.standard_normal((n, 8), dtype=np.float32) for n in (700, 600))
+
+    class Counted(_Array):
+        read = 0
+
+        def rows(self, index: Rows) -> Array:
+            self.read += len(index)
+            return super().rows(index)
+
+    counted = Counted(documents)
+    found = search(queries, counted, 500, "euclidean")
+    assert counted.read == 600
+    assert np.array_equal(found.rows, search(queries, documents, 500, "euclidean").rows)

@@ -31,7 +31,7 @@ _PROBES = 64  # cells of the inverted file that a query looks into
 _TO_TRAIN = 39  # vectors for each centroid: FAISS warns below
 _CANDIDATES = {"hnsw": 1, "ivfpq": 4}  # for each document of the result
 _QUERIES = 256  # that are searched for at a time
-_PAIRS = 1_024  # of query and candidate that one thread scores at a time
+_VECTORS = 1_024  # of candidates that one thread reads at a time
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def search_index(
             some = slice(at, at + _QUERIES)
             _, rows_QK = index.search(_prepared(queries_QD[some], similarity), keep)
             rows_QK[rows_QK == exclude[some, None]] = -1
-            keys_QK = rescored(queries_QD[some], documents, rows_QK, similarity, places, _PAIRS, pool)
+            keys_QK = rescored(queries_QD[some], documents, rows_QK, similarity, places, _VECTORS, pool)
             best_keys.append(best(keys_QK, k))
             bar.advance(len(rows_QK))
     top = to_rows(np.concatenate(best_keys), places)

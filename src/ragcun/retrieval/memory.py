@@ -10,8 +10,8 @@ from ragcun.errors import UserError
 
 DEFAULT = 4 * 2**30  # bytes beside what the process holds already
 
-_PAIRS = 1_024  # of query and candidate that one thread scores again at a time
-_OF_A_PAIR = 24  # bytes for each dimension while it is scored
+_VECTORS = 1_024  # of candidates that one thread reads at a time to score them again
+_OF_A_VECTOR = 24  # bytes for each dimension while it is scored
 _OF_A_CANDIDATE = 100  # bytes while candidates are scored
 _FEW = 256  # documents of a block; strips of queries are made shorter before blocks are
 
@@ -34,13 +34,13 @@ class Portions:
         documents: of a block.
         queries: whose scores with a block one thread computes.
         rescored: queries whose candidates are scored again.
-        pairs: of query and candidate that one thread scores again.
+        vectors: of candidates, that one thread scores again.
     """
 
     documents: int
     queries: int
     rescored: int
-    pairs: int
+    vectors: int
 
 
 def portions(
@@ -77,7 +77,7 @@ def portions(
         # Vectors: read, converted, moved, and those of the next block. Scores, and what is made of them.
         return documents * (24 * (dimension + 1) + 20 * threads * queries) + 48 * threads * queries * keep
 
-    least = blocks(_FEW, 1) + 2 * (_OF_A_CANDIDATE * keep + _OF_A_PAIR * dimension * threads)
+    least = blocks(_FEW, 1) + 2 * (_OF_A_CANDIDATE * keep + _OF_A_VECTOR * dimension * threads)
     if memory is None:
         room = max(room, least)
     if room < least:
@@ -93,5 +93,5 @@ def portions(
         documents=min(document_block, (room - blocks(0, queries)) // (blocks(1, queries) - blocks(0, queries))),
         queries=queries,
         rescored=room // 2 // (_OF_A_CANDIDATE * keep),
-        pairs=min(_PAIRS, room // 2 // (_OF_A_PAIR * dimension * threads)),
+        vectors=min(_VECTORS, room // 2 // (_OF_A_VECTOR * dimension * threads)),
     )

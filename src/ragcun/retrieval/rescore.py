@@ -1,6 +1,6 @@
 """The last word on candidates: scores from the vectors themselves in float64, rounded to float32.
 
-Q queries, D dimensions, K candidates of a query, P pairs of query and candidate.
+Q queries, N documents, D dimensions, K candidates of a query, P pairs of query and candidate.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +12,8 @@ from ragcun.retrieval.matrices import Matrix
 from ragcun.retrieval.topk import EMPTY, Floats, Keys, Rows, pack
 
 _IN_CACHE = 128  # pairs whose vectors are in float64 at a time
+_FEW = 256  # documents, which are worth a task of their own
+_TASKS = 16  # or more, where documents suffice: each core has its share
 
 _Doubles = npt.NDArray[np.float64]
 
@@ -22,27 +24,30 @@ def rescored(
     rows_QK: Rows,
     similarity: str,
     places: Rows,
-    pairs: int,
+    vectors: int,
     pool: ThreadPoolExecutor,
 ) -> Keys:
-    """The keys of the candidates, (Q, K); `EMPTY` where their row is -1. Documents are read in the corpus' order.
+    """The keys of the candidates, (Q, K); `EMPTY` where their row is -1.
 
-    `pairs` are what one thread scores at a time.
+    Documents are read once, in the corpus' order, at most `vectors` of them by a thread at a time: where many queries
+    have the same candidates, a document that has to go through a head first does so once.
     """
     query_P, slot_P = np.nonzero(rows_QK >= 0)
     order = np.argsort(rows_QK[query_P, slot_P], kind="stable")
     query_P, slot_P = query_P[order], slot_P[order]
     rows_P = rows_QK[query_P, slot_P]
+    distinct_N, first_N, counts_N = np.unique(rows_P, return_index=True, return_counts=True)
+    size = min(vectors, max(_FEW, -(-len(distinct_N) // _TASKS)))
 
     def scores(at: int) -> Floats:
-        span = slice(at, at + pairs)
-        asked = query_P[span]
-        wanted, inside = np.unique(rows_P[span], return_inverse=True)
-        vectors = documents.rows(wanted)
+        span = slice(at, at + size)
+        read_ND = documents.rows(distinct_N[span])
+        inside = np.repeat(np.arange(len(read_ND)), counts_N[span])
+        asked = query_P[first_N[at] : first_N[at] + len(inside)]
         parts = (slice(start, start + _IN_CACHE) for start in range(0, len(asked), _IN_CACHE))
-        return np.concatenate([_scores(queries_QD[asked[p]], vectors[inside[p]], similarity) for p in parts])
+        return np.concatenate([_scores(queries_QD[asked[p]], read_ND[inside[p]], similarity) for p in parts])
 
-    scores_P = np.concatenate([np.empty(0, np.float32), *pool.map(scores, range(0, len(rows_P), pairs))])
+    scores_P = np.concatenate([np.empty(0, np.float32), *pool.map(scores, range(0, len(distinct_N), size))])
     keys_QK = np.full(rows_QK.shape, EMPTY)
     keys_QK[query_P, slot_P] = pack(scores_P, places[rows_P])
     return keys_QK

@@ -105,7 +105,7 @@ def search(
         for at, end in _spans(0, n_queries, portion.rescored):
             rough_QK, place_QK = unpack(keys_QK[at:end])
             rows_QK = np.where(np.isneginf(rough_QK), -1, row_of_place[place_QK])
-            exact_QK = rescored(queries_QD[at:end], documents, rows_QK, similarity, places, portion.pairs, pool)
+            exact_QK = rescored(queries_QD[at:end], documents, rows_QK, similarity, places, portion.vectors, pool)
             top.append(best(exact_QK, k))
     return to_rows(np.concatenate(top), places)
 
