@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from api_server import EmbeddingsServer, Failure
 
-from ragcun.embedding import api, spending
+from ragcun.embedding import api, spending, store
 from ragcun.embedding.api import ApiEmbedder
 from ragcun.embedding.openai import EmbeddingsEndpoint, checked_url
 from ragcun.embedding.recipe import Recipe
@@ -73,6 +73,22 @@ def test_texts_come_back_in_order_and_are_asked_for_once(tmp_path: Path, small_r
         with pytest.raises(RagcunError, match="asked for 2 dimensions, answered 3"):
             embedder(server, tmp_path, dimensions=2).documents(texts[:1])
         assert SECRET not in "".join(path.read_text("utf-8") for path in tmp_path.rglob("key.json"))
+
+
+def test_queries_stay_what_they_are_while_documents_are_bought(
+    tmp_path: Path, small_requests: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "_REQUESTS", 1)
+    monkeypatch.setattr(store, "_MANY_SHARDS", 3)
+    monkeypatch.setattr(store, "_SMALL_SHARD", 3_000)  # of two requests, but not of what is merged of three
+    queries, documents = ([f"{kind} {number}" for number in range(60)] for kind in ("query", "document"))
+    with EmbeddingsServer(lambda texts: [[*row] * 50 for row in spell(texts)]).serve() as server:
+        buying = embedder(server, tmp_path)
+        bought = buying.queries(queries)
+        before = bought.block(0, 60)
+        buying.documents(documents)
+    assert np.array_equal(before[:, :3], np.float32(spell(queries)))
+    assert np.array_equal(bought.block(0, 60), before)
 
 
 def test_prompts_and_length_are_part_of_what_is_sent(tmp_path: Path) -> None:
