@@ -5,6 +5,7 @@ import json
 from typing import Any, Literal
 
 import torch
+from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, Pooling
 from torch import nn
@@ -50,7 +51,7 @@ def load_model(
             trust_remote_code=False,
             model_kwargs={"dtype": torch.float32, "use_safetensors": True},
         )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{resolved.source}: cannot be loaded as a model ({reason[:200]})") from error
     _follow(model, recipe, resolved.source)
