@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -107,8 +108,12 @@ def test_what_the_hub_refuses_is_one_line(tmp_path: Path, tiny_model: Path) -> N
         assert not any("pytorch_model.bin" in request for request in hub.requests)
 
 
-def test_a_hub_that_cannot_be_reached_is_a_failure(tmp_path: Path) -> None:
-    found = resolve("lab/tiny", tmp_path, "http://127.0.0.1:9", HF_HUB_OFFLINE="1")
+@pytest.mark.parametrize("offline", ["", "1"])
+def test_a_hub_that_cannot_be_reached_is_a_failure(offline: str, tmp_path: Path) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # and does not listen
+        found = resolve("lab/tiny", tmp_path, f"http://127.0.0.1:{closed.getsockname()[1]}", HF_HUB_OFFLINE=offline)
 
     assert found["code"] == 1
     assert "cannot be reached" in found["error"]
+    assert "\n" not in found["error"]
