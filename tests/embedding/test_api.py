@@ -12,6 +12,7 @@ from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import numpy as np
 import pytest
 from api_server import EmbeddingsServer, Failure
@@ -163,6 +164,18 @@ def test_refusals_are_one_line_without_the_key(failure: Failure, kind: type[Ragc
     assert type(caught.value) is kind
     assert said in str(caught.value)
     assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("before", range(170, 310, 7))
+def test_a_key_that_stands_where_an_answer_is_cut_is_not_shown(before: int) -> None:
+    echo = "-" * before + f" Authorization: Bearer {SECRET} is not what was wanted" + "." * 400
+    plain = httpx2.Response(400, text=echo)
+    structured = httpx2.Response(400, json={"error": {"message": echo}})
+    endpoint = EmbeddingsEndpoint("http://127.0.0.1:9/v1", "m")
+    for response in (plain, structured):
+        with pytest.raises(UserError) as caught:
+            endpoint._refused(response)
+        assert not any(SECRET[:length] in str(caught.value) for length in range(4, len(SECRET)))
 
 
 def test_no_key_and_no_url_goes_where_it_can_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
