@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from hub import COMMIT, Hub
+from ragcun.embedding.base import load_model
 from ragcun.embedding.resolve import PACKAGED, resolve_model
 from ragcun.errors import RagcunError, UserError
 
@@ -47,6 +49,28 @@ def test_a_folder_and_an_experiment_are_models(tmp_path: Path, tiny_model: Path)
         resolve_model("./absent")
     with pytest.raises(UserError, match="no such folder"):
         resolve_model("a/b/c")
+
+
+@pytest.mark.parametrize("module", ["", "2_Dense", "2_Router/query_0_Dense"])
+def test_a_module_whose_weights_are_a_pickle_alone_is_refused(module: str, tmp_path: Path, tiny_model: Path) -> None:
+    folder = Path(shutil.copytree(tiny_model, tmp_path / "model"))
+    listed = json.loads((folder / "modules.json").read_text("utf-8"))
+    listed.append({"idx": 2, "name": "2", "path": module.partition("/")[0], "type": "never.imported"})
+    (folder / "modules.json").write_text(json.dumps(listed), encoding="utf-8")
+    (folder / module).mkdir(parents=True, exist_ok=True)
+    (folder / module / "pytorch_model.bin").write_bytes(b"pickle")
+    if not module:
+        (folder / "model.safetensors").unlink()
+
+    with pytest.raises(UserError, match=r"pytorch_model\.bin would be unpickled, which ragcun never does"):
+        load_model(resolve_model(str(folder)))
+
+
+def test_a_pickle_beside_safetensors_is_left_alone(tmp_path: Path, tiny_model: Path) -> None:
+    folder = Path(shutil.copytree(tiny_model, tmp_path / "model"))
+    (folder / "pytorch_model.bin").write_bytes(b"pickle")
+
+    assert load_model(resolve_model(str(folder))).get_embedding_dimension() == 32
 
 
 def test_packaged_weights_that_are_not_the_official_ones_are_refused(
