@@ -51,6 +51,23 @@ def test_a_folder_and_an_experiment_are_models(tmp_path: Path, tiny_model: Path)
         resolve_model("a/b/c")
 
 
+@pytest.mark.parametrize(
+    ("manifest", "label"),
+    [
+        ('{"label": "trained head", "identity": "0"}', "trained head"),
+        ('{"name": "another tool\'s"}', "mine"),
+        ('{"label": "another tool\'s"}', "mine"),
+        ("[]", "mine"),
+        ("not JSON", "mine"),
+    ],
+)
+def test_only_our_own_manifest_names_a_model(manifest: str, label: str, tmp_path: Path, tiny_model: Path) -> None:
+    experiment = tmp_path / "mine"
+    shutil.copytree(tiny_model, experiment / "model")
+    (experiment / "manifest.json").write_text(manifest, encoding="utf-8")
+    assert resolve_model(str(experiment)).label == label
+
+
 @pytest.mark.parametrize("module", ["", "2_Dense", "2_Router/query_0_Dense"])
 def test_a_module_whose_weights_are_a_pickle_alone_is_refused(module: str, tmp_path: Path, tiny_model: Path) -> None:
     folder = Path(shutil.copytree(tiny_model, tmp_path / "model"))

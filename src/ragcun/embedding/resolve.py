@@ -55,10 +55,19 @@ def _local(folder: Path) -> ResolvedModel:
     for candidate in (folder, folder / "model"):
         if (candidate / "modules.json").is_file() or (candidate / "config.json").is_file():
             path = candidate.resolve()
-            manifest = path.parent / "manifest.json"
-            label = read_json(manifest)["label"] if manifest.is_file() else folder.resolve().name
+            label = _label(path.parent / "manifest.json") or folder.resolve().name
             return ResolvedModel(label, path, tree_sha256(path), str(folder))
     raise UserError(f"{folder}: holds neither a model (modules.json or config.json) nor an experiment (model/)")
+
+
+def _label(manifest: Path) -> str | None:
+    """The label of the experiment that a model lies in; None where the manifest, if any, is somebody else's."""
+    try:
+        content = read_json(manifest)
+    except (UserError, OSError):
+        return None
+    ours = isinstance(content, dict) and {"label", "identity"} <= content.keys()
+    return str(content["label"]) if ours else None
 
 
 def _packaged(name: str) -> Path | None:
