@@ -47,7 +47,7 @@ def entry(name: str) -> Entry:
             raise UserError(f"{name}: fusion takes two retrievers, as in {_FUSION}bm25+minilm")
         return Fusion(entry(inputs[0]), entry(inputs[1]))
     options = ""
-    if not Path(name).expanduser().is_dir() and (found := _OPTIONS.fullmatch(name)):
+    if not _is_folder(name) and (found := _OPTIONS.fullmatch(name)):
         name, options = found["name"], found["options"]
     plain = _plain(name)
     if isinstance(plain, Lexical):
@@ -87,9 +87,16 @@ def _plain(name: str) -> Lexical | Encoder | ApiModel:
         if not model or (dimensions and not dimensions.isdecimal()):
             raise UserError(f"{name}: not {_API}MODEL or {_API}MODEL@DIMENSIONS")
         return ApiModel(model, int(dimensions) if dimensions else None)
-    if not Path(name).expanduser().is_dir() and (found := _REVISION.fullmatch(name)):
+    if not _is_folder(name) and (found := _REVISION.fullmatch(name)):
         return Encoder(found["model"], found["revision"], note=f"@{found['revision']}")
     return Encoder(name)
+
+
+def _is_folder(name: str) -> bool:
+    try:
+        return Path(name).expanduser().is_dir()
+    except OSError:  # a long prompt is no file name
+        return False
 
 
 def _values(name: str, options: str, known: list[str]) -> dict[str, Any]:
