@@ -15,8 +15,8 @@ from ragcun.data.collection import Collection, write_collection
 from ragcun.errors import RagcunError, UserError
 from ragcun.evaluation import beir, compute
 from ragcun.evaluation.beir import evaluate, find_datasets
-from ragcun.evaluation.footnotes import settings_text
 from ragcun.evaluation.cells import slug
+from ragcun.evaluation.footnotes import settings_text
 from ragcun.evaluation.metrics import DEPTH, MEASURES, score
 from ragcun.retrieval.retrievers import Encoding
 from ragcun.retrieval.runs import read_run

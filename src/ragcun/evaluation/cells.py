@@ -78,7 +78,7 @@ class Cell:
 
 
 def slug(label: str) -> str:
-    """A label as a folder's name, which disks take up to 255 bytes: a long one is cut, and told from others by a hash."""
+    """A label as a folder's name, of at most 255 bytes: a long one is cut, and told from others by a hash."""
     name = re.sub(r"[^\w.+-]+", "-", label).strip("-.") or "model"
     if len(name.encode()) <= _LONGEST:
         return name
