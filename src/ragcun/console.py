@@ -26,7 +26,7 @@ from rich.text import Text
 
 from ragcun.errors import Failure
 
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, highlight=False, emoji=False)
 _first = os.environ.get("RANK", "0") == "0"  # of the processes that a launcher started, one speaks
 _busy: ContextVar[bool] = ContextVar("busy", default=not _first)
 
@@ -98,13 +98,13 @@ def _silent() -> Bar:
 def _columns() -> list[ProgressColumn]:
     return [
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         _Rate(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}", style="dim"),
+        TextColumn("{task.fields[note]}", style="dim", markup=False),
     ]
 
 

@@ -22,19 +22,19 @@ class Failure:
     """What went wrong with one of several things, after which the others were done.
 
     Attributes:
-        dataset: the dataset that failed.
-        model: with which retriever; None where it failed before any was asked.
+        dataset: the dataset that failed; None where the retriever did before any was asked for.
+        model: with which retriever; None where the dataset failed before any was asked.
         error: one line.
         exit_code: what the command would have ended with, had it been the only one.
     """
 
-    dataset: str
+    dataset: str | None
     model: str | None
     error: str
     exit_code: int
 
     @classmethod
-    def of(cls, dataset: str, error: Exception, model: str | None = None) -> "Failure":
+    def of(cls, dataset: str | None, error: Exception, model: str | None = None) -> "Failure":
         """What `error` says."""
         known = isinstance(error, RagcunError)
         text = " ".join((str(error) if known else f"{type(error).__name__}: {error}").split())
@@ -45,8 +45,8 @@ class Failure:
         return asdict(self)
 
     def __str__(self) -> str:
-        place = self.dataset if self.model is None else f"{self.model} on {self.dataset}"
-        return f"{place}: {self.error}"
+        place = f"{' on '.join(filter(None, (self.model, self.dataset)))}: "
+        return place + self.error.removeprefix(place)
 
 
 def exit_code(failures: Sequence[Failure], done: bool) -> int:

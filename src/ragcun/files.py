@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -92,11 +92,14 @@ def file_sha256(path: str | os.PathLike[str]) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def tree_sha256(folder: str | os.PathLike[str]) -> str:
-    """SHA-256 over the relative names and contents of all files below `folder`, hidden ones left out."""
+def tree_sha256(folder: str | os.PathLike[str], names: Iterable[str] | None = None) -> str:
+    """SHA-256 over the relative names and contents of files below `folder`: those called `names`, or all of them.
+
+    Hidden ones are left out.
+    """
     digest = hashlib.sha256()
     root = Path(folder)
-    for path in sorted(root.rglob("*")):
+    for path in sorted(root.rglob("*") if names is None else (root / name for name in names)):
         relative = path.relative_to(root)
         if path.is_file() and not any(part.startswith(".") for part in relative.parts):
             digest.update(f"{relative.as_posix()}\0{file_sha256(path)}\n".encode())

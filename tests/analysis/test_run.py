@@ -25,7 +25,10 @@ def test_labelled_arrays_become_reports_and_figures(tmp_path: Path) -> None:
     assert reports[0].measures["sigreg"] < reports[1].measures["sigreg"]
     assert reports[1].measures["mean_cosine"] > 0.99
     assert read_reports(tmp_path / "isotropy.json") == reports
-    figures = read_json(tmp_path / "isotropy.json")["figures"]
+    written = read_json(tmp_path / "isotropy.json")
+    assert written["environment"]["packages"]["ragcun"]
+    assert {"hardware", "git", "time"} <= written["environment"].keys()
+    figures = written["figures"]
     assert len(figures) == 10
     assert all((tmp_path / figure).stat().st_size > 0 for figure in figures)
 

@@ -12,11 +12,12 @@ from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import numpy as np
 import pytest
 from api_server import EmbeddingsServer, Failure
 
-from ragcun.embedding import api, spending
+from ragcun.embedding import api, spending, store
 from ragcun.embedding.api import ApiEmbedder
 from ragcun.embedding.openai import EmbeddingsEndpoint, checked_url
 from ragcun.embedding.recipe import Recipe
@@ -73,6 +74,22 @@ def test_texts_come_back_in_order_and_are_asked_for_once(tmp_path: Path, small_r
         with pytest.raises(RagcunError, match="asked for 2 dimensions, answered 3"):
             embedder(server, tmp_path, dimensions=2).documents(texts[:1])
         assert SECRET not in "".join(path.read_text("utf-8") for path in tmp_path.rglob("key.json"))
+
+
+def test_queries_stay_what_they_are_while_documents_are_bought(
+    tmp_path: Path, small_requests: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "_REQUESTS", 1)
+    monkeypatch.setattr(store, "_MANY_SHARDS", 3)
+    monkeypatch.setattr(store, "_SMALL_SHARD", 3_000)  # of two requests, but not of what is merged of three
+    queries, documents = ([f"{kind} {number}" for number in range(60)] for kind in ("query", "document"))
+    with EmbeddingsServer(lambda texts: [[*row] * 50 for row in spell(texts)]).serve() as server:
+        buying = embedder(server, tmp_path)
+        bought = buying.queries(queries)
+        before = bought.block(0, 60)
+        buying.documents(documents)
+    assert np.array_equal(before[:, :3], np.float32(spell(queries)))
+    assert np.array_equal(bought.block(0, 60), before)
 
 
 def test_prompts_and_length_are_part_of_what_is_sent(tmp_path: Path) -> None:
@@ -147,6 +164,18 @@ def test_refusals_are_one_line_without_the_key(failure: Failure, kind: type[Ragc
     assert type(caught.value) is kind
     assert said in str(caught.value)
     assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("before", range(170, 310, 7))
+def test_a_key_that_stands_where_an_answer_is_cut_is_not_shown(before: int) -> None:
+    echo = "-" * before + f" Authorization: Bearer {SECRET} is not what was wanted" + "." * 400
+    plain = httpx2.Response(400, text=echo)
+    structured = httpx2.Response(400, json={"error": {"message": echo}})
+    endpoint = EmbeddingsEndpoint("http://127.0.0.1:9/v1", "m")
+    for response in (plain, structured):
+        with pytest.raises(UserError) as caught:
+            endpoint._refused(response)
+        assert not any(SECRET[:length] in str(caught.value) for length in range(4, len(SECRET)))
 
 
 def test_no_key_and_no_url_goes_where_it_can_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from hub import COMMIT, Hub
+from ragcun.embedding.base import load_model
 from ragcun.embedding.resolve import PACKAGED, resolve_model
 from ragcun.errors import RagcunError, UserError
 
@@ -48,6 +51,45 @@ def test_a_folder_and_an_experiment_are_models(tmp_path: Path, tiny_model: Path)
         resolve_model("a/b/c")
 
 
+@pytest.mark.parametrize(
+    ("manifest", "label"),
+    [
+        ('{"label": "trained head", "identity": "0"}', "trained head"),
+        ('{"name": "another tool\'s"}', "mine"),
+        ('{"label": "another tool\'s"}', "mine"),
+        ("[]", "mine"),
+        ("not JSON", "mine"),
+    ],
+)
+def test_only_our_own_manifest_names_a_model(manifest: str, label: str, tmp_path: Path, tiny_model: Path) -> None:
+    experiment = tmp_path / "mine"
+    shutil.copytree(tiny_model, experiment / "model")
+    (experiment / "manifest.json").write_text(manifest, encoding="utf-8")
+    assert resolve_model(str(experiment)).label == label
+
+
+@pytest.mark.parametrize("module", ["", "2_Dense", "2_Router/query_0_Dense"])
+def test_a_module_whose_weights_are_a_pickle_alone_is_refused(module: str, tmp_path: Path, tiny_model: Path) -> None:
+    folder = Path(shutil.copytree(tiny_model, tmp_path / "model"))
+    listed = json.loads((folder / "modules.json").read_text("utf-8"))
+    listed.append({"idx": 2, "name": "2", "path": module.partition("/")[0], "type": "never.imported"})
+    (folder / "modules.json").write_text(json.dumps(listed), encoding="utf-8")
+    (folder / module).mkdir(parents=True, exist_ok=True)
+    (folder / module / "pytorch_model.bin").write_bytes(b"pickle")
+    if not module:
+        (folder / "model.safetensors").unlink()
+
+    with pytest.raises(UserError, match=r"pytorch_model\.bin would be unpickled, which ragcun never does"):
+        load_model(resolve_model(str(folder)))
+
+
+def test_a_pickle_beside_safetensors_is_left_alone(tmp_path: Path, tiny_model: Path) -> None:
+    folder = Path(shutil.copytree(tiny_model, tmp_path / "model"))
+    (folder / "pytorch_model.bin").write_bytes(b"pickle")
+
+    assert load_model(resolve_model(str(folder))).get_embedding_dimension() == 32
+
+
 def test_packaged_weights_that_are_not_the_official_ones_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -75,6 +117,18 @@ def test_a_model_is_downloaded_once_and_found_offline(tmp_path: Path, tiny_model
         assert len(hub.requests) == asked
 
 
+def test_what_other_tools_keep_beside_a_model_does_not_change_it(tmp_path: Path, tiny_model: Path) -> None:
+    with Hub({"lab/tiny": tiny_model}).serve() as hub:
+        found = resolve("lab/tiny", tmp_path, hub.url)
+        for name in ("README.md", "pytorch_model.bin", "onnx/model.onnx"):
+            file = Path(found["path"], name)
+            file.parent.mkdir(exist_ok=True)
+            file.write_text("not of the model", encoding="utf-8")
+        assert resolve("lab/tiny", tmp_path, hub.url) == found
+        assert resolve("lab/tiny", tmp_path, hub.url, HF_HUB_OFFLINE="1") == found
+        assert found["sha"] == resolve_model(str(tiny_model)).fingerprint
+
+
 def test_what_the_hub_refuses_is_one_line(tmp_path: Path, tiny_model: Path) -> None:
     pickled = tmp_path / "pickled"
     pickled.mkdir()
@@ -95,8 +149,12 @@ def test_what_the_hub_refuses_is_one_line(tmp_path: Path, tiny_model: Path) -> N
         assert not any("pytorch_model.bin" in request for request in hub.requests)
 
 
-def test_a_hub_that_cannot_be_reached_is_a_failure(tmp_path: Path) -> None:
-    found = resolve("lab/tiny", tmp_path, "http://127.0.0.1:9", HF_HUB_OFFLINE="1")
+@pytest.mark.parametrize("offline", ["", "1"])
+def test_a_hub_that_cannot_be_reached_is_a_failure(offline: str, tmp_path: Path) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # and does not listen
+        found = resolve("lab/tiny", tmp_path, f"http://127.0.0.1:{closed.getsockname()[1]}", HF_HUB_OFFLINE=offline)
 
     assert found["code"] == 1
     assert "cannot be reached" in found["error"]
+    assert "\n" not in found["error"]

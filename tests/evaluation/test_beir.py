@@ -15,6 +15,7 @@ from ragcun.data.collection import Collection, write_collection
 from ragcun.errors import RagcunError, UserError
 from ragcun.evaluation import beir, compute
 from ragcun.evaluation.beir import evaluate, find_datasets
+from ragcun.evaluation.cells import slug
 from ragcun.evaluation.footnotes import settings_text
 from ragcun.evaluation.metrics import DEPTH, MEASURES, score
 from ragcun.retrieval.retrievers import Encoding
@@ -165,6 +166,18 @@ def test_own_documents_are_not_found_unless_judged_relevant(encoding: Encoding, 
     assert next(iter(run["1"])) == "2"
     assert next(iter(run["4"])) == "4"
     assert result.metrics["MRR@10"] == 1.0
+
+
+def test_long_labels_are_folders_of_their_own(
+    animals: Path, tiny_model: Path, encoding: Encoding, tmp_path: Path
+) -> None:
+    assert slug("RRF of BM25 and m") == "RRF-of-BM25-and-m"
+    long = ["é" * 150 + end for end in "ab"]
+    names = [slug(label) for label in long]
+    assert len(set(names)) == 2
+    assert all(len(name.encode()) < 200 and name.startswith("é" * 75 + "-") for name in names)
+    (result,) = evaluate([f"{tiny_model}:query={'find ' * 60}"], [animals], tmp_path / "results", encoding)
+    assert (tmp_path / "results" / result.run).is_file()
 
 
 def test_two_models_of_one_name_are_refused(

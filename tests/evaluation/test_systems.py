@@ -13,7 +13,7 @@ from ragcun.cli.evaluate import app
 from ragcun.data.benchmark import datasets
 from ragcun.errors import UserError
 from ragcun.evaluation.compare import compare_queries, holm
-from ragcun.evaluation.systems import compare_systems, read_systems
+from ragcun.evaluation.systems import _SEED, compare_systems, read_systems
 from ragcun.files import write_json
 
 M = "nDCG@10"
@@ -49,6 +49,13 @@ def test_seeds_are_one_row_tested_by_their_mean(tmp_path: Path) -> None:
     assert head.differences == pytest.approx([0.1, 0.0, 0.0, 0.2])
     assert (head.against.wins, head.against.ties, head.against.losses) == (2, 2, 0)
     assert head.against.effect == pytest.approx(0.075 / np.std([0.1, 0, 0, 0.2], ddof=1))
+
+
+def test_what_a_seed_is_called() -> None:
+    for named in ("head seed 0", "head-seed=12", "head, seed 3", "head/seed4", "head_seed1", "head_seed_1"):
+        assert _SEED.sub("", named) == "head"
+    for named in ("linseed 1", "head seed", "seed 1 head"):
+        assert _SEED.sub("", named) == named
 
 
 def test_folders_of_one_name_are_seeds_and_others_must_be_told_apart(tmp_path: Path) -> None:

@@ -211,6 +211,48 @@ def test_a_cell_that_fails_is_told_and_the_rest_goes_on(
         evaluate_tasks(models, tasks, tmp_path / "results", encoding)
 
 
+def test_a_model_that_cannot_be_had_is_told_once_and_the_rest_goes_on(
+    animals: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = Path(shutil.copytree(tiny_model, tmp_path / "broken"))
+    (broken / "model.safetensors").write_bytes(b"no weights")
+    other = Path(shutil.copytree(animals, animals.parent / "other"))
+    loads: list[str] = []
+
+    def load(name: str, encoding: Encoding) -> Any:
+        loads.append(name)
+        return load_retriever(name, encoding)
+
+    load_retriever = beir.load_retriever
+    monkeypatch.setattr(beir, "load_retriever", load)
+
+    def score(*models: str | Path) -> Any:
+        asked = [str(word) for model in models for word in ("--model", model)]
+        folders = ["--output", str(tmp_path / "results"), "--store", str(tmp_path / "store")]
+        return CliRunner().invoke(app, ["collection", str(animals), str(other), *asked, *folders, "--json"])
+
+    done = score("bm25", broken, tiny_model, "lab/away", "bm25:k1=2")
+    assert done.exit_code == 1
+    found = json.loads(done.stdout)
+    models = ("bm25", str(tiny_model), "bm25:k1=2")
+    assert [(row["model"], row["dataset"]) for row in found["results"]] == [
+        (model, folder.name) for model in models for folder in (animals, other)
+    ]
+    assert [(failure["model"], failure["dataset"]) for failure in found["failures"]] == [
+        ("lab/away", None),
+        (str(broken), None),
+    ]
+    assert loads == ["bm25", str(broken), str(tiny_model), "bm25:k1=2"]
+    assert f"warning: {broken}: cannot be loaded as a model" in done.stderr
+    assert "4 of 6" in done.stderr  # what cannot be had is not counted
+
+    nothing = score("./nowhere")
+    assert (nothing.exit_code, json.loads(nothing.stdout)["results"]) == (2, [])
+    misspelt = score("bm25", "bm25:k2=1")
+    assert isinstance(misspelt.exception, UserError)
+    assert not misspelt.stdout
+
+
 def test_two_collections_of_one_name_are_refused(animals: Path, encoding: Encoding, tmp_path: Path) -> None:
     twin = Path(shutil.copytree(animals, tmp_path / "elsewhere" / "animals"))
     tasks, _ = open_tasks([animals, twin])
@@ -243,10 +285,10 @@ def test_the_command(collection: Path, tmp_path: Path) -> None:
         some = ragcun("beir", "--datasets", "quora,robust04,nano-scidocs")
         downloads = [request for request in hub.requests if "/datasets/" in request]
         away = ragcun("beir", "--datasets", "nano-nq,nano-scidocs", "--offline")
-        unknown = ragcun("beir", "--datasets", "nano-nq", "--model", "no-such-model")
+        unknown = ragcun("beir", "--datasets", "nano-scidocs", "--model", "no-such-model")
         own = ragcun("collection", collection, tmp_path / "nowhere", "--split", "dev")
         assert [request for request in hub.requests if "/datasets/" in request] == downloads
-    assert [done.returncode for done in (some, away, unknown, own)] == [1, 1, 2, 1], some.stderr
+    assert [done.returncode for done in (some, away, unknown, own)] == [1, 1, 1, 1], some.stderr
     (row,), failures = json.loads(some.stdout)["results"], json.loads(some.stdout)["failures"]
     assert (row["dataset"], row["split"], row["documents"], row["queries"]) == ("nano-scidocs", "test", 2_210, 50)
     assert (tmp_path / row["run"]).is_file()
@@ -254,6 +296,7 @@ def test_the_command(collection: Path, tmp_path: Path) -> None:
     assert "gated; accept its licence" in failures[0]["error"]
     assert json.loads(away.stdout)["results"] == [row]
     assert "nano-nq: zeta-alpha-ai/NanoNQ at 77540146379a" in away.stderr
+    assert json.loads(unknown.stdout)["results"] == [row]
     assert "no such folder" in unknown.stderr
     (row,) = json.loads(own.stdout)["results"]
     assert (row["dataset"], row["split"], row["queries"]) == ("animals", "dev", 8)

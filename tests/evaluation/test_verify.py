@@ -2,15 +2,20 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from ragcun.cli.evaluate import app
+from ragcun.data.benchmark import datasets
 from ragcun.data.collection import write_collection
 from ragcun.errors import RagcunError, UserError
+from ragcun.evaluation import compute, verify
 from ragcun.evaluation.verify import Published, Verdict, published
+from ragcun.retrieval.retrievers import Encoding
 
 
 @pytest.mark.collections
@@ -29,9 +34,13 @@ def test_bm25_is_within_its_tolerance_of_lucene(tmp_path: Path) -> None:
     assert all(one["agrees"] for one in verdicts)
 
 
-def test_other_data_and_missing_models_are_told(tmp_path: Path) -> None:
+def test_other_data_and_missing_models_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     corpus = [(f"d{i}", "", f"cats and dogs {i}") for i in range(3)]
     write_collection(tmp_path / "data" / "scifact", corpus, [("q", "dogs 1")], {"test": [("q", "d1", 1)]})
+    with (tmp_path / "data" / "scifact" / "corpus.jsonl").open("a", encoding="utf-8") as stream:
+        stream.write('{"_id": "d3", "title": "", "text": ""}\n')  # the benchmark has such, too
+    toy = replace(datasets()["scifact"], documents=4, queries=1, judgements=1)
+    monkeypatch.setattr(verify, "known", lambda: datasets() | {"scifact": toy})
     given = ["verify", "--data-dir", str(tmp_path / "data"), "--output", str(tmp_path / "out")]
 
     with pytest.raises(RagcunError, match="2 of 2 scores differ from the published ones"):
@@ -42,6 +51,33 @@ def test_other_data_and_missing_models_are_told(tmp_path: Path) -> None:
         CliRunner().invoke(app, [*given, "--models", "bm25", "--datasets", "nq"], catch_exceptions=False)
     with pytest.raises(UserError, match="retriever 'bert': no published scores; there are those of bm25, contriever,"):
         CliRunner().invoke(app, [*given, "--models", "bert"], catch_exceptions=False)
+
+
+def test_a_cell_that_fails_takes_no_other_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("scifact", "nfcorpus", "fiqa"):
+        write_collection(tmp_path / "data" / name, [("d", "", "cats")], [("q", "cats")], {"test": [("q", "d", 1)]})
+    counts = {"documents": 1, "queries": 1, "judgements": 1}
+    toys = {name: replace(datasets()[name], **counts) for name in ("scifact", "nfcorpus")}
+    monkeypatch.setattr(verify, "known", lambda: datasets() | toys)
+    write_run = compute.write_run
+
+    def full(path: Path, *arguments: Any, **named: Any) -> None:
+        if "nfcorpus" in path.parts:
+            raise OSError(28, "No space left on device")
+        write_run(path, *arguments, **named)
+
+    monkeypatch.setattr(compute, "write_run", full)
+    encoding = Encoding(tmp_path / "store", device="cpu")
+    found = verify.verify(
+        ["bm25", "contriever"], ["scifact", "nfcorpus", "fiqa", "nq"], tmp_path / "data", tmp_path / "out", encoding
+    )
+    verdicts = {(v.published.retriever, v.published.dataset, v.published.measure): v for v in found}
+    assert verdicts["bm25", "scifact", "nDCG@10"].obtained == 1
+    assert verdicts["bm25", "scifact", "Recall@100"].obtained == 1
+    assert "No space left" in verdicts["bm25", "nfcorpus", "nDCG@10"].reason
+    assert "not BEIR's FiQA-2018 (1 documents in place of 57,638" in verdicts["bm25", "fiqa", "nDCG@10"].reason
+    assert "not in the local cache" in verdicts["contriever", "scifact", "nDCG@10"].reason
+    assert verdicts["contriever", "nq", "nDCG@10"].reason == f"not in {tmp_path / 'data'}"
 
 
 def test_the_table_is_of_scores_with_a_source() -> None:

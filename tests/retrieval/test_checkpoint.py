@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -86,3 +87,20 @@ def test_short_searches_write_nothing_and_old_files_go(tmp_path: Path) -> None:
         os.utime(path, (time.time() - age * 86_400,) * 2)
     search(vectors, vectors, 2, "dot", checkpoints=Checkpoints(tmp_path, "identity"))
     assert list(tmp_path.iterdir()) == [recent]
+
+
+def test_a_file_that_another_process_removes_meanwhile_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone, vectors = tmp_path / "gone.safetensors", np.eye(4, dtype=np.float32)
+    gone.touch()
+    stat = Path.stat
+
+    def removed(path: Path, **named: Any) -> os.stat_result:
+        if path == gone:
+            path.unlink(missing_ok=True)
+        return stat(path, **named)
+
+    monkeypatch.setattr(Path, "stat", removed)
+    found = search(vectors, vectors, 1, "dot", checkpoints=Checkpoints(tmp_path, "identity"))
+    assert found.rows[:, 0].tolist() == [0, 1, 2, 3]

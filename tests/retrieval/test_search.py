@@ -12,6 +12,7 @@ from ragcun.errors import RagcunError, UserError
 from ragcun.retrieval import device
 from ragcun.retrieval.checkpoint import Checkpoints
 from ragcun.retrieval.matrices import _Array
+from ragcun.retrieval.products import InnerProducts
 from ragcun.retrieval.search import SIMILARITIES, search
 
 Array = npt.NDArray[np.float32]
@@ -121,6 +122,30 @@ def test_equal_vectors_have_equal_scores() -> None:
     found = search(queries, documents, 5, "euclidean", document_block=33)
     assert len(set(found.scores[0].tolist())) == 1
     assert found.rows[0].tolist() == twins[::-1].tolist()
+
+
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+@pytest.mark.parametrize("blocks", [{}, {"query_block": 7, "document_block": 333}])
+@pytest.mark.parametrize("noise", [0.0, 1e-6])
+def test_of_many_equal_documents_those_of_the_highest_places_are_found(
+    similarity: str, blocks: dict[str, int], noise: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def uneven(self: InnerProducts, start: int, stop: int) -> Array:
+        block = exact(self, start, stop)
+        block[1::2] *= np.float32(1 + noise)  # as a BLAS that adds up every second row otherwise
+        return block
+
+    exact = InnerProducts.documents
+    monkeypatch.setattr(InnerProducts, "documents", uneven)
+    draw = np.random.default_rng(0)
+    documents, places = draw.standard_normal((4_146, 33), dtype=np.float32), draw.permutation(4_146)
+    twins = np.concatenate([draw.choice(4_096, 60, replace=False), 4_096 + draw.choice(50, 40, replace=False)])
+    documents[twins] = draw.standard_normal(33)
+    queries = documents[twins[0]] + draw.standard_normal((40, 33), dtype=np.float32) / 5
+    found = search(queries, documents, 10, similarity, places=places, **blocks)
+    expected = twins[np.argsort(-places[twins])[:10]]
+    assert found.rows.tolist() == [expected.tolist()] * 40
+    assert (found.scores == found.scores[:, :1]).all()
 
 
 def test_euclidean_score_is_the_negative_distance() -> None:

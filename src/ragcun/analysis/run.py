@@ -17,6 +17,7 @@ from ragcun.data.texts import Selected
 from ragcun.embedding.embedder import Embedder
 from ragcun.errors import UserError
 from ragcun.files import file_sha256, write_json
+from ragcun.manifest import environment
 
 
 def analyze(
@@ -49,6 +50,7 @@ def analyze(
         {
             "results": [result.to_json() for result in reports],
             "figures": [path.relative_to(output).as_posix() for path in figures],
+            "environment": environment(),
         },
     )
     return reports

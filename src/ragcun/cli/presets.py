@@ -23,7 +23,7 @@ def presets(context: typer.Context) -> None:
         about = preset_text(name).partition("\n")[0].lstrip("# ")
         trains = "head" if settings.model.freeze_base else "base and head"
         table.add_row(name, about, settings.model.base, trains, str(settings.model.output_dim))
-    Console().print(table)
+    Console(emoji=False, markup=False).print(table)
 
 
 @app.command("show")

@@ -33,7 +33,7 @@ def ls(store: options.Store = None, json: options.Json = False) -> None:
             f"{row['bytes'] / 2**20:,.1f}",
             datetime.fromtimestamp(row["last_used"], UTC).strftime("%Y-%m-%d %H:%M"),
         )
-    Console().print(table if rows else f"no stores in {options.store_folder(store)}")
+    Console(emoji=False, markup=False).print(table if rows else f"no stores in {options.store_folder(store)}")
 
 
 def _made_by(key: dict[str, Any]) -> tuple[str, str, str, str]:

@@ -98,7 +98,8 @@ class ApiEmbedder:
         self._characters = CHARACTERS_A_TOKEN * max_length if max_length else CHARACTERS
         self._budget = budget
         self._price = price
-        self._store = EmbeddingStore(store, {"api": endpoint.url, "model": model, "dimensions": dimensions})
+        self._root = store
+        self._key = {"api": endpoint.url, "model": model, "dimensions": dimensions}
 
     def agree(self, queries: Texts, documents: Texts) -> None:
         """Tell what embedding these texts will cost, and return where that is agreed to.
@@ -106,9 +107,10 @@ class ApiEmbedder:
         Raises:
             UserError: it is not, or there is no key. Nothing has been spent.
         """
+        store = EmbeddingStore(self._root, self._key)
         characters, missing, sample = 0, 0, list[str]()
         for texts in (self._sent(queries, "query"), self._sent(documents, "document")):
-            for row in self._missing(digest_texts(texts)):
+            for row in _missing(store, digest_texts(texts)):
                 text = texts[row]
                 characters += len(text)
                 missing += 1
@@ -143,22 +145,16 @@ class ApiEmbedder:
         return _Sent(texts, self._prompts[role], self._characters)
 
     def _embed(self, texts: "_Sent", description: str) -> BoughtVectors:
+        store = EmbeddingStore(self._root, self._key)  # its own: merging shards moves the rows of those who share one
         digests = digest_texts(texts)
-        if self._missing(digests):
-            with self._store.alone():
-                missing = self._missing(digests)
+        if _missing(store, digests):
+            with store.alone():
+                missing = _missing(store, digests)
                 with progress(description, len(missing), "texts") as bar:
-                    self._pay_for(_batches(texts, digests, missing), bar)
-        return BoughtVectors(self._store, self._store.find(digests))
+                    self._pay_for(store, _batches(texts, digests, missing), bar)
+        return BoughtVectors(store, store.find(digests))
 
-    def _missing(self, digests: Digests) -> list[int]:
-        """The rows of the texts that the store lacks, each text once, in order."""
-        missing = np.flatnonzero(self._store.find(digests) < 0)
-        _, first = np.unique(digests[missing], axis=0, return_index=True)
-        rows: list[int] = missing[np.sort(first)].tolist()
-        return rows
-
-    def _pay_for(self, batches: Iterator[_Batch], bar: Bar) -> None:
+    def _pay_for(self, store: EmbeddingStore, batches: Iterator[_Batch], bar: Bar) -> None:
         pending: dict[Future[Answer], _Batch] = {}
         stop = threading.Event()
         told: set[str] = set()
@@ -174,7 +170,7 @@ class ApiEmbedder:
         def keep(future: Future[Answer]) -> None:
             answer, batch = future.result(), pending.pop(future)
             self._budget.pay(answer.tokens, self._price)
-            self._store.write(batch.digests, answer.vectors)
+            store.write(batch.digests, answer.vectors)
             bar.advance(len(batch.texts))
 
         kept = 0
@@ -190,16 +186,25 @@ class ApiEmbedder:
                         keep(future)
                         kept += 1
                         if kept % _REFRESH == 0:
-                            self._take_in()
+                            _take_in(store)
             finally:
                 stop.set()
                 for future in [future for future in pending if future.exception() is None]:
                     keep(future)  # under way when another failed: it is paid for
-                self._take_in()
+                _take_in(store)
 
-    def _take_in(self) -> None:
-        self._store.refresh()
-        self._store.compact()
+
+def _missing(store: EmbeddingStore, digests: Digests) -> list[int]:
+    """The rows of the texts that the store lacks, each text once, in order."""
+    missing = np.flatnonzero(store.find(digests) < 0)
+    _, first = np.unique(digests[missing], axis=0, return_index=True)
+    rows: list[int] = missing[np.sort(first)].tolist()
+    return rows
+
+
+def _take_in(store: EmbeddingStore) -> None:
+    store.refresh()
+    store.compact()
 
 
 class _Sent:

@@ -5,6 +5,7 @@ import json
 from typing import Any, Literal
 
 import torch
+from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, Pooling
 from torch import nn
@@ -14,12 +15,14 @@ from ragcun.console import say
 from ragcun.embedding.recipe import Recipe
 from ragcun.embedding.resolve import ResolvedModel
 from ragcun.errors import UserError
+from ragcun.files import read_json
 
 Precision = Literal["fp32", "bf16", "fp16"]
 Role = Literal["query", "document"]
 
 DTYPES: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _VOLATILE = {"_name_or_path", "transformers_version", "dtype", "torch_dtype", "architectures"}
+_PICKLE = "pytorch_model*.bin"
 _ROLE_PROMPTS: dict[Role, tuple[str, ...]] = {
     "query": ("query",),
     "document": ("document", "passage", "corpus"),
@@ -34,10 +37,11 @@ def load_model(
     `max_length`, where given, goes before the recipe's.
 
     Raises:
-        UserError: the folder is no model, `max_length` is more than its positions allow, or the recipe's pooling
-            replaces none.
+        UserError: the folder is no model, a module's weights are a pickle alone, `max_length` is more than its
+            positions allow, or the recipe's pooling replaces none.
     """
     transformers_logging.disable_progress_bar()
+    _refuse_pickles(resolved)
     recipe = recipe or Recipe()
     if not ((resolved.path / "modules.json").is_file() or (recipe.pooling and recipe.similarity)):
         defaults = f"{recipe.pooling or 'mean'} pooling and {recipe.similarity or 'cosine'} similarity"
@@ -50,7 +54,7 @@ def load_model(
             trust_remote_code=False,
             model_kwargs={"dtype": torch.float32, "use_safetensors": True},
         )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{resolved.source}: cannot be loaded as a model ({reason[:200]})") from error
     _follow(model, recipe, resolved.source)
@@ -61,6 +65,21 @@ def load_model(
             raise UserError(f"max_length {max_length}: {resolved.source} has {positions} positions")
         model.max_seq_length = max_length
     return model.eval()
+
+
+def _refuse_pickles(resolved: ResolvedModel) -> None:
+    """Raise where sentence-transformers would unpickle: it is asked for safetensors, but only the Transformer obeys."""
+    modules = resolved.path / "modules.json"
+    inside = [module.get("path", "") for module in read_json(modules)] if modules.is_file() else []
+    pickles = list(resolved.path.glob(_PICKLE))
+    for name in filter(None, inside):
+        pickles += (resolved.path / name).rglob(_PICKLE)
+    for pickle in pickles:
+        if not any(pickle.parent.glob("*.safetensors")):
+            raise UserError(
+                f"{resolved.source}: {pickle.relative_to(resolved.path)} would be unpickled, which ragcun never does; "
+                "sentence-transformers' save_pretrained writes such a model anew, as safetensors"
+            )
 
 
 def _follow(model: SentenceTransformer, recipe: Recipe, source: str) -> None:

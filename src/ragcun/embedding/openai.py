@@ -21,6 +21,7 @@ TOKENS = 300_000  # of a request, at most; no byte-level tokenizer makes more to
 _ATTEMPTS = 8
 _LONGEST_PAUSE = 60.0
 _TRANSIENT = {408, 409, 429, 500, 502, 503, 504, 529}
+_SHOWN = 300  # characters of what a server says in an error
 _TIMEOUT = httpx2.Timeout(120.0, connect=10.0)
 
 
@@ -98,8 +99,9 @@ class EmbeddingsEndpoint:
             error = response.json()["error"]
             message, code = str(error["message"]), error.get("code")
         except (ValueError, KeyError, TypeError, AttributeError):
-            message, code = response.text[:200], None
-        said = f"{response.status_code} {self._without_key(' '.join(message.split()))[:300]}".strip()
+            message, code = response.text, None
+        message = " ".join(self._without_key(message)[:_SHOWN].split())  # cut last: half a key would not be found
+        said = f"{response.status_code} {message}".strip()
         if response.status_code in _TRANSIENT and code != "insufficient_quota":
             return said
         if response.status_code in {401, 403}:

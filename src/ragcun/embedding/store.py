@@ -89,7 +89,7 @@ class EmbeddingStore:
         self._first, self._second, self._rows = first[order], second[order], rows[order]
 
     def find(self, digests: Digests) -> Rows:
-        """The row of each digest, -1 where the store does not have it. Rows hold for the life of this object."""
+        """The row of each digest, -1 where the store does not have it. Rows hold until `compact`."""
         found = np.full(len(digests), -1, dtype=np.int64)
         if not len(self._first):
             return found

@@ -1,7 +1,8 @@
 """Evaluation on collections in BEIR's layout: every retriever on every collection, each cell computed once."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from ragcun.errors import Failure, UserError
 from ragcun.evaluation.cells import Cell, CellResult, slug
 from ragcun.evaluation.metrics import DEPTH, MEASURES
 from ragcun.evaluation.tasks import Task, open_task
-from ragcun.retrieval.registry import identify, load_retriever
+from ragcun.retrieval.registry import entry, load_retriever
 from ragcun.retrieval.retrievers import Encoding, Identity, Retriever
 
 EVERY = "all"
@@ -65,13 +66,21 @@ def evaluate(
     return evaluate_tasks(identities, tasks, output, encoding)
 
 
-def identify_all(models: Sequence[str], encoding: Encoding) -> dict[str, Identity]:
+def identify_all(
+    models: Sequence[str], encoding: Encoding, failures: list[Failure] | None = None
+) -> dict[str, Identity]:
     """What each of `models` is, by the name that the user gave.
 
+    Where a list of `failures` is given, one that cannot be had is told and added to it, and the rest goes on.
+
     Raises:
-        UserError: there is no such retriever, or two would have one name.
+        UserError: a name is misspelt, there is no such retriever, or two would have one name.
     """
-    identities = {name: identify(name, encoding) for name in dict.fromkeys(models)}
+    entries = {name: entry(name) for name in dict.fromkeys(models)}
+    identities: dict[str, Identity] = {}
+    for name, one in entries.items():
+        with _going_on(failures, None, name):
+            identities[name] = one.identify(encoding)
     _refuse_twins((slug(identity.label).lower(), identity.label, name) for name, identity in identities.items())
     return identities
 
@@ -87,7 +96,8 @@ def evaluate_tasks(
 
     A cell that `output` already has, made from the same inputs (retriever, data, settings), is read, not computed. An
     interruption costs the cell that is being computed, and of that only what the embedding store has not kept. Where a
-    list of `failures` is given, a cell that fails is told and added to it, and the rest goes on.
+    list of `failures` is given, a cell that fails, or a retriever that cannot be loaded, is told and added to it, and
+    the rest goes on.
 
     Raises:
         UserError: two collections would have one name.
@@ -96,7 +106,7 @@ def evaluate_tasks(
     asked = [_ask(name, identity, task, output) for name, identity in identities.items() for task in tasks]
     sizes = [len(one.task.collection.corpus) for one in asked if one.known is None]
     began, number = time.monotonic(), 0
-    loaded: tuple[str, Retriever] | None = None
+    loaded: tuple[str | None, Retriever | None] = None, None
     results = []
     for one in asked:
         if one.known is not None:
@@ -104,23 +114,34 @@ def evaluate_tasks(
             continue
         from ragcun.evaluation.compute import compute  # torch comes in only where there is work to do
 
+        if loaded[0] != one.model:
+            loaded = one.model, None  # one at a time
+            with _going_on(failures, None, one.model):
+                loaded = one.model, load_retriever(one.model, encoding)
+        if loaded[1] is None:
+            del sizes[number]
+            continue
         collection, split = one.task.collection, one.task.split
         say(f"{one.label} on {collection.name} ({split}){_place(number, sizes, time.monotonic() - began)}")
-        if loaded is None or loaded[0] != one.model:
-            loaded = None  # one at a time
-            loaded = one.model, load_retriever(one.model, encoding)
-        try:
+        with _going_on(failures, collection.name, one.model):
             results.append(compute(one.model, loaded[1], collection, split, output, one.cell, one.inputs))
-        except Exception as error:  # whatever it is, the rest goes on
-            if failures is None:
-                raise
-            failures.append(Failure.of(collection.name, error, one.model))
-            warn_of(failures[-1])
         number += 1
     for task in tasks:
         for line in task.collection.problems.lines():
             warn(f"{task.collection.name}: {line}")
     return results
+
+
+@contextmanager
+def _going_on(failures: list[Failure] | None, dataset: str | None, model: str) -> Iterator[None]:
+    """Tell what fails within, whatever it is, and add it to `failures`; where there is no such list, raise it."""
+    try:
+        yield
+    except Exception as error:
+        if failures is None:
+            raise
+        failures.append(Failure.of(dataset, error, model))
+        warn_of(failures[-1])
 
 
 @dataclass(frozen=True)

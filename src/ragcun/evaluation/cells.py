@@ -5,6 +5,7 @@ OUTPUT/cells/MODEL/DATASET/SPLIT/scores.parquet   query_id, and a column for eac
 OUTPUT/cells/MODEL/DATASET/SPLIT/result.json      written last: a cell is complete or has none
 """
 
+import hashlib
 import re
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any
 
 from ragcun.errors import UserError
 from ragcun.files import read_json, write_json
+
+_LONGEST = 150  # bytes
 
 
 @dataclass(frozen=True)
@@ -75,5 +78,8 @@ class Cell:
 
 
 def slug(label: str) -> str:
-    """A label as a folder's name."""
-    return re.sub(r"[^\w.+-]+", "-", label).strip("-.") or "model"
+    """A label as a folder's name, of at most 255 bytes: a long one is cut, and told from others by a hash."""
+    name = re.sub(r"[^\w.+-]+", "-", label).strip("-.") or "model"
+    if len(name.encode()) <= _LONGEST:
+        return name
+    return f"{name.encode()[:_LONGEST].decode(errors='ignore')}-{hashlib.sha256(label.encode()).hexdigest()[:12]}"

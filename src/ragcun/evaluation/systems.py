@@ -14,7 +14,7 @@ from ragcun.evaluation.compare import Comparison, Doubles, compare_queries, diff
 from ragcun.evaluation.parts import whole_datasets
 from ragcun.evaluation.results import Result, read_results
 
-_SEED = re.compile(r"[\s,/_-]*\bseed[\s=_-]*\d+$")
+_SEED = re.compile(r"[\s,/_-]*(?<![^\W_])seed[\s=_-]*\d+$")
 _SCORES = "scores.parquet"
 
 

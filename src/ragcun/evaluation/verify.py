@@ -7,11 +7,9 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-from ragcun.console import warn
-from ragcun.errors import RagcunError
-from ragcun.evaluation.beir import evaluate
-from ragcun.evaluation.cells import CellResult
-from ragcun.retrieval.registry import identify
+from ragcun.data.benchmark import datasets as known
+from ragcun.evaluation.beir import evaluate_tasks, identify_all
+from ragcun.evaluation.tasks import open_tasks
 from ragcun.retrieval.retrievers import Encoding
 
 
@@ -49,9 +47,7 @@ def published() -> tuple[Published, ...]:
     """All of published.toml."""
     content = tomllib.loads((files("ragcun.evaluation") / "published.toml").read_text(encoding="utf-8"))
     return tuple(
-        Published(
-            name, dataset, content["splits"].get(dataset, "test"), measure, score, facts["tolerance"], facts["source"]
-        )
+        Published(name, dataset, known()[dataset].split, measure, score, facts["tolerance"], facts["source"])
         for name, facts in content["retrievers"].items()
         for measure, scores in facts.items()
         if isinstance(scores, dict)
@@ -64,41 +60,24 @@ def verify(
 ) -> Iterator[Verdict]:
     """Yield a verdict for each published score of these retrievers on these datasets, in the order of published.toml.
 
-    A dataset that is not in `data_dir`, and a retriever that cannot be had or fails, are reasons, not errors.
+    A dataset that is not in `data_dir` or not the benchmark's, and a retriever that cannot be had or fails, are
+    reasons, not errors.
     """
     wanted = [one for one in published() if one.retriever in retrievers and one.dataset in datasets]
-    unavailable: dict[str, str] = {}
-    cells: dict[tuple[str, str], CellResult | str] = {}
-    for one in wanted:
-        cell = one.retriever, one.dataset
-        if not (data_dir / one.dataset / "corpus.jsonl").is_file():
-            cells[cell] = f"not in {data_dir}"
-        elif cell not in cells and (reason := _unavailable(one.retriever, encoding, unavailable)):
-            cells[cell] = reason
-        elif cell not in cells:
-            cells[cell] = _run(one, data_dir, output, encoding)
-        found = cells[cell]
-        if isinstance(found, str):
-            yield Verdict(one, None, found)
-        else:
-            yield Verdict(one, found.metrics[one.measure])
-
-
-def _unavailable(retriever: str, encoding: Encoding, known: dict[str, str]) -> str:
-    """Why the retriever cannot be had, asked once; empty where it can."""
-    if retriever not in known:
-        try:
-            identify(retriever, encoding)
-            known[retriever] = ""
-        except RagcunError as error:
-            known[retriever] = str(error)
-            warn(f"{retriever}: {error}")
-    return known[retriever]
-
-
-def _run(one: Published, data_dir: Path, output: Path, encoding: Encoding) -> CellResult | str:
-    try:
-        return evaluate([one.retriever], [data_dir / one.dataset], output, encoding, one.split)[0]
-    except RagcunError as error:
-        warn(f"{one.retriever} on {one.dataset}: {error}")
-        return str(error)
+    names = dict.fromkeys(one.dataset for one in wanted)
+    there = [name for name in names if (data_dir / name / "corpus.jsonl").is_file()]
+    tasks, unopened = open_tasks([known()[name] for name in there], data_dir=data_dir, offline=True)
+    for retriever in dict.fromkeys(one.retriever for one in wanted):
+        scores = [one for one in wanted if one.retriever == retriever]
+        asked = [task for task in tasks if task.collection.name in {one.dataset for one in scores}]
+        failures = list(unopened)
+        identities = identify_all([retriever], encoding, failures) if asked else {}
+        results = evaluate_tasks(identities, asked, output, encoding, failures)
+        found = {result.dataset: result.metrics for result in results}
+        reasons = {name: one.error for one in reversed(failures) for name in names if one.dataset in (name, None)}
+        reasons |= {name: f"not in {data_dir}" for name in names if name not in there}
+        for one in scores:
+            if one.dataset in found:
+                yield Verdict(one, found[one.dataset][one.measure])
+            else:
+                yield Verdict(one, None, reasons[one.dataset])

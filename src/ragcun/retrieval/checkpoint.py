@@ -6,6 +6,7 @@ The digest is that of all that determines the candidates. A file stays when its 
 killed; those not touched for a week are removed when a new search begins.
 """
 
+import contextlib
 import hashlib
 import time
 from dataclasses import dataclass
@@ -40,8 +41,9 @@ class Checkpoints:
         for array in (queries_QD, places, exclude):
             digest.update(np.ascontiguousarray(array).data)
         for path in self.folder.glob("*.safetensors"):
-            if time.time() - path.stat().st_mtime > _WEEK:
-                path.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # several processes begin a search together
+                if time.time() - path.stat().st_mtime > _WEEK:
+                    path.unlink()
         return Checkpoint(self.folder / f"{digest.hexdigest()[:32]}.safetensors", self.seconds)
 
 

@@ -39,6 +39,25 @@ _REVISION = re.compile(r"(?P<model>[\w.-]+/[\w.-]+)@(?P<revision>[\w./-]+)")
 _TYPES = {"k1": float, "b": float, "max_length": int}
 
 
+def entry(name: str) -> Entry:
+    """What `name` stands for; nothing is looked for. Raises `UserError` where nothing can be called so."""
+    if name.startswith(_FUSION):
+        inputs = name.removeprefix(_FUSION).split("+")
+        if len(inputs) != 2 or not all(inputs):
+            raise UserError(f"{name}: fusion takes two retrievers, as in {_FUSION}bm25+minilm")
+        return Fusion(entry(inputs[0]), entry(inputs[1]))
+    options = ""
+    if not _is_folder(name) and (found := _OPTIONS.fullmatch(name)):
+        name, options = found["name"], found["options"]
+    plain = _plain(name)
+    if isinstance(plain, Lexical):
+        return replace(plain, **_values(name, options, [field.name for field in fields(plain)]))
+    not_there = {"pooling"} if isinstance(plain, ApiModel) else set()
+    values = _values(name, options, [field.name for field in fields(Recipe) if field.name not in not_there])
+    note = f" ({', '.join(f'{key} = {value}' for key, value in values.items())})" if values else ""
+    return replace(plain, recipe=replace(plain.recipe, **values), note=plain.note + note)
+
+
 def identify(name: str, encoding: Encoding) -> Identity:
     """What the retriever called `name` is.
 
@@ -46,36 +65,18 @@ def identify(name: str, encoding: Encoding) -> Identity:
         UserError: there is no such retriever, or one of its options is unknown.
         RagcunError: a hub did not answer.
     """
-    return _entry(name).identify(encoding)
+    return entry(name).identify(encoding)
 
 
 def load_retriever(name: str, encoding: Encoding) -> Retriever:
     """The retriever called `name`, ready to rank. Raises as `identify` does."""
-    return _entry(name).load(encoding)
+    return entry(name).load(encoding)
 
 
 def encoder(name: str) -> Encoder | None:
     """The encoder called `name`; None where it is another kind of retriever. Raises as `identify` does."""
-    entry = _entry(name)
-    return entry if isinstance(entry, Encoder) else None
-
-
-def _entry(name: str) -> Entry:
-    if name.startswith(_FUSION):
-        inputs = name.removeprefix(_FUSION).split("+")
-        if len(inputs) != 2 or not all(inputs):
-            raise UserError(f"{name}: fusion takes two retrievers, as in {_FUSION}bm25+minilm")
-        return Fusion(_entry(inputs[0]), _entry(inputs[1]))
-    options = ""
-    if not Path(name).expanduser().is_dir() and (found := _OPTIONS.fullmatch(name)):
-        name, options = found["name"], found["options"]
-    entry = _plain(name)
-    if isinstance(entry, Lexical):
-        return replace(entry, **_values(name, options, [field.name for field in fields(entry)]))
-    not_there = {"pooling"} if isinstance(entry, ApiModel) else set()
-    values = _values(name, options, [field.name for field in fields(Recipe) if field.name not in not_there])
-    note = f" ({', '.join(f'{key} = {value}' for key, value in values.items())})" if values else ""
-    return replace(entry, recipe=replace(entry.recipe, **values), note=entry.note + note)
+    found = entry(name)
+    return found if isinstance(found, Encoder) else None
 
 
 def _plain(name: str) -> Lexical | Encoder | ApiModel:
@@ -86,9 +87,16 @@ def _plain(name: str) -> Lexical | Encoder | ApiModel:
         if not model or (dimensions and not dimensions.isdecimal()):
             raise UserError(f"{name}: not {_API}MODEL or {_API}MODEL@DIMENSIONS")
         return ApiModel(model, int(dimensions) if dimensions else None)
-    if not Path(name).expanduser().is_dir() and (found := _REVISION.fullmatch(name)):
+    if not _is_folder(name) and (found := _REVISION.fullmatch(name)):
         return Encoder(found["model"], found["revision"], note=f"@{found['revision']}")
     return Encoder(name)
+
+
+def _is_folder(name: str) -> bool:
+    try:
+        return Path(name).expanduser().is_dir()
+    except OSError:  # a long prompt is no file name
+        return False
 
 
 def _values(name: str, options: str, known: list[str]) -> dict[str, Any]:

@@ -2,8 +2,13 @@
 
 Candidates come from float32 matrix products, block by block, so that memory does not grow with the corpus. The last
 word is float64's: k + 32 candidates of each query are scored again from the vectors themselves, and that score, rounded
-to float32, is the one that ranks and that the run shows. So equal vectors have equal scores, and neither the sizes of
-blocks nor the number of threads nor the BLAS shows in a run.
+to float32, is the one that ranks and that the run shows. So equal vectors have equal scores.
+
+In a matrix product they need not: BLAS adds up otherwise at the edges of a matrix and of its tiles. Where all
+candidates of a query turn out to be as good as its k-th, more that are equal may have been missed, and it is searched
+for again with k + 1,024 candidates. So neither the sizes of blocks nor the number of threads nor the BLAS shows in a
+run, unless more than a thousand documents are equal at the cut, or more than 32 differ there by less than float32's
+rounding.
 
 Q queries, N documents, D dimensions, K candidates kept.
 """
@@ -21,7 +26,7 @@ from ragcun.console import progress
 from ragcun.errors import UserError
 from ragcun.retrieval.checkpoint import Checkpoint, Checkpoints
 from ragcun.retrieval.matrices import Matrix, as_matrix
-from ragcun.retrieval.memory import portions
+from ragcun.retrieval.memory import Portions, portions
 from ragcun.retrieval.products import InnerProducts, squares
 from ragcun.retrieval.rescore import rescored
 from ragcun.retrieval.shortlist import Shortlist
@@ -29,7 +34,7 @@ from ragcun.retrieval.topk import EMPTY, Floats, Keys, Rows, TopK, best, inverse
 
 SIMILARITIES = ("euclidean", "cosine", "dot")
 
-_MARGIN = 32
+_MARGIN, _WIDE = 32, 1_024
 
 
 class _Shortlist(Protocol):
@@ -74,15 +79,45 @@ def search(
     if similarity not in SIMILARITIES:
         raise UserError(f"similarity {similarity!r}: not supported; one of {', '.join(SIMILARITIES)}")
     documents = as_matrix(documents)
-    (n_queries, dimension), n_documents = queries.shape, documents.shape[0]
-    keep, threads = min(k + _MARGIN, n_documents), _cores()
-    portion = portions(memory, n_queries, n_documents, dimension, keep, threads, query_block, document_block)
+    n_queries, n_documents = queries.shape[0], documents.shape[0]
     queries_QD = as_matrix(queries).block(0, n_queries)
     squares(queries_QD, "query", 0)
     if places is None:
         places = np.arange(n_documents)
     if exclude is None:
         exclude = np.full(n_queries, -1)
+
+    def found(some: Rows | slice, margin: int) -> tuple[TopK, Rows]:
+        asked_QD, own = queries_QD[some], exclude[some]
+        keep, threads = min(k + margin, n_documents), _cores()
+        portion = portions(
+            memory, len(asked_QD), n_documents, asked_QD.shape[1], keep, threads, query_block, document_block
+        )
+        return _search(asked_QD, documents, k, keep, similarity, places, own, portion, threads, checkpoints, device)
+
+    top, crowded = found(slice(None), _MARGIN)
+    at_once = max(1, n_queries * (k + _MARGIN) // (2 * (k + _WIDE)))  # which takes no more memory than all had taken
+    for at, end in _spans(0, len(crowded), at_once):
+        again, _ = found(crowded[at:end], _WIDE)
+        top.scores[crowded[at:end]], top.rows[crowded[at:end]] = again.scores, again.rows
+    return top
+
+
+def _search(
+    queries_QD: Floats,
+    documents: Matrix,
+    k: int,
+    keep: int,
+    similarity: str,
+    places: Rows,
+    exclude: Rows,
+    portion: Portions,
+    threads: int,
+    checkpoints: Checkpoints | None,
+    device: str | None,
+) -> tuple[TopK, Rows]:
+    """The k best of `keep` candidates of each query, and the queries whose candidates are all as good as the k-th."""
+    n_queries, n_documents = len(queries_QD), documents.shape[0]
     products = InnerProducts(similarity, documents)
     moved = products.queries(queries_QD)
     done, keys_QK, checkpoint = 0, np.full((n_queries, keep), EMPTY), None
@@ -101,13 +136,15 @@ def search(
     with ThreadPoolExecutor(threads) as pool:
         keys_QK = _candidates(products, blocks, shortlists, places, pool, checkpoint)
         row_of_place = inverse(places)
-        top = []
+        top, crowded = [], []
         for at, end in _spans(0, n_queries, portion.rescored):
             rough_QK, place_QK = unpack(keys_QK[at:end])
             rows_QK = np.where(np.isneginf(rough_QK), -1, row_of_place[place_QK])
             exact_QK = rescored(queries_QD[at:end], documents, rows_QK, similarity, places, portion.vectors, pool)
             top.append(best(exact_QK, k))
-    return to_rows(np.concatenate(top), places)
+            lowest, last = (unpack(keys_Q)[0] for keys_Q in (exact_QK.min(axis=1), top[-1][:, -1]))
+            crowded.append(at + np.flatnonzero((lowest == last) & np.isfinite(last) & (keep < n_documents)))
+    return to_rows(np.concatenate(top), places), np.concatenate(crowded)
 
 
 def _candidates(

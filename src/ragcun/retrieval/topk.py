@@ -7,10 +7,12 @@ as the scores do, above the place of the document's id in byte order. Keys of di
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.dtypes import StringDType
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
@@ -37,15 +39,11 @@ class TopK:
 
 def id_places(ids: Iterable[str]) -> Rows:
     """The place of each id among all ids in the order of their UTF-8 bytes (as `strcmp` has it), 0 for the lowest."""
-    batches: list[npt.NDArray[Any]] = []
-    batch: list[bytes] = []
-    for id_ in ids:
-        batch.append(id_.encode("utf-8", "surrogatepass"))
-        if len(batch) == _BATCH:
-            batches.append(np.array(batch))
-            batch = []
-    order = np.argsort(np.concatenate([*batches, np.array(batch, dtype=None if batch else "S1")]), kind="stable")
-    return inverse(order)
+    remaining = iter(ids)
+    batches: list[npt.NDArray[Any]] = [np.empty(0, StringDType())]
+    while batch := list(islice(remaining, _BATCH)):
+        batches.append(np.array(batch, StringDType()))  # each string as long as it is
+    return inverse(np.argsort(np.concatenate(batches), kind="stable"))
 
 
 def inverse(permutation: Rows) -> Rows:

@@ -44,6 +44,7 @@ def beir(
     the rest goes on, and the exit code is 1.
     """
     from ragcun.data.beir import beir_folder
+    from ragcun.errors import Failure
     from ragcun.evaluation.beir import evaluate_tasks, identify_all
     from ragcun.evaluation.tasks import choose, open_tasks
     from ragcun.retrieval.retrievers import Encoding
@@ -55,9 +56,12 @@ def beir(
     search = search_options.search(memory, index)
     encoding = Encoding(options.store_folder(store), precision, max_length, device, **search, **api)
     chosen = choose([name.strip() for name in datasets.split(",") if name.strip()], folder)
+    failures: list[Failure] = []
+    of_models = None if together.several() else failures
     with together.together(output) as own_output:
         with together.in_turn():
-            models = identify_all(model, encoding)
-            tasks, failures = open_tasks(chosen, split, on_error, folder, offline)
-        results = evaluate_tasks(models, tasks, own_output, encoding, None if together.several() else failures)
+            models = identify_all(model, encoding, of_models)
+            tasks, not_opened = open_tasks(chosen if models else [], split, on_error, folder, offline)
+            failures += not_opened
+        results = evaluate_tasks(models, tasks, own_output, encoding, of_models)
         scoring.tell(results, failures, own_output, json)

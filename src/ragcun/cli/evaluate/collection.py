@@ -27,6 +27,7 @@ def collection(
     json: options.Json = False,
 ) -> None:
     """Score retrievers on collections of one's own, as `eval beir` does on the benchmark's."""
+    from ragcun.errors import Failure
     from ragcun.evaluation.beir import evaluate_tasks, identify_all
     from ragcun.evaluation.tasks import open_tasks
     from ragcun.retrieval.retrievers import Encoding
@@ -34,9 +35,12 @@ def collection(
     api = api_options.api(openai_base_url, max_cost, yes)
     search = search_options.search(memory, index)
     encoding = Encoding(options.store_folder(store), precision, max_length, device, **search, **api)
+    failures: list[Failure] = []
+    of_models = None if together.several() else failures
     with together.together(output) as own_output:
         with together.in_turn():
-            models = identify_all(model, encoding)
-            tasks, failures = open_tasks(dict.fromkeys(folders), split, on_error)
-        results = evaluate_tasks(models, tasks, own_output, encoding, None if together.several() else failures)
+            models = identify_all(model, encoding, of_models)
+            tasks, not_opened = open_tasks(dict.fromkeys(folders) if models else [], split, on_error)
+            failures += not_opened
+        results = evaluate_tasks(models, tasks, own_output, encoding, of_models)
         scoring.tell(results, failures, own_output, json)
