@@ -37,30 +37,46 @@ class Point:
     score: tuple[float, float]
 
 
+_AROUND = ((3, 3), (3, -8), (-8, 3), (-8, -8))  # where labels stand, in points, so that neighbours' do not meet
+
+
 def isotropy_against_score(
     groups: Mapping[str, Sequence[Point]], base: Point, measure: str, score: str, path: Path
 ) -> list[Path]:
-    """Draw nDCG@10 over isotropy: a line for each group of settings, bars of one deviation, the base as a star."""
+    """Draw nDCG@10 over isotropy: a panel for each group of settings, bars of one deviation.
+
+    The base is a star in the panel whose points are nearest to it.
+    """
+    at = (base.isotropy[0], 100 * base.score[0])
+    nearest = min(groups, key=lambda name: min(abs(point.score[0] - base.score[0]) for point in groups[name]))
     with style():
-        figure = Figure(figsize=(COLUMN, 2.2), layout="constrained")
-        axes = figure.subplots()
-        for (name, points), look in zip(groups.items(), looks(), strict=False):
+        rows = -(-len(groups) // 2)
+        figure = Figure(figsize=(COLUMN, 0.3 + 1.7 * rows), layout="constrained")
+        panels = figure.subplots(rows, min(2, len(groups)), squeeze=False).flat
+        for (name, points), axes, look in zip(groups.items(), panels, looks(), strict=False):
             ordered = sorted(points, key=lambda point: point.isotropy[0])
             axes.errorbar(
                 [point.isotropy[0] for point in ordered],
                 [100 * point.score[0] for point in ordered],
                 xerr=[point.isotropy[1] for point in ordered],
                 yerr=[100 * point.score[1] for point in ordered],
-                label=plain(name),
                 marker="o",
                 markersize=2.5,
                 elinewidth=0.6,
                 **look,
             )
-            for point in ordered:
-                at = (point.isotropy[0], 100 * point.score[0])
-                axes.annotate(point.label, at, (3, 3), textcoords="offset points", fontsize=5)
-        at = (base.isotropy[0], 100 * base.score[0])
-        axes.plot(*at, marker="*", color="black", linestyle="none", label=plain(base.label))
-        axes.set(xlabel=measure, ylabel=score)
-        return save(figure, path, axes)
+            for place, point in enumerate(ordered):
+                where = (point.isotropy[0], 100 * point.score[0])
+                offset = _AROUND[place % len(_AROUND)]
+                axes.annotate(point.label, where, offset, textcoords="offset points", fontsize=6)
+            if name == nearest:
+                axes.plot(*at, marker="*", color="black", linestyle="none")
+                axes.annotate(plain(base.label), at, (4, -2), textcoords="offset points", fontsize=6)
+            axes.margins(0.15)
+            axes.locator_params(axis="x", nbins=4)
+            axes.set_title(plain(name), fontsize=7)
+        for axes in panels:
+            axes.set_axis_off()
+        figure.supxlabel(measure, fontsize=8)
+        figure.supylabel(score, fontsize=8)
+        return save(figure, path, None)
