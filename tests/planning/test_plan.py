@@ -65,6 +65,10 @@ def test_data_that_is_here_is_counted(collection: Path) -> None:
     assert f"{3 * 24 // 8} batches of 8" in training.work
     assert "72 texts" in encoding.work  # 24 queries and their documents, 8 dev queries, the other 16 documents
     assert any("40 documents, 8 queries (counted)" in step.work for step in plan.steps)
+    elsewhere = make_plan(
+        load_settings("hybrid", None, {"training.batch_size": 8}), MACHINES["t4"], (collection.name,), collection.parent
+    )
+    assert plan.steps[-1].disk < elsewhere.steps[-1].disk  # what was trained on is encoded
 
 
 def test_a_batch_that_does_not_fit_shows() -> None:

@@ -23,6 +23,7 @@ from ragcun.settings.schema import ModelSettings, Settings, StageSettings
 _SLICES = 1_024  # of SIGReg
 _START = 9.0  # seconds: imports, and loading a base
 _PADDING = 1.25  # tokens computed for each token of a text, in batches that are trained on
+_RESULTS = 0.003  # seconds: the 1,000 documents found for a query, written and measured
 _TOKEN_BUDGET = 32_768  # tokens of a batch that is only encoded, on a GPU
 
 
@@ -109,12 +110,20 @@ def make_plan(settings: Settings, machine: Machine, datasets: tuple[str, ...], d
     encoded: set[str] = set()
     for name in datasets:
         collection = collection_load(name, settings, data_dir, limit)
-        stored = SAME_CORPUS.get(name) in encoded or name == settings.data.train
+        stored = SAME_CORPUS.get(name) in encoded or _trained_on(name, settings, data_dir)
         steps.append(costs.evaluation(collection, stored))
         encoded.add(name)
         if settings.model.freeze_base:
             repeated += costs.encode([collection.queries, collection.documents])  # the base's own row
     return Plan(machine, steps, sum(step.seconds for step in steps) + repeated, second, _assumptions(machine))
+
+
+def _trained_on(name: str, settings: Settings, data_dir: Path | None) -> bool:
+    """Whether a collection's documents have been encoded for training."""
+    train = settings.data.train
+    if train is None or not settings.model.freeze_base:
+        return False
+    return train == name or (data_dir is not None and Path(train).resolve() == (data_dir / name).resolve())
 
 
 class _Costs:
@@ -182,6 +191,7 @@ class _Costs:
     def evaluation(self, collection: CollectionLoad, stored: bool) -> Step:
         texts = [collection.queries] if stored else [collection.queries, collection.documents]
         seconds = self.encode(texts) + self._scoring(collection.queries, collection.documents)
+        seconds += _RESULTS * collection.queries.count
         work = f"{collection.documents.count:,} documents, {collection.queries.count:,} queries ({collection.source})"
         return Step(f"evaluate {collection.name}", work, seconds, self._inference(), self.stored(texts))
 
@@ -201,6 +211,7 @@ def _assumptions(machine: Machine) -> list[str]:
         f"{machine.training:.0%} in training; {1000 * machine.step:g} ms a step besides",
         f"downloads at {DOWNLOAD / 1e6:g} MB/s; {TOKENS_PER_WORD:g} tokens a word; data that is not here: counts and "
         "lengths as published",
-        f"a batch that is trained on computes {_PADDING:g} tokens for each token of its texts",
+        f"a batch that is trained on computes {_PADDING:g} tokens for each token of its texts; the results of a query "
+        f"take {1000 * _RESULTS:g} ms to write and measure",
         "memory: weights, gradients, Adam's moments, activations (arXiv 2205.05198); a CUDA context not counted",
     ]
