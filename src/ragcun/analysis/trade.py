@@ -79,4 +79,4 @@ def isotropy_against_score(
             axes.set_axis_off()
         figure.supxlabel(measure, fontsize=8)
         figure.supylabel(score, fontsize=8)
-        return save(figure, path, None)
+        return save(figure, path)
