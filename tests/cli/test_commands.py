@@ -85,6 +85,7 @@ def test_presets_are_listed_and_shown() -> None:
         (["eval", "beir", "--datasets", "a", "--data-dir", "nowhere", "--model", "bm25"], "nowhere"),
         (["analyze", "isotropy", "--model", "./absent", "--data", "nowhere"], "nowhere"),
         (["report", "latex", "nowhere"], "nowhere"),
+        (["eval", "verify", "--data-dir", "nowhere"], "nowhere: no such folder"),
         (["store", "prune"], "--unused-for"),
         (["frobnicate"], "frobnicate"),
     ],

@@ -81,10 +81,10 @@ def train(
         source, dev = PairVectors(pairs, embedder, "training"), StoredDev(dev_texts, embedder)
         encoded = time.perf_counter()
         found = spectrum(source.sample(_SPECTRUM_ROWS, settings.seed))
-        trainee = _trainee(settings, found, load_checkpoint, base)
+        trainee = _trainee(settings, found, base, start)
     else:
         found = spectrum(sample_vectors(pairs, embedder, _SPECTRUM_ROWS_TO_ENCODE, settings.seed))
-        trainee = _trainee(settings, found, load_checkpoint, base)
+        trainee = _trainee(settings, found, base, start)
         teacher = embedder if settings.training.keep_base else None
         source, dev = PairTexts(pairs, trainee.base, teacher), EncodedDev(dev_texts)
         encoded = time.perf_counter()
@@ -174,17 +174,16 @@ def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, str | int | f
     return flat
 
 
-def _trainee(settings: Settings, found: Spectrum, load_checkpoint: str | None, resolved: ResolvedModel) -> Trainee:
+def _trainee(settings: Settings, found: Spectrum, resolved: ResolvedModel, start: ResolvedModel | None) -> Trainee:
     head = build_head(settings.model, found, settings.seed)
     scale = found.scale(min(settings.model.output_dim, len(found.mean)))
-    if load_checkpoint is not None:
-        load_head_weights(load_checkpoint, head)
+    if start is not None:
+        load_head_weights(str(start.path), head)
     if settings.model.freeze_base:
         return Trainee(head, _objective(settings), scale)
-    start = resolved if load_checkpoint is None else resolve_model(load_checkpoint)
-    own = 0 if load_checkpoint is None else len(head.layers())
-    base, _ = split(load_model(start, settings.model.max_length, device="cpu"), most=own)
-    freeze_early_layers(base, settings.model.freeze_early_layers, start.label)
+    own = 0 if start is None else len(head.layers())
+    base, _ = split(load_model(start or resolved, settings.model.max_length, device="cpu"), most=own)
+    freeze_early_layers(base, settings.model.freeze_early_layers, (start or resolved).label)
     if settings.training.gradient_checkpointing:
         base[0].auto_model.gradient_checkpointing_enable({"use_reentrant": False})
     if settings.training.compile:
