@@ -96,7 +96,7 @@ def main() -> None:
     draw = random.Random(arguments.seed)  # noqa: S311
     kinds = {
         "head": [],
-        "encoder": ["--no-freeze-base", "--keep-base", "0"],
+        "encoder": ["--no-freeze-base", "--lambda-distill", "0"],
         "two stages": ["--preset", "prototype", "--freeze-early-layers", "0", "--pretrain-data", arguments.train_data],
     }
     stage_one = [setting.split("=", 1) for setting in arguments.pretraining]

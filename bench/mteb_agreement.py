@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from ragcun.evaluation.beir import evaluate
-from ragcun.retrieval.retrievers import Encoding
+from ragcun.retrieval.retrievers import RetrieverOptions
 
 TASKS = {"SciFact": "scifact", "NFCorpus": "nfcorpus"}
 TOLERANCE = 1e-4
@@ -27,7 +27,7 @@ options = parser.parse_args()
 
 with tempfile.TemporaryDirectory() as scratch:
     datasets = [options.collections / folder for folder in TASKS.values()]
-    results = evaluate([str(options.model)], datasets, Path(scratch), Encoding(Path(scratch) / "store"))
+    results = evaluate([str(options.model)], datasets, Path(scratch), RetrieverOptions(Path(scratch) / "store"))
 command = [options.mteb, str(Path(__file__).with_name("mteb_scores.py")), str(options.model), str(options.collections)]
 done = subprocess.run(
     [*command, *(f"{task}={folder}" for task, folder in TASKS.items())], check=True, stdout=subprocess.PIPE, text=True

@@ -19,9 +19,9 @@ from api_server import EmbeddingsServer, Failure
 
 from ragcun.embedding import api, spending, store
 from ragcun.embedding.api import ApiEmbedder
+from ragcun.embedding.budget import Budget, Estimate, estimate_tokens
 from ragcun.embedding.openai import EmbeddingsEndpoint, checked_url
 from ragcun.embedding.recipe import Recipe
-from ragcun.embedding.spending import Budget, Estimate, estimate_tokens
 from ragcun.errors import RagcunError, UserError
 
 SECRET = "sk-proj-not-to-be-seen"  # noqa: S105
@@ -215,7 +215,7 @@ import sys
 from pathlib import Path
 from ragcun.embedding import api
 from ragcun.embedding.openai import EmbeddingsEndpoint
-from ragcun.embedding.spending import Budget
+from ragcun.embedding.budget import Budget
 api.INPUTS = 1
 url, store, count = sys.argv[1:]
 embedder = api.ApiEmbedder(EmbeddingsEndpoint(url, "m"), "m", None, Path(store), Budget(agreed=True), None)

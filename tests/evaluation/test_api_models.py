@@ -13,9 +13,9 @@ from api_server import EmbeddingsServer
 from typer.testing import CliRunner
 
 from ragcun.cli.store import app as store_commands
-from ragcun.embedding.spending import Budget
+from ragcun.embedding.budget import Budget
 from ragcun.evaluation.beir import evaluate
-from ragcun.retrieval.retrievers import Encoding
+from ragcun.retrieval.retrievers import RetrieverOptions
 from ragcun.retrieval.runs import read_run
 
 SECRET = "sk-proj-not-to-be-seen"  # noqa: S105
@@ -48,7 +48,7 @@ def test_it_equals_the_local_model_and_a_second_run_asks_nothing(
     busy = {"error": {"message": "Rate limit reached"}}
     failures = [(429, {"Retry-After": "0"}, busy), (500, {}, busy), (429, {"retry-after-ms": "20"}, busy)]
     with EmbeddingsServer(embed, failures, seconds=0.02).serve() as server:
-        encoding = Encoding(tmp_path / "store", device="cpu", api_url=server.url, budget=Budget(agreed=True))
+        encoding = RetrieverOptions(tmp_path / "store", device="cpu", api_url=server.url, budget=Budget(agreed=True))
         local, remote = evaluate([str(tiny_model), "openai:tiny"], [collection], output, encoding)
         assert (remote.label, remote.settings["endpoint"]) == ("tiny", server.url)
         assert remote.metrics == local.metrics

@@ -18,7 +18,7 @@ from ragcun.evaluation.beir import evaluate, find_datasets
 from ragcun.evaluation.cells import slug
 from ragcun.evaluation.footnotes import settings_text
 from ragcun.evaluation.metrics import DEPTH, MEASURES, score
-from ragcun.retrieval.retrievers import Encoding
+from ragcun.retrieval.retrievers import RetrieverOptions
 from ragcun.retrieval.runs import read_run
 
 
@@ -28,8 +28,8 @@ def animals(collection: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def encoding(tmp_path: Path) -> Encoding:
-    return Encoding(tmp_path / "store", device="cpu")
+def encoding(tmp_path: Path) -> RetrieverOptions:
+    return RetrieverOptions(tmp_path / "store", device="cpu")
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def ranked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The retrievers that were asked to rank, in order."""
     calls: list[str] = []
 
-    def load(name: str, encoding: Encoding) -> Any:
+    def load(name: str, encoding: RetrieverOptions) -> Any:
         retriever = load_retriever(name, encoding)
         rank = retriever.rank
 
@@ -57,7 +57,9 @@ def times(output: Path) -> dict[str, int]:
     return {str(path): path.stat().st_mtime_ns for path in output.rglob("*") if path.is_file()}
 
 
-def test_files_agree_with_the_result(animals: Path, tiny_model: Path, encoding: Encoding, tmp_path: Path) -> None:
+def test_files_agree_with_the_result(
+    animals: Path, tiny_model: Path, encoding: RetrieverOptions, tmp_path: Path
+) -> None:
     output = tmp_path / "results"
     results = evaluate(["bm25", str(tiny_model)], [animals], output, encoding)
     assert [(result.label, result.dataset, result.split) for result in results] == [
@@ -84,7 +86,7 @@ def test_files_agree_with_the_result(animals: Path, tiny_model: Path, encoding: 
 
 
 def test_nothing_is_computed_twice(
-    animals: Path, tiny_model: Path, encoding: Encoding, tmp_path: Path, ranked: list[str]
+    animals: Path, tiny_model: Path, encoding: RetrieverOptions, tmp_path: Path, ranked: list[str]
 ) -> None:
     output = tmp_path / "results"
     models = ["bm25", str(tiny_model)]
@@ -98,12 +100,12 @@ def test_nothing_is_computed_twice(
 
 
 def test_changed_inputs_are_computed_again(
-    animals: Path, tiny_model: Path, encoding: Encoding, tmp_path: Path, ranked: list[str]
+    animals: Path, tiny_model: Path, encoding: RetrieverOptions, tmp_path: Path, ranked: list[str]
 ) -> None:
     output = tmp_path / "results"
     models = ["bm25", str(tiny_model)]
     first = evaluate(models, [animals], output, encoding)
-    shorter = Encoding(encoding.store, max_length=4, device="cpu")
+    shorter = RetrieverOptions(encoding.store, max_length=4, device="cpu")
     evaluate(models, [animals], output, shorter)
     assert ranked == ["BM25", tiny_model.name, tiny_model.name]  # BM25 has no maximum length
     qrels = animals / "qrels" / "test.tsv"
@@ -117,7 +119,7 @@ def test_changed_inputs_are_computed_again(
 
 
 def test_a_failure_keeps_the_old_cell_or_none(
-    animals: Path, encoding: Encoding, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    animals: Path, encoding: RetrieverOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / "results"
 
@@ -140,7 +142,9 @@ def test_a_failure_keeps_the_old_cell_or_none(
     assert evaluate(["bm25"], [animals], output, encoding)[0].queries == 1
 
 
-def test_a_complete_cell_needs_no_torch(animals: Path, tiny_model: Path, encoding: Encoding, tmp_path: Path) -> None:
+def test_a_complete_cell_needs_no_torch(
+    animals: Path, tiny_model: Path, encoding: RetrieverOptions, tmp_path: Path
+) -> None:
     output = tmp_path / "results"
     evaluate([str(tiny_model)], [animals], output, encoding)
     code = f"""
@@ -148,15 +152,16 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from ragcun.evaluation.beir import evaluate
-from ragcun.retrieval.retrievers import Encoding
-evaluate([{str(tiny_model)!r}], [Path({str(animals)!r})], Path({str(output)!r}), Encoding(Path("unused"), device="cpu"))
+from ragcun.retrieval.retrievers import RetrieverOptions
+options = RetrieverOptions(Path("unused"), device="cpu")
+evaluate([{str(tiny_model)!r}], [Path({str(animals)!r})], Path({str(output)!r}), options)
 print("torch" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 
 
-def test_own_documents_are_not_found_unless_judged_relevant(encoding: Encoding, tmp_path: Path) -> None:
+def test_own_documents_are_not_found_unless_judged_relevant(encoding: RetrieverOptions, tmp_path: Path) -> None:
     corpus = [("1", "", "red fox"), ("2", "", "red fox sleeps"), ("3", "", "red whale"), ("4", "", "blue fox")]
     queries = [("1", "red fox"), ("4", "blue fox")]
     folder = write_collection(tmp_path / "own", corpus, queries, {"test": [("1", "2", 1), ("4", "4", 1)]})
@@ -169,7 +174,7 @@ def test_own_documents_are_not_found_unless_judged_relevant(encoding: Encoding, 
 
 
 def test_long_labels_are_folders_of_their_own(
-    animals: Path, tiny_model: Path, encoding: Encoding, tmp_path: Path
+    animals: Path, tiny_model: Path, encoding: RetrieverOptions, tmp_path: Path
 ) -> None:
     assert slug("RRF of BM25 and m") == "RRF-of-BM25-and-m"
     long = ["é" * 150 + end for end in "ab"]
@@ -181,7 +186,7 @@ def test_long_labels_are_folders_of_their_own(
 
 
 def test_two_models_of_one_name_are_refused(
-    animals: Path, tiny_model: Path, encoding: Encoding, tmp_path: Path
+    animals: Path, tiny_model: Path, encoding: RetrieverOptions, tmp_path: Path
 ) -> None:
     twin = shutil.copytree(tiny_model, tmp_path / "elsewhere" / tiny_model.name)
     with pytest.raises(UserError, match="both be called"):
@@ -202,7 +207,7 @@ def test_find_datasets(animals: Path) -> None:
 
 
 def test_a_missing_split_is_told_before_anything_is_computed(
-    animals: Path, encoding: Encoding, tmp_path: Path, ranked: list[str]
+    animals: Path, encoding: RetrieverOptions, tmp_path: Path, ranked: list[str]
 ) -> None:
     other = write_collection(tmp_path / "other", [("d", "", "x")], [("q", "x")], {"train": [("q", "d", 1)]})
     with pytest.raises(UserError, match=r"no split 'test'; it has train"):
@@ -211,7 +216,7 @@ def test_a_missing_split_is_told_before_anything_is_computed(
 
 
 def test_an_index_is_another_row_that_says_its_recall(
-    animals: Path, tiny_model: Path, encoding: Encoding, tmp_path: Path
+    animals: Path, tiny_model: Path, encoding: RetrieverOptions, tmp_path: Path
 ) -> None:
     output = tmp_path / "results"
     models = [str(tiny_model), "bm25", f"rrf:bm25+{tiny_model}"]

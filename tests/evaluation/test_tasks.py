@@ -22,16 +22,16 @@ from ragcun.embedding import encode
 from ragcun.embedding.store import describe_stores
 from ragcun.errors import Failure, UserError, exit_code
 from ragcun.evaluation import beir, compute
+from ragcun.evaluation.averages import average_parts
 from ragcun.evaluation.beir import evaluate_tasks, identify_all
-from ragcun.evaluation.parts import average_parts
 from ragcun.evaluation.tasks import choose, open_task, open_tasks
 from ragcun.report.write import write_tables
-from ragcun.retrieval.retrievers import Encoding
+from ragcun.retrieval.retrievers import RetrieverOptions
 
 
 @pytest.fixture
-def encoding(tmp_path: Path) -> Encoding:
-    return Encoding(tmp_path / "store", device="cpu")
+def encoding(tmp_path: Path) -> RetrieverOptions:
+    return RetrieverOptions(tmp_path / "store", device="cpu")
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def test_documents_without_text_are_the_benchmark_s_own(animals: Path) -> None:
 
 
 def test_forums_are_cells_of_their_own_and_one_line_of_the_table(
-    encoding: Encoding, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    encoding: RetrieverOptions, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data, forums = tmp_path / "data", datasets()["cqadupstack"]
     parts = tuple(replace(part, documents=3, queries=3, judgements=3) for part in forums.parts)
@@ -152,7 +152,7 @@ def test_forums_are_cells_of_their_own_and_one_line_of_the_table(
 
 
 def test_a_shared_corpus_is_encoded_once(
-    collection: Path, tiny_model: Path, encoding: Encoding, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    collection: Path, tiny_model: Path, encoding: RetrieverOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = Collection.open(collection)
     corpus = [(given.corpus.id(row), "", given.corpus[row]) for row in range(40)]
@@ -179,7 +179,7 @@ def test_a_shared_corpus_is_encoded_once(
 
 def test_a_cell_that_fails_is_told_and_the_rest_goes_on(
     animals: Path,
-    encoding: Encoding,
+    encoding: RetrieverOptions,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -219,7 +219,7 @@ def test_a_model_that_cannot_be_had_is_told_once_and_the_rest_goes_on(
     other = Path(shutil.copytree(animals, animals.parent / "other"))
     loads: list[str] = []
 
-    def load(name: str, encoding: Encoding) -> Any:
+    def load(name: str, encoding: RetrieverOptions) -> Any:
         loads.append(name)
         return load_retriever(name, encoding)
 
@@ -253,7 +253,7 @@ def test_a_model_that_cannot_be_had_is_told_once_and_the_rest_goes_on(
     assert not misspelt.stdout
 
 
-def test_two_collections_of_one_name_are_refused(animals: Path, encoding: Encoding, tmp_path: Path) -> None:
+def test_two_collections_of_one_name_are_refused(animals: Path, encoding: RetrieverOptions, tmp_path: Path) -> None:
     twin = Path(shutil.copytree(animals, tmp_path / "elsewhere" / "animals"))
     tasks, _ = open_tasks([animals, twin])
     with pytest.raises(UserError, match="would both be called 'animals'"):

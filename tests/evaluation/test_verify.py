@@ -15,7 +15,7 @@ from ragcun.data.collection import write_collection
 from ragcun.errors import RagcunError, UserError
 from ragcun.evaluation import compute, verify
 from ragcun.evaluation.verify import Published, Verdict, published
-from ragcun.retrieval.retrievers import Encoding
+from ragcun.retrieval.retrievers import RetrieverOptions
 
 
 @pytest.mark.collections
@@ -67,7 +67,7 @@ def test_a_cell_that_fails_takes_no_other_with_it(tmp_path: Path, monkeypatch: p
         write_run(path, *arguments, **named)
 
     monkeypatch.setattr(compute, "write_run", full)
-    encoding = Encoding(tmp_path / "store", device="cpu")
+    encoding = RetrieverOptions(tmp_path / "store", device="cpu")
     found = verify.verify(
         ["bm25", "contriever"], ["scifact", "nfcorpus", "fiqa", "nq"], tmp_path / "data", tmp_path / "out", encoding
     )

@@ -56,7 +56,7 @@ def of_one() -> Results:
         "infonce_plain",
         "infonce_temperature",
         "scale",
-        "keep_base",
+        "distillation",
         "objective",
     ],
 )

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from ragcun.errors import UserError
-from ragcun.losses import keep_base, scale
+from ragcun.losses import distillation, scale
 
 
 def sample(*shape: int, seed: int = 0) -> Tensor:
@@ -34,7 +34,7 @@ def test_keep_base_equals_the_divergence_written_out() -> None:
         others = [j for j in range(6) if j != i]
         p, q = (torch.softmax(-(x[i] - x[others]).square().sum(1) / 5.0, 0) for x in (teacher, student))
         expected = expected + (p * (p / q).log()).sum() / 6
-    found = keep_base(student, teacher, 5.0)
+    found = distillation(student, teacher, 5.0)
     torch.testing.assert_close(found, expected)
     torch.testing.assert_close(*(torch.autograd.grad(loss, student)[0] for loss in (found, expected)))
 
@@ -42,14 +42,14 @@ def test_keep_base_equals_the_divergence_written_out() -> None:
 def test_keep_base_is_zero_for_the_same_distances_and_positive_otherwise() -> None:
     teacher = sample(10, 6)
     rotation = torch.linalg.qr(sample(6, 6, seed=1)).Q
-    assert keep_base(teacher @ rotation + 3, teacher, 4.0).item() == pytest.approx(0, abs=1e-12)
-    assert keep_base(teacher * 1.1, teacher, 4.0) > 1e-4
+    assert distillation(teacher @ rotation + 3, teacher, 4.0).item() == pytest.approx(0, abs=1e-12)
+    assert distillation(teacher * 1.1, teacher, 4.0) > 1e-4
 
 
 def test_keep_base_gives_the_teacher_and_the_temperature_no_gradient() -> None:
     student, teacher = sample(5, 4).requires_grad_(), sample(5, 4, seed=1).requires_grad_()
     temperature = torch.tensor(3.0, requires_grad=True)
-    keep_base(student, teacher, temperature).backward()
+    distillation(student, teacher, temperature).backward()
     assert student.grad is not None
     assert student.grad.abs().max() > 0
     assert teacher.grad is None
@@ -58,7 +58,7 @@ def test_keep_base_gives_the_teacher_and_the_temperature_no_gradient() -> None:
 
 def test_keep_base_of_one_row_is_zero_and_differentiable() -> None:
     student = sample(1, 4).requires_grad_()
-    loss = keep_base(student, sample(1, 4, seed=1), 3.0)
+    loss = distillation(student, sample(1, 4, seed=1), 3.0)
     loss.backward()
     assert loss == 0
     assert student.grad is not None
@@ -67,4 +67,4 @@ def test_keep_base_of_one_row_is_zero_and_differentiable() -> None:
 
 def test_keep_base_needs_as_many_teacher_rows() -> None:
     with pytest.raises(UserError, match="5 student rows, not 4"):
-        keep_base(sample(5, 4), sample(4, 4), 3.0)
+        distillation(sample(5, 4), sample(4, 4), 3.0)

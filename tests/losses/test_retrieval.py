@@ -12,7 +12,7 @@ from ragcun.losses import (
     IsotropicRetrievalLoss,
     RetrievalObjective,
     SIGReg,
-    keep_base,
+    distillation,
     scale,
 )
 from ragcun.losses.retrieval import text_ids
@@ -27,14 +27,14 @@ def test_parts_are_the_losses_times_their_weights() -> None:
     anchor_ids, document_ids = torch.tensor([0, 1, 2, 3, 4, 4]), torch.arange(18)
     document_ids[-1] = -1
     teacher = sample(6, 8, seed=3)
-    objective = RetrievalObjective(2.0, 0.5, keep_base=3.0, temperature=6.0, slices=32, seed=9)
+    objective = RetrievalObjective(2.0, 0.5, lambda_distill=3.0, temperature=6.0, slices=32, seed=9)
     parts = objective(anchors, positives, negatives, anchor_ids, document_ids, teacher, step=4)
     joint = torch.cat([anchors, positives, negatives.reshape(-1, 8)[:-1]])
     expected = {
         "contrastive": EuclideanInfoNCE(6.0)(anchors, positives, negatives, anchor_ids, document_ids),
         "isotropy": 2.0 * SIGReg(32, seed=9)(joint, step=4),
         "scale": 0.5 * scale(joint),
-        "keep_base": 3.0 * keep_base(positives, teacher, 6.0),
+        "distillation": 3.0 * distillation(positives, teacher, 6.0),
     }
     assert list(parts) == list(expected)
     for name, value in expected.items():
@@ -50,7 +50,7 @@ def test_a_part_without_weight_is_absent() -> None:
 
 def test_a_missing_teacher_and_a_negative_weight_are_refused() -> None:
     with pytest.raises(UserError, match="base's embeddings"):
-        RetrievalObjective(keep_base=1.0)(sample(3, 4), sample(3, 4))
+        RetrievalObjective(lambda_distill=1.0)(sample(3, 4), sample(3, 4))
     with pytest.raises(UserError, match="lambda_reg must be 0 or larger, not -1"):
         RetrievalObjective(lambda_reg=-1)
 

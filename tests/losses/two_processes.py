@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from ragcun.losses import EuclideanInfoNCE, RetrievalObjective, SIGReg, keep_base, scale
+from ragcun.losses import EuclideanInfoNCE, RetrievalObjective, SIGReg, distillation, scale
 
 SHARES = [slice(0, 5), slice(5, 12)]  # of 12 rows: uneven
 ROWS = 12
@@ -60,7 +60,7 @@ class Case(nn.Module):
                 return self.loss(anchors, positives, negatives, *ids)
             case "infonce_plain":
                 return self.loss(anchors, positives)
-            case "keep_base":
+            case "distillation":
                 return self.loss(positives, batch["teacher"], 3.0)
             case _:
                 parts = self.loss(anchors, positives, negatives, *ids, teacher_BE=batch["teacher"])
@@ -75,8 +75,8 @@ def cases() -> list[Case]:
         "infonce_plain": EuclideanInfoNCE(2.0),
         "infonce_temperature": EuclideanInfoNCE(2.0, learnable=True),
         "scale": scale,
-        "keep_base": keep_base,
-        "objective": RetrievalObjective(keep_base=1.0, temperature=2.0, learnable_temperature=True, slices=16),
+        "distillation": distillation,
+        "objective": RetrievalObjective(lambda_distill=1.0, temperature=2.0, learnable_temperature=True, slices=16),
     }
     return [Case(loss, name) for name, loss in losses.items()]
 

@@ -19,7 +19,7 @@ from ragcun.mining.negatives import Filter, Mining, mined_negatives
 from ragcun.mining.pairs import PairSettings, prepare_pairs
 from ragcun.mining.passages import Passage, read_passages
 from ragcun.retrieval.bm25 import BM25
-from ragcun.retrieval.retrievers import Encoding
+from ragcun.retrieval.retrievers import RetrieverOptions
 
 ANIMALS = ["owl", "bear", "cat", "dog", "eagle", "fish", "frog", "hawk", "horse", "lion", "wolf", "ant"]
 PLACES = ["river", "wood", "sea", "sun", "snow"]
@@ -42,7 +42,7 @@ def rows(path: Path) -> list[dict[str, Any]]:
 
 
 def test_no_text_is_in_two_splits_and_all_load(tmp_path: Path, documents: Path) -> None:
-    found = prepare_pairs(documents, tmp_path / "out", PairSettings(), Encoding(tmp_path / "store"))
+    found = prepare_pairs(documents, tmp_path / "out", PairSettings(), RetrieverOptions(tmp_path / "store"))
 
     assert found["pairs"] == {"train": 48, "val": 6, "test": 6}
     assert found["skipped"] == {"repeats another": 5}
@@ -56,7 +56,10 @@ def test_no_text_is_in_two_splits_and_all_load(tmp_path: Path, documents: Path) 
 
 
 def test_the_same_command_gives_the_same_files_and_leaves_them(tmp_path: Path, documents: Path) -> None:
-    settings, encoding = PairSettings(pairs=30, negatives=Mining("random"), seed=3), Encoding(tmp_path / "store")
+    settings, encoding = (
+        PairSettings(pairs=30, negatives=Mining("random"), seed=3),
+        RetrieverOptions(tmp_path / "store"),
+    )
     first = prepare_pairs(documents, tmp_path / "a", settings, encoding)
     second = prepare_pairs(documents, tmp_path / "b", settings, encoding)
     assert first["sha256"] == second["sha256"]
@@ -79,7 +82,7 @@ def test_pairs_with_one_query_are_in_one_split(tmp_path: Path) -> None:
     path.write_text("\n".join(map(json.dumps, titled)), encoding="utf-8")
 
     found = prepare_pairs(
-        path, tmp_path / "out", PairSettings(query="title", split=(0.5, 0.25, 0.25)), Encoding(tmp_path)
+        path, tmp_path / "out", PairSettings(query="title", split=(0.5, 0.25, 0.25)), RetrieverOptions(tmp_path)
     )
 
     assert sum(found["pairs"].values()) == 60
@@ -91,7 +94,7 @@ def test_pairs_with_one_query_are_in_one_split(tmp_path: Path) -> None:
 @pytest.mark.parametrize("negatives", ["random", "bm25", "dense"])
 def test_negatives_are_no_positives(tmp_path: Path, documents: Path, tiny_model: Path, negatives: Any) -> None:
     settings = PairSettings(negatives=Mining(negatives, str(tiny_model), 2, Filter(percentage=1.0)))
-    prepare_pairs(documents, tmp_path / "out", settings, Encoding(tmp_path / "store"))
+    prepare_pairs(documents, tmp_path / "out", settings, RetrieverOptions(tmp_path / "store"))
 
     train = rows(tmp_path / "out" / "train.jsonl")
     assert sum(len(row["negatives"]) for row in train) > 20
@@ -104,7 +107,7 @@ def test_negatives_are_no_positives(tmp_path: Path, documents: Path, tiny_model:
 
 
 def test_likely_positives_are_filtered(tmp_path: Path, documents: Path) -> None:
-    prepare_pairs(documents, tmp_path / "out", PairSettings(), Encoding(tmp_path / "store"))
+    prepare_pairs(documents, tmp_path / "out", PairSettings(), RetrieverOptions(tmp_path / "store"))
     pairs = load_pairs(tmp_path / "out" / "train.jsonl")
     queries = [pairs.queries[int(row)] for row in pairs.anchor]
     top = BM25().rank(pairs.documents, queries, 48, np.arange(48), np.full(48, -1))
@@ -207,7 +210,7 @@ def test_pairs_as_users_meet_them(tmp_path: Path, documents: Path) -> None:
 
 
 def test_negatives_are_mined_for_pairs_that_there_are(tmp_path: Path, documents: Path) -> None:
-    prepare_pairs(documents, tmp_path / "made", PairSettings(), Encoding(tmp_path / "store"))
+    prepare_pairs(documents, tmp_path / "made", PairSettings(), RetrieverOptions(tmp_path / "store"))
 
     def ragcun(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "ragcun", "data", "negatives", *arguments, "--negatives-per-pair", "2"]

@@ -63,7 +63,7 @@ def test_a_grid_is_trained_once_scored_and_drawn(tmp_path: Path, collection: Pat
     assert second < first
     figures = {path.name for path in (output / "figures").iterdir()}
     assert figures == {f"trade-{name}.{kind}" for name in ("animals", "dev") for kind in ("pdf", "png")}
-    assert found["home"] == ["animals"]
+    assert found["in_domain"] == ["animals"]
     table = (output / "tables" / "ablation.tex").read_text(encoding="utf-8")
     assert all(f"isotropy={weight},init=random" in table for weight in (0, 10))
     with (output / "ablation.csv").open(newline="", encoding="utf-8") as stream:
@@ -84,7 +84,7 @@ def test_data_is_prepared_for_the_cell_that_asks_for_most() -> None:
 
     asked = most("negatives=0,4", "rows=1000,10000")
     assert (asked.rows, asked.negatives) == (10_000, 4)
-    assert most("share=0,1") == load_settings("hybrid", None, {"training.share": 0}).training
+    assert most("interpolate=0,1") == load_settings("hybrid", None, {"training.interpolate": 0}).training
 
 
 def test_a_cell_that_fails_is_told_and_the_rest_goes_on(tmp_path: Path, collection: Path, tiny_model: Path) -> None:

@@ -25,7 +25,7 @@ batch_size = 8
 learning_rate = 0.01
 warmup_steps = 2
 log_interval = 1
-keep_base = 1.0
+lambda_distill = 1.0
 
 [evaluation]
 datasets = ["{name}"]

@@ -61,10 +61,10 @@ import sys
 from pathlib import Path
 from ragcun.errors import UserError
 from ragcun.retrieval.registry import identify
-from ragcun.retrieval.retrievers import Encoding
+from ragcun.retrieval.retrievers import RetrieverOptions
 for name in sys.argv[1:]:
     try:
-        print(identify(name, Encoding(Path("unused"))).label)
+        print(identify(name, RetrieverOptions(Path("unused"))).label)
     except UserError as error:
         print(error)
 """

@@ -14,7 +14,7 @@ from ragcun.errors import UserError
 from ragcun.retrieval import dense
 from ragcun.retrieval.checkpoint import Checkpoints
 from ragcun.retrieval.registry import load_retriever
-from ragcun.retrieval.retrievers import Encoding
+from ragcun.retrieval.retrievers import RetrieverOptions
 
 
 def test_what_was_found_is_not_searched_again(
@@ -33,7 +33,7 @@ def test_what_was_found_is_not_searched_again(
     rest = (5, np.arange(len(sentences)), np.full(7, -1))
     rankings, read = [], []
     for _ in range(2):
-        retriever = load_retriever(str(tiny_model), Encoding(tmp_path / "store", device="cpu"))
+        retriever = load_retriever(str(tiny_model), RetrieverOptions(tmp_path / "store", device="cpu"))
         rankings.append(retriever.rank(sentences, sentences[:7], *rest))
         read.append(blocks.count((0, len(sentences))))
         blocks.clear()
@@ -44,7 +44,7 @@ def test_what_was_found_is_not_searched_again(
 
 
 def test_memory_that_holds_nothing_is_refused(tiny_model: Path, sentences: list[str], tmp_path: Path) -> None:
-    retriever = load_retriever(str(tiny_model), Encoding(tmp_path / "store", device="cpu", memory=2**20))
+    retriever = load_retriever(str(tiny_model), RetrieverOptions(tmp_path / "store", device="cpu", memory=2**20))
     with pytest.raises(UserError, match=r"does not fit into the memory allowed.*--memory \d+MiB"):
         retriever.rank(sentences, sentences, 5, np.arange(len(sentences)), np.full(len(sentences), -1))
 

@@ -9,12 +9,12 @@ import torch
 
 from ragcun.errors import UserError
 from ragcun.retrieval.registry import BUILT_IN, identify, load_retriever
-from ragcun.retrieval.retrievers import Encoding, Retriever
+from ragcun.retrieval.retrievers import Retriever, RetrieverOptions
 
 
 @pytest.fixture
-def encoding(tmp_path: Path) -> Encoding:
-    return Encoding(tmp_path / "store", device="cpu")
+def encoding(tmp_path: Path) -> RetrieverOptions:
+    return RetrieverOptions(tmp_path / "store", device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def scores(retriever: Retriever, corpus: list[str], query: str) -> list[float]:
     return [by_row[row] for row in range(len(corpus))]
 
 
-def test_bm25_takes_its_parameters(encoding: Encoding) -> None:
+def test_bm25_takes_its_parameters(encoding: RetrieverOptions) -> None:
     assert identify("bm25", encoding).label == "BM25"
     other = identify("bm25:k1=1.2,b=0.75", encoding)
     assert other.label == "BM25 (k1 = 1.2, b = 0.75)"
@@ -58,7 +58,7 @@ def test_bm25_takes_its_parameters(encoding: Encoding) -> None:
         ("rrf:bm25+bm25+bm25", "fusion takes two"),
     ],
 )
-def test_what_is_refused(name: str, said: str, encoding: Encoding) -> None:
+def test_what_is_refused(name: str, said: str, encoding: RetrieverOptions) -> None:
     with pytest.raises(UserError, match=said.replace("[", r"\[")):
         identify(name, encoding)
 
@@ -72,7 +72,7 @@ def test_entries_of_encoders_stand_for_hub_ids_with_full_revisions() -> None:
 
 
 def test_an_api_model_is_its_endpoint_name_and_dimensions(tmp_path: Path) -> None:
-    encoding = Encoding(tmp_path, api_url="http://host/v1/")
+    encoding = RetrieverOptions(tmp_path, api_url="http://host/v1/")
     found = identify("openai:m@512:query=find: a, b,document=text: ", encoding)
     assert found.label == "m@512 (query = find: a, b, document = text: )"
     assert (found.inputs["endpoint"], found.inputs["model"], found.inputs["dimensions"]) == ("http://host/v1", "m", 512)
@@ -81,7 +81,7 @@ def test_an_api_model_is_its_endpoint_name_and_dimensions(tmp_path: Path) -> Non
 
 
 def test_a_plain_model_has_stated_defaults_which_options_override(
-    plain_model: Path, encoding: Encoding, capsys: pytest.CaptureFixture[str]
+    plain_model: Path, encoding: RetrieverOptions, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from transformers import AutoModel, AutoTokenizer
 
@@ -108,9 +108,9 @@ def test_a_plain_model_has_stated_defaults_which_options_override(
     assert scores(other, corpus, "cat") == pytest.approx((documents @ query).tolist(), rel=1e-4)
 
 
-def test_fusion_names_both_and_changes_with_either(tiny_model: Path, encoding: Encoding) -> None:
+def test_fusion_names_both_and_changes_with_either(tiny_model: Path, encoding: RetrieverOptions) -> None:
     name = f"rrf:bm25+{tiny_model}"
     found = identify(name, encoding)
     assert found.label == f"RRF of BM25 and {tiny_model.name}" == load_retriever(name, encoding).label
     assert found.inputs != identify(f"rrf:bm25:b=0.5+{tiny_model}", encoding).inputs
-    assert found.inputs != identify(name, Encoding(encoding.store, "bf16")).inputs
+    assert found.inputs != identify(name, RetrieverOptions(encoding.store, "bf16")).inputs

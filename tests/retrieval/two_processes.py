@@ -13,8 +13,8 @@ import numpy as np
 from ragcun.cli.main import app
 from ragcun.errors import RagcunError
 from ragcun.retrieval.checkpoint import Checkpoints
+from ragcun.retrieval.distributed import distributed_search
 from ragcun.retrieval.matrices import as_matrix
-from ragcun.retrieval.sharing import search_together
 
 
 def cases() -> dict[str, dict[str, Any]]:
@@ -42,10 +42,10 @@ def main(folder: Path, arguments: list[str]) -> None:
     kept = Checkpoints(folder / "searches", "these", seconds=0)
     found: dict[str, Any] = {}
     for name, case in cases().items():
-        top = search_together(**case, checkpoints=kept)
+        top = distributed_search(**case, checkpoints=kept)
         found |= {f"{name}/rows": top.rows, f"{name}/scores": top.scores}
     try:
-        search_together(**cases()["normal dot"] | {"k": 20 + int(os.environ["RANK"])})
+        distributed_search(**cases()["normal dot"] | {"k": 20 + int(os.environ["RANK"])})
     except RagcunError as error:
         found["refused"] = str(error)
     np.savez(folder / f"rank{os.environ['RANK']}.npz", **found)

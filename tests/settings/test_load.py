@@ -56,7 +56,7 @@ def test_presets_hold_what_the_strategies_name() -> None:
     [
         ({"training.epochs": 0}, r"training\.epochs = 0: .*greater than or equal to 1"),
         ({"model.head": "mpl"}, r"model\.head = 'mpl': .*'mlp', 'linear', 'whiten' or 'identity'"),
-        ({"training.share": 1.5}, r"training\.share = 1\.5: a number from 0 to 1, or auto"),
+        ({"training.interpolate": 1.5}, r"training\.interpolate = 1\.5: a number from 0 to 1, or auto"),
         ({"training.lambda_isotropy": float("nan")}, r"training\.lambda_isotropy = nan"),
         ({"training.epoch": 3}, r"training\.epoch: no such setting; did you mean training\.epochs\?"),
         ({"model.freeze_early_layers": 2}, "freeze_early_layers is for a base that is trained"),

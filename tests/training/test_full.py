@@ -43,8 +43,8 @@ def settings_for(collection: Path, tiny_model: Path, **changed: Any) -> Settings
         "training.epochs": 3,
         "training.batch_size": 8,
         "training.learning_rate": 3e-3,
-        "training.keep_base": 0.0,
-        "training.share": 1.0,
+        "training.lambda_distill": 0.0,
+        "training.interpolate": 1.0,
         "training.log_interval": 1,
         "training.warmup_steps": 2,
     }
@@ -84,7 +84,7 @@ def test_the_saved_encoder_is_the_trained_one(
     random = {"model__init": "random"}  # no start at random counts as best, so the base that is saved has changed
     train(settings_for(collection, tiny_model, **random), tmp_path / "a", tmp_path / "store")
     train(
-        settings_for(collection, tiny_model, training__share=0.0),
+        settings_for(collection, tiny_model, training__interpolate=0.0),
         tmp_path / "b",
         tmp_path / "store",
         load_checkpoint=str(tmp_path / "a"),
@@ -107,7 +107,7 @@ def test_keep_base_holds_the_base_as_it_was(tmp_path: Path, collection: Path, ti
     assert np.array_equal(batch.teacher_Bb.numpy(), expected)
 
     train(settings_for(collection, tiny_model, training__keep_base=1.0), tmp_path / "e", tmp_path / "store")
-    assert all("keep_base" in row for row in read_history(tmp_path / "e" / "history.jsonl") if "loss" in row)
+    assert all("distillation" in row for row in read_history(tmp_path / "e" / "history.jsonl") if "loss" in row)
 
 
 def test_interrupted_and_resumed_gives_the_same_bits(

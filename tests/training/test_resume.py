@@ -157,7 +157,11 @@ def test_a_base_that_ends_in_dense_layers_keeps_them(tmp_path: Path, collection:
     model.save(str(tmp_path / "dense"), create_model_card=False)
     for frozen in (True, False):
         settings = settings_for(
-            collection, tmp_path / "dense", model__freeze_base=frozen, training__share=0.0, training__keep_base=0.0
+            collection,
+            tmp_path / "dense",
+            model__freeze_base=frozen,
+            training__interpolate=0.0,
+            training__keep_base=0.0,
         )
         first, second = tmp_path / f"first-{frozen}", tmp_path / f"second-{frozen}"
         start = train(settings, first, tmp_path / "store")

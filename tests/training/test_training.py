@@ -56,14 +56,14 @@ def ended(experiment: Path) -> dict[str, torch.Tensor]:
 
 
 def test_the_loss_falls_and_every_part_is_logged(tmp_path: Path, collection: Path, tiny_model: Path) -> None:
-    settings = settings_for(collection, tiny_model, epochs=20, keep_base=1.0)
+    settings = settings_for(collection, tiny_model, epochs=20, lambda_distill=1.0)
 
     manifest = train(settings, tmp_path / "e", tmp_path / "store")
 
     rows = [row for row in read_history(tmp_path / "e" / "history.jsonl") if "loss" in row]
     assert len(rows) == 60
     for row in rows:
-        parts = [row[name] for name in ("contrastive", "isotropy", "scale", "keep_base")]
+        parts = [row[name] for name in ("contrastive", "isotropy", "scale", "distillation")]
         assert sum(parts) == pytest.approx(row["loss"], rel=1e-5)
     assert max(row["pairs_per_second"] for row in rows) < 1e5  # a step's own time counts
     assert np.mean([row["loss"] for row in rows[-5:]]) < np.mean([row["loss"] for row in rows[:5]])
@@ -147,7 +147,7 @@ def test_killed_at_any_step_and_resumed_gives_the_same_bits(tmp_path: Path, coll
 
 
 def test_share_zero_saves_the_start_and_says_so(tmp_path: Path, collection: Path, tiny_model: Path) -> None:
-    manifest = train(settings_for(collection, tiny_model, share=0.0), tmp_path / "e", tmp_path / "store")
+    manifest = train(settings_for(collection, tiny_model, interpolate=0.0), tmp_path / "e", tmp_path / "store")
 
     assert manifest["dev"]["end"] == manifest["dev"]["start"]
     start = load_file(tmp_path / "e" / "checkpoints" / "start.safetensors")
@@ -246,7 +246,9 @@ def test_pairs_with_ragged_negatives_and_held_out_validation(tmp_path: Path, tin
 
 def test_checkpoints_of_another_encoder_are_started_from(tmp_path: Path, collection: Path, tiny_model: Path) -> None:
     train(settings_for(collection, tiny_model), tmp_path / "a", tmp_path / "store")
-    train(settings_for(collection, tiny_model, share=0.0), tmp_path / "b", tmp_path / "store", str(tmp_path / "a"))
+    train(
+        settings_for(collection, tiny_model, interpolate=0.0), tmp_path / "b", tmp_path / "store", str(tmp_path / "a")
+    )
 
     first, second = weights(tmp_path / "a"), weights(tmp_path / "b")
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -283,7 +285,7 @@ def test_learning_rates() -> None:
 
 @pytest.mark.parametrize("base", ["frozen", "trained", "trained in parts"])
 def test_two_processes_give_the_weights_of_one(tmp_path: Path, collection: Path, undropped: Path, base: str) -> None:
-    common = ["train", "--train-data", str(collection), "--base-model", str(undropped), "--keep-base", "0"]
+    common = ["train", "--train-data", str(collection), "--base-model", str(undropped), "--lambda-distill", "0"]
     common += ["--epochs", "3", "--output-dim", "16", "--learning-rate", "0.001", "--dropout", "0"]
     common += ["--learnable-temperature", "--log-interval", "1"]
     common += {"frozen": [], "trained": ["--no-freeze-base"]}.get(base, ["--no-freeze-base", "--mini-batch-size", "3"])

@@ -15,7 +15,7 @@ from ragcun.analysis.isotropy import Floats
 from ragcun.analysis.style import COLOURS, COLUMN, GAUSSIAN_LABEL, GAUSSIAN_LOOK, looks, plain, save, style
 from ragcun.errors import UserError
 
-_LOSSES = ("loss", "contrastive", "isotropy", "scale", "keep_base", "dev_contrastive")
+_LOSSES = ("loss", "contrastive", "isotropy", "scale", "distillation", "dev_contrastive")
 _FOLLOWED = {
     "dev_ndcg@10": "nDCG@10, dev",
     "dev_effective_rank": "eff. rank",

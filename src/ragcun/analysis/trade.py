@@ -10,22 +10,24 @@ from ragcun.analysis.style import COLUMN, looks, plain, save, style
 from ragcun.files import read_json
 
 
-def share_curve(source: Path, output: Path) -> list[Path]:
-    """Draw nDCG@10 on held-out queries over the share, as difference from share 0, from a `share.json`."""
+def interpolation_curve(source: Path, output: Path) -> list[Path]:
+    """Draw nDCG@10 on held-out queries over the alpha, as difference from alpha 0, from a `interpolation.json`."""
     found = read_json(source)
     curve = found["curve"]
-    shares = [row["share"] for row in curve]
-    lines = {"home": [row["home"] for row in curve]}
-    lines |= {f"{name} (abroad)": [row["abroad"][name] for row in curve] for name in curve[0]["abroad"]}
+    alphas = [row["alpha"] for row in curve]
+    lines = {"in-domain": [row["in_domain"] for row in curve]}
+    lines |= {
+        f"{name} (out-of-domain)": [row["out_of_domain"][name] for row in curve] for name in curve[0]["out_of_domain"]
+    }
     with style():
         figure = Figure(figsize=(COLUMN, 1.8), layout="constrained")
         axes = figure.subplots()
         axes.axhline(0, color="0.7", linewidth=0.6)
         for (name, scores), look in zip(lines.items(), looks(), strict=False):
-            axes.plot(shares, [100 * (score - scores[0]) for score in scores], label=plain(name), **look)
+            axes.plot(alphas, [100 * (score - scores[0]) for score in scores], label=plain(name), **look)
         axes.axvline(found["chosen"], color="black", linestyle=":", linewidth=0.8)
-        axes.set(xlabel="share of the way from start to end", ylabel="nDCG@10, difference")
-        return save(figure, output / "share", axes)
+        axes.set(xlabel="alpha of the way from start to end", ylabel="nDCG@10, difference")
+        return save(figure, output / "interpolation", axes)
 
 
 @dataclass(frozen=True)

@@ -33,9 +33,11 @@ def train(
     pretrain_data: Annotated[
         str | None, typer.Option("--pretrain-data", help="As --train-data, for stage 1 of the full strategies.")
     ] = None,
-    abroad: Annotated[
+    out_of_domain: Annotated[
         list[str] | None,
-        typer.Option("--abroad", help="Collection that is not trained on, for --share auto; repeat for more."),
+        typer.Option(
+            "--out-of-domain", help="Collection that is not trained on, for --interpolate auto; repeat for more."
+        ),
     ] = None,
     base_model: options.BaseModel = None,
     output_dir: Annotated[
@@ -59,11 +61,11 @@ def train(
     output_dim: Annotated[int | None, _encoder("--output-dim", "Dimension of the embeddings.")] = None,
     dropout: Annotated[float | None, _encoder("--dropout", "Between the MLP's layers.")] = None,
     whiten_power: Annotated[float | None, _encoder("--whiten-power", "Of head whiten: 0 PCA, 1 full.")] = None,
-    share: Annotated[
-        str | None, _encoder("--share", "How far what is saved goes from start to end.", "0..1|auto")
+    interpolate: Annotated[
+        str | None, _encoder("--interpolate", "How far what is saved goes from start to end.", "0..1|auto")
     ] = None,
-    share_tolerance: Annotated[
-        float | None, _encoder("--share-tolerance", "nDCG@10 that auto may lose on a collection abroad.")
+    interpolate_tolerance: Annotated[
+        float | None, _encoder("--interpolate-tolerance", "nDCG@10 that auto may lose on a out-of-domain collection.")
     ] = None,
     freeze_base: Annotated[bool | None, _encoder("--freeze-base/--no-freeze-base", "Train the head only.")] = None,
     freeze_early_layers: Annotated[
@@ -72,8 +74,8 @@ def train(
     max_length: Annotated[int | None, _encoder("--max-length", "Tokens the base sees. (default: its own)")] = None,
     lambda_isotropy: Annotated[float | None, _loss("--lambda-isotropy", "Weight of SIGReg.")] = None,
     lambda_reg: Annotated[float | None, _loss("--lambda-reg", "Weight of the scale regulariser.")] = None,
-    keep_base: Annotated[
-        float | None, _loss("--keep-base", "Weight of the term that keeps the base's similarities.")
+    lambda_distill: Annotated[
+        float | None, _loss("--lambda-distill", "Weight of the term that keeps the base's similarities.")
     ] = None,
     temperature: Annotated[
         float | None, _loss("--temperature", "Divides squared distances. (default: output-dim / 10)")
@@ -138,7 +140,7 @@ def train(
             "data.train": train_data,
             "data.val": val_data,
             "data.pretrain": pretrain_data,
-            "data.abroad": abroad or None,
+            "data.out_of_domain": out_of_domain or None,
             "data.on_error": on_error,
             "model.base": base_model,
             "model.head": head,
@@ -164,11 +166,11 @@ def train(
             f"{section}.max_grad_norm": max_grad_norm,
             f"{section}.lambda_isotropy": lambda_isotropy,
             f"{section}.lambda_reg": lambda_reg,
-            f"{section}.keep_base": keep_base,
+            f"{section}.lambda_distill": lambda_distill,
             f"{section}.temperature": temperature,
             f"{section}.learnable_temperature": learnable_temperature,
-            f"{section}.share": share,
-            f"{section}.share_tolerance": share_tolerance,
+            f"{section}.interpolate": interpolate,
+            f"{section}.interpolate_tolerance": interpolate_tolerance,
             f"{section}.mixed_precision": mixed_precision,
             f"{section}.gradient_checkpointing": gradient_checkpointing,
             f"{section}.compile": compile_,
@@ -200,13 +202,13 @@ def train(
 
 
 def _draw(experiment: Path) -> None:
-    """Draw the curves of a training, and of the share where it was chosen."""
+    """Draw the curves of a training, and of the interpolation where it was chosen."""
     from ragcun.analysis.figures import training_curves
-    from ragcun.analysis.trade import share_curve
+    from ragcun.analysis.trade import interpolation_curve
     from ragcun.training.history import read_history
 
     history = read_history(experiment / "history.jsonl")
     if history:
         training_curves(history, experiment / "figures")
-    if (experiment / "share.json").is_file():
-        share_curve(experiment / "share.json", experiment / "figures")
+    if (experiment / "interpolation.json").is_file():
+        interpolation_curve(experiment / "interpolation.json", experiment / "figures")

@@ -16,9 +16,9 @@ import numpy as np
 
 from ragcun.console import Bar, progress, warn
 from ragcun.data.texts import Texts
+from ragcun.embedding.budget import SAMPLE, Budget, estimate_tokens
 from ragcun.embedding.openai import INPUTS, KEY, TOKENS, Answer, EmbeddingsEndpoint
 from ragcun.embedding.recipe import Recipe
-from ragcun.embedding.spending import SAMPLE, Budget, estimate_tokens
 from ragcun.embedding.store import Digests, EmbeddingStore, Floats, Rows, digest_texts
 from ragcun.errors import RagcunError, UserError
 

@@ -1,4 +1,4 @@
-"""Encoding: sorted by token length, batched by a token budget, one store shard at a time.
+"""RetrieverOptions: sorted by token length, batched by a token budget, one store shard at a time.
 
 The batches follow from the texts alone, not from what the store already holds, so an interrupted encoding that is taken
 up again gives the same vectors, to the bit, as one that was not interrupted.

@@ -15,7 +15,7 @@ from ragcun.evaluation.cells import Cell, CellResult, slug
 from ragcun.evaluation.metrics import DEPTH, MEASURES
 from ragcun.evaluation.tasks import Task, open_task
 from ragcun.retrieval.registry import entry, load_retriever
-from ragcun.retrieval.retrievers import Encoding, Identity, Retriever
+from ragcun.retrieval.retrievers import Identity, Retriever, RetrieverOptions
 
 EVERY = "all"
 
@@ -44,7 +44,7 @@ def evaluate(
     models: Sequence[str],
     datasets: Sequence[Path],
     output: Path,
-    encoding: Encoding,
+    encoding: RetrieverOptions,
     split: str = "test",
     on_error: OnError = "refuse",
 ) -> list[CellResult]:
@@ -67,7 +67,7 @@ def evaluate(
 
 
 def identify_all(
-    models: Sequence[str], encoding: Encoding, failures: list[Failure] | None = None
+    models: Sequence[str], encoding: RetrieverOptions, failures: list[Failure] | None = None
 ) -> dict[str, Identity]:
     """What each of `models` is, by the name that the user gave.
 
@@ -89,7 +89,7 @@ def evaluate_tasks(
     identities: Mapping[str, Identity],
     tasks: Sequence[Task],
     output: Path,
-    encoding: Encoding,
+    encoding: RetrieverOptions,
     failures: list[Failure] | None = None,
 ) -> list[CellResult]:
     """Score each retriever, as `identify_all` gives them, on each task; results in that order.

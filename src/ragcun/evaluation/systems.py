@@ -10,8 +10,8 @@ import numpy as np
 
 from ragcun.console import warn
 from ragcun.errors import UserError
+from ragcun.evaluation.averages import whole_datasets
 from ragcun.evaluation.compare import Comparison, Doubles, compare_queries, differences, holm
-from ragcun.evaluation.parts import whole_datasets
 from ragcun.evaluation.results import Result, read_results
 
 _SEED = re.compile(r"[\s,/_-]*(?<![^\W_])seed[\s=_-]*\d+$")

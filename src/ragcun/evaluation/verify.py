@@ -10,7 +10,7 @@ from pathlib import Path
 from ragcun.data.benchmark import datasets as known
 from ragcun.evaluation.beir import evaluate_tasks, identify_all
 from ragcun.evaluation.tasks import open_tasks
-from ragcun.retrieval.retrievers import Encoding
+from ragcun.retrieval.retrievers import RetrieverOptions
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def published() -> tuple[Published, ...]:
 
 
 def verify(
-    retrievers: Collection[str], datasets: Collection[str], data_dir: Path, output: Path, encoding: Encoding
+    retrievers: Collection[str], datasets: Collection[str], data_dir: Path, output: Path, encoding: RetrieverOptions
 ) -> Iterator[Verdict]:
     """Yield a verdict for each published score of these retrievers on these datasets, in the order of published.toml.
 

@@ -1,7 +1,7 @@
 """Losses on unnormalised embeddings: pure torch, for any training loop."""
 
 from ragcun.losses.infonce import EuclideanInfoNCE, pair_keys
-from ragcun.losses.regularisers import keep_base, scale
+from ragcun.losses.regularisers import distillation, scale
 from ragcun.losses.retrieval import IsotropicRetrievalLoss, RetrievalObjective
 from ragcun.losses.sigreg import SIGReg, draw_directions, epps_pulley
 
@@ -10,9 +10,9 @@ __all__ = [
     "IsotropicRetrievalLoss",
     "RetrievalObjective",
     "SIGReg",
+    "distillation",
     "draw_directions",
     "epps_pulley",
-    "keep_base",
     "pair_keys",
     "scale",
 ]

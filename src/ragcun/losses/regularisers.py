@@ -22,7 +22,7 @@ def scale(embeddings_ND: Tensor) -> Tensor:
     return (sum_over_processes(squares) / (sum(counts) * embeddings_ND.shape[1]) - 1).square()
 
 
-def keep_base(student_ND: Tensor, teacher_NE: Tensor, temperature: float | Tensor) -> Tensor:
+def distillation(student_ND: Tensor, teacher_NE: Tensor, temperature: float | Tensor) -> Tensor:
     """Mean KL(teacher || student) of the rows of softmax(-||x - y||² / temperature), y the other rows; a scalar >= 0.
 
     Keeps the similarities that the base, the teacher, sees between the joined batch's embeddings. The temperature is
@@ -31,7 +31,9 @@ def keep_base(student_ND: Tensor, teacher_NE: Tensor, temperature: float | Tenso
     """
     rows, device = len(student_ND), student_ND.device
     if len(teacher_NE) != rows:
-        raise UserError(f"keep_base needs one teacher row for each of the {rows} student rows, not {len(teacher_NE)}")
+        raise UserError(
+            f"distillation needs one teacher row for each of the {rows} student rows, not {len(teacher_NE)}"
+        )
     counts, first = rows_per_process(rows, device)
     if sum(counts) < 2:
         return full(student_ND).sum() * 0

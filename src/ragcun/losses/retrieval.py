@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 class RetrievalObjective(nn.Module):
-    """contrastive + lambda_isotropy * SIGReg + lambda_reg * scale + keep_base * KL to the base.
+    """contrastive + lambda_isotropy * SIGReg + lambda_reg * scale + lambda_distill * KL to the base.
 
-    A part with weight 0 is not computed. SIGReg and scale see all embeddings of the batch jointly, keep_base the
+    A part with weight 0 is not computed. SIGReg and scale see all embeddings of the batch jointly, lambda_distill the
     positives. `slices`, `knots`, `t_max`, `per_sample` and `seed` are SIGReg's: by default lambda_isotropy is relative
     to the statistic divided by the joined batch. Raises `UserError` for a negative weight.
     """
@@ -31,7 +31,7 @@ class RetrievalObjective(nn.Module):
         self,
         lambda_isotropy: float = 1.0,
         lambda_reg: float = 0.1,
-        keep_base: float = 0.0,
+        lambda_distill: float = 0.0,
         temperature: float = 51.2,
         learnable_temperature: bool = False,
         slices: int = 1024,
@@ -41,13 +41,13 @@ class RetrievalObjective(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        weights = {"lambda_isotropy": lambda_isotropy, "lambda_reg": lambda_reg, "keep_base": keep_base}
+        weights = {"lambda_isotropy": lambda_isotropy, "lambda_reg": lambda_reg, "lambda_distill": lambda_distill}
         for name, weight in weights.items():
             if not 0 <= weight < float("inf"):
                 raise UserError(f"{name} must be 0 or larger, not {weight}")
         self.lambda_isotropy = lambda_isotropy
         self.lambda_reg = lambda_reg
-        self.keep_base = keep_base
+        self.lambda_distill = lambda_distill
         self.contrastive = EuclideanInfoNCE(temperature, learnable_temperature)
         self.isotropy = SIGReg(slices, knots, t_max, per_sample, seed)
 
@@ -62,10 +62,10 @@ class RetrievalObjective(nn.Module):
         step: int | None = None,
         known_pairs: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """The weighted parts by name, to be summed: contrastive, and those of isotropy, scale, keep_base with a weight.
+        """The weighted parts by name, to be summed: contrastive, and isotropy, scale and distillation where weighted.
 
         Ids and `known_pairs` as in `EuclideanInfoNCE`, `step` as in `SIGReg`; `teacher_BE` are the base's
-        embeddings of the positives, at the student's scale, and a `UserError` if keep_base has a weight and
+        embeddings of the positives, at the student's scale, and a `UserError` if lambda_distill has a weight and
         they are missing. Absent negatives (id -1) are left out of every part.
         """
         contrastive = self.contrastive(anchors_BD, positives_BD, negatives_BND, anchor_ids, document_ids, known_pairs)
@@ -80,11 +80,11 @@ class RetrievalObjective(nn.Module):
             parts["isotropy"] = self.lambda_isotropy * self.isotropy(embeddings_ND, step)
         if self.lambda_reg:
             parts["scale"] = self.lambda_reg * regularisers.scale(embeddings_ND)
-        if self.keep_base:
+        if self.lambda_distill:
             if teacher_BE is None:
-                raise UserError("keep_base has a weight, so the base's embeddings of the positives are needed")
-            divergence = regularisers.keep_base(positives_BD, teacher_BE, self.contrastive.temperature)
-            parts["keep_base"] = self.keep_base * divergence
+                raise UserError("lambda_distill has a weight, so the base's embeddings of the positives are needed")
+            divergence = regularisers.distillation(positives_BD, teacher_BE, self.contrastive.temperature)
+            parts["distillation"] = self.lambda_distill * divergence
         return parts
 
 

@@ -20,7 +20,7 @@ from ragcun.data.problems import OnError
 from ragcun.errors import UserError
 from ragcun.files import file_sha256
 from ragcun.retrieval.registry import load_retriever
-from ragcun.retrieval.retrievers import Encoding, Retriever
+from ragcun.retrieval.retrievers import Retriever, RetrieverOptions
 from ragcun.retrieval.topk import TopK
 
 Rows = npt.NDArray[np.int64]
@@ -66,7 +66,13 @@ class Mining:
 
 
 def write_negatives(
-    source: Path, split: str, output: Path, mining: Mining, seed: int, encoding: Encoding, on_error: OnError = "refuse"
+    source: Path,
+    split: str,
+    output: Path,
+    mining: Mining,
+    seed: int,
+    encoding: RetrieverOptions,
+    on_error: OnError = "refuse",
 ) -> dict[str, Any]:
     """Write the pairs of a file, or of a collection's split, with negatives into `output` (JSONL); what was done.
 
@@ -90,7 +96,7 @@ def write_negatives(
     }
 
 
-def with_negatives(pairs: Pairs, mining: Mining, seed: int, encoding: Encoding) -> Iterator[dict[str, Any]]:
+def with_negatives(pairs: Pairs, mining: Mining, seed: int, encoding: RetrieverOptions) -> Iterator[dict[str, Any]]:
     """The pairs as rows for `write_pairs`, with the negatives that are found; says how many have too few."""
     if mining.source == "random":
         found = random_negatives(pairs, mining.count, seed)

@@ -25,7 +25,7 @@ from ragcun.files import file_sha256, read_json, write_json
 from ragcun.mining.negatives import Mining, with_negatives
 from ragcun.mining.passages import Passage, read_passages
 from ragcun.mining.queries import METHODS, Pair, Skip
-from ragcun.retrieval.retrievers import Encoding
+from ragcun.retrieval.retrievers import RetrieverOptions
 
 Query = Literal["first-sentence", "title", "inverse-cloze", "doc2query"]
 Shares = tuple[float, float, float]
@@ -53,7 +53,7 @@ class PairSettings:
 
 
 def prepare_pairs(
-    documents: Path, output: Path, settings: PairSettings, encoding: Encoding, on_error: OnError = "refuse"
+    documents: Path, output: Path, settings: PairSettings, encoding: RetrieverOptions, on_error: OnError = "refuse"
 ) -> dict[str, Any]:
     """Write train.jsonl, val.jsonl and the collection test/ into `output`; returns what source.json holds.
 
@@ -176,7 +176,7 @@ def _digest(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(words.encode(), digest_size=8).digest())
 
 
-def _write(path: Path, pairs: Iterator[Pair], settings: PairSettings, encoding: Encoding) -> None:
+def _write(path: Path, pairs: Iterator[Pair], settings: PairSettings, encoding: RetrieverOptions) -> None:
     plain = ({"query": query, "positive": document} for query, document in pairs)
     if settings.negatives is None:
         write_pairs(path, plain)

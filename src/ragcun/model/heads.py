@@ -133,9 +133,9 @@ def build_head(settings: ModelSettings, spectrum: Spectrum, seed: int) -> AnyHea
 
 
 @torch.no_grad()
-def interpolate(start: dict[str, torch.Tensor], end: dict[str, torch.Tensor], share: float) -> dict[str, torch.Tensor]:
-    """Weights at `share` of the way from `start` (0) to `end` (1), as in WiSE-FT (arXiv 2109.01903, Eq. 1)."""
-    return {name: torch.lerp(start[name], end[name], share) for name in start}
+def interpolate(start: dict[str, torch.Tensor], end: dict[str, torch.Tensor], alpha: float) -> dict[str, torch.Tensor]:
+    """Weights at `alpha` of the way from `start` (0) to `end` (1), as in WiSE-FT (arXiv 2109.01903, Eq. 1)."""
+    return {name: torch.lerp(start[name], end[name], alpha) for name in start}
 
 
 def _dense(layer: nn.Linear, activation: nn.Module) -> Dense:

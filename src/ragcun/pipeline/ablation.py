@@ -30,13 +30,13 @@ from ragcun.pipeline.steps import prepare_data, refuse_launcher
 from ragcun.pipeline.table import write_csv
 from ragcun.pipeline.workers import cores, in_workers
 from ragcun.report.latex import ablation_table
-from ragcun.retrieval.retrievers import Encoding
+from ragcun.retrieval.retrievers import RetrieverOptions
 from ragcun.settings.schema import Settings
 from ragcun.training.batches import PairVectors
 from ragcun.training.data import training_data
 from ragcun.training.dev import StoredDev
+from ragcun.training.interpolation import out_of_domain_texts
 from ragcun.training.run import train
-from ragcun.training.share import abroad_texts
 
 SCORE = "nDCG@10"
 ISOTROPY = ("iso_score", "effective_rank", "sigreg")
@@ -88,10 +88,10 @@ def run_ablation(
     where = Evaluation(tuple(datasets), split, output / "results", store)
     bases = encode(cells, where)
     measured, failures = _train_all(cells, where, jobs or _jobs())
-    home = {Path(path).resolve() for path in (data.train, data.val) if path is not None}
+    in_domain = {Path(path).resolve() for path in (data.train, data.val) if path is not None}
     found = {
         "base": {"model": cells[0].settings.model.base, **_row(bases)},
-        "home": [folder.name for folder in datasets if folder.resolve() in home],
+        "in_domain": [folder.name for folder in datasets if folder.resolve() in in_domain],
         "rows": [
             {"name": name, "values": of[0].values, **_row([measured[cell] for cell in of])}
             for name, of in _by_name([cell for cell in cells if cell in measured]).items()
@@ -122,7 +122,10 @@ def flat_rows(found: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _flat(name: str, row: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
-    scores = {f"{d} ({'home' if d in found['home'] else 'abroad'})": pair for d, pair in row["scores"].items()}
+    scores = {
+        f"{d} ({'in-domain' if d in found['in_domain'] else 'out-of-domain'})": pair
+        for d, pair in row["scores"].items()
+    }
     columns = {"dev start": row["dev_start"], "dev": row["dev"], **scores, **row["isotropy"]}
     named = {k: v for k, pair in columns.items() for k, v in zip((k, f"{k} sd"), pair or (None, None), strict=True)}
     return {"setting": name, "seeds": row["seeds"], **named}
@@ -146,8 +149,8 @@ def encode(cells: Sequence[Cell], where: Evaluation) -> list[Measured]:
         pairs, dev_texts = training_data(each)
         PairVectors(pairs, embedder, "training")
         dev = StoredDev(dev_texts, embedder)
-        for path in each.data.abroad:
-            StoredDev(abroad_texts(Path(path), each.data.on_error, each.seed), embedder)
+        for path in each.data.out_of_domain:
+            StoredDev(out_of_domain_texts(Path(path), each.data.on_error, each.seed), embedder)
         score = dev.ndcg_of_base(embedder.similarity)
         found.append(Measured(score, score, scores, _isotropy(embedder, dev_texts.documents)))
     return found
@@ -163,7 +166,7 @@ def _embedder(model: str, settings: Settings, store: Path) -> Embedder:
 def _scores(model: str, settings: Settings, where: Evaluation) -> dict[str, float]:
     if not where.datasets:
         return {}
-    encoding = Encoding(where.store, settings.model.precision, settings.model.max_length)
+    encoding = RetrieverOptions(where.store, settings.model.precision, settings.model.max_length)
     results = evaluate([model], where.datasets, where.results, encoding, where.split, settings.data.on_error)
     return {result.dataset: result.metrics[SCORE] for result in results}
 
@@ -262,7 +265,7 @@ def _draw(found: Mapping[str, Any], folder: Path) -> list[Path]:
     first = next(iter(found["rows"][0]["values"]))
     drawn = isotropy_against_score(*_points(found, first, None), "IsoScore", f"{SCORE}, dev", folder / "trade-dev")
     for dataset in found["base"]["scores"]:
-        place = "trained on" if dataset in found["home"] else "not trained on"
+        place = "trained on" if dataset in found["in_domain"] else "not trained on"
         title = f"{SCORE}, {dataset} ({place})"
         drawn += isotropy_against_score(*_points(found, first, dataset), "IsoScore", title, folder / f"trade-{dataset}")
     return drawn

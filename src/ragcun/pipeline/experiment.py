@@ -23,7 +23,7 @@ from ragcun.files import write_json
 from ragcun.pipeline.steps import PYDOCS, once, prepare_data, refuse_launcher
 from ragcun.report.write import compile_pdf, has_latex, write_tables
 from ragcun.retrieval.registry import encoder
-from ragcun.retrieval.retrievers import Encoding
+from ragcun.retrieval.retrievers import RetrieverOptions
 from ragcun.settings.schema import Settings
 from ragcun.training.history import read_history
 from ragcun.training.stages import train_stages
@@ -68,7 +68,7 @@ def run(settings: Settings, experiment: Path, store: Path) -> Summary:
     if "random" in resolved.evaluation.baselines:
         train_stages(_at_random(resolved), experiment / "random", store, label=RANDOM)
     chosen = [models.get(name, name) for name in resolved.evaluation.baselines] + [str(experiment)]
-    encoding = Encoding(store, resolved.model.precision, resolved.model.max_length)
+    encoding = RetrieverOptions(store, resolved.model.precision, resolved.model.max_length)
     results = evaluate(chosen, folders, experiment, encoding, resolved.evaluation.split, resolved.data.on_error)
     files = _analyse(resolved, experiment, encoding, folders[0], chosen)
     files += _report(experiment, results)
@@ -89,11 +89,13 @@ def _datasets(settings: Settings, experiment: Path) -> list[Path]:
 
 def _at_random(settings: Settings) -> Settings:
     model = settings.model.model_copy(update={"init": "random"})
-    training = settings.training.model_copy(update={"keep_base": 0.0})
+    training = settings.training.model_copy(update={"lambda_distill": 0.0})
     return settings.model_copy(update={"model": model, "training": training})
 
 
-def _analyse(settings: Settings, experiment: Path, encoding: Encoding, folder: Path, models: list[str]) -> list[Path]:
+def _analyse(
+    settings: Settings, experiment: Path, encoding: RetrieverOptions, folder: Path, models: list[str]
+) -> list[Path]:
     output = experiment / "analysis"
     encoders = {name: found for name in models if (found := encoder(name)) is not None}
 

@@ -65,11 +65,11 @@ def _prepare_stages(settings: Settings, experiment: Path, stage: Stage) -> Setti
 def _wiki(settings: Settings, stage: StageSettings, experiment: Path) -> tuple[Path, Path]:
     from ragcun.data.wiki import prepare_wiki
     from ragcun.mining.pairs import PairSettings, prepare_pairs
-    from ragcun.retrieval.retrievers import Encoding
+    from ragcun.retrieval.retrievers import RetrieverOptions
 
     corpus, pairs = experiment / "data" / "wiki", experiment / "data" / "wiki-pairs"
     prepare_wiki(corpus, stage.rows or _WIKI_PASSAGES, stage.passage_chars)
-    prepare_pairs(corpus, pairs, PairSettings(seed=settings.seed), Encoding(experiment / "store"))
+    prepare_pairs(corpus, pairs, PairSettings(seed=settings.seed), RetrieverOptions(experiment / "store"))
     return pairs / "train.jsonl", pairs / "val.jsonl"
 
 

@@ -159,7 +159,7 @@ class _Costs:
         forward = 2 * rows * self.head + 2 * (columns - 1) * batch**2 * d
         if stage.lambda_isotropy:
             forward += 2 * rows * d * _SLICES
-        if stage.keep_base:
+        if stage.lambda_distill:
             forward += 2 * batch**2 * (d + self.base.dimension)
         batches = stage.epochs * max(1, load.pairs // batch)
         seconds = batches * (3 * forward / (self.machine.peak * self.machine.training) + self.machine.step)

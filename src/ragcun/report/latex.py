@@ -6,8 +6,8 @@ from typing import Any
 
 from ragcun.analysis.measures import MEASURES, IsotropyReport, gaussian_columns
 from ragcun.errors import UserError
+from ragcun.evaluation.averages import Scored
 from ragcun.evaluation.footnotes import footnotes
-from ragcun.evaluation.parts import Scored
 from ragcun.report.escape import escape
 
 _MISSING = "--"

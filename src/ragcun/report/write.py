@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ragcun.analysis.measures import read_reports
 from ragcun.errors import RagcunError, UserError
-from ragcun.evaluation.parts import average_parts
+from ragcun.evaluation.averages import average_parts
 from ragcun.evaluation.results import read_results
 from ragcun.files import atomic_path, write_text
 from ragcun.report.latex import beir_table, document, isotropy_table

@@ -10,9 +10,9 @@ from ragcun.files import ragcun_cache
 from ragcun.losses.processes import process_count
 from ragcun.retrieval.checkpoint import Checkpoints
 from ragcun.retrieval.device import accelerator
+from ragcun.retrieval.distributed import distributed_search
 from ragcun.retrieval.matrices import Matrix
-from ragcun.retrieval.retrievers import Encoding
-from ragcun.retrieval.sharing import search_together
+from ragcun.retrieval.retrievers import RetrieverOptions
 from ragcun.retrieval.topk import Rows, TopK
 
 
@@ -41,7 +41,7 @@ class Dense:
     What a long exact search has found is kept in the cache: one that was killed goes on where it was.
     """
 
-    def __init__(self, embedder: Embeds, label: str, encoding: Encoding) -> None:
+    def __init__(self, embedder: Embeds, label: str, encoding: RetrieverOptions) -> None:
         self.label = label
         self._embedder = embedder
         self._encoding = encoding
@@ -59,7 +59,7 @@ class Dense:
             top, index = search_index(kind, asked, documents, k, similarity, places, exclude, memory)
             self._index = {"index": asdict(index)}
             return top
-        return search_together(
+        return distributed_search(
             asked,
             documents,
             k,
@@ -79,7 +79,7 @@ class Dense:
 class Priced:
     """The same by an API's vectors: what they will cost is agreed to before anything is spent. A retriever."""
 
-    def __init__(self, embedder: ApiEmbedder, label: str, encoding: Encoding) -> None:
+    def __init__(self, embedder: ApiEmbedder, label: str, encoding: RetrieverOptions) -> None:
         self.label = label
         self._embedder = embedder
         self._dense = Dense(embedder, label, encoding)

@@ -3,13 +3,13 @@
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from ragcun.embedding.budget import OPENAI, PRICES
 from ragcun.embedding.recipe import POOLINGS, Recipe
 from ragcun.embedding.resolve import resolve_model
-from ragcun.embedding.spending import OPENAI, PRICES
 from ragcun.errors import UserError
 from ragcun.retrieval.bm25 import BM25, K1, B
 from ragcun.retrieval.fusion import DEPTH, K, ReciprocalRank
-from ragcun.retrieval.retrievers import Encoding, Entry, Identity, Retriever
+from ragcun.retrieval.retrievers import Entry, Identity, Retriever, RetrieverOptions
 from ragcun.retrieval.search import SIMILARITIES
 
 if TYPE_CHECKING:
@@ -25,11 +25,11 @@ class Lexical:
     k1: float = K1
     b: float = B
 
-    def identify(self, _: Encoding) -> Identity:
+    def identify(self, _: RetrieverOptions) -> Identity:
         retriever = BM25(self.k1, self.b)
         return Identity(retriever.label, retriever.describe())
 
-    def load(self, _: Encoding) -> Retriever:
+    def load(self, _: RetrieverOptions) -> Retriever:
         return BM25(self.k1, self.b)
 
 
@@ -57,19 +57,19 @@ class Encoder:
             if value is not None and value not in known:
                 raise UserError(f"{self.model}: {name} {value!r} is unknown; one of {', '.join(known)}")
 
-    def identify(self, encoding: Encoding) -> Identity:
+    def identify(self, encoding: RetrieverOptions) -> Identity:
         resolved = resolve_model(self.model, self.revision)
         inputs = {"files": resolved.fingerprint, "precision": encoding.precision, "recipe": asdict(self.recipe)}
         inputs |= _index(encoding)
         return Identity(resolved.label + self.note + encoding.note, inputs | {"max_length": encoding.max_length})
 
-    def load(self, encoding: Encoding) -> Retriever:
+    def load(self, encoding: RetrieverOptions) -> Retriever:
         from ragcun.retrieval.dense import Dense
 
         embedder = self.embedder(encoding)
         return Dense(embedder, embedder.label + self.note + encoding.note, encoding)
 
-    def embedder(self, encoding: Encoding) -> "Embedder":
+    def embedder(self, encoding: RetrieverOptions) -> "Embedder":
         """The model itself."""
         from ragcun.embedding.embedder import Embedder
 
@@ -86,7 +86,7 @@ class Encoder:
 
 @dataclass(frozen=True)
 class ApiModel:
-    """A model behind OpenAI's embeddings API, or behind another endpoint that speaks it (`Encoding.api_url`).
+    """A model behind OpenAI's embeddings API, or behind another endpoint that speaks it (`RetrieverOptions.api_url`).
 
     Attributes:
         model: its name there.
@@ -100,7 +100,7 @@ class ApiModel:
     recipe: Recipe = _AS_IT_IS
     note: str = ""
 
-    def identify(self, encoding: Encoding) -> Identity:
+    def identify(self, encoding: RetrieverOptions) -> Identity:
         from ragcun.embedding.openai import checked_url
 
         inputs = {
@@ -112,7 +112,7 @@ class ApiModel:
         }
         return Identity(self._label + encoding.note, inputs | _index(encoding))
 
-    def load(self, encoding: Encoding) -> Retriever:
+    def load(self, encoding: RetrieverOptions) -> Retriever:
         from ragcun.embedding.api import ApiEmbedder
         from ragcun.embedding.openai import EmbeddingsEndpoint
         from ragcun.retrieval.dense import Priced
@@ -143,17 +143,17 @@ class Fusion:
     first: Entry
     second: Entry
 
-    def identify(self, encoding: Encoding) -> Identity:
+    def identify(self, encoding: RetrieverOptions) -> Identity:
         identities = [one.identify(encoding) for one in (self.first, self.second)]
         inputs = {"fusion": {"k": K, "depth": DEPTH}, "inputs": [identity.inputs for identity in identities]}
         return Identity(_fused(*(identity.label for identity in identities)), inputs)
 
-    def load(self, encoding: Encoding) -> Retriever:
+    def load(self, encoding: RetrieverOptions) -> Retriever:
         first, second = self.first.load(encoding), self.second.load(encoding)
         return ReciprocalRank(first, second, _fused(first.label, second.label))
 
 
-def _index(encoding: Encoding) -> dict[str, str]:
+def _index(encoding: RetrieverOptions) -> dict[str, str]:
     return {} if encoding.index == "exact" else {"index": encoding.index}
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from ragcun.embedding.recipe import Recipe
 from ragcun.errors import UserError
 from ragcun.retrieval.entries import ApiModel, Encoder, Fusion, Lexical
-from ragcun.retrieval.retrievers import Encoding, Entry, Identity, Retriever
+from ragcun.retrieval.retrievers import Entry, Identity, Retriever, RetrieverOptions
 
 # As facebookresearch/contriever has it: src/contriever.py (the mean, not normalised), src/beir_utils.py (dot product,
 # 512 tokens, title and text joined by a space). Its repositories on the hub hold a pickle alone; the revisions below
@@ -58,7 +58,7 @@ def entry(name: str) -> Entry:
     return replace(plain, recipe=replace(plain.recipe, **values), note=plain.note + note)
 
 
-def identify(name: str, encoding: Encoding) -> Identity:
+def identify(name: str, encoding: RetrieverOptions) -> Identity:
     """What the retriever called `name` is.
 
     Raises:
@@ -68,7 +68,7 @@ def identify(name: str, encoding: Encoding) -> Identity:
     return entry(name).identify(encoding)
 
 
-def load_retriever(name: str, encoding: Encoding) -> Retriever:
+def load_retriever(name: str, encoding: RetrieverOptions) -> Retriever:
     """The retriever called `name`, ready to rank. Raises as `identify` does."""
     return entry(name).load(encoding)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from ragcun.data.texts import Texts
-from ragcun.embedding.spending import OPENAI, Budget
+from ragcun.embedding.budget import OPENAI, Budget
 from ragcun.retrieval.topk import Rows, TopK
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Retriever(Protocol):
 
 
 @dataclass(frozen=True)
-class Encoding:
+class RetrieverOptions:
     """How encoders encode, and how their vectors are searched.
 
     Attributes:
@@ -74,10 +74,10 @@ class Identity:
 class Entry(Protocol):
     """What a name stands for."""
 
-    def identify(self, encoding: Encoding) -> Identity:
+    def identify(self, encoding: RetrieverOptions) -> Identity:
         """The retriever's identity, without loading a model. Raises `UserError` where there is no such model."""
         ...
 
-    def load(self, encoding: Encoding) -> Retriever:
+    def load(self, encoding: RetrieverOptions) -> Retriever:
         """The retriever, ready to rank."""
         ...

@@ -18,7 +18,7 @@ Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-def _share(value: Any) -> Any:
+def _interpolation(value: Any) -> Any:
     if value == "auto":
         return value
     try:
@@ -30,7 +30,7 @@ def _share(value: Any) -> Any:
     return number
 
 
-AutoShare = Annotated[float | Literal["auto"], BeforeValidator(_share)]
+Interpolation = Annotated[float | Literal["auto"], BeforeValidator(_interpolation)]
 
 
 class _Section(BaseModel):
@@ -44,8 +44,8 @@ class DataSettings(_Section):
     val: str | None = Field(default=None, description="pairs file or collection folder; default: train's dev split")
     pretrain: str | None = Field(default=None, description="what stage 1 trains on, as train")
     pretrain_val: str | None = Field(default=None, description="what stage 1 is scored on, as val")
-    abroad: tuple[str, ...] = Field(
-        default=(), description="collection folders that are not trained on; share auto keeps their dev scores"
+    out_of_domain: tuple[str, ...] = Field(
+        default=(), description="collection folders that are not trained on; interpolate auto keeps their dev scores"
     )
     on_error: OnError = Field(default="refuse", description="what to do with malformed rows")
     pydocs_documents: Count = Field(default=5_000, description="documents of the embedded collection")
@@ -95,18 +95,18 @@ class StageSettings(_Section):
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
     lambda_isotropy: Weight = Field(default=1.0, description="weight of SIGReg (statistic divided by the global batch)")
     lambda_reg: Weight = Field(default=0.1, description="weight of the scale regulariser")
-    keep_base: Weight = Field(
+    lambda_distill: Weight = Field(
         default=1.0, description="weight of the KL that holds the base's similarities in the batch"
     )
     temperature: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="of squared distances; default: d/10"
     )
     learnable_temperature: bool = False
-    share: AutoShare = Field(
+    interpolate: Interpolation = Field(
         default=0.9, description="how far what is saved goes from the start (0) to the end (1); auto: chosen on dev"
     )
-    share_tolerance: Share = Field(
-        default=0.0, description="nDCG@10 that share auto may lose on a collection of data.abroad"
+    interpolate_tolerance: Share = Field(
+        default=0.0, description="nDCG@10 that interpolate auto may lose on a collection of data.out_of_domain"
     )
     mixed_precision: MixedPrecision = Field(
         default="auto", description="auto: bf16 where the device has it, else fp16 on GPUs"
@@ -152,10 +152,12 @@ class Settings(_Section):
             raise ValueError("pretraining is for a base that is trained; set freeze_base = false")
         if not model.freeze_base and model.head in {"whiten", "identity"}:
             raise ValueError(f"head {model.head} has nothing to train and needs a frozen base")
-        if not model.freeze_base and self.training.share == "auto":
-            raise ValueError("share auto needs a frozen base, whose embeddings are stored; give a share from 0 to 1")
-        if self.data.abroad and self.training.share != "auto":
-            raise ValueError('data.abroad is for share = "auto"')
+        if not model.freeze_base and self.training.interpolate == "auto":
+            raise ValueError(
+                "interpolate auto needs a frozen base, whose embeddings are stored; give a number from 0 to 1"
+            )
+        if self.data.out_of_domain and self.training.interpolate != "auto":
+            raise ValueError('data.out_of_domain is for interpolate = "auto"')
         for name in ("base_learning_rate", "mini_batch_size", "gradient_checkpointing", "compile"):
             if model.freeze_base and getattr(self.training, name):
                 raise ValueError(f"{name} is for a base that is trained; set freeze_base = false")

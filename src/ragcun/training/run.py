@@ -27,9 +27,9 @@ from ragcun.settings.schema import Settings
 from ragcun.training.batches import PairSource, PairTexts, PairVectors, sample_vectors
 from ragcun.training.data import training_data
 from ragcun.training.dev import MEASURE, Dev, EncodedDev, StoredDev
+from ragcun.training.interpolation import choose_alpha, out_of_domain_texts
 from ragcun.training.loop import Outcome, Training
 from ragcun.training.processes import join_processes
-from ragcun.training.share import abroad_texts, choose_share
 from ragcun.training.trainee import Trainee
 
 _SPECTRUM_ROWS = 50_000
@@ -57,8 +57,10 @@ def train(
     pairs, dev_texts = training_data(settings)
     base = resolve_model(settings.model.base, settings.model.revision)
     data = settings.data
-    abroad = {Path(name).name: abroad_texts(Path(name), data.on_error, settings.seed) for name in data.abroad}
-    sources = [pairs.source, dev_texts.source, *(texts.source for texts in abroad.values())]
+    out_of_domain = {
+        Path(name).name: out_of_domain_texts(Path(name), data.on_error, settings.seed) for name in data.out_of_domain
+    }
+    sources = [pairs.source, dev_texts.source, *(texts.source for texts in out_of_domain.values())]
     start = None if load_checkpoint is None else resolve_model(load_checkpoint)
     identity = _identity(settings, sources, base.fingerprint, None if start is None else start.fingerprint)
     done = _finished(experiment, identity)
@@ -85,7 +87,7 @@ def train(
     else:
         found = spectrum(sample_vectors(pairs, embedder, _SPECTRUM_ROWS_TO_ENCODE, settings.seed))
         trainee = _trainee(settings, found, base, start)
-        teacher = embedder if settings.training.keep_base else None
+        teacher = embedder if settings.training.lambda_distill else None
         source, dev = PairTexts(pairs, trainee.base, teacher), EncodedDev(dev_texts)
         encoded = time.perf_counter()
     result: dict[str, Any] = {}
@@ -102,13 +104,13 @@ def train(
             settings.model.init == "base",
         )
         outcome = training.run()
-        share = settings.training.share
-        if share == "auto":
-            devs = {name: StoredDev(texts, embedder) for name, texts in abroad.items()}
-            tolerance = settings.training.share_tolerance
-            curve = experiment / "share.json" if accelerator.is_main_process else None
-            share = choose_share(outcome, trainee, dev, devs, tolerance, curve)
-        result = _finish(outcome, trainee, dev, share)
+        alpha = settings.training.interpolate
+        if alpha == "auto":
+            devs = {name: StoredDev(texts, embedder) for name, texts in out_of_domain.items()}
+            tolerance = settings.training.interpolate_tolerance
+            curve = experiment / "interpolation.json" if accelerator.is_main_process else None
+            alpha = choose_alpha(outcome, trainee, dev, devs, tolerance, curve)
+        result = _finish(outcome, trainee, dev, alpha)
     else:
         result = {"dev": {"end": dev.ndcg(trainee.eval())}}
     manifest = {
@@ -120,7 +122,7 @@ def train(
             "train": pairs.source,
             "pairs": len(pairs),
             "dev": dev_texts.source,
-            "abroad": [texts.source for texts in abroad.values()],
+            "out_of_domain": [texts.source for texts in out_of_domain.values()],
         },
         "base": embedder.describe() | {"fingerprint": embedder.fingerprint},
         "parameters": {
@@ -196,20 +198,20 @@ def _objective(settings: Settings) -> RetrievalObjective:
     return RetrievalObjective(
         lambda_isotropy=stage.lambda_isotropy,
         lambda_reg=stage.lambda_reg,
-        keep_base=stage.keep_base,
+        lambda_distill=stage.lambda_distill,
         temperature=stage.temperature or settings.model.output_dim / 10,
         learnable_temperature=stage.learnable_temperature,
         seed=settings.seed,
     )
 
 
-def _finish(outcome: Outcome, trainee: Trainee, dev: Dev, share: float) -> dict[str, Any]:
-    """Load what is saved: `share` of the way from the start to the best checkpoint; say how it did."""
-    trainee.load_trained(interpolate(outcome.start, outcome.best, share))
+def _finish(outcome: Outcome, trainee: Trainee, dev: Dev, alpha: float) -> dict[str, Any]:
+    """Load what is saved: `alpha` of the way from the start to the best checkpoint; say how it did."""
+    trainee.load_trained(interpolate(outcome.start, outcome.best, alpha))
     end = dev.ndcg(trainee.eval())
     say(
         f"dev {MEASURE}: {100 * outcome.start_ndcg:.2f} at the start, {100 * outcome.best_ndcg:.2f} at its best "
-        f"(step {outcome.best_step} of {outcome.steps}), {100 * end:.2f} saved (share {share:g})"
+        f"(step {outcome.best_step} of {outcome.steps}), {100 * end:.2f} saved (alpha {alpha:g})"
     )
     if outcome.best_step == 0:
         warn("no checkpoint was better on dev than the start; what is saved is the start")
@@ -223,7 +225,7 @@ def _finish(outcome: Outcome, trainee: Trainee, dev: Dev, share: float) -> dict[
             "best": outcome.best_ndcg,
             "best_step": outcome.best_step,
             "end": end,
-            "share": share,
+            "alpha": alpha,
         },
         "steps": outcome.steps,
         "batch": {"size": batch_size, "accumulation": accumulation, "mini_batch": mini_batch},

@@ -21,7 +21,7 @@ Embed = Callable[[Inputs], torch.Tensor]
 class Trainee(nn.Module):
     """An encoder with its losses; `base` is None where it is frozen and inputs are its stored embeddings.
 
-    `scale` brings the base's distances, which keep_base holds, to the unit of the head's.
+    `scale` brings the base's distances, which lambda_distill holds, to the unit of the head's.
     """
 
     def __init__(

@@ -54,10 +54,10 @@ def negatives(
     """
     from ragcun.console import say
     from ragcun.mining.negatives import write_negatives
-    from ragcun.retrieval.retrievers import Encoding
+    from ragcun.retrieval.retrievers import RetrieverOptions
 
     mining = mining_of(negatives, negatives_model, negatives_per_pair, percentage, depth, skip)
-    found = write_negatives(pairs, split, output, mining, seed, Encoding(options.store_folder(store)), on_error)
+    found = write_negatives(pairs, split, output, mining, seed, RetrieverOptions(options.store_folder(store)), on_error)
     say(f"{output}: {found['pairs']:,} pairs")
     if json:
         options.print_json(found)

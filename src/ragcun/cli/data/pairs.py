@@ -44,7 +44,7 @@ def pairs(
     from ragcun.console import say
     from ragcun.errors import UserError
     from ragcun.mining.pairs import PairSettings, prepare_pairs
-    from ragcun.retrieval.retrievers import Encoding
+    from ragcun.retrieval.retrievers import RetrieverOptions
 
     try:
         train, val, test = (float(share) for share in split.split(","))
@@ -54,7 +54,7 @@ def pairs(
     if negatives != "none":
         mined = mining.mining_of(negatives, negatives_model, negatives_per_pair, percentage, depth, skip)
     settings = PairSettings(pairs, query, query_model, mined, (train, val, test), seed)
-    found = prepare_pairs(documents, output, settings, Encoding(options.store_folder(store)), on_error)
+    found = prepare_pairs(documents, output, settings, RetrieverOptions(options.store_folder(store)), on_error)
     counts = ", ".join(f"{count:,} {name}" for name, count in found["pairs"].items())
     left_out = "; ".join(f"{reason}: {count:,}" for reason, count in found["skipped"].items())
     say(f"{output}: {counts}" + (f" (left out: {left_out})" if left_out else ""))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, TypedDict
 import typer
 
 if TYPE_CHECKING:
-    from ragcun.embedding.spending import Budget
+    from ragcun.embedding.budget import Budget
 
 _PANEL = "Embeddings APIs"
 
@@ -25,7 +25,7 @@ Yes = Annotated[bool, typer.Option("--yes", help="Spend without asking.", rich_h
 
 
 class Api(TypedDict):
-    """The part of an `Encoding` that these options determine."""
+    """The part of an `RetrieverOptions` that these options determine."""
 
     api_url: str
     budget: "Budget"
@@ -33,6 +33,6 @@ class Api(TypedDict):
 
 def api(base_url: str | None, max_cost: float | None, yes: bool) -> Api:
     """What the options say."""
-    from ragcun.embedding.spending import OPENAI, Budget
+    from ragcun.embedding.budget import OPENAI, Budget
 
     return {"api_url": OPENAI if base_url is None else base_url, "budget": Budget(max_cost, yes)}

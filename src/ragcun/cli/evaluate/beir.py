@@ -47,14 +47,14 @@ def beir(
     from ragcun.errors import Failure
     from ragcun.evaluation.beir import evaluate_tasks, identify_all
     from ragcun.evaluation.tasks import choose, open_tasks
-    from ragcun.retrieval.retrievers import Encoding
+    from ragcun.retrieval.retrievers import RetrieverOptions
 
     if offline:
         os.environ["HF_HUB_OFFLINE"] = "1"  # models come from the cache, too
     folder = data_dir or beir_folder()
     api = api_options.api(openai_base_url, max_cost, yes)
     search = search_options.search(memory, index)
-    encoding = Encoding(options.store_folder(store), precision, max_length, device, **search, **api)
+    encoding = RetrieverOptions(options.store_folder(store), precision, max_length, device, **search, **api)
     chosen = choose([name.strip() for name in datasets.split(",") if name.strip()], folder)
     failures: list[Failure] = []
     of_models = None if together.several() else failures

@@ -30,11 +30,11 @@ def collection(
     from ragcun.errors import Failure
     from ragcun.evaluation.beir import evaluate_tasks, identify_all
     from ragcun.evaluation.tasks import open_tasks
-    from ragcun.retrieval.retrievers import Encoding
+    from ragcun.retrieval.retrievers import RetrieverOptions
 
     api = api_options.api(openai_base_url, max_cost, yes)
     search = search_options.search(memory, index)
-    encoding = Encoding(options.store_folder(store), precision, max_length, device, **search, **api)
+    encoding = RetrieverOptions(options.store_folder(store), precision, max_length, device, **search, **api)
     failures: list[Failure] = []
     of_models = None if together.several() else failures
     with together.together(output) as own_output:

@@ -11,8 +11,8 @@ from ragcun.cli.evaluate.table import print_results
 from ragcun.errors import Failure, exit_code
 
 if TYPE_CHECKING:
+    from ragcun.evaluation.averages import Average
     from ragcun.evaluation.cells import CellResult
-    from ragcun.evaluation.parts import Average
 
 Model = Annotated[
     list[str],
@@ -36,8 +36,8 @@ RESULTS = Path("results")
 def tell(results: "Sequence[CellResult]", failures: Sequence[Failure], output: Path, json: bool) -> None:
     """Print the table, and the JSON where asked for, and exit."""
     from ragcun.console import say
+    from ragcun.evaluation.averages import average_parts
     from ragcun.evaluation.metrics import MAIN
-    from ragcun.evaluation.parts import average_parts
 
     rows = average_parts(results)
     if rows:

@@ -24,7 +24,7 @@ Index = Annotated[
 
 
 class Search(TypedDict):
-    """The part of an `Encoding` that these options determine."""
+    """The part of an `RetrieverOptions` that these options determine."""
 
     memory: int | None
     index: Literal["exact", "hnsw", "ivfpq"]

@@ -9,7 +9,7 @@ from ragcun.cli import options
 from ragcun.cli.evaluate.table import print_results
 
 if TYPE_CHECKING:
-    from ragcun.evaluation.parts import Scored
+    from ragcun.evaluation.averages import Scored
 
 
 def show(
@@ -23,8 +23,8 @@ def show(
 ) -> None:
     """Print the results below a folder again. CSV and JSON hold every metric unless some are chosen."""
     from ragcun.errors import UserError
+    from ragcun.evaluation.averages import average_parts
     from ragcun.evaluation.metrics import MAIN
-    from ragcun.evaluation.parts import average_parts
     from ragcun.evaluation.results import read_results
 
     if json + csv + markdown > 1:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ragcun.evaluation.parts import Scored
+    from ragcun.evaluation.averages import Scored
 
 
 def print_results(results: "Sequence[Scored]", measures: Sequence[str]) -> None:

@@ -31,14 +31,14 @@ def verify(
     from ragcun.errors import RagcunError, UserError
     from ragcun.evaluation.verify import published
     from ragcun.evaluation.verify import verify as run
-    from ragcun.retrieval.retrievers import Encoding
+    from ragcun.retrieval.retrievers import RetrieverOptions
 
     retrievers = _chosen(models, "retriever", [one.retriever for one in published()])
     names = _chosen(datasets, "dataset", [one.dataset for one in published()])
     folder = data_dir or beir_folder()
     if data_dir is not None and not data_dir.is_dir():
         raise UserError(f"--data-dir {data_dir}: no such folder")
-    encoding = Encoding(options.store_folder(store), device=device)
+    encoding = RetrieverOptions(options.store_folder(store), device=device)
     verdicts = list(run(retrievers, names, folder, output, encoding))
     if datasets == "all":
         here = {verdict.published.dataset for verdict in verdicts if (folder / verdict.published.dataset).is_dir()}

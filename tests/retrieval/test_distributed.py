@@ -14,8 +14,8 @@ import pytest
 
 from ragcun.evaluation.beir import evaluate
 from ragcun.evaluation.cells import CellResult
-from ragcun.retrieval.retrievers import Encoding
-from ragcun.retrieval.sharing import search_together
+from ragcun.retrieval.distributed import distributed_search
+from ragcun.retrieval.retrievers import RetrieverOptions
 
 SCRIPT = Path(__file__).with_name("two_processes.py")
 
@@ -29,7 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def of_one(folder: Path, collection: Path, tiny_model: Path) -> list[CellResult]:
     """Results of one process, in FOLDER/one; of a cell of them, a copy is in FOLDER/two."""
     models = [str(tiny_model), "bm25", f"rrf:bm25+{tiny_model}"]
-    results = evaluate(models, [collection], folder / "one", Encoding(folder / "store", device="cpu"))
+    results = evaluate(models, [collection], folder / "one", RetrieverOptions(folder / "store", device="cpu"))
     shutil.copytree(folder / "one" / "cells" / "BM25", folder / "two" / "cells" / "BM25")
     return results
 
@@ -69,10 +69,10 @@ def test_two_processes_find_what_one_finds(folder: Path, told: list[tuple[str, s
         with np.load(folder / f"rank{rank}.npz") as found:
             assert "different searches; nothing was merged" in str(found["refused"])
             for name, case in cases.items():
-                expected = search_together(**case)
+                expected = distributed_search(**case)
                 assert np.array_equal(found[f"{name}/rows"], expected.rows), name
                 assert np.array_equal(found[f"{name}/scores"], expected.scores), name
-    ties = search_together(**cases["ties euclidean"])
+    ties = distributed_search(**cases["ties euclidean"])
     assert (ties.scores[:, -1] == ties.scores[:, -2]).any(), "no ties: the test shows nothing"
 
 

@@ -19,7 +19,7 @@ from ragcun.retrieval.search import search
 from ragcun.retrieval.topk import EMPTY, Floats, Keys, Rows, TopK, best, inverse, pack, to_rows
 
 
-def search_together(
+def distributed_search(
     queries: Matrix,
     documents: Matrix,
     k: int,

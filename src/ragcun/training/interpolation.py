@@ -1,0 +1,62 @@
+"""Where between its start and its end a head is saved: chosen on held-out queries, at in_domain and out_of_domain."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ragcun.console import progress, warn
+from ragcun.data.collection import Collection
+from ragcun.data.problems import OnError
+from ragcun.errors import UserError
+from ragcun.files import write_json
+from ragcun.model.heads import interpolate
+from ragcun.training.dev import Dev, DevTexts, dev_from_collection
+from ragcun.training.loop import Outcome
+from ragcun.training.trainee import Trainee
+
+ALPHAS = tuple(np.linspace(0, 1, 21).round(2).tolist())
+
+
+def out_of_domain_texts(path: Path, on_error: OnError, seed: int) -> DevTexts:
+    """The dev queries of a collection that is not trained on, or its train queries; never those of its test split.
+
+    Raises:
+        UserError: it has neither.
+    """
+    splits = Collection.open(path, on_error=on_error).splits()
+    split = next((name for name in ("dev", "train") if name in splits), None)
+    if split is None:
+        raise UserError(f"--out-of-domain {path}: has no dev and no train split to choose the alpha on")
+    return dev_from_collection(path, split, on_error, seed)
+
+
+def choose_alpha(
+    outcome: Outcome,
+    trainee: Trainee,
+    in_domain: Dev,
+    out_of_domain: Mapping[str, Dev],
+    tolerance: float,
+    path: Path | None,
+) -> float:
+    """The weight of the best checkpoint with the highest in-domain nDCG@10 and at most `tolerance` lost out-of-domain.
+
+    Losses are against alpha 0, the start. The curve is written to `path`, if given. Ties go to the smaller alpha; alpha
+    0 loses nothing, so there is always one.
+    """
+    curve: list[dict[str, Any]] = []
+    with progress("choosing the alpha", len(ALPHAS), "alphas") as bar:
+        for alpha in ALPHAS:
+            trainee.load_trained(interpolate(outcome.start, outcome.best, alpha))
+            scores = {name: dev.ndcg(trainee.eval()) for name, dev in out_of_domain.items()}
+            curve.append({"alpha": alpha, "in_domain": in_domain.ndcg(trainee), "out_of_domain": scores})
+            bar.advance()
+    start = curve[0]["out_of_domain"]
+    allowed = [row for row in curve if all(row["out_of_domain"][name] >= start[name] - tolerance for name in start)]
+    chosen = float(max(allowed, key=lambda row: row["in_domain"])["alpha"])
+    if chosen == 0:
+        warn("interpolate auto: no alpha gains in-domain without losing out-of-domain; what is saved is the start")
+    if path is not None:
+        write_json(path, {"curve": curve, "tolerance": tolerance, "chosen": chosen})
+    return chosen
