@@ -17,6 +17,7 @@ ROWS: list[dict[str, Any]] = [
     {"query": "b", "positive": "p\n2", "negative_1": None, "negative_2": "n1"},
     {"query": "a", "positive": "p3 é", "negative_1": None, "negative_2": None},
 ]
+LATIN = "not UTF-8, probably WINDOWS-1252; convert it: iconv -f WINDOWS-1252 -t UTF-8"
 TRIPLES = [("a", 'p, "1"', ["n1", "n2"]), ("b", "p\n2", ["n1"]), ("a", "p3 é", [])]
 
 
@@ -39,9 +40,9 @@ def _json(path: Path, rows: list[dict[str, Any]]) -> None:
     path.write_text(json.dumps(rows, indent=1))
 
 
-def _separated(path: Path, rows: list[dict[str, Any]]) -> None:
+def _csv(path: Path, rows: list[dict[str, Any]]) -> None:
     with path.open("w", newline="", encoding="utf-8-sig") as stream:
-        writer = csv.DictWriter(stream, rows[0], delimiter="\t" if path.suffix == ".tsv" else ",")
+        writer = csv.DictWriter(stream, rows[0])
         writer.writeheader()
         writer.writerows(rows)
 
@@ -50,7 +51,7 @@ def _parquet(path: Path, rows: list[dict[str, Any]]) -> None:
     pyarrow.parquet.write_table(pa.Table.from_pylist(rows), path)
 
 
-FORMATS = {"jsonl": _jsonl, "json": _json, "csv": _separated, "tsv": _separated, "parquet": _parquet}
+FORMATS = {"jsonl": _jsonl, "json": _json, "csv": _csv, "parquet": _parquet}
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -69,7 +70,8 @@ def test_every_format_gives_the_same_pairs(tmp_path: Path, suffix: str, name: st
         "queries": 2,
         "documents": 5,
     }
-    assert pairs.source["problems"] == {"counts": {}, "notes": {}, "places": {}}
+    assert pairs.source["problems"] == {"counts": {}, "notes": {}, "remarks": {}, "places": {}}
+    assert pairs.source["rows"] == {"read": 3, "kept": 3, "left out": 0}
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "json", "parquet"])
@@ -93,10 +95,10 @@ def test_pairs_without_negatives(tmp_path: Path) -> None:
         ({"query": " ", "positive": "x"}, "empty query or anchor"),
         ({"query": "x", "positive": ""}, "empty positive"),
         ({"query": 3, "positive": "x"}, "query or anchor is not a string"),
-        ({"query": "x", "positive": ["y"]}, "positive is not a string"),
+        ({"query": "x", "positive": 4}, "positive is not a string"),
+        ({"query": "x", "positive": []}, "no positive"),
         ({"query": "x", "positive": "y", "negative": 3}, "negative is not a string"),
         ({"query": "x", "positive": "y", "negatives": ["n", {}]}, "negatives is not a string"),
-        ({"query": "x", "positive": "y", "negative": "  "}, "empty negative"),
         ({"query": "same", "positive": "same "}, "query equals positive"),
         ({"query": "\ud800", "positive": "x"}, "half a surrogate pair"),
         ("text", "not a JSON object"),
@@ -121,7 +123,7 @@ def test_bad_row_is_named_then_refused_or_skipped(tmp_path: Path, suffix: str, r
 def test_bad_lines_of_text_formats(tmp_path: Path) -> None:
     jsonl = tmp_path / "a.jsonl"
     jsonl.write_bytes(b'{"query": "a", "positive": "b"}\n{"query": \n\xff\n')
-    assert load_pairs(jsonl, on_error="skip").source["problems"]["counts"] == {"bad JSON": 2}
+    assert load_pairs(jsonl, on_error="skip").source["problems"]["counts"] == {"bad JSON": 1, LATIN: 1}
     table_ = tmp_path / "a.csv"
     table_.write_text('query,positive\na,"b\nb"\nc\nd,e,f\n"g"g,h\ni,j\n')
     pairs = load_pairs(table_, on_error="skip")
@@ -143,7 +145,7 @@ def test_json_array_larger_than_one_read(tmp_path: Path, monkeypatch: pytest.Mon
     path.write_text("\ufeff \n" + json.dumps(rows, indent=2) + "\n")
     assert triples(load_pairs(path)) == [(row["query"], row["positive"], []) for row in rows]
     path.write_text(json.dumps(rows)[:-40])
-    with pytest.raises(UserError, match="the JSON array breaks after row 29"):
+    with pytest.raises(UserError, match="the JSON array breaks off after row 29"):
         load_pairs(path, on_error="skip")
 
 
@@ -168,10 +170,10 @@ def test_files_that_cannot_be_pairs(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not a Parquet file"):
         load_pairs(tmp_path / "a.parquet")
     (tmp_path / "a.csv").write_bytes(b"query,positive\n\xff,x\n")
-    with pytest.raises(UserError, match="not UTF-8"):
+    with pytest.raises(UserError, match=rf"a\.csv:2: {LATIN}"):
         load_pairs(tmp_path / "a.csv")
-    (tmp_path / "b.csv").write_text("question,answer\nx,y\n")
-    with pytest.raises(UserError, match=r"no usable pair.*columns: answer, question"):
+    (tmp_path / "b.csv").write_text("question,answer,source\nx,y,z\n")
+    with pytest.raises(UserError, match=r"no usable pair.*columns: question, answer, source.*--columns"):
         load_pairs(tmp_path / "b.csv", on_error="skip")
 
 

@@ -68,7 +68,7 @@ def analyze_models(
         raise UserError(f"two models are called {twice!r}; name each model once, in folders of different names")
     rows = sample_rows(len(collection.corpus), sample, seed)
     texts = Selected(collection.corpus, rows)
-    corpus = {"sha256": file_sha256(collection.path / "corpus.jsonl")}
+    corpus = {"sha256": file_sha256(collection.corpus.path)}
     labelled: dict[str, npt.NDArray[np.floating]] = {}
     settings: dict[str, dict[str, Any]] = {}
     for embedder in embedders:

@@ -1,4 +1,4 @@
-"""Collections in BEIR's layout: NAME/corpus.jsonl, NAME/queries.jsonl, NAME/qrels/SPLIT.tsv."""
+"""Collections in BEIR's layout: NAME/corpus.jsonl, NAME/queries.jsonl, NAME/qrels/SPLIT.tsv; each may end in .gz."""
 
 import csv
 import hashlib
@@ -14,6 +14,9 @@ from ragcun.data.problems import OnError, Problems
 from ragcun.data.qrels import Judgements, read_judgements
 from ragcun.errors import UserError
 from ragcun.files import atomic_folder, atomic_path, file_sha256
+
+CORPUS = "corpus.jsonl"
+_GZ = ".gz"
 
 
 class Collection:
@@ -44,24 +47,21 @@ class Collection:
     def open(cls, path: str | os.PathLike[str], on_error: OnError = "refuse", name: str | None = None) -> Self:
         """Open the collection in folder `path`.
 
-        Rows that cannot be used (bad JSON, no id, an id seen before, no text, wrong types, judgements that point
-        nowhere) raise a `UserError` that counts and places them; with `on_error="skip"` they are left out and counted
-        in `problems`. A folder or file that is missing is a `UserError` that says what there is.
+        Rows that cannot be used (bad JSON, no id, an id seen before, no text, wrong types, judgements of queries that
+        are not there) raise a `UserError` that counts and places them; with `on_error="skip"` they are left out and
+        counted in `problems`. A folder or file that is missing is a `UserError` that says what there is.
         """
         folder = Path(path)
         if not folder.is_dir():
             raise UserError(f"{folder}: no such folder; {folder.parent} has {_listed(_folders(folder.parent))}")
-        for file in ("corpus.jsonl", "queries.jsonl"):
-            if not (folder / file).is_file():
-                there = sorted(child.name for child in folder.iterdir())
-                raise UserError(f"{folder}: not a collection, {file} is missing; it has {_listed(there)}")
-        corpus = JsonlTexts(folder / "corpus.jsonl", titled=True, on_error=on_error)
-        queries = JsonlTexts(folder / "queries.jsonl", on_error=on_error)
+        corpus = JsonlTexts(_present(folder, CORPUS), titled=True, on_error=on_error)
+        queries = JsonlTexts(_present(folder, "queries.jsonl"), on_error=on_error)
         return cls(folder, corpus, queries, on_error, name)
 
     def splits(self) -> list[str]:
         """Names of the splits that have judgements, in alphabetical order."""
-        return sorted(file.stem for file in (self.path / "qrels").glob("*.tsv"))
+        files = [*(self.path / "qrels").glob("*.tsv"), *(self.path / "qrels").glob("*.tsv.gz")]
+        return sorted({file.name.removesuffix(_GZ).removesuffix(".tsv") for file in files})
 
     def judgements(self, split: str) -> Judgements:
         """The judgements of a split as columns, in the file's order. Raises as `open` does."""
@@ -96,7 +96,7 @@ class Collection:
     def _qrels_file(self, split: str) -> Path:
         if split not in self.splits():
             raise UserError(f"{self.path}: no split {split!r}; it has {_listed(self.splits())}")
-        return self.path / "qrels" / f"{split}.tsv"
+        return _present(self.path / "qrels", f"{split}.tsv")
 
 
 @lru_cache(maxsize=256)
@@ -104,8 +104,21 @@ def _sha256(path: Path, _size: int, _mtime_ns: int) -> str:
     return file_sha256(path)
 
 
+def is_collection(folder: Path) -> bool:
+    """Whether the folder has a corpus in BEIR's layout."""
+    return any((folder / name).is_file() for name in (CORPUS, CORPUS + _GZ))
+
+
+def _present(folder: Path, name: str) -> Path:
+    for file in (folder / name, folder / f"{name}{_GZ}"):
+        if file.is_file():
+            return file
+    there = sorted(child.name for child in folder.iterdir())
+    raise UserError(f"{folder}: not a collection, {name} is missing; it has {_listed(there)}")
+
+
 def _folders(parent: Path) -> list[str]:
-    return sorted(file.parent.name for file in parent.glob("*/corpus.jsonl"))
+    return sorted(child.name for child in parent.iterdir() if is_collection(child)) if parent.is_dir() else []
 
 
 def _listed(names: list[str]) -> str:

@@ -6,13 +6,14 @@ import os
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ragcun.console import progress
 from ragcun.data.problems import Problems
+from ragcun.data.streams import not_utf8
 from ragcun.files import atomic_path, ragcun_cache, read_json, write_json
 
 LARGE = 64 * 2**20
@@ -24,10 +25,7 @@ Index = NDArray[np.int64]
 
 def parse_row(line: bytes, titled: bool) -> tuple[str, str]:
     """Id and text of one line; a `ValueError` whose message is the kind of problem where they cannot be had."""
-    try:
-        row = json.loads(line.decode())
-    except (ValueError, RecursionError):
-        raise ValueError("bad JSON") from None
+    row = parse_json(line)
     if not isinstance(row, dict):
         raise ValueError("not a JSON object")
     id_ = row.get("_id")
@@ -55,13 +53,23 @@ def parse_row(line: bytes, titled: bool) -> tuple[str, str]:
     return id_, text
 
 
+def parse_json(line: bytes) -> Any:
+    """The JSON value of one line; a `ValueError` whose message is the kind of problem where there is none."""
+    try:
+        return json.loads(line.decode())
+    except UnicodeDecodeError:
+        raise ValueError(not_utf8(line)) from None
+    except (ValueError, RecursionError):
+        raise ValueError("bad JSON") from None
+
+
 def hash_id(id_: str) -> int:
     """A 64-bit hash that is the same in every process."""
     return int.from_bytes(hashlib.blake2b(id_.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
-def load_index(path: Path, titled: bool) -> tuple[Index, Problems]:
-    """The index of a JSON Lines file, and what was wrong with the rows it leaves out.
+def load_index(path: Path, titled: bool, named: Path) -> tuple[Index, Problems]:
+    """The index of a JSON Lines file, and what was wrong with the rows it leaves out, placed in the file `named`.
 
     It is an int64 array (3, rows): the rows' offsets in the file; the hashes of their ids, ascending as uint64; the
     row that each hash belongs to. For a file of 64 MiB or more it is made once for each path, size and
@@ -69,27 +77,27 @@ def load_index(path: Path, titled: bool) -> tuple[Index, Problems]:
     """
     stat = path.stat()
     if stat.st_size < LARGE:
-        return _build(path, titled)
-    state = f"1\0{path}\0{path.resolve()}\0{stat.st_size}\0{stat.st_mtime_ns}\0{titled}"
+        return _build(path, titled, named)
+    state = f"2\0{named}\0{path.resolve()}\0{stat.st_size}\0{stat.st_mtime_ns}\0{titled}"
     stem = ragcun_cache() / "jsonl" / hashlib.sha256(os.fsencode(state)).hexdigest()
     rows, complete = stem.with_suffix(".npy"), stem.with_suffix(".json")
     if not complete.exists():
-        index, problems = _build(path, titled)
+        index, problems = _build(path, titled, named)
         with atomic_path(rows) as temporary:
             np.save(temporary, index)
         write_json(complete, problems.to_json())
     return np.load(rows, mmap_mode="r"), Problems(**read_json(complete))
 
 
-def _build(path: Path, titled: bool) -> tuple[Index, Problems]:
+def _build(path: Path, titled: bool, named: Path) -> tuple[Index, Problems]:
     problems = Problems()
     offsets, hashes, numbers = array("q"), array("Q"), array("I")
     with path.open("rb") as stream:
-        for offset, number, line in _lines(stream, path):
+        for offset, number, line in _lines(stream, path, named.name):
             try:
                 id_, _ = parse_row(line, titled)
             except ValueError as problem:
-                problems.add(str(problem), f"{path}:{number}")
+                problems.add(str(problem), f"{named}:{number}")
                 continue
             offsets.append(offset)
             hashes.append(hash_id(id_))
@@ -102,7 +110,7 @@ def _build(path: Path, titled: bool) -> tuple[Index, Problems]:
         index[1] = index[1][index[2]]
         repeated = sorted(_repeated(index, stream, titled))
     for row, id_ in repeated:
-        problems.add("duplicate _id", f'{path}:{numbers[row]} "{id_}"')
+        problems.add("duplicate _id", f'{named}:{numbers[row]} "{id_}"')
     return _without(index, [row for row, _ in repeated]) if repeated else index, problems
 
 
@@ -129,13 +137,13 @@ def _without(index: Index, rows: list[int]) -> Index:
     return np.stack([index[0][kept], index[1][slots], (np.cumsum(kept) - 1)[index[2][slots]]])
 
 
-def _lines(stream: BinaryIO, path: Path) -> Iterator[tuple[int, int, bytes]]:
+def _lines(stream: BinaryIO, path: Path, name: str) -> Iterator[tuple[int, int, bytes]]:
     """`numbered_lines`, with progress where the file is large."""
     size = path.stat().st_size
     if size < LARGE:
         yield from numbered_lines(stream)
         return
-    with progress(f"Indexing {path.name}", size // 2**20, "MiB") as bar:
+    with progress(f"Indexing {name}", size // 2**20, "MiB") as bar:
         shown = 0
         for offset, number, line in numbered_lines(stream):
             if offset >> 20 > shown:

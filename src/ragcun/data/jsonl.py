@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ragcun.data.index import hash_id, load_index, parse_row
 from ragcun.data.problems import OnError
+from ragcun.data.streams import uncompressed
 from ragcun.errors import UserError
 
 
@@ -20,21 +21,23 @@ class JsonlTexts:
     Per row 24 bytes are kept (see `load_index`), and an id is itself compared before it counts as found. Lines are
     read with `pread`: safe in threads, and unlike the pages of a mapped file they never add to resident memory.
 
-    A byte order mark, CRLF, blank lines, a last line without an end and ids that are JSON integers are taken as they
-    are meant. Of rows with the same id the first counts. Raises `UserError` for a missing file, for one with no usable
-    row and, unless `on_error` is "skip", for the problems found, which otherwise stay in `problems`.
+    The file may be compressed by gzip. A byte order mark, CRLF, blank lines, a last line without an end and ids that
+    are JSON integers are taken as they are meant. Of rows with the same id the first counts. Raises `UserError` for a
+    missing file, for one with no usable row and, unless `on_error` is "skip", for the problems found, which otherwise
+    stay in `problems`.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, titled: bool = False, on_error: OnError = "refuse") -> None:
         self.path = Path(path)
         self.titled = titled
         try:
-            self._file = os.open(self.path, os.O_RDONLY)
+            content = uncompressed(self.path)
+            self._file = os.open(content, os.O_RDONLY)
         except OSError as error:
             raise UserError(f"{path}: {error.strerror}") from None
         weakref.finalize(self, os.close, self._file)
         self._size = os.fstat(self._file).st_size
-        index, self.problems = load_index(self.path, titled)
+        index, self.problems = load_index(content, titled, self.path)
         self.problems.settle(on_error)
         if not index.size:
             raise UserError(f"{path}: no usable row; {'; '.join(self.problems.lines()) or 'the file is empty'}")

@@ -10,7 +10,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ragcun.console import say
 from ragcun.data.collection import Collection
+from ragcun.data.pair_rows import parse_columns
 from ragcun.data.problems import OnError
 from ragcun.data.table import open_table
 from ragcun.data.texts import Texts
@@ -67,32 +69,38 @@ class Pairs:
         )
 
 
-def load_pairs(path: str | os.PathLike[str], split: str = "train", on_error: OnError = "refuse") -> Pairs:
-    """Load the pairs of a collection's folder or of a JSONL, JSON, CSV, TSV or Parquet file.
+def load_pairs(
+    path: str | os.PathLike[str], split: str = "train", on_error: OnError = "refuse", columns: str | None = None
+) -> Pairs:
+    """Load the pairs of a collection's folder or of a JSONL, JSON, CSV, TSV or Parquet file, and tell its rows.
 
-    Of a collection, every judgement of `split` with a grade above 0 is a pair. A file has columns `query` or `anchor`,
-    `positive` and any number of negatives (see `parse_pair`); `split` plays no part. Rows that cannot be used (bad
-    syntax, a text that is missing, empty or not a string, a query that equals its positive) raise a `UserError` that
-    counts and places them, or are left out with `on_error="skip"`. What loses nothing is done and noted in either
-    case: a row that repeats another in full is dropped, so is a negative that equals its positive, and columns that
-    play no part are named. `source["problems"]` holds all of it.
+    Of a collection, every judgement of `split` with a grade above 0, of a document that is in the corpus, is a pair. A
+    file has columns for query, positive and any number of negatives, under the names of `pair_rows` or those that
+    `columns` gives ("query=question,positive=answer"); `split` plays no part. Rows that cannot be used (bad syntax, a
+    text that is missing, empty or not a string, a query that equals its positive) raise a `UserError` that counts and
+    places them, or are left out with `on_error="skip"`. What loses nothing is done and noted in either case: a row
+    that repeats another in full is dropped, so is a negative that equals its positive, and columns that play no part
+    are named. `source["problems"]` holds all of it, `source["rows"]` how many rows were read, kept and left out.
     """
     location = Path(path)
     if location.is_dir():
         return _from_collection(Collection.open(location, on_error), split)
     if not location.is_file():
         raise UserError(f"{location}: no such file or folder of pairs")
-    table = open_table(location)
+    table = open_table(location, parse_columns(columns))
     table.problems.settle(on_error)
     pairs = Pairs(table.queries, table.documents, table.anchor, table.positive, table.negatives, {})
+    say(
+        f"{location}: {', '.join(f'{count:,} rows {what}' for what, count in table.rows.items())}; {len(pairs):,} pairs"
+    )
     counts = {"pairs": len(pairs), "queries": len(table.queries), "documents": len(table.documents)}
-    source = {"path": str(location), "fingerprint": table.sha256, "split": None, **counts}
+    source = {"path": str(location), "fingerprint": table.sha256, "split": None, **counts, "rows": table.rows}
     return replace(pairs, source={**source, "problems": table.problems.to_json()})
 
 
 def _from_collection(collection: Collection, split: str) -> Pairs:
     judgements = collection.judgements(split)
-    relevant = judgements.grades > 0
+    relevant = (judgements.grades > 0) & (judgements.document_rows >= 0)
     if not relevant.any():
         raise UserError(f"{collection.path}: split {split!r} has no judgement above 0, so no pairs")
     anchor, positive = judgements.query_rows[relevant], judgements.document_rows[relevant]

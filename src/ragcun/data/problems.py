@@ -12,14 +12,22 @@ NAMED = 3
 
 @dataclass
 class Problems:
-    """Counts of what was wrong, the first few places of each kind, and harmless notes kept apart."""
+    """Counts of what was wrong, with the first few places of each kind.
+
+    Attributes:
+        counts: rows that cannot be used.
+        notes: what was put right without loss, such as the second of two equal rows.
+        remarks: what was kept as it is and a reader must know, such as a judgement of a document that is not there.
+        places: the first places of each kind.
+    """
 
     counts: dict[str, int] = field(default_factory=dict)
     notes: dict[str, int] = field(default_factory=dict)
+    remarks: dict[str, int] = field(default_factory=dict)
     places: dict[str, list[str]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        """True where a row had to be left out; notes do not count."""
+        """True where a row had to be left out; notes and remarks do not count."""
         return bool(self.counts)
 
     def add(self, kind: str, place: str) -> None:
@@ -30,6 +38,10 @@ class Problems:
         """Count what was put right without loss, such as the second of two equal rows."""
         self._count(self.notes, kind, place)
 
+    def remark(self, kind: str, place: str) -> None:
+        """Count what was kept as it is and must be known."""
+        self._count(self.remarks, kind, place)
+
     def _count(self, counts: dict[str, int], kind: str, place: str) -> None:
         counts[kind] = counts.get(kind, 0) + 1
         places = self.places.setdefault(kind, [])
@@ -38,17 +50,21 @@ class Problems:
 
     def merge(self, other: Self) -> None:
         """Add the counts and places of `other` to these."""
-        for mine, theirs in ((self.counts, other.counts), (self.notes, other.notes)):
+        for mine, theirs in (
+            (self.counts, other.counts),
+            (self.notes, other.notes),
+            (self.remarks, other.remarks),
+        ):
             for kind, count in theirs.items():
                 mine[kind] = mine.get(kind, 0) + count
         for kind, places in other.places.items():
             self.places[kind] = (self.places.get(kind, []) + places)[:NAMED]
 
     def lines(self) -> list[str]:
-        """One line a kind, notes last, for the caller to print: `duplicate id: 2 (corpus.jsonl:7, ...)`."""
+        """One line a kind, remarks last, for the caller to print: `duplicate id: 2 (corpus.jsonl:7, ...)`."""
         return [
             f"{kind}: {count:,} ({', '.join(self.places[kind])}{', ...' if count > NAMED else ''})"
-            for kind, count in [*self.counts.items(), *self.notes.items()]
+            for kind, count in [*self.counts.items(), *self.notes.items(), *self.remarks.items()]
         ]
 
     def settle(self, on_error: OnError) -> None:
@@ -60,4 +76,4 @@ class Problems:
 
     def to_json(self) -> dict[str, Any]:
         """The same as plain values, for a manifest."""
-        return {"counts": self.counts, "notes": self.notes, "places": self.places}
+        return {"counts": self.counts, "notes": self.notes, "remarks": self.remarks, "places": self.places}

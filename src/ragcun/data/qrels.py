@@ -12,14 +12,19 @@ from numpy.typing import NDArray
 from ragcun.data.index import numbered_lines
 from ragcun.data.jsonl import JsonlTexts
 from ragcun.data.problems import Problems
+from ragcun.data.streams import not_utf8, open_bytes
 
+MISSING = "judged document is not in the corpus; it counts in the ideal ranking, as in trec_eval"
 _HEADINGS = {"score", "relevance", "rel", "grade", "label"}
 _GRADE = re.compile(r"([+-]?[0-9]{1,18})(\.0*)?")
 
 
 @dataclass(frozen=True)
 class Judgements:
-    """Judgements in the file's order, as columns of one length: ids, rows in the queries and the corpus, grades."""
+    """Judgements in the file's order, as columns of one length: ids, rows in the queries and the corpus, grades.
+
+    The row of a document that the corpus lacks is -1: it cannot be found, but counts in the ideal ranking.
+    """
 
     query_ids: list[str]
     document_ids: list[str]
@@ -33,16 +38,17 @@ def read_judgements(
 ) -> tuple[Judgements, Problems]:
     """Read a qrels file: separated by tabs with BEIR's quoting or, where a line has none, by blanks as TREC's are.
 
-    Three columns (query, document, grade) or TREC's four (query, iteration, document, grade), a heading or none.
-    Left out and counted: malformed lines, grades that are not whole numbers, queries and documents that do not
-    exist, and a pair's second judgement (a note only where its grade is the same).
+    Three columns (query, document, grade) or TREC's four (query, iteration, document, grade), a heading or none, and
+    gzip or not. Left out and counted: malformed lines, grades that are not whole numbers, queries that do not exist,
+    and a pair's second judgement (a note only where its grade is the same). Kept, as trec_eval keeps them, and
+    remarked: judgements of documents that the corpus lacks, and queries without any relevant document.
     """
     problems = Problems()
     query_ids: list[str] = []
     document_ids: list[str] = []
     grades: list[int] = []
     numbers: list[int] = []
-    with Path(path).open("rb") as stream:
+    with open_bytes(Path(path)) as stream:
         for _, number, line in numbered_lines(stream):
             try:
                 fields = _fields(line)
@@ -58,21 +64,25 @@ def read_judgements(
             numbers.append(number)
     query_rows, document_rows = queries.rows(query_ids), corpus.rows(document_ids)
     kept: list[int] = []
-    seen: dict[tuple[int, int], int] = {}
-    for i, pair in enumerate(zip(query_rows.tolist(), document_rows.tolist(), strict=True)):
-        if min(pair) >= 0 and pair not in seen:
+    seen: dict[tuple[str, str], int] = {}
+    relevant: dict[str, int] = {}
+    for i, pair in enumerate(zip(query_ids, document_ids, strict=True)):
+        place = f"{path}:{numbers[i]}"
+        if query_rows[i] < 0:
+            problems.add("judged query is not among the queries", f'{place} "{query_ids[i]}"')
+        elif pair in seen and seen[pair] != grades[i]:
+            problems.add("contradictory judgement", place)
+        elif pair in seen:
+            problems.note("repeated judgement", place)
+        else:
             seen[pair] = grades[i]
             kept.append(i)
-            continue
-        place = f"{path}:{numbers[i]}"
-        if pair[0] < 0:
-            problems.add("judged query is not among the queries", f'{place} "{query_ids[i]}"')
-        elif pair[1] < 0:
-            problems.add("judged document is not in the corpus", f'{place} "{document_ids[i]}"')
-        elif seen[pair] != grades[i]:
-            problems.add("contradictory judgement", place)
-        else:
-            problems.note("repeated judgement", place)
+            relevant[pair[0]] = relevant.get(pair[0], 0) + (grades[i] > 0)
+            if document_rows[i] < 0:
+                problems.remark(MISSING, f'{place} "{document_ids[i]}"')
+    for query, count in relevant.items():
+        if not count:
+            problems.remark("query without a relevant document, which scores 0", f'{path} "{query}"')
     return (
         Judgements(
             [query_ids[i] for i in kept],
@@ -89,7 +99,7 @@ def _fields(line: bytes) -> list[str]:
     try:
         text = line.decode().rstrip("\r\n")
     except UnicodeDecodeError:
-        raise ValueError("not UTF-8") from None
+        raise ValueError(not_utf8(line)) from None
     if "\t" not in text:
         return text.split()
     if '"' not in text:

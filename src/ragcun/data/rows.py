@@ -3,147 +3,180 @@
 import csv
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet
 
-from ragcun.data.index import numbered_lines
+from ragcun.data.index import numbered_lines, parse_json
+from ragcun.data.streams import open_bytes, open_text
 from ragcun.errors import UserError
 
 Row = tuple[int, Any]
 
-COLUMNS = {"query", "anchor", "positive"}
-NEGATIVE = re.compile(r"negatives?|negative_?[0-9]+")
-
 _CHUNK = 2**20
-_BETWEEN = re.compile(r"[\s,]*")
+_SPACE = re.compile(r"\s*")
+
+
+def format_of(path: Path) -> str:
+    """The suffix that says how the file is read, `.gz` left out: one of `FORMATS`.
+
+    Raises:
+        UserError: the file has another suffix.
+    """
+    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
+    if suffix not in FORMATS:
+        raise UserError(f"{path}: not a format that can be read; these can: {', '.join(FORMATS)}, each with .gz or not")
+    return suffix
 
 
 def read_rows(path: Path) -> Iterator[Row]:
-    """Stream the rows of a JSONL, JSON (one array, or lines), CSV, TSV or Parquet file.
+    """Stream the rows of a JSONL, JSON (arrays, or lines), CSV, TSV or Parquet file, compressed by gzip or not.
 
     A number is the line in a text file, the row (from 1) in a JSON array or a Parquet file. A row that cannot be
-    read comes as a `ValueError` whose message is the kind of problem. Raises `UserError` for another format, and
-    for a file that breaks off or is not UTF-8, behind which no row can be found.
+    read comes as a `ValueError` whose message is the kind of problem. CSV is quoted as RFC 4180 has it; TSV knows no
+    quoting, and a quotation mark in it is text. White space around the names of columns is left out.
+
+    Raises:
+        UserError: another format, a header that names a column twice, and a file that breaks off, is damaged or is
+            not UTF-8, behind which no row can be found.
     """
-    suffix = path.suffix.lower()
-    if suffix not in _READERS:
-        raise UserError(f"{path}: not a format of pairs that can be read; these can: {', '.join(_READERS)}")
+    reader = _READERS[format_of(path)]
     try:
-        yield from _READERS[suffix](path)
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 ({error.reason})") from None
+        yield from reader(path)
     except pa.ArrowException as error:
         raise UserError(f"{path}: not a Parquet file that can be read ({error})") from None
 
 
 def _jsonl(path: Path) -> Iterator[Row]:
-    with path.open("rb") as stream:
+    with open_bytes(path) as stream:
         for _, number, line in numbered_lines(stream):
             try:
-                value = json.loads(line.decode())
-            except (ValueError, RecursionError):
-                value = ValueError("bad JSON")
+                value = parse_json(line)
+            except ValueError as problem:
+                value = problem
             yield number, value
 
 
 def _json(path: Path) -> Iterator[Row]:
-    with path.open(encoding="utf-8-sig") as stream:
-        buffer = stream.read(_CHUNK).lstrip()
-        if not buffer.startswith("["):
-            yield from _jsonl(path)
+    with open_text(path) as stream:
+        start = stream.read(_CHUNK).lstrip()
+        if start.startswith("["):
+            yield from _arrays(path, chain([start], iter(lambda: stream.read(_CHUNK), "")))
             return
-        decoder, number, position = json.JSONDecoder(), 0, 1
-        while True:
-            between = _BETWEEN.match(buffer, position)
-            position = between.end() if between else position
-            if buffer.startswith("]", position):
+    yield from _jsonl(path)
+
+
+def _arrays(path: Path, chunks: Iterator[str]) -> Iterator[Row]:
+    """The rows of JSON arrays that follow each other, and of objects between them."""
+    decoder, number, position, inside, first = json.JSONDecoder(), 0, 0, False, True
+    buffer = next(chunks)
+    while True:
+        position = _end_of(_SPACE, buffer, position)
+        if position == len(buffer):
+            buffer, position = next(chunks, ""), 0
+            if not buffer and not inside:
                 return
-            try:
-                value, position = decoder.raw_decode(buffer, position)
-            except (ValueError, RecursionError):
-                buffer, position = buffer[position:], 0
-                more = stream.read(max(_CHUNK, len(buffer)))
-                if not more:
-                    raise UserError(f"{path}: the JSON array breaks after row {number:,}") from None
-                buffer += more
-                continue
-            number += 1
-            yield number, value
+            if not buffer:
+                raise UserError(f"{path}: the JSON array breaks off after row {number:,}")
+            continue
+        if not inside and buffer[position] == "[":
+            inside, first, position = True, True, position + 1
+            continue
+        if inside and buffer[position] == "]":
+            inside, position = False, position + 1
+            continue
+        if inside and not first:
+            if buffer[position] != ",":
+                raise UserError(f"{path}: not JSON, a comma is missing after row {number:,}")
+            position = _end_of(_SPACE, buffer, position + 1)
+        value, buffer, position = _value(path, decoder, buffer, position, chunks, number)
+        first = False
+        number += 1
+        yield number, value
 
 
-def _csv(path: Path, delimiter: str = ",") -> Iterator[Row]:
+def _value(
+    path: Path, decoder: json.JSONDecoder, buffer: str, position: int, chunks: Iterator[str], number: int
+) -> tuple[Any, str, int]:
+    """The JSON value at `position`, and what is behind it, reading on where it is not whole yet."""
+    while True:
+        position = _end_of(_SPACE, buffer, position)
+        try:
+            value, end = decoder.raw_decode(buffer, position)
+            if end < len(buffer) or not isinstance(value, int | float):  # a number may go on in the next chunk
+                return value, buffer, end
+        except (ValueError, RecursionError):
+            pass
+        more = next(chunks, "")
+        if not more:
+            raise UserError(f"{path}: the JSON array breaks off after row {number:,}")
+        buffer, position = buffer[position:] + more, 0
+
+
+def _end_of(pattern: re.Pattern[str], text: str, position: int) -> int:
+    found = pattern.match(text, position)
+    return position if found is None else found.end()
+
+
+def _csv(path: Path) -> Iterator[Row]:
     csv.field_size_limit(2**31 - 1)
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        rows = csv.DictReader(stream, delimiter=delimiter, strict=True)
+    with open_text(path) as stream:
+        rows = csv.reader(stream, strict=True, skipinitialspace=True)
+        columns: list[str] | None = None
         while True:
             number = rows.line_num + 1
             try:
-                row = next(rows)
+                fields = next(rows)
             except StopIteration:
                 return
             except csv.Error:
                 yield number, ValueError("malformed line")
                 continue
-            whole = None not in row and None not in row.values()
-            yield number, row if whole else ValueError("wrong number of fields")
+            if not fields:
+                continue
+            if columns is None:
+                columns = _columns(path, fields)
+                continue
+            yield number, _named(columns, fields)
 
 
 def _tsv(path: Path) -> Iterator[Row]:
-    return _csv(path, delimiter="\t")
+    with open_text(path) as stream:
+        columns: list[str] | None = None
+        for number, line in enumerate(stream, 1):
+            text = line.rstrip("\r\n")
+            if not text.strip():
+                continue
+            fields = text.split("\t")
+            if columns is None:
+                columns = _columns(path, fields)
+                continue
+            yield number, _named(columns, fields)
+
+
+def _columns(path: Path, fields: list[str]) -> list[str]:
+    columns = [field.strip() for field in fields]
+    if twice := next((column for column in columns if columns.count(column) > 1), None):
+        raise UserError(f"{path}:1: the header names the column {twice!r} twice; rename one of them")
+    return columns
+
+
+def _named(columns: list[str], fields: list[str]) -> dict[str, str] | ValueError:
+    if len(fields) != len(columns):
+        return ValueError("wrong number of fields")
+    return dict(zip(columns, fields, strict=True))
 
 
 def _parquet(path: Path) -> Iterator[Row]:
     with pyarrow.parquet.ParquetFile(path, memory_map=True) as file:
+        _columns(path, file.schema_arrow.names)
         batches = file.iter_batches(batch_size=1024)
         yield from enumerate((row for batch in batches for row in batch.to_pylist()), 1)
 
 
 _READERS = {".jsonl": _jsonl, ".json": _json, ".csv": _csv, ".tsv": _tsv, ".parquet": _parquet}
-
-
-class Pair(NamedTuple):
-    """The texts of one row, negatives in the order of their columns."""
-
-    query: str
-    positive: str
-    negatives: list[str]
-
-
-def parse_pair(row: Any) -> Pair:
-    """Texts of a row of `read_rows`; a `ValueError` whose message is the kind of problem where they cannot be had.
-
-    Columns are `query` or `anchor`, `positive`, and for negatives `negative`, `negative_1` and so on, or `negatives`,
-    each a text or a list of texts; a negative that is null or empty is one that the row does not have.
-    """
-    if isinstance(row, ValueError):
-        raise row
-    if not isinstance(row, Mapping):
-        raise ValueError("not a JSON object")
-    query = _text("query or anchor", row.get("query", row.get("anchor")))
-    positive = _text("positive", row.get("positive"))
-    if query.strip() == positive.strip():
-        raise ValueError("query equals positive")
-    negatives: list[str] = []
-    for name, value in row.items():
-        if NEGATIVE.fullmatch(name):
-            cells = value if isinstance(value, list) else [value]
-            negatives += [_text(name, cell) for cell in cells if cell is not None and cell != ""]
-    return Pair(query, positive, negatives)
-
-
-def _text(name: str, value: Any) -> str:
-    if value is None:
-        raise ValueError(f"no {name}")
-    if not isinstance(value, str):
-        raise ValueError(f"{name} is not a string")
-    if not value or value.isspace():
-        raise ValueError(f"empty {name}")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise ValueError("half a surrogate pair") from None
-    return value
+FORMATS = tuple(_READERS)

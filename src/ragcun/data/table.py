@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from ragcun.console import say
 from ragcun.data.index import LARGE
+from ragcun.data.pair_rows import Columns, columns_of, parse_pairs
 from ragcun.data.problems import Problems
-from ragcun.data.rows import COLUMNS, NEGATIVE, parse_pair, read_rows
+from ragcun.data.rows import format_of, read_rows
 from ragcun.data.texts import Selected, Texts
 from ragcun.errors import UserError
 from ragcun.files import atomic_path, file_sha256, ragcun_cache, read_json, write_json
@@ -44,7 +45,10 @@ class ArrowTexts:
 
 
 class PairTable(NamedTuple):
-    """The distinct texts of a pairs file and, (n,), (n,) and (n, k), the rows of them that make its pairs."""
+    """The distinct texts of a pairs file and, (n,), (n,) and (n, k), the rows of them that make its pairs.
+
+    `rows` counts the file's rows: read, kept and left out, which add up.
+    """
 
     queries: Texts
     documents: Texts
@@ -52,22 +56,26 @@ class PairTable(NamedTuple):
     positive: Rows
     negatives: Rows
     problems: Problems
+    rows: dict[str, int]
     sha256: str
 
 
-def open_table(path: Path) -> PairTable:
-    """Open a pairs file; its columns are made once for each content, kept in `ragcun_cache()` and memory-mapped.
+def open_table(path: Path, columns: Columns) -> PairTable:
+    """Open a pairs file; its texts are taken out once for each content, kept in `ragcun_cache()` and memory-mapped.
 
     The rows that cannot be used are left out and counted in `problems`; raises `UserError` where none is left.
     """
+    format_of(path)
     sha256 = file_sha256(path)
-    name = hashlib.sha256(os.fsencode(f"1\0{path}\0{sha256}")).hexdigest()
+    name = hashlib.sha256(os.fsencode(f"2\0{path}\0{sha256}\0{columns}")).hexdigest()
     folder = ragcun_cache() / "pairs" / name
     complete = folder / "problems.json"
     if not complete.exists():
         if path.stat().st_size >= LARGE:
             say(f"Reading {path.name}, once; its columns are kept in {folder}")
-        write_json(complete, _convert(path, folder).to_json())
+        problems, counts = _convert(path, folder, columns)
+        write_json(complete, {"problems": problems.to_json(), "rows": counts})
+    told = read_json(complete)
     with np.load(folder / "rows.npz") as arrays:
         return PairTable(
             Selected(ArrowTexts(folder / "queries.arrow"), arrays["query_cells"]),
@@ -75,7 +83,8 @@ def open_table(path: Path) -> PairTable:
             arrays["anchor"],
             arrays["positive"],
             arrays["negatives"],
-            Problems(**read_json(complete)),
+            Problems(**told["problems"]),
+            told["rows"],
             sha256,
         )
 
@@ -115,38 +124,48 @@ class _Column:
         return first[order], rank[inverse]
 
 
-def _convert(path: Path, folder: Path) -> Problems:
+def _convert(path: Path, folder: Path, columns: Columns) -> tuple[Problems, dict[str, int]]:
     """Write queries.arrow, documents.arrow and rows.npz into `folder`; the caller marks them complete."""
     problems = Problems()
     numbers, counts = array("q"), array("q")
-    columns: set[str] = set()
+    named: dict[str, None] = {}
+    read = 0
     with (
         atomic_path(folder / "queries.arrow") as queries_file,
         atomic_path(folder / "documents.arrow") as documents_file,
         atomic_path(folder / "rows.npz") as rows_file,
     ):
         with _Column(queries_file) as queries, _Column(documents_file) as documents:
-            for number, row in read_rows(path):
+            for read, (number, row) in enumerate(read_rows(path), 1):
+                if read == 1:
+                    columns = columns_of(row, columns)
+                    if columns.by_order:
+                        names = " and ".join((*columns.query, *columns.positive))
+                        problems.remark("columns taken by their order, the query before the positive", names)
                 if isinstance(row, Mapping):
-                    columns.update(row)
+                    named |= dict.fromkeys(row)
                 try:
-                    query, positive, negatives = parse_pair(row)
+                    pairs_of_row = parse_pairs(row, columns)
                 except ValueError as problem:
                     problems.add(str(problem), f"{path}:{number}")
                     continue
-                for negative in [text for text in negatives if text == positive]:
-                    problems.note("negative equals positive", f"{path}:{number}")
-                    negatives.remove(negative)
-                queries.append(query)
-                for text in (positive, *negatives):
-                    documents.append(text)
-                numbers.append(number)
-                counts.append(len(negatives))
+                for query, positive, given in pairs_of_row:
+                    negatives = [text for text in given if text != positive]
+                    for _ in range(len(given) - len(negatives)):
+                        problems.note("negative equals positive", f"{path}:{number}")
+                    queries.append(query)
+                    for text in (positive, *negatives):
+                        documents.append(text)
+                    numbers.append(number)
+                    counts.append(len(negatives))
         if not numbers:
-            found = "; ".join([*problems.lines(), f"columns: {', '.join(sorted(columns)) or 'none'}"])
-            raise UserError(f"{path}: no usable pair, which needs query or anchor, and positive ({found})")
-        for column in sorted(columns):
-            if column not in COLUMNS and not NEGATIVE.fullmatch(column):
+            found = "; ".join([*problems.lines(), f"columns: {', '.join(named) or 'none'}"])
+            raise UserError(
+                f"{path}: no usable pair, which needs query or anchor, and positive ({found}); --columns "
+                "query=NAME,positive=NAME says which columns they are"
+            )
+        for column in named:
+            if not columns.used(column):
                 problems.note("column not used", column)
         query_cells, anchor = queries.distinct()
         document_cells, document_rows = documents.distinct()
@@ -163,7 +182,8 @@ def _convert(path: Path, folder: Path) -> Problems:
             positive=pairs[:, 1],
             negatives=pairs[:, 2:],
         )
-    return problems
+    used = len({numbers[row] for row in kept.tolist()})
+    return problems, {"read": read, "kept": used, "left out": read - used}
 
 
 def _table(rows: Rows, counts: Rows) -> Rows:

@@ -55,6 +55,7 @@ def dev_from_collection(path: Path, split: str, on_error: OnError, seed: int) ->
     wanted = sorted({document for query in chosen for document in judged[query]})
     judged_rows = collection.corpus.rows(wanted)
     row_of = dict(zip(wanted, judged_rows.tolist(), strict=True))
+    judged_rows = judged_rows[judged_rows >= 0]  # a judged document that is not there counts in the ideal ranking only
     rows = np.arange(len(collection.corpus))
     if len(rows) > _MOST_DOCUMENTS:
         others = np.setdiff1d(rows, judged_rows)
@@ -63,7 +64,7 @@ def dev_from_collection(path: Path, split: str, on_error: OnError, seed: int) ->
         say(f"dev: {len(rows):,} of {len(collection.corpus):,} documents of {path.name}, the judged ones among them")
     place = {int(row): str(i) for i, row in enumerate(rows)}
     qrels = {
-        str(i): {place[row_of[document]]: grade for document, grade in judged[query].items()}
+        str(i): {place.get(row_of[document], f"missing {document}"): grade for document, grade in judged[query].items()}
         for i, query in enumerate(chosen)
     }
     source = {"path": str(path), "split": split, "sha256": collection.fingerprint(split)}

@@ -1,0 +1,131 @@
+"""From a row of a file to the texts of training pairs, under the names that columns have in the wild.
+
+sentence-transformers: anchor, positive, negative; sentence1, sentence2. FlagEmbedding: query, pos, neg (lists).
+Tevatron: query, positive_passages, negative_passages (lists of title and text). ragcun: query, positive, negatives.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from ragcun.errors import UserError
+
+QUERY = ("query", "anchor", "sentence1")
+POSITIVE = ("positive", "positives", "pos", "positive_passages", "sentence2")
+_NEGATIVE = re.compile(r"negatives?|negative_?[0-9]+|neg|negative_passages")
+
+
+class Pair(NamedTuple):
+    """The texts of one pair, negatives in the order of their columns."""
+
+    query: str
+    positive: str
+    negatives: list[str]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns hold what: `query` and `positive` (the first that has a text counts) and `negative`.
+
+    `by_order` says that they were not named so, but are the two columns of a table.
+    """
+
+    query: tuple[str, ...] = QUERY
+    positive: tuple[str, ...] = POSITIVE
+    negative: tuple[str, ...] = ()
+    by_order: bool = False
+
+    def used(self, name: str) -> bool:
+        """Whether the column plays a part."""
+        return name in self.query or name in self.positive or self.holds_negatives(name)
+
+    def holds_negatives(self, name: str) -> bool:
+        """Whether the column holds negatives: one of `negative` or, where none is named, one called so."""
+        return name in self.negative if self.negative else _NEGATIVE.fullmatch(name) is not None
+
+
+def parse_columns(text: str | None) -> Columns:
+    """The columns that `query=question,positive=answer,negative=wrong` names; those left out keep their usual names.
+
+    Raises:
+        UserError: another role than query, positive or negative, or no name behind it.
+    """
+    named: dict[str, tuple[str, ...]] = {}
+    for option in filter(None, (part.strip() for part in (text or "").split(","))):
+        role, _, column = option.partition("=")
+        if role not in {"query", "positive", "negative"} or not column.strip():
+            raise UserError(f"--columns {text}: give query=NAME,positive=NAME,negative=NAME, or some of them")
+        named[role] = (*named.get(role, ()), column.strip())
+    return Columns(**named)
+
+
+def columns_of(row: Any, columns: Columns) -> Columns:
+    """`columns`, or the two of a table whose names say nothing: the first asks and the second answers."""
+    names = list(row) if isinstance(row, Mapping) else []
+    if columns == Columns() and len(names) == 2 and not any(map(columns.used, names)):
+        return Columns((names[0],), (names[1],), by_order=True)
+    return columns
+
+
+def parse_pairs(row: Any, columns: Columns) -> list[Pair]:
+    """The pairs of a row of `read_rows`, one for each of its positives.
+
+    A `ValueError`, whose message is the kind of problem, is raised where they cannot be had. Positives and negatives
+    are texts, or lists of texts or of passages with a title and a text. A negative that is null, empty or white space
+    is one that the row does not have.
+    """
+    if isinstance(row, ValueError):
+        raise row
+    if not isinstance(row, Mapping):
+        raise ValueError("not a JSON object")
+    query = _text(_either(columns.query), _cell(row, columns.query))
+    name = _either(columns.positive)
+    positives = [_text(name, cell) for cell in _cells(_cell(row, columns.positive))]
+    if not positives:
+        raise ValueError(f"no {name}")
+    negatives = [
+        _text(column, cell)
+        for column, value in row.items()
+        if columns.holds_negatives(column)
+        for cell in _cells(value)
+        if not _absent(cell)
+    ]
+    if any(query.strip() == positive.strip() for positive in positives):
+        raise ValueError("query equals positive")
+    return [Pair(query, positive, negatives) for positive in dict.fromkeys(positives)]
+
+
+def _cell(row: Mapping[str, Any], names: Sequence[str]) -> Any:
+    """The value of the first of the columns that holds something; else what the first that is there holds."""
+    values = [row[name] for name in names if name in row]
+    filled = [value for value in values if not _absent(value)]
+    return next(iter(filled or values), None)
+
+
+def _cells(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _absent(value: Any) -> bool:
+    return value is None or value == [] or (isinstance(value, str) and not value.strip())
+
+
+def _either(names: Sequence[str]) -> str:
+    return " or ".join(names[:2]) if tuple(names) == QUERY else names[0]
+
+
+def _text(name: str, value: Any) -> str:
+    if isinstance(value, Mapping) and isinstance(value.get("text"), str):  # a passage, joined as BEIR joins it
+        value = f"{value.get('title') or ''} {value['text']}".strip()
+    if value is None:
+        raise ValueError(f"no {name}")
+    if not isinstance(value, str):
+        raise ValueError(f"{name} is not a string")
+    if not value or value.isspace():
+        raise ValueError(f"empty {name}")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError("half a surrogate pair") from None
+    return value

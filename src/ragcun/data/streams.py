@@ -1,0 +1,95 @@
+"""Files as bytes and as text, whether they are compressed or not, and what is wrong with their encoding."""
+
+import codecs
+import gzip
+import hashlib
+import io
+import os
+import shutil
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from ragcun.errors import UserError
+from ragcun.files import atomic_path, ragcun_cache
+
+_GZIP = b"\x1f\x8b"
+_BOMS = {codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
+
+
+def is_gzip(path: Path) -> bool:
+    """Whether the file is compressed by gzip: its first bytes say so, not its name."""
+    with path.open("rb") as stream:
+        return stream.read(len(_GZIP)) == _GZIP
+
+
+@contextmanager
+def open_bytes(path: Path) -> Iterator[BinaryIO]:
+    """Open a file to read, and decompress it where it is gzip's.
+
+    Raises:
+        UserError: the compressed file is damaged or breaks off.
+    """
+    if not is_gzip(path):
+        with path.open("rb") as stream:
+            yield stream
+        return
+    try:
+        with gzip.open(path) as unpacked:
+            yield cast(BinaryIO, unpacked)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise UserError(
+            f"{path}: the gzip file is damaged or breaks off ({error}); fetch or compress it again"
+        ) from None
+
+
+@contextmanager
+def open_text(path: Path) -> Iterator[io.TextIOWrapper]:
+    """Open a file as UTF-8 text, a byte order mark left out and line ends untranslated, and decompress it.
+
+    Raises:
+        UserError: the text is not UTF-8; names the line, the probable encoding, and how to convert the file.
+    """
+    with open_bytes(path) as stream, io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text:
+        try:
+            yield text
+        except UnicodeDecodeError:
+            number, line = _first_undecodable(path)
+            raise UserError(f"{path}:{number}: {not_utf8(line)}") from None
+
+
+def uncompressed(path: Path) -> Path:
+    """The file itself or, where it is gzip's, its content: unpacked once for each size and time, kept in the cache."""
+    if not is_gzip(path):
+        return path
+    stat = path.stat()
+    state = hashlib.sha256(os.fsencode(f"{path.resolve()}\0{stat.st_size}\0{stat.st_mtime_ns}")).hexdigest()
+    unpacked = ragcun_cache() / "unpacked" / state
+    if not unpacked.is_file():
+        with open_bytes(path) as source, atomic_path(unpacked) as temporary, temporary.open("wb") as target:
+            shutil.copyfileobj(source, target, 2**20)
+    return unpacked
+
+
+def not_utf8(data: bytes) -> str:
+    """What to say of bytes that are not UTF-8: the probable encoding, and the command that converts the file."""
+    encoding = next((name for bom, name in _BOMS.items() if data.startswith(bom)), None)
+    if encoding is None:
+        try:
+            data.decode("cp1252")
+            encoding = "WINDOWS-1252"
+        except UnicodeDecodeError:
+            return "not UTF-8, nor Windows-1252; convert it to UTF-8"
+    return f"not UTF-8, probably {encoding}; convert it: iconv -f {encoding} -t UTF-8"
+
+
+def _first_undecodable(path: Path) -> tuple[int, bytes]:
+    with open_bytes(path) as stream:
+        for number, line in enumerate(stream, 1):
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                return number, line
+    return 1, b""
