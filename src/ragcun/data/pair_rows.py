@@ -57,7 +57,7 @@ def parse_columns(text: str | None) -> Columns:
         if role not in {"query", "positive", "negative"} or not column.strip():
             raise UserError(f"--columns {text}: give query=NAME,positive=NAME,negative=NAME, or some of them")
         named[role] = (*named.get(role, ()), column.strip())
-    return Columns(**named)
+    return Columns(named.get("query", QUERY), named.get("positive", POSITIVE), named.get("negative", ()))
 
 
 def columns_of(row: Any, columns: Columns) -> Columns:
