@@ -6,7 +6,7 @@ from pathlib import Path
 import ragcun
 
 ORDER = [
-    ["errors", "files", "console", "manifest"],
+    ["errors", "files", "lock", "console", "manifest"],
     ["settings"],
     ["data"],
     ["losses"],

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -134,19 +135,20 @@ def test_a_store_is_listed_verified_and_pruned(tmp_path: Path, tiny_model: Path,
     assert not (tmp_path / "store" / row["store"]).exists()
 
 
-def test_ctrl_c_is_exit_code_130_and_says_how_to_go_on(tmp_path: Path, tiny_model: Path, collection: Path) -> None:
-    import signal
-
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_that_ends_a_command_says_how_to_go_on(
+    tmp_path: Path, tiny_model: Path, collection: Path, sent: signal.Signals, code: int
+) -> None:
     command = [*RAGCUN, "train", "--base-model", str(tiny_model), "--train-data", str(collection), "--output-dim", "8"]
     command += ["--epochs", "100000", "--store", str(tmp_path / "s"), "--output-dir", str(tmp_path / "e")]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     while not (tmp_path / "e" / "checkpoints" / "last.safetensors").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sent)
     _, said = process.communicate(timeout=60)
 
-    assert process.returncode == 130
+    assert process.returncode == code
     assert "the same command continues" in said
     assert "Traceback" not in said
 

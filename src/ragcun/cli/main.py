@@ -52,21 +52,29 @@ def root(
         os.environ["RAGCUN_DEBUG"] = "1"
 
 
-class _Interrupted(BaseException):
-    """Ctrl-C. Not a KeyboardInterrupt, which Typer would turn into a bare "Aborted"."""
+class _Stopped(BaseException):
+    """A signal that asks the command to end. Not a KeyboardInterrupt, which Typer would turn into a bare "Aborted"."""
 
 
-def _interrupt(*_: object) -> None:
-    raise _Interrupted
+_SIGNALS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+
+
+def _stop_at(number: int, _: object) -> None:
+    raise _Stopped(number)
 
 
 def main() -> None:
-    """Run the CLI. Exit codes: 0 done, 1 failure, 2 the user's mistake, 130 interrupted."""
-    signal.signal(signal.SIGINT, _interrupt)
+    """Run the CLI.
+
+    Exit codes: 0 done, 1 failure, 2 the user's mistake, 130 interrupted by Ctrl-C, 143 ended by SIGTERM.
+    """
+    for number in _SIGNALS:
+        signal.signal(number, _stop_at)
     try:
         app()
-    except _Interrupted:
-        _stop("interrupted; the same command continues where it stopped", 130)
+    except _Stopped as stopped:
+        number = stopped.args[0]
+        _stop(f"{_SIGNALS[number]}; the same command continues where it stopped", 128 + number)
     except RagcunError as error:
         _stop(str(error), error.exit_code)
     except BrokenPipeError:
