@@ -6,7 +6,7 @@ from pathlib import Path
 import ragcun
 
 ORDER = [
-    ["errors", "files", "lock", "console", "manifest"],
+    ["errors", "machine", "files", "lock", "distributed", "console", "manifest"],
     ["settings"],
     ["data"],
     ["losses"],

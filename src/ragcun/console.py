@@ -24,11 +24,11 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from ragcun.distributed import is_first
 from ragcun.errors import Failure
 
 console = Console(stderr=True, highlight=False, emoji=False)
-_first = os.environ.get("RANK", "0") == "0"  # of the processes that a launcher started, one speaks
-_busy: ContextVar[bool] = ContextVar("busy", default=not _first)
+_busy: ContextVar[bool] = ContextVar("busy", default=False)
 
 
 class _Rate(ProgressColumn):
@@ -63,7 +63,7 @@ def progress(description: str, total: float | None, unit: str = "it") -> Iterato
     `description` is what is done, `total` how many `unit`s there are (None if unknown). Work that is part of work whose
     bar is already shown is silent.
     """
-    if _busy.get():
+    if _busy.get() or not is_first():
         yield _silent()
         return
     token = _busy.set(True)
@@ -119,13 +119,13 @@ def duration(seconds: float) -> str:
 
 def say(text: str) -> None:
     """Print one line of information to standard error, on the first of several processes."""
-    if _first:
+    if is_first():
         console.print(text, soft_wrap=True, markup=False)
 
 
 def warn(text: str) -> None:
     """Print one line of warning to standard error, on the first of several processes."""
-    if _first:
+    if is_first():
         console.print(f"[yellow]warning:[/yellow] {escape(text)}", soft_wrap=True)
 
 

@@ -1,6 +1,5 @@
 """The birth certificate of a number: versions, hardware, git state. What was run is added by whoever ran it."""
 
-import os
 import platform
 import subprocess
 import sys
@@ -8,6 +7,8 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from ragcun.machine import cores
 
 _PACKAGES = [
     "ragcun",
@@ -57,7 +58,7 @@ def _hardware() -> dict[str, Any]:
 
     hardware: dict[str, Any] = {
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": cores(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
     }
     torch = sys.modules.get("torch")

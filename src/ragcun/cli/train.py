@@ -181,8 +181,8 @@ def train(
         },
     )
     experiment = output_dir if output_dir is not None else Path("experiments") / (settings.preset or "train")
+    from ragcun.distributed import join_processes
     from ragcun.pipeline.steps import prepare_data
-    from ragcun.training.processes import join_processes
     from ragcun.training.stages import train_stages
 
     processes = join_processes()

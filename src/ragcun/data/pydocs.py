@@ -20,6 +20,7 @@ from ragcun.data.docstrings import read_file
 from ragcun.data.packages import Package, required_packages, standard_library
 from ragcun.errors import UserError
 from ragcun.files import read_json, write_json
+from ragcun.machine import cores
 
 SHARES = {"train": 0.8, "dev": 0.1, "test": 0.1}
 OPENING_WORDS = 20
@@ -90,7 +91,7 @@ def read_packages(
     """The pairs of `packages`, in their order, and how many files were "read" or left out (why: see `read_file`)."""
     jobs = [(package.name, module, path) for package in packages for module, path in package.modules.items()]
     names, modules, paths = zip(*jobs, strict=True) if jobs else ((), (), ())
-    processes = processes or os.cpu_count() or 1
+    processes = processes or cores()
     pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn")) if processes > 1 else None
     pairs: list[Pair] = []
     files: Counter[str] = Counter()

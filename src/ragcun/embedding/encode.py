@@ -1,4 +1,4 @@
-"""RetrieverOptions: sorted by token length, batched by a token budget, one store shard at a time.
+"""Encoding: texts are sorted by token length, batched by a token budget, one store shard at a time.
 
 The batches follow from the texts alone, not from what the store already holds, so an interrupted encoding that is taken
 up again gives the same vectors, to the bit, as one that was not interrupted.
@@ -15,13 +15,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.distributed as dist
 from sentence_transformers import SentenceTransformer
 
 from ragcun.console import progress
 from ragcun.data.texts import Texts
+from ragcun.distributed.collectives import process_count, process_rank, wait_for_all
 from ragcun.embedding.store import Digests, EmbeddingStore, Floats, digest_texts
-from ragcun.losses.processes import process_count
 
 _WINDOW = 65_536  # texts that are sorted together
 _FLUSH_SECONDS = 20.0
@@ -46,8 +45,8 @@ def encode_missing(
     """
     digests = digest_texts(texts)
     if process_count() > 1:
-        _encode_missing(model, texts, digests, store, prompt, description, share=(dist.get_rank(), process_count()))
-        dist.barrier()
+        _encode_missing(model, texts, digests, store, prompt, description, share=(process_rank(), process_count()))
+        wait_for_all()
         store.refresh()
     _encode_missing(model, texts, digests, store, prompt, description, share=(0, 1))
     return digests

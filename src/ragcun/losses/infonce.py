@@ -8,19 +8,19 @@ import math
 import torch
 from torch import Tensor, nn
 
+from ragcun.distributed.collectives import gather_rows, rows_per_process, sum_over_processes, with_mean_gradient
 from ragcun.errors import UserError
 from ragcun.losses.distances import squared_distances
 from ragcun.losses.precision import full, full_precision
-from ragcun.losses.processes import gather_rows, rows_per_process, sum_over_processes, with_mean_gradient
 
 
 class EuclideanInfoNCE(nn.Module):
     """Cross-entropy of the positive among all documents of the joined batch; logits are -||a - p||² / temperature.
 
     InfoNCE (van den Oord et al., arXiv 1807.03748) with in-batch and given negatives. A document that is known to be
-    relevant to the anchor without being the row's own positive is left out. Documents are gathered from all processes
-    (`ragcun.losses.processes` has the convention for gradients). Distances between N(0, I) vectors grow with D, so the
-    `temperature` starts at the order of D/10; `learnable` trains its logarithm. Raises `UserError` if it is not
+    relevant to the anchor without being the row's own positive is left out. Documents are gathered from all processes;
+    `ragcun.distributed.collectives` has the convention for gradients. Distances between N(0, I) vectors grow with D,
+    so the `temperature` starts at the order of D/10; `learnable` trains its logarithm. Raises `UserError` if it is not
     positive.
     """
 

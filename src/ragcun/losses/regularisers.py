@@ -6,16 +6,17 @@ Shapes: N embeddings of this process, M of all processes, D and E dimensions.
 import torch
 from torch import Tensor
 
+from ragcun.distributed.collectives import gather_rows, rows_per_process, sum_over_processes
 from ragcun.errors import UserError
 from ragcun.losses.distances import squared_distances
 from ragcun.losses.precision import full, full_precision
-from ragcun.losses.processes import gather_rows, rows_per_process, sum_over_processes
 
 
 def scale(embeddings_ND: Tensor) -> Tensor:
     """(mean of ||x||²/D - 1)², 0 where the mean squared norm is that of N(0, I); a scalar, fp32 (fp64 for fp64 input).
 
-    The mean is over the joined batch of all processes (`ragcun.losses.processes` has the convention for gradients).
+    The mean is over the joined batch of all processes; `ragcun.distributed.collectives` has the convention for
+    gradients.
     """
     counts, _ = rows_per_process(len(embeddings_ND), embeddings_ND.device)
     squares = full(embeddings_ND).square().sum()

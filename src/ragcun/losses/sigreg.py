@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from ragcun.distributed.collectives import add_up, process_count
 from ragcun.errors import UserError
 from ragcun.losses.characteristic import Characteristic, quadrature
 from ragcun.losses.precision import full, full_precision
-from ragcun.losses.processes import process_count
 
 
 def epps_pulley(projections_NK: Tensor, knots: int = 17, t_max: float = 3.0) -> Tensor:
@@ -44,8 +43,8 @@ class SIGReg(nn.Module):
 
     `slices` directions are drawn anew at each step from (`seed`, step). With `per_sample` the statistic is divided by
     the number of embeddings in the joined batch, so that a weight means the same for every batch size; without, the
-    scale is LeJEPA's own. On several processes it is the statistic of the joined batch (`ragcun.losses.processes` has
-    the convention for gradients); all must be at the same step.
+    scale is LeJEPA's own. On several processes it is the statistic of the joined batch, and all must be at the same
+    step; `ragcun.distributed.collectives` has the convention for gradients.
     """
 
     def __init__(
@@ -143,8 +142,7 @@ class _Sketch(torch.autograd.Function):
                 size = len(part_KD)
                 torch.mm(part_KD, embeddings_ND.T, out=work.projections_KN[:size])
                 sums_KUV = work.sums(size)
-                if process_count() > 1:
-                    dist.all_reduce(sums_KUV)
+                add_up(sums_KUV)
                 statistics_K, residuals_K2T = work.statistic(sums_KUV)
                 totals.append(statistics_K.sum())
                 if gradient_ND is not None:

@@ -21,14 +21,16 @@ from ragcun.analysis.geometry import measure, sample_rows
 from ragcun.analysis.trade import Point, isotropy_against_score
 from ragcun.console import console, say, warn
 from ragcun.data.texts import Selected, Texts
+from ragcun.distributed import refuse_launcher
 from ragcun.embedding.embedder import Embedder
 from ragcun.errors import RagcunError
 from ragcun.evaluation.beir import evaluate
 from ragcun.files import read_json, write_json, write_text
+from ragcun.machine import cores
 from ragcun.pipeline.grid import Cell
-from ragcun.pipeline.steps import prepare_data, refuse_launcher
+from ragcun.pipeline.steps import prepare_data
 from ragcun.pipeline.table import write_csv
-from ragcun.pipeline.workers import cores, in_workers
+from ragcun.pipeline.workers import in_workers
 from ragcun.report.latex import ablation_table
 from ragcun.retrieval.retrievers import RetrieverOptions
 from ragcun.settings.schema import Settings

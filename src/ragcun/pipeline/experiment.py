@@ -15,12 +15,13 @@ from ragcun.analysis.figures import training_curves
 from ragcun.analysis.run import analyze_models
 from ragcun.console import say
 from ragcun.data.collection import Collection
+from ragcun.distributed import refuse_launcher
 from ragcun.errors import UserError
 from ragcun.evaluation.beir import evaluate, find_datasets
 from ragcun.evaluation.cells import CellResult
 from ragcun.evaluation.compare import Comparison, compare
 from ragcun.files import write_json
-from ragcun.pipeline.steps import PYDOCS, once, prepare_data, refuse_launcher
+from ragcun.pipeline.steps import PYDOCS, once, prepare_data
 from ragcun.report.write import compile_pdf, has_latex, write_tables
 from ragcun.retrieval.registry import encoder
 from ragcun.retrieval.retrievers import RetrieverOptions

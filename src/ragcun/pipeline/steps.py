@@ -1,6 +1,5 @@
 """The first step of the chain, and how a step is not done twice."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -79,12 +78,6 @@ def _msmarco(settings: Settings, stage: StageSettings, experiment: Path) -> tupl
     folder = experiment / "data" / "msmarco"
     prepare_msmarco(folder, stage.rows, stage.negatives or 0, settings.seed)
     return folder / "train.parquet", folder / "dev.parquet"
-
-
-def refuse_launcher(why: str) -> None:
-    """Raise a `UserError` where a launcher started several processes."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise UserError(why)
 
 
 def once(marker: Path, inputs: dict[str, Any], work: Callable[[], None]) -> None:

@@ -4,10 +4,10 @@ from dataclasses import asdict
 from typing import Any, Protocol
 
 from ragcun.data.texts import Texts
+from ragcun.distributed.collectives import process_count
 from ragcun.embedding.api import ApiEmbedder
 from ragcun.errors import UserError
 from ragcun.files import ragcun_cache
-from ragcun.losses.processes import process_count
 from ragcun.retrieval.checkpoint import Checkpoints
 from ragcun.retrieval.device import accelerator
 from ragcun.retrieval.distributed import distributed_search

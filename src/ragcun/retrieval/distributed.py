@@ -8,15 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
-import torch
-import torch.distributed as dist
 
+from ragcun.distributed.collectives import gather_arrays, process_count, process_rank
 from ragcun.errors import RagcunError
-from ragcun.losses.processes import process_count
 from ragcun.retrieval.checkpoint import Checkpoints
 from ragcun.retrieval.matrices import Matrix
 from ragcun.retrieval.search import search
-from ragcun.retrieval.topk import EMPTY, Floats, Keys, Rows, TopK, best, inverse, pack, to_rows
+from ragcun.retrieval.topk import EMPTY, Floats, Rows, TopK, best, inverse, pack, to_rows
 
 
 def distributed_search(
@@ -51,7 +49,7 @@ def distributed_search(
         )
     (n_queries, _), n_documents = queries.shape, documents.shape[0]
     _agree(f"{similarity} {k} {documents.shape}", queries.block(0, n_queries), places, exclude)
-    start, stop = (n_documents * (dist.get_rank() + end) // process_count() for end in (0, 1))
+    start, stop = (n_documents * (process_rank() + end) // process_count() for end in (0, 1))
     keys_QK = np.full((n_queries, k), EMPTY)
     if start < stop:
         mine = places[start:stop]
@@ -67,7 +65,7 @@ def distributed_search(
             device=device,
         )
         keys_QK = np.where(top.rows < 0, EMPTY, pack(top.scores, mine[top.rows]))
-    return to_rows(best(np.concatenate(_gather(keys_QK), axis=1), k), places)
+    return to_rows(best(np.concatenate(gather_arrays(keys_QK), axis=1), k), places)
 
 
 class _Part:
@@ -90,14 +88,6 @@ def _agree(settings: str, *arrays: npt.NDArray[np.generic]) -> None:
     digest = hashlib.sha256(settings.encode())
     for array in arrays:
         digest.update(np.ascontiguousarray(array).data)
-    digests = _gather(np.frombuffer(digest.digest(), np.int64))
+    digests = gather_arrays(np.frombuffer(digest.digest(), np.int64))
     if any((other != digests[0]).any() for other in digests):
         raise RagcunError("the processes were given different searches; nothing was merged")
-
-
-def _gather(array: Keys) -> list[Keys]:
-    """The arrays of all processes, of one shape, in the order of their ranks."""
-    sent = torch.tensor(array, device="cuda" if dist.get_backend() == "nccl" else "cpu")
-    received = [torch.empty_like(sent) for _ in range(process_count())]
-    dist.all_gather(received, sent)
-    return [one.cpu().numpy() for one in received]

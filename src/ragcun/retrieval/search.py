@@ -13,7 +13,6 @@ rounding.
 Q queries, N documents, D dimensions, K candidates kept.
 """
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -24,6 +23,7 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from ragcun.console import progress
 from ragcun.errors import UserError
+from ragcun.machine import cores
 from ragcun.retrieval.checkpoint import Checkpoint, Checkpoints
 from ragcun.retrieval.matrices import Matrix, as_matrix
 from ragcun.retrieval.memory import Portions, portions
@@ -89,7 +89,7 @@ def search(
 
     def found(some: Rows | slice, margin: int) -> tuple[TopK, Rows]:
         asked_QD, own = queries_QD[some], exclude[some]
-        keep, threads = min(k + margin, n_documents), _cores()
+        keep, threads = min(k + margin, n_documents), cores()
         portion = portions(
             memory, len(asked_QD), n_documents, asked_QD.shape[1], keep, threads, query_block, document_block
         )
@@ -187,7 +187,3 @@ def _read(products: InnerProducts, blocks: list[tuple[int, int]]) -> Iterator[tu
 
 def _spans(start: int, stop: int, size: int) -> Iterator[tuple[int, int]]:
     return ((at, min(at + size, stop)) for at in range(start, stop, size))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -14,6 +14,7 @@ import torch
 from accelerate import Accelerator
 
 from ragcun.console import Bar, progress, warn
+from ragcun.distributed.collectives import average_gradients
 from ragcun.errors import RagcunError
 from ragcun.settings.schema import StageSettings
 from ragcun.training.batches import PairSource
@@ -29,7 +30,6 @@ from ragcun.training.checkpoint import (
 from ragcun.training.dev import Dev
 from ragcun.training.gradcache import cached_backward
 from ragcun.training.history import History
-from ragcun.training.processes import average_gradients
 from ragcun.training.schedule import learning_rate_factor, make_schedule, warmup_steps
 from ragcun.training.trainee import Tensors, Trainee
 

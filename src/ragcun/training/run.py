@@ -11,6 +11,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
 from ragcun.console import say, warn
+from ragcun.distributed import join_processes
 from ragcun.embedding.base import load_model, split
 from ragcun.embedding.embedder import Embedder
 from ragcun.embedding.resolve import ResolvedModel, resolve_model
@@ -29,7 +30,6 @@ from ragcun.training.data import training_data
 from ragcun.training.dev import MEASURE, Dev, EncodedDev, StoredDev
 from ragcun.training.interpolation import choose_alpha, out_of_domain_texts
 from ragcun.training.loop import Outcome, Training
-from ragcun.training.processes import join_processes
 from ragcun.training.trainee import Trainee
 
 _SPECTRUM_ROWS = 50_000

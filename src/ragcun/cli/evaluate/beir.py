@@ -44,6 +44,7 @@ def beir(
     the rest goes on, and the exit code is 1.
     """
     from ragcun.data.beir import beir_folder
+    from ragcun.distributed import first_process_first
     from ragcun.errors import Failure
     from ragcun.evaluation.beir import evaluate_tasks, identify_all
     from ragcun.evaluation.tasks import choose, open_tasks
@@ -59,7 +60,7 @@ def beir(
     failures: list[Failure] = []
     of_models = None if together.several() else failures
     with together.together(output) as own_output:
-        with together.in_turn():
+        with first_process_first():
             models = identify_all(model, encoding, of_models)
             tasks, not_opened = open_tasks(chosen if models else [], split, on_error, folder, offline)
             failures += not_opened

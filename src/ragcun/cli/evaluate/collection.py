@@ -27,6 +27,7 @@ def collection(
     json: options.Json = False,
 ) -> None:
     """Score retrievers on collections of one's own, as `eval beir` does on the benchmark's."""
+    from ragcun.distributed import first_process_first
     from ragcun.errors import Failure
     from ragcun.evaluation.beir import evaluate_tasks, identify_all
     from ragcun.evaluation.tasks import open_tasks
@@ -38,7 +39,7 @@ def collection(
     failures: list[Failure] = []
     of_models = None if together.several() else failures
     with together.together(output) as own_output:
-        with together.in_turn():
+        with first_process_first():
             models = identify_all(model, encoding, of_models)
             tasks, not_opened = open_tasks(dict.fromkeys(folders) if models else [], split, on_error)
             failures += not_opened

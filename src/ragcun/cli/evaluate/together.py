@@ -14,7 +14,9 @@ def several() -> bool:
 
     They work in step: what fails on one ends all, where one alone would go on with the next cell.
     """
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+    from ragcun.distributed import launched_processes
+
+    return launched_processes() > 1
 
 
 @contextmanager
@@ -28,7 +30,7 @@ def together(output: Path) -> Iterator[Path]:
         yield output
         return
     from ragcun.console import console
-    from ragcun.training.processes import join_processes
+    from ragcun.distributed import join_processes
 
     processes = join_processes()
     if processes.is_main_process:
@@ -44,15 +46,3 @@ def together(output: Path) -> Iterator[Path]:
             yield Path(own)
         finally:
             console.quiet = False
-
-
-@contextmanager
-def in_turn() -> Iterator[None]:
-    """Do what is within on the first process, then on the others: what it downloads, they find."""
-    if not several():
-        yield
-        return
-    from accelerate import PartialState
-
-    with PartialState().main_process_first():
-        yield

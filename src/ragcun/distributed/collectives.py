@@ -1,4 +1,4 @@
-"""Sums and rows of all processes, with gradients.
+"""What joined processes do together: sums and rows of all of them, with gradients, and how they wait.
 
 The convention of every loss in ragcun: each process returns the loss of the joined batch and calls backward on it;
 the gradient that reaches a process' own tensors is the joined gradient times the number of processes, because
@@ -8,8 +8,11 @@ may have different lengths on different processes. Without a process group all f
 Shapes: N rows of this process, M rows of all processes, D dimensions.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -17,8 +20,19 @@ from torch.autograd.function import once_differentiable
 
 
 def process_count() -> int:
-    """How many processes train together; 1 without a process group."""
+    """The number of joined processes; 1 without a process group."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def process_rank() -> int:
+    """The rank of this process among the joined ones, from 0."""
+    return dist.get_rank() if process_count() > 1 else 0
+
+
+def wait_for_all() -> None:
+    """Return when all processes have come here."""
+    if process_count() > 1:
+        dist.barrier()
 
 
 def rows_per_process(rows: int, device: torch.device) -> tuple[list[int], int]:
@@ -26,10 +40,40 @@ def rows_per_process(rows: int, device: torch.device) -> tuple[list[int], int]:
     if process_count() == 1:
         return [rows], 0
     counts = torch.zeros(process_count(), dtype=torch.int64, device=device)
-    counts[dist.get_rank()] = rows
+    counts[process_rank()] = rows
     dist.all_reduce(counts)
     listed = counts.tolist()
-    return listed, sum(listed[: dist.get_rank()])
+    return listed, sum(listed[: process_rank()])
+
+
+def add_up(tensor: Tensor) -> None:
+    """Put the element-wise sum over all processes in the place of `tensor`, without a gradient."""
+    if process_count() > 1:
+        dist.all_reduce(tensor)
+
+
+def gather_arrays(array: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+    """The arrays of all processes, which have one shape, in the order of their ranks."""
+    if process_count() == 1:
+        return [array]
+    sent = torch.tensor(array, device="cuda" if dist.get_backend() == "nccl" else "cpu")
+    received = [torch.empty_like(sent) for _ in range(process_count())]
+    dist.all_gather(received, sent)
+    return [np.asarray(one.cpu().numpy()) for one in received]
+
+
+def average_gradients(weights: Iterable[torch.nn.Parameter]) -> None:
+    """Put the mean over processes in the place of each gradient, in one message."""
+    if process_count() == 1:
+        return
+    gradients = []
+    for weight in weights:
+        if weight.grad is None:
+            weight.grad = torch.zeros_like(weight)
+        gradients.append(weight.grad)
+    joined = torch.nn.utils.parameters_to_vector(gradients)
+    dist.all_reduce(joined)
+    torch.nn.utils.vector_to_parameters(joined / process_count(), gradients)
 
 
 def sum_over_processes(tensor: Tensor) -> Tensor:
@@ -75,7 +119,7 @@ class _Gather(torch.autograd.Function):
     def backward(ctx: Any, gradient_MD: Tensor) -> tuple[Tensor, None]:
         gradient_MD = gradient_MD.clone(memory_format=torch.contiguous_format)
         dist.all_reduce(gradient_MD)
-        return torch.split(gradient_MD, ctx.counts)[dist.get_rank()], None
+        return torch.split(gradient_MD, ctx.counts)[process_rank()], None
 
 
 class _MeanGradient(torch.autograd.Function):

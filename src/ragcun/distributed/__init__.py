@@ -1,0 +1,110 @@
+"""The processes that a launcher (`accelerate launch`, `torchrun`) started, and how this one joins them.
+
+What is asked of the environment is answered without torch. Once the processes are joined, `collectives` has what they
+do together; there, the rank and the number of processes are those of the joined group.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from ragcun.errors import UserError
+
+if TYPE_CHECKING:
+    from accelerate import PartialState
+
+_PATIENCE = timedelta(days=1)  # the others wait while one prepares data
+
+
+def launched_processes() -> int:
+    """The number of processes that the launcher started; 1 without a launcher.
+
+    Raises:
+        UserError: WORLD_SIZE is not a number of processes.
+    """
+    return _number("WORLD_SIZE", 1, 1)
+
+
+def launched_rank() -> int:
+    """The rank that the launcher gave this process, from 0; 0 without a launcher.
+
+    Raises:
+        UserError: RANK is not a rank.
+    """
+    return _number("RANK", 0, 0)
+
+
+def is_first() -> bool:
+    """Whether this process speaks and writes: one of those that were launched does."""
+    return launched_rank() == 0
+
+
+def refuse_launcher(why: str) -> None:
+    """Raise a `UserError` that says `why` where a launcher started several processes."""
+    if launched_processes() > 1:
+        raise UserError(why)
+
+
+def join_processes() -> "PartialState":
+    """Join the launched processes, over gloo where there is no accelerator; without a launcher there is this one alone.
+
+    Raises:
+        UserError: a configuration that splits the encoder, or a launcher that started one process of several.
+    """
+    import torch
+    from accelerate import PartialState
+    from accelerate.utils import DistributedType, parse_flag_from_env
+
+    if launched_rank() >= launched_processes():
+        raise UserError(
+            f"RANK = {launched_rank()}: must be below WORLD_SIZE = {launched_processes()}; a launcher sets both, so "
+            "unset them where there is none"
+        )
+    for kind in ("FSDP", "DEEPSPEED", "MEGATRON_LM"):
+        if parse_flag_from_env(f"ACCELERATE_USE_{kind}"):
+            raise _not_served(kind)
+    cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
+    state = PartialState(cpu=cpu, timeout=_PATIENCE)
+    if state.distributed_type not in {DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU}:
+        raise _not_served(state.distributed_type.value)
+    if state.num_processes == 1 and _meant_for_several():
+        raise UserError(
+            "`accelerate launch` starts only one of several processes where there is no GPU; --multi_gpu in place of "
+            "--cpu starts them all, on CPUs too"
+        )
+    return state
+
+
+@contextmanager
+def first_process_first() -> Iterator[None]:
+    """Do what is within on the first process, then on the others: what it downloads, they find."""
+    if launched_processes() == 1:
+        yield
+        return
+    with join_processes().main_process_first():
+        yield
+
+
+def _number(variable: str, default: int, least: int) -> int:
+    value = os.environ.get(variable, str(default))
+    if not value.isdecimal() or int(value) < least:
+        raise UserError(
+            f"{variable} = {value!r}: must be a whole number from {least}; a launcher (accelerate launch, torchrun) "
+            "sets it, so unset it where there is none"
+        )
+    return int(value)
+
+
+def _meant_for_several() -> bool:
+    """Whether Accelerate's simple launcher, which starts one process, was asked for more: it names a meeting place."""
+    asked = "ACCELERATE_USE_CPU" in os.environ and os.environ.get("MASTER_ADDR") == "127.0.0.1"
+    return asked and "RANK" not in os.environ
+
+
+def _not_served(kind: str) -> UserError:
+    return UserError(
+        f"an Accelerate configuration for {kind} is not supported; `accelerate config` without it, or "
+        "`accelerate launch --multi_gpu`, keeps one copy of the encoder on each process"
+    )
