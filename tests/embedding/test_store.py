@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from sentence_transformers import SentenceTransformer
 from ragcun.embedding.base import base_key
 from ragcun.embedding.embedder import Embedder
 from ragcun.embedding.encode import encode_missing
+from ragcun.embedding.runtimes import TorchEngine
 from ragcun.embedding.store import EmbeddingStore, describe_stores, digest_texts, verify_store
 from ragcun.errors import RagcunError
 
@@ -238,7 +240,8 @@ def test_digests_follow_the_order_of_the_texts(tmp_path: Path, tiny_model: Path,
     embedder = Embedder(str(tiny_model), tmp_path)
     store = EmbeddingStore(tmp_path, KEY)
 
-    digests = encode_missing(embedder.base, [*sentences, sentences[0]], store, "", "encoding")
+    load = partial(TorchEngine, embedder.base)
+    digests = encode_missing(embedder.base, load, [*sentences, sentences[0]], store, "", "encoding")
 
     np.testing.assert_array_equal(digests, digest_texts([*sentences, sentences[0]]))
     assert len(store) == len(sentences)

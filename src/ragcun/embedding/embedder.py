@@ -1,7 +1,8 @@
-"""An encoder as retrieval and analysis see it: texts in, vectors out, the base's share read from the store."""
+"""An encoder as retrieval and analysis see it: texts in, vectors out, base embeddings read from the store."""
 
 import hashlib
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from sentence_transformers.sentence_transformer.modules import Pooling
 from torch import nn
 
 from ragcun.data.texts import Texts
-from ragcun.embedding.base import DTYPES, Precision, Role, base_key, load_model, prompt_of, split, weights_sha256
+from ragcun.embedding.base import Precision, Role, base_key, load_model, prompt_of, split, weights_sha256
 from ragcun.embedding.encode import encode_missing
 from ragcun.embedding.recipe import Recipe
 from ragcun.embedding.resolve import resolve_model
+from ragcun.embedding.runtimes import AUTO, Engine, choose_runtime
 from ragcun.embedding.store import EmbeddingStore, Floats, Rows
 
 _BLOCK = 8_192
@@ -90,6 +92,10 @@ class Embedder:
         device: as torch names it; the fastest one where None.
         revision: of a hub id.
         recipe: what is laid down about its use.
+        runtime: what computes the base: a name of `runtimes.RUNTIMES`, or "auto".
+
+    Raises:
+        UserError: there is no such model, or the runtime cannot compute it here.
     """
 
     def __init__(
@@ -101,6 +107,7 @@ class Embedder:
         device: str | None = None,
         revision: str | None = None,
         recipe: Recipe | None = None,
+        runtime: str = AUTO,
     ) -> None:
         self.resolved = resolve_model(name, revision)
         self.label = self.resolved.label
@@ -112,8 +119,12 @@ class Embedder:
         self.base_dimension = int(self.base.get_embedding_dimension() or 0)
         self.precision = precision
         self._root = store
-        self._key = base_key(self.base, precision)
-        self.base.to(DTYPES[precision])
+        self._runtime = choose_runtime(runtime, self.base, precision)
+        self._key = {**base_key(self.base, precision), **self._runtime.determines()}
+
+    @cached_property
+    def _engine(self) -> Engine:
+        return self._runtime.load(self.base, self.precision)
 
     @property
     def fingerprint(self) -> str:
@@ -131,7 +142,7 @@ class Embedder:
     def _embed(self, texts: Texts, role: Role, description: str) -> Vectors:
         prompt = prompt_of(self.base, role)
         store = EmbeddingStore(self._root, {**self._key, "prompt": prompt})
-        digests = encode_missing(self.base, texts, store, prompt, description)
+        digests = encode_missing(self.base, lambda: self._engine, texts, store, prompt, description)
         return Vectors(store, store.find(digests), self.head, self.dimension)
 
     def describe(self) -> dict[str, Any]:
@@ -146,6 +157,7 @@ class Embedder:
             "modules": [type(module).__name__ for module in self.base]
             + ([] if self.head is None else [type(module).__name__ for module in self.head]),
             "precision": self.precision,
+            "runtime": {"name": self._runtime.name, **self._runtime.determines()},
             "similarity": self.similarity,
             "title": "joined with the text",
             "device": str(self.base.device),

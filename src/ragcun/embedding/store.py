@@ -7,7 +7,6 @@ A shard's name is the hash of the digests in it, so two processes that encode th
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import mmap
@@ -19,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from filelock import FileLock, Timeout
 from safetensors.numpy import save_file
 
 from ragcun.errors import RagcunError
@@ -93,16 +93,16 @@ class EmbeddingStore:
         found = np.full(len(digests), -1, dtype=np.int64)
         if not len(self._first):
             return found
-        place = np.searchsorted(self._first, digests[:, 0])
+        position = np.searchsorted(self._first, digests[:, 0])
         pending = np.arange(len(digests))
         while len(pending):
-            inside = place[pending] < len(self._first)
+            inside = position[pending] < len(self._first)
             pending = pending[inside]
-            pending = pending[self._first[place[pending]] == digests[pending, 0]]
-            same = self._second[place[pending]] == digests[pending, 1]
-            found[pending[same]] = self._rows[place[pending[same]]]
+            pending = pending[self._first[position[pending]] == digests[pending, 0]]
+            same = self._second[position[pending]] == digests[pending, 1]
+            found[pending[same]] = self._rows[position[pending[same]]]
             pending = pending[~same]
-            place[pending] += 1
+            position[pending] += 1
         return found
 
     def read(self, rows: Rows) -> Floats:
@@ -156,8 +156,7 @@ class EmbeddingStore:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Wait until no other process is in such a block of this store, then take in what it has written."""
-        with (self.folder / ".alone.lock").open("w") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
+        with FileLock(self.folder / ".alone.lock"):
             self.refresh()
             yield
 
@@ -166,15 +165,16 @@ class EmbeddingStore:
         small = {name: shard for name, shard in self._shards.items() if shard.bytes < _SMALL_SHARD}
         if len(small) < _MANY_SHARDS:
             return
-        with _lock(self.folder / ".compact.lock") as held:
-            if not held:
-                return
-            merged = self.write(
-                np.concatenate([shard.digests for shard in small.values()]),
-                np.concatenate([shard.vectors for shard in small.values()]),
-            )
-            for name in small.keys() - {merged.name}:
-                (self.folder / "shards" / name).unlink(missing_ok=True)
+        try:
+            with FileLock(self.folder / ".compact.lock", blocking=False):
+                merged = self.write(
+                    np.concatenate([shard.digests for shard in small.values()]),
+                    np.concatenate([shard.vectors for shard in small.values()]),
+                )
+                for name in small.keys() - {merged.name}:
+                    (self.folder / "shards" / name).unlink(missing_ok=True)
+        except Timeout:
+            return
         self._shards.clear()
         self._first, self._second, self._rows = self._first[:0], self._second[:0], self._rows[:0]
         self.refresh()
@@ -204,8 +204,8 @@ class _Shard:
         """Copies of vectors."""
         out = np.empty((len(rows), self.vectors.shape[1]), np.float32)
         order = np.argsort(rows, kind="stable")
-        stretch = rows[order] // max(1, RESIDENT // max(1, self.vectors[:1].nbytes))
-        for part in np.split(order, np.flatnonzero(np.diff(stretch)) + 1):
+        segment = rows[order] // max(1, RESIDENT // max(1, self.vectors[:1].nbytes))
+        for part in np.split(order, np.flatnonzero(np.diff(segment)) + 1):
             out[part] = self.vectors[rows[part]]
             self.release()
         return out
@@ -233,17 +233,6 @@ def _tensor(mapped: mmap.mmap, entry: dict[str, Any], start: int, dtype: np.dtyp
     rows, columns = entry["shape"]
     array = np.frombuffer(mapped, dtype=dtype, count=rows * columns, offset=start + entry["data_offsets"][0])
     return array.reshape(rows, columns)
-
-
-@contextmanager
-def _lock(path: Path) -> Iterator[bool]:
-    with path.open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield False
-            return
-        yield True
 
 
 def describe_stores(root: Path) -> list[dict[str, Any]]:

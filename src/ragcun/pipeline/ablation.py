@@ -159,16 +159,17 @@ def encode(cells: Sequence[Cell], where: Evaluation) -> list[Measured]:
 
 
 def _embedder(model: str, settings: Settings, store: Path) -> Embedder:
-    revision = settings.model.revision if model == settings.model.base else None
-    return Embedder(
-        model, store, precision=settings.model.precision, max_length=settings.model.max_length, revision=revision
-    )
+    wanted = settings.model
+    revision = wanted.revision if model == wanted.base else None
+    return Embedder(model, store, wanted.precision, wanted.max_length, revision=revision, runtime=wanted.runtime)
 
 
 def _scores(model: str, settings: Settings, where: Evaluation) -> dict[str, float]:
     if not where.datasets:
         return {}
-    encoding = RetrieverOptions(where.store, settings.model.precision, settings.model.max_length)
+    encoding = RetrieverOptions(
+        where.store, settings.model.precision, settings.model.max_length, runtime=settings.model.runtime
+    )
     results = evaluate([model], where.datasets, where.results, encoding, where.split, settings.data.on_error)
     return {result.dataset: result.metrics[SCORE] for result in results}
 

@@ -69,7 +69,9 @@ def run(settings: Settings, experiment: Path, store: Path) -> Summary:
     if "random" in resolved.evaluation.baselines:
         train_stages(_at_random(resolved), experiment / "random", store, label=RANDOM)
     chosen = [models.get(name, name) for name in resolved.evaluation.baselines] + [str(experiment)]
-    encoding = RetrieverOptions(store, resolved.model.precision, resolved.model.max_length)
+    encoding = RetrieverOptions(
+        store, resolved.model.precision, resolved.model.max_length, runtime=resolved.model.runtime
+    )
     results = evaluate(chosen, folders, experiment, encoding, resolved.evaluation.split, resolved.data.on_error)
     files = _analyse(resolved, experiment, encoding, folders[0], chosen)
     files += _report(experiment, results)

@@ -81,6 +81,7 @@ class Encoder:
             encoding.device,
             self.revision,
             self.recipe,
+            encoding.runtime,
         )
 
 

@@ -42,6 +42,7 @@ class RetrieverOptions:
         precision: of a base's computation.
         max_length: tokens at most; None: the retriever's own.
         device: as torch names it; None: the fastest.
+        runtime: what computes a base: a name of `embedding.runtimes.RUNTIMES`, or "auto".
         memory: bytes that the process may hold while it searches; see `search.search`.
         index: "exact", or an approximate index of FAISS'.
         api_url: where embeddings of `openai:...` are asked for.
@@ -52,6 +53,7 @@ class RetrieverOptions:
     precision: "Precision" = "fp32"
     max_length: int | None = None
     device: str | None = None
+    runtime: str = "auto"
     memory: int | None = None
     index: IndexKind = "exact"
     api_url: str = OPENAI

@@ -59,6 +59,9 @@ class ModelSettings(_Section):
     revision: str | None = Field(default=None, description="revision of the base on the hub")
     max_length: Count | None = Field(default=None, description="tokens the base sees; default: its own")
     precision: Precision = Field(default="fp32", description="precision in which a frozen base is computed")
+    runtime: str = Field(
+        default="auto", description="runtime that computes a frozen base; auto: the fastest one that supports it"
+    )
     freeze_base: bool = Field(default=True, description="train the head only")
     freeze_early_layers: Annotated[int, Field(ge=0)] = Field(
         default=0, description="layers of an unfrozen base kept fixed"

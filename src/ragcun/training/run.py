@@ -74,6 +74,7 @@ def train(
         precision=settings.model.precision,
         max_length=settings.model.max_length,
         revision=settings.model.revision,
+        runtime=settings.model.runtime,
     )
     if accelerator.is_main_process:
         write_text(experiment / "settings.toml", to_toml(settings))

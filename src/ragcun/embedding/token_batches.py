@@ -1,0 +1,49 @@
+"""Which texts are encoded together: texts of about the same number of tokens, so that little is padding.
+
+The batches follow from the texts alone, not from what a store already holds, so an encoding that was interrupted gives
+the same vectors, to the bit, as one that was not.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from sentence_transformers import SentenceTransformer
+
+from ragcun.embedding.store import Digests
+
+
+@dataclass(frozen=True)
+class TokenBatch:
+    """Distinct texts that are encoded together, the longest one first, and their digests, (n, 2)."""
+
+    texts: list[str]
+    digests: Digests
+
+
+def plan_batches(
+    base: SentenceTransformer, texts: list[str], digests: Digests, prompt: str, tokens: int
+) -> list[TokenBatch]:
+    """Batches of the distinct texts, longest first: `tokens` tokens each at most, padding included, or one text."""
+    _, distinct = np.unique(digests, axis=0, return_index=True)
+    lengths = token_lengths(base, [prompt + texts[row] for row in distinct])
+    order = np.lexsort((digests[distinct, 1], digests[distinct, 0], -lengths))
+    batches: list[TokenBatch] = []
+    rows: list[int] = []
+    longest = 0
+    for row, length in zip(distinct[order].tolist(), lengths[order].tolist(), strict=True):
+        if rows and (len(rows) + 1) * longest > tokens:
+            batches.append(TokenBatch([texts[r] for r in rows], digests[rows]))
+            rows = []
+        if not rows:
+            longest = max(1, length)
+        rows.append(row)
+    batches.append(TokenBatch([texts[r] for r in rows], digests[rows]))
+    return batches
+
+
+def token_lengths(base: SentenceTransformer, texts: list[str]) -> npt.NDArray[np.int64]:
+    """How many tokens the base sees of each text, (n,)."""
+    limit = base.max_seq_length or 10**9
+    encoded = base.tokenizer(texts, truncation=True, max_length=limit, add_special_tokens=True, verbose=False)
+    return np.fromiter((len(ids) for ids in encoded["input_ids"]), dtype=np.int64, count=len(texts))
