@@ -19,24 +19,40 @@ from pathlib import Path
 import faiss
 import numpy as np
 import psutil
+import torch
 
 from ragcun.console import progress
 from ragcun.retrieval.checkpoint import Checkpoints
-from ragcun.retrieval.matrices import VectorFile
-from ragcun.retrieval.memory import parse_memory
+from ragcun.retrieval.memory import Resources, parse_memory
 from ragcun.retrieval.search import search
 
 BLOCK = 50_000
 
 
-class Counted(VectorFile):
-    """Counts the vectors that were read in blocks."""
+class VectorFile:
+    """The float16 vectors of a .npy file as a `Matrix`; counts those that were read in blocks.
 
-    read = 0
+    They are read, not mapped, so that only what has been asked for is resident.
+    """
+
+    def __init__(self, path: Path) -> None:
+        mapped = np.load(path, mmap_mode="r")
+        self.shape = mapped.shape
+        self.read = 0
+        self._start, self._width = mapped.offset, 2 * self.shape[1]
+        self._file = os.open(path, os.O_RDONLY)
 
     def block(self, start: int, stop: int, /) -> np.ndarray:
         self.read += stop - start
-        return super().block(start, stop)
+        raw = np.empty((stop - start, self.shape[1]), np.float16)
+        os.preadv(self._file, [raw.data], self._start + start * self._width)
+        return torch.from_numpy(raw).float().numpy()  # a third of NumPy's time
+
+    def rows(self, index: np.ndarray, /) -> np.ndarray:
+        raw = np.empty((len(index), self.shape[1]), np.float16)
+        for place, row in enumerate(index.tolist()):
+            os.preadv(self._file, [raw[place].data], self._start + row * self._width)
+        return raw.astype(np.float32)
 
 
 def draw(seed: int, rows: int, dimension: int) -> np.ndarray:
@@ -86,16 +102,17 @@ def main() -> None:
     path = options.folder / f"vectors-{options.documents}x{options.dimension}.npy"
     if not path.is_file():
         write(path, options.documents, options.dimension)
-    vectors, queries = Counted(path), draw(0, options.queries, options.dimension)
+    vectors, queries = VectorFile(path), draw(0, options.queries, options.dimension)
     checkpoints = Checkpoints(options.folder / "searches", path.name)
     began = time.perf_counter()
-    search(queries, vectors, options.k, "euclidean", memory=parse_memory(options.memory), checkpoints=checkpoints)
+    resources = Resources(parse_memory(options.memory), checkpoints=checkpoints)
+    search(queries, vectors, options.k, "euclidean", resources=resources)
     seconds = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     searched = vectors.read
     rate = options.queries * searched / seconds
     fits = int(0.5 * psutil.virtual_memory().available / (4 * options.dimension))
-    rows, threads = min(options.slice or fits, options.documents), len(os.sched_getaffinity(0))
+    rows, threads = min(options.slice or fits, options.documents), cores()
     flat = flat_index_rate(vectors, queries, rows, options.k, threads)
     report = {
         "documents": options.documents,

@@ -7,6 +7,7 @@ from ragcun.errors import UserError
 from ragcun.retrieval import approximate
 from ragcun.retrieval.approximate import recall_of, search_index
 from ragcun.retrieval.matrices import as_matrix
+from ragcun.retrieval.memory import Resources
 from ragcun.retrieval.retrievers import IndexKind
 from ragcun.retrieval.search import SIMILARITIES, search
 
@@ -23,11 +24,11 @@ def test_most_is_found_with_exact_scores_and_recall_is_told(
         centres[draw.integers(0, 12, n)] + draw.standard_normal((n, 16), dtype=np.float32) / 2 for n in (30, 1_500)
     )
     documents[700:1_400] = documents[:700]  # twice: ties
-    places, exclude = draw.permutation(1_500), draw.integers(-1, 1_500, 30)
-    exact = search(queries, documents, 12, similarity, places=places, exclude=exclude)
+    id_ranks, exclude = draw.permutation(1_500), draw.integers(-1, 1_500, 30)
+    exact = search(queries, documents, 12, similarity, id_ranks=id_ranks, exclude=exclude)
     exclude[0], exclude[1:5] = exact.rows[0, 0], -1  # what would be found is not
-    exact = search(queries, documents, 12, similarity, places=places, exclude=exclude)
-    top, index = search_index(kind, as_matrix(queries), as_matrix(documents), 12, similarity, places, exclude)
+    exact = search(queries, documents, 12, similarity, id_ranks=id_ranks, exclude=exclude)
+    top, index = search_index(kind, as_matrix(queries), as_matrix(documents), 12, similarity, id_ranks=id_ranks, exclude=exclude, resources=Resources())
     recall = {str(depth): recall_of(top.rows[:, :depth], exact.rows[:, :depth]) for depth in (10, 12)}
     assert index.recall == pytest.approx(recall, abs=1e-4)
     assert min(recall.values()) > 0.8
@@ -37,7 +38,7 @@ def test_most_is_found_with_exact_scores_and_recall_is_told(
         known = dict(zip(expected.tolist(), scores.tolist(), strict=True))
         assert all(known.get(row, score) == score for row, score in zip(rows.tolist(), line.tolist(), strict=True))
     order = [
-        [(-score, -places[row]) for score, row in zip(line, rows, strict=True) if row >= 0]
+        [(-score, -id_ranks[row]) for score, row in zip(line, rows, strict=True) if row >= 0]
         for line, rows in zip(top.scores, top.rows, strict=True)
     ]
     assert all(line == sorted(line) for line in order)
@@ -47,7 +48,7 @@ def test_most_is_found_with_exact_scores_and_recall_is_told(
 @pytest.mark.parametrize("documents", [1, 3])
 def test_fewer_documents_than_asked_for(kind: IndexKind, documents: int) -> None:
     vectors = as_matrix(np.eye(4, dtype=np.float32)[:documents])
-    top, index = search_index(kind, vectors, vectors, 5, "cosine", np.arange(documents), np.full(documents, -1))
+    top, index = search_index(kind, vectors, vectors, 5, "cosine", id_ranks=np.arange(documents), exclude=np.full(documents, -1), resources=Resources())
     assert ((top.rows >= 0).sum(1) == documents).all()
     assert (top.rows[:, 0] == np.arange(documents)).all()
     assert index.recall == {"5": 1.0}
@@ -56,7 +57,7 @@ def test_fewer_documents_than_asked_for(kind: IndexKind, documents: int) -> None
 def test_an_index_that_does_not_fit_is_refused() -> None:
     vectors = as_matrix(np.eye(4, dtype=np.float32))
     with pytest.raises(UserError, match=r"--index hnsw: an index of 4 documents takes .* may be taken"):
-        search_index("hnsw", vectors, vectors, 2, "dot", np.arange(4), np.full(4, -1), memory=2**20)
+        search_index("hnsw", vectors, vectors, 2, "dot", id_ranks=np.arange(4), exclude=np.full(4, -1), resources=Resources(2**20))
 
 
 def test_recall() -> None:

@@ -67,7 +67,7 @@ def test_stretches_of_any_size_give_what_bm25s_gives_of_the_whole(monkeypatch: p
         assert found == pytest.approx({row: score for row, score in enumerate(expected.tolist()) if score}, rel=1e-5)
     assert len(found) > 5
     for words_of_one in (1, 7, 50):
-        monkeypatch.setattr(postings, "STRETCH", words_of_one)
+        monkeypatch.setattr(postings, "SEGMENT", words_of_one)
         parts = rank(corpus, queries, 70, exclude)
         assert parts.rows.tolist() == whole.rows.tolist()
         assert parts.scores.tolist() == whole.scores.tolist()

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from ragcun.retrieval.checkpoint import Checkpoints
+from ragcun.retrieval.memory import Resources
 from ragcun.retrieval.search import search
 
 SCRIPT = Path(__file__).with_name("resumed_search.py")
@@ -43,20 +44,19 @@ def test_killed_and_resumed(tmp_path: Path) -> None:
         assert np.array_equal(found["scores"], expected["scores"])
 
 
-@pytest.mark.parametrize("change", ["queries", "documents", "k", "similarity", "places", "exclude"])
+@pytest.mark.parametrize("change", ["queries", "documents", "k", "similarity", "id_ranks", "exclude"])
 def test_what_another_search_has_found_is_not_taken(change: str, tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
     queries, documents = (draw.standard_normal((n, 8), dtype=np.float32) for n in (5, 400))
-    places, exclude = np.arange(400), np.full(5, -1)
+    id_ranks, exclude = np.arange(400), np.full(5, -1)
     search(
         queries,
         documents,
         10,
         "dot",
-        places=places,
+        id_ranks=id_ranks,
         exclude=exclude,
-        checkpoints=Checkpoints(tmp_path, "these", seconds=0),
-        document_block=100,
+        resources=Resources(checkpoints=Checkpoints(tmp_path, "these", seconds=0), document_block=100),
     )
     assert len(list(tmp_path.iterdir())) == 1
     others = {
@@ -64,16 +64,16 @@ def test_what_another_search_has_found_is_not_taken(change: str, tmp_path: Path)
         "documents": draw.standard_normal((400, 8), dtype=np.float32),
         "k": 11,
         "similarity": "cosine",
-        "places": places[::-1].copy(),
+        "id_ranks": id_ranks[::-1].copy(),
         "exclude": np.arange(5),
     }
     given = {"queries": queries, "documents": documents, "k": 10, "similarity": "dot"} | {
-        "places": places,
+        "id_ranks": id_ranks,
         "exclude": exclude,
     }
     given[change] = others[change]
     kept = Checkpoints(tmp_path, "others" if change == "documents" else "these", seconds=0)
-    found = search(**given, checkpoints=kept)
+    found = search(**given, resources=Resources(checkpoints=kept))
     expected = search(**given)
     assert np.array_equal(found.rows, expected.rows)
     assert np.array_equal(found.scores, expected.scores)
@@ -85,7 +85,7 @@ def test_short_searches_write_nothing_and_old_files_go(tmp_path: Path) -> None:
     for path, age in ((old, 8), (recent, 6)):
         path.touch()
         os.utime(path, (time.time() - age * 86_400,) * 2)
-    search(vectors, vectors, 2, "dot", checkpoints=Checkpoints(tmp_path, "identity"))
+    search(vectors, vectors, 2, "dot", resources=Resources(checkpoints=Checkpoints(tmp_path, "identity")))
     assert list(tmp_path.iterdir()) == [recent]
 
 
@@ -102,5 +102,5 @@ def test_a_file_that_another_process_removes_meanwhile_is_no_error(
         return stat(path, **named)
 
     monkeypatch.setattr(Path, "stat", removed)
-    found = search(vectors, vectors, 1, "dot", checkpoints=Checkpoints(tmp_path, "identity"))
+    found = search(vectors, vectors, 1, "dot", resources=Resources(checkpoints=Checkpoints(tmp_path, "identity")))
     assert found.rows[:, 0].tolist() == [0, 1, 2, 3]

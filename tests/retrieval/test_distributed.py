@@ -15,6 +15,7 @@ import pytest
 from ragcun.evaluation.beir import evaluate
 from ragcun.evaluation.cells import CellResult
 from ragcun.retrieval.distributed import distributed_search
+from ragcun.retrieval.memory import Resources
 from ragcun.retrieval.retrievers import RetrieverOptions
 
 SCRIPT = Path(__file__).with_name("two_processes.py")
@@ -69,10 +70,10 @@ def test_two_processes_find_what_one_finds(folder: Path, told: list[tuple[str, s
         with np.load(folder / f"rank{rank}.npz") as found:
             assert "different searches; nothing was merged" in str(found["refused"])
             for name, case in cases.items():
-                expected = distributed_search(**case)
+                expected = distributed_search(**case, resources=Resources())
                 assert np.array_equal(found[f"{name}/rows"], expected.rows), name
                 assert np.array_equal(found[f"{name}/scores"], expected.scores), name
-    ties = distributed_search(**cases["ties euclidean"])
+    ties = distributed_search(**cases["ties euclidean"], resources=Resources())
     assert (ties.scores[:, -1] == ties.scores[:, -2]).any(), "no ties: the test shows nothing"
 
 

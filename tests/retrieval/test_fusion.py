@@ -19,7 +19,7 @@ class Fixed:
         self.asked: list[int] = []
         self._rankings = rankings
 
-    def rank(self, corpus: Texts, queries: Texts, k: int, places: Rows, exclude: Rows) -> TopK:
+    def rank(self, corpus: Texts, queries: Texts, k: int, id_ranks: Rows, exclude: Rows) -> TopK:
         self.asked.append(k)
         rows = np.full((len(queries), k), -1)
         for query, ranking in enumerate(self._rankings):
@@ -56,9 +56,9 @@ def test_one_of_them_may_find_nothing() -> None:
 
 def test_a_ranking_fused_with_itself_keeps_its_order() -> None:
     corpus = [f"{'red ' * (number % 5 + 1)}fox {'word ' * number}" for number in range(30)]
-    places, exclude = np.arange(30), np.array([4])
-    alone = BM25().rank(corpus, ["red fox"], 10, places, exclude)
-    both = ReciprocalRank(BM25(), BM25(), "both").rank(corpus, ["red fox"], 10, places, exclude)
+    id_ranks, exclude = np.arange(30), np.array([4])
+    alone = BM25().rank(corpus, ["red fox"], 10, id_ranks, exclude)
+    both = ReciprocalRank(BM25(), BM25(), "both").rank(corpus, ["red fox"], 10, id_ranks, exclude)
     assert both.rows.tolist() == alone.rows.tolist()
 
 

@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragcun.errors import RagcunError, UserError
-from ragcun.retrieval import device
+from ragcun.retrieval.candidates import device
+from ragcun.retrieval.candidates.products import InnerProducts
 from ragcun.retrieval.checkpoint import Checkpoints
 from ragcun.retrieval.matrices import _Array
-from ragcun.retrieval.products import InnerProducts
+from ragcun.retrieval.memory import Resources
 from ragcun.retrieval.search import SIMILARITIES, search
 
 Array = npt.NDArray[np.float32]
@@ -31,9 +32,9 @@ def brute_force(queries: Array, documents: Array, similarity: str) -> npt.NDArra
     return scores.astype(np.float32)
 
 
-def ranking(scores: npt.NDArray[np.float32], places: Rows, k: int) -> list[list[int]]:
+def ranking(scores: npt.NDArray[np.float32], id_ranks: Rows, k: int) -> list[list[int]]:
     rows = range(scores.shape[1])
-    return [sorted(rows, key=lambda row: (line[row], places[row]), reverse=True)[:k] for line in scores]
+    return [sorted(rows, key=lambda row: (line[row], id_ranks[row]), reverse=True)[:k] for line in scores]
 
 
 @pytest.mark.parametrize("similarity", SIMILARITIES)
@@ -47,10 +48,10 @@ def test_equals_brute_force(similarity: str, kind: str) -> None:
     else:  # far from the origin, close together: what cancellation in 2 q.d - |d|^2 hurts most
         spread = np.float32(0.02 if similarity == "euclidean" else 1)
         queries, documents = (50 + spread * draw.standard_normal((n, 24), dtype=np.float32) for n in (9, 300))
-    places = draw.permutation(300)
+    id_ranks = draw.permutation(300)
     scores = brute_force(queries, documents, similarity)
-    found = search(queries, documents, 20, similarity, places=places, query_block=4, document_block=64)
-    expected = ranking(scores, places, 20)
+    found = search(queries, documents, 20, similarity, id_ranks=id_ranks, resources=Resources(query_block=4, document_block=64))
+    expected = ranking(scores, id_ranks, 20)
     if kind == "integers":
         cut = np.sort(scores, axis=1)[:, ::-1]
         assert (cut[:, 19] == cut[:, 20]).any(), "no tie at the last place: the test shows nothing"
@@ -75,11 +76,11 @@ def test_blocks_do_not_matter(similarity: str, k: int, queries: int, documents: 
     else:
         a, b = (draw.standard_normal((n, 16), dtype=np.float32) for n in (queries, documents))
     exclude = draw.integers(-1, documents, queries)
-    places = draw.permutation(documents)
-    whole = search(a, b, k, similarity, places=places, exclude=exclude)
+    id_ranks = draw.permutation(documents)
+    whole = search(a, b, k, similarity, id_ranks=id_ranks, exclude=exclude)
     query_block, document_block = (int(size) for size in draw.integers(1, 30, 2))
     parts = search(
-        a, b, k, similarity, places=places, exclude=exclude, query_block=query_block, document_block=document_block
+        a, b, k, similarity, id_ranks=id_ranks, exclude=exclude, resources=Resources(query_block=query_block, document_block=document_block)
     )
     assert np.array_equal(whole.rows, parts.rows)
     assert np.array_equal(whole.scores, parts.scores)
@@ -101,15 +102,16 @@ def test_what_goes_through_a_device_finds_the_same(
         a, b = (draw.integers(-2, 3, (n, 3)).astype(np.float32) for n in (9, 300))
     else:
         a, b = (draw.standard_normal((n, 16), dtype=np.float32) for n in (9, 300))
-    given = {"places": draw.permutation(300), "exclude": draw.integers(-1, 300, 9)}
+    given = {"id_ranks": draw.permutation(300), "exclude": draw.integers(-1, 300, 9)}
     expected = search(a, b, 20, similarity, **given)
     kept = Checkpoints(tmp_path, "b", seconds=0)
-    found = search(a, b, 20, similarity, **given, document_block=64, device="cpu", checkpoints=kept)
-    resumed = search(a, b, 20, similarity, **given, checkpoints=kept)  # by the processor, of what the device has found
+    found = search(a, b, 20, similarity, **given, resources=Resources(device="cpu", checkpoints=kept, document_block=64))
+    # By the processor, of what the device has found:
+    resumed = search(a, b, 20, similarity, **given, resources=Resources(checkpoints=kept))
     for one in (found, resumed):
         assert np.array_equal(one.rows, expected.rows)
         assert np.array_equal(one.scores, expected.scores)
-    few = search(a[:1], b[:3], 5, similarity, exclude=np.array([1]), device="cpu")
+    few = search(a[:1], b[:3], 5, similarity, exclude=np.array([1]), resources=Resources(device="cpu"))
     assert sorted(few.rows[0].tolist()) == [-1, -1, -1, 0, 2]
 
 
@@ -119,16 +121,16 @@ def test_equal_vectors_have_equal_scores() -> None:
     twins = np.array([3, 77, 130, 255, 499])
     documents[twins] = documents[3]
     queries = documents[[3]] + draw.standard_normal((1, 100), dtype=np.float32) / 100
-    found = search(queries, documents, 5, "euclidean", document_block=33)
+    found = search(queries, documents, 5, "euclidean", resources=Resources(document_block=33))
     assert len(set(found.scores[0].tolist())) == 1
     assert found.rows[0].tolist() == twins[::-1].tolist()
 
 
 @pytest.mark.parametrize("similarity", SIMILARITIES)
-@pytest.mark.parametrize("blocks", [{}, {"query_block": 7, "document_block": 333}])
+@pytest.mark.parametrize("blocks", [Resources(), Resources(query_block=7, document_block=333)])
 @pytest.mark.parametrize("noise", [0.0, 1e-6])
 def test_of_many_equal_documents_those_of_the_highest_places_are_found(
-    similarity: str, blocks: dict[str, int], noise: float, monkeypatch: pytest.MonkeyPatch
+    similarity: str, blocks: Resources, noise: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def uneven(self: InnerProducts, start: int, stop: int) -> Array:
         block = exact(self, start, stop)
@@ -138,12 +140,12 @@ def test_of_many_equal_documents_those_of_the_highest_places_are_found(
     exact = InnerProducts.documents
     monkeypatch.setattr(InnerProducts, "documents", uneven)
     draw = np.random.default_rng(0)
-    documents, places = draw.standard_normal((4_146, 33), dtype=np.float32), draw.permutation(4_146)
+    documents, id_ranks = draw.standard_normal((4_146, 33), dtype=np.float32), draw.permutation(4_146)
     twins = np.concatenate([draw.choice(4_096, 60, replace=False), 4_096 + draw.choice(50, 40, replace=False)])
     documents[twins] = draw.standard_normal(33)
     queries = documents[twins[0]] + draw.standard_normal((40, 33), dtype=np.float32) / 5
-    found = search(queries, documents, 10, similarity, places=places, **blocks)
-    expected = twins[np.argsort(-places[twins])[:10]]
+    found = search(queries, documents, 10, similarity, id_ranks=id_ranks, resources=blocks)
+    expected = twins[np.argsort(-id_ranks[twins])[:10]]
     assert found.rows.tolist() == [expected.tolist()] * 40
     assert (found.scores == found.scores[:, :1]).all()
 
@@ -173,7 +175,7 @@ def test_vectors_that_are_not_finite_are_named(value: float) -> None:
     bad = good.copy()
     bad[3, 1] = value
     with pytest.raises(RagcunError, match="document row 3"):
-        search(good, bad, 1, "euclidean", document_block=2)
+        search(good, bad, 1, "euclidean", resources=Resources(document_block=2))
     with pytest.raises(RagcunError, match="query row 3"):
         search(bad, good, 1, "euclidean")
 

@@ -15,6 +15,7 @@ from ragcun.errors import RagcunError
 from ragcun.retrieval.checkpoint import Checkpoints
 from ragcun.retrieval.distributed import distributed_search
 from ragcun.retrieval.matrices import as_matrix
+from ragcun.retrieval.memory import Resources
 
 
 def cases() -> dict[str, dict[str, Any]]:
@@ -27,13 +28,13 @@ def cases() -> dict[str, dict[str, Any]]:
             "documents": as_matrix(vectors[1]),
             "k": 20,
             "similarity": similarity,
-            "places": draw.permutation(301),
+            "id_ranks": draw.permutation(301),
             "exclude": draw.integers(-1, 301, 9),
         }
         for name, vectors in (("ties", ties), ("normal", normal))
         for similarity in ("euclidean", "cosine", "dot")
     }
-    few = {"documents": as_matrix(normal[1][:1]), "places": np.arange(1), "exclude": np.full(9, -1)}
+    few = {"documents": as_matrix(normal[1][:1]), "id_ranks": np.arange(1), "exclude": np.full(9, -1)}
     return found | {"one document": found["normal dot"] | few}
 
 
@@ -42,10 +43,10 @@ def main(folder: Path, arguments: list[str]) -> None:
     kept = Checkpoints(folder / "searches", "these", seconds=0)
     found: dict[str, Any] = {}
     for name, case in cases().items():
-        top = distributed_search(**case, checkpoints=kept)
+        top = distributed_search(**case, resources=Resources(checkpoints=kept))
         found |= {f"{name}/rows": top.rows, f"{name}/scores": top.scores}
     try:
-        distributed_search(**cases()["normal dot"] | {"k": 20 + int(os.environ["RANK"])})
+        distributed_search(**cases()["normal dot"] | {"k": 20 + int(os.environ["RANK"])}, resources=Resources())
     except RagcunError as error:
         found["refused"] = str(error)
     np.savez(folder / f"rank{os.environ['RANK']}.npz", **found)

@@ -17,7 +17,7 @@ from ragcun.files import atomic_path
 from ragcun.manifest import environment
 from ragcun.retrieval.retrievers import Retriever
 from ragcun.retrieval.runs import Run, write_run
-from ragcun.retrieval.topk import Rows, TopK, id_places
+from ragcun.retrieval.topk import Rows, TopK, rank_ids
 
 _QUERIES = 1_000  # whose rankings are Python objects at once
 
@@ -39,8 +39,8 @@ def compute(
     qrels = collection.qrels(split)
     queries = Selected(collection.queries, collection.queries.rows(qrels))
     exclude = own_documents(collection, qrels)
-    places = id_places(collection.corpus.ids())
-    top = retriever.rank(collection.corpus, queries, DEPTH, places, exclude)
+    id_ranks = rank_ids(collection.corpus.ids())
+    top = retriever.rank(collection.corpus, queries, DEPTH, id_ranks, exclude)
     scores = Scores([], {name: [] for name in MEASURES})
     for part in _parts(collection, qrels, top):
         scores.extend(score({query: qrels[query] for query in part}, part))

@@ -134,8 +134,8 @@ def mined_negatives(pairs: Pairs, retriever: Retriever, count: int, chosen: Filt
     """
     anchors, of = np.unique(pairs.anchor, return_inverse=True)
     queries = [pairs.queries[int(row)] for row in anchors]
-    places, exclude = np.arange(len(pairs.documents)), np.full(len(anchors), -1)
-    top: TopK = retriever.rank(pairs.documents, queries, chosen.depth, places, exclude)
+    id_ranks, exclude = np.arange(len(pairs.documents)), np.full(len(anchors), -1)
+    top: TopK = retriever.rank(pairs.documents, queries, chosen.depth, id_ranks, exclude)
     known = _known(pairs)
     found = np.full((len(pairs), count), -1, dtype=np.int64)
     for row, (query, positive) in enumerate(zip(of.tolist(), pairs.positive.tolist(), strict=True)):

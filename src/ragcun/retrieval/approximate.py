@@ -18,10 +18,12 @@ import psutil
 from ragcun.console import progress, say
 from ragcun.errors import UserError
 from ragcun.retrieval.matrices import Matrix
+from ragcun.retrieval.memory import Resources
 from ragcun.retrieval.rescore import rescored
 from ragcun.retrieval.retrievers import IndexKind
 from ragcun.retrieval.search import search
 from ragcun.retrieval.topk import Floats, Rows, TopK, best, to_rows
+from ragcun.slices import slices
 
 _BLOCK = 8_192
 _SHALLOW = 10  # recall is told to this depth, too
@@ -59,40 +61,42 @@ def search_index(
     documents: Matrix,
     k: int,
     similarity: str,
-    places: Rows,
+    *,
+    id_ranks: Rows,
     exclude: Rows,
-    memory: int | None = None,
+    resources: Resources,
 ) -> tuple[TopK, Index]:
     """The most similar documents that an index finds, and what that index was. Arguments as those of `search.search`.
 
     Raises:
-        UserError: the index does not fit into `memory`, or, where None, into what is free.
+        UserError: the index does not fit into the memory allowed or, where that is None, into what is free.
     """
     (n_queries, dimension), n_documents = queries.shape, documents.shape[0]
     keep = min(_CANDIDATES[kind] * k + 1, n_documents)
     index, parameters = _empty(kind, dimension, n_documents, keep, similarity)
-    _refuse_too_large(kind, index, dimension, n_documents, memory)
+    _refuse_too_large(kind, index, dimension, n_documents, resources.memory)
     if not index.is_trained:
         rows = np.linspace(0, n_documents - 1, max(2, min(n_documents, _sample(parameters["nlist"]))), dtype=np.int64)
         index.train(_prepared(documents.rows(rows), similarity))
     with progress(f"indexing ({kind})", n_documents, "documents") as bar:
-        for start in range(0, n_documents, _BLOCK):
-            block = documents.block(start, min(start + _BLOCK, n_documents))
+        for part in slices(n_documents, _BLOCK):
+            block = documents.block(part.start, part.stop)
             index.add(_prepared(block, similarity))
             bar.advance(len(block))
     queries_QD = queries.block(0, n_queries)
     best_keys = []
     with ThreadPoolExecutor() as pool, progress(f"searching ({kind})", n_queries, "queries") as bar:
-        for at in range(0, n_queries, _QUERIES):
-            some = slice(at, at + _QUERIES)
+        for some in slices(n_queries, _QUERIES):
             _, rows_QK = index.search(_prepared(queries_QD[some], similarity), keep)
             rows_QK[rows_QK == exclude[some, None]] = -1
-            keys_QK = rescored(queries_QD[some], documents, rows_QK, similarity, places, _VECTORS, pool)
+            keys_QK = rescored(queries_QD[some], documents, rows_QK, similarity, id_ranks, _VECTORS, pool)
             best_keys.append(best(keys_QK, k))
             bar.advance(len(rows_QK))
-    top = to_rows(np.concatenate(best_keys), places)
+    top = to_rows(np.concatenate(best_keys), id_ranks)
     asked = np.linspace(0, n_queries - 1, min(n_queries, _SAMPLE), dtype=np.int64)
-    exact = search(queries_QD[asked], documents, k, similarity, places=places, exclude=exclude[asked], memory=memory)
+    exact = search(
+        queries_QD[asked], documents, k, similarity, id_ranks=id_ranks, exclude=exclude[asked], resources=resources
+    )
     recall = {
         str(depth): round(recall_of(top.rows[asked, :depth], exact.rows[:, :depth]), 4)
         for depth in sorted({min(_SHALLOW, k), k})

@@ -45,7 +45,7 @@ class BM25:
         self._k1 = k1
         self._b = b
 
-    def rank(self, corpus: Texts, queries: Texts, k: int, places: Rows, exclude: Rows) -> TopK:
+    def rank(self, corpus: Texts, queries: Texts, k: int, id_ranks: Rows, exclude: Rows) -> TopK:
         """The k best documents of each query; arguments and result as those of `search.search`."""
         words = _Words()
         keys_QK = np.full((len(queries), k), EMPTY)
@@ -56,15 +56,15 @@ class BM25:
                     bar.advance()
             asked = [list(words.known(text)) for text in queries]
             with progress("searching with BM25", len(corpus), "documents") as bar:
-                for stretch in postings.stretches(self._k1, self._b):
+                for segment in postings.segments(self._k1, self._b):
                     for query in [query for query, numbers in enumerate(asked) if numbers]:
-                        scores = stretch.scores(asked[query], exclude[query])
+                        scores = segment.scores(asked[query], exclude[query])
                         found = np.flatnonzero(scores)
-                        keys = pack(scores[found], places[stretch.start + found])
+                        keys = pack(scores[found], id_ranks[segment.start + found])
                         keys_QK[query] = best(np.concatenate([keys_QK[query], keys])[None], k)[0]
-                    bar.advance(len(stretch))
+                    bar.advance(len(segment))
         scores_QK, place_QK = unpack(keys_QK)
-        return TopK(scores_QK, np.where(place_QK < 0, -1, inverse(places)[place_QK]))
+        return TopK(scores_QK, np.where(place_QK < 0, -1, inverse(id_ranks)[place_QK]))
 
     def describe(self) -> dict[str, Any]:
         """Everything that determines the ranking; JSON."""

@@ -35,10 +35,10 @@ class Checkpoints:
     documents: str
     seconds: float = 20.0
 
-    def of(self, settings: str, queries_QD: Floats, places: Rows, exclude: Rows) -> "Checkpoint":
+    def of(self, settings: str, queries_QD: Floats, id_ranks: Rows, exclude: Rows) -> "Checkpoint":
         """The checkpoint of one search of these documents."""
         digest = hashlib.sha256(f"{self.documents}\n{settings}\n".encode())
-        for array in (queries_QD, places, exclude):
+        for array in (queries_QD, id_ranks, exclude):
             digest.update(np.ascontiguousarray(array).data)
         for path in self.folder.glob("*.safetensors"):
             with contextlib.suppress(FileNotFoundError):  # several processes begin a search together

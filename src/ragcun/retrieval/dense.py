@@ -8,10 +8,11 @@ from ragcun.distributed.collectives import process_count
 from ragcun.embedding.api import ApiEmbedder
 from ragcun.errors import UserError
 from ragcun.files import ragcun_cache
+from ragcun.retrieval.candidates.device import accelerator
 from ragcun.retrieval.checkpoint import Checkpoints
-from ragcun.retrieval.device import accelerator
 from ragcun.retrieval.distributed import distributed_search
 from ragcun.retrieval.matrices import Matrix
+from ragcun.retrieval.memory import Resources
 from ragcun.retrieval.retrievers import RetrieverOptions
 from ragcun.retrieval.topk import Rows, TopK
 
@@ -47,29 +48,28 @@ class Dense:
         self._encoding = encoding
         self._index: dict[str, Any] = {}
 
-    def rank(self, corpus: Texts, queries: Texts, k: int, places: Rows, exclude: Rows) -> TopK:
+    def rank(self, corpus: Texts, queries: Texts, k: int, id_ranks: Rows, exclude: Rows) -> TopK:
         """The k best documents of each query; arguments and result as those of `search.search`."""
-        kind, memory, similarity = self._encoding.index, self._encoding.memory, self._embedder.similarity
+        kind, similarity = self._encoding.index, self._embedder.similarity
         if kind != "exact" and process_count() > 1:
             raise UserError(f"--index {kind}: several processes share an exact search only")
         asked, documents = self._embedder.queries(queries), self._embedder.documents(corpus)
-        if kind != "exact":
-            from ragcun.retrieval.approximate import search_index
-
-            top, index = search_index(kind, asked, documents, k, similarity, places, exclude, memory)
-            self._index = {"index": asdict(index)}
-            return top
-        return distributed_search(
-            asked,
-            documents,
-            k,
-            similarity,
-            places,
-            exclude,
-            memory=memory,
-            checkpoints=Checkpoints(ragcun_cache() / "searches", documents.fingerprint),
-            device=accelerator(self._encoding.device),
+        resources = Resources(
+            self._encoding.memory,
+            accelerator(self._encoding.device),
+            Checkpoints(ragcun_cache() / "searches", documents.fingerprint),
         )
+        if kind == "exact":
+            return distributed_search(
+                asked, documents, k, similarity, id_ranks=id_ranks, exclude=exclude, resources=resources
+            )
+        from ragcun.retrieval.approximate import search_index
+
+        top, index = search_index(
+            kind, asked, documents, k, similarity, id_ranks=id_ranks, exclude=exclude, resources=resources
+        )
+        self._index = {"index": asdict(index)}
+        return top
 
     def describe(self) -> dict[str, Any]:
         """Everything that determines the last ranking; JSON."""
@@ -84,12 +84,12 @@ class Priced:
         self._embedder = embedder
         self._dense = Dense(embedder, label, encoding)
 
-    def rank(self, corpus: Texts, queries: Texts, k: int, places: Rows, exclude: Rows) -> TopK:
+    def rank(self, corpus: Texts, queries: Texts, k: int, id_ranks: Rows, exclude: Rows) -> TopK:
         """The k best documents of each query; arguments and result as those of `search.search`."""
         if process_count() > 1:
             raise UserError(f"{self.label}: an API is asked by one process; start it without a launcher")
         self._embedder.agree(queries, corpus)
-        return self._dense.rank(corpus, queries, k, places, exclude)
+        return self._dense.rank(corpus, queries, k, id_ranks, exclude)
 
     def describe(self) -> dict[str, Any]:
         """Everything that determines the ranking; JSON."""

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from ragcun.distributed.collectives import gather_arrays, process_count, process_rank
 from ragcun.errors import RagcunError
-from ragcun.retrieval.checkpoint import Checkpoints
 from ragcun.retrieval.matrices import Matrix
+from ragcun.retrieval.memory import Resources
 from ragcun.retrieval.search import search
 from ragcun.retrieval.topk import EMPTY, Floats, Rows, TopK, best, inverse, pack, to_rows
 
@@ -22,50 +22,41 @@ def distributed_search(
     documents: Matrix,
     k: int,
     similarity: str,
-    places: Rows,
+    *,
+    id_ranks: Rows,
     exclude: Rows,
-    memory: int | None = None,
-    checkpoints: Checkpoints | None = None,
-    device: str | None = None,
+    resources: Resources,
 ) -> TopK:
     """What `search.search` finds, by all processes of the group; without one, by this one alone.
 
-    Arguments as there, equal on all processes, `memory` of each. Of the documents, a process reads only its part.
+    Arguments as there, equal on all processes; resources are those of each. Of the documents, a process reads only its
+    part.
 
     Raises:
         RagcunError: the processes were given different searches.
     """
     if process_count() == 1:
-        return search(
-            queries,
-            documents,
-            k,
-            similarity,
-            places=places,
-            exclude=exclude,
-            memory=memory,
-            checkpoints=checkpoints,
-            device=device,
-        )
+        return search(queries, documents, k, similarity, id_ranks=id_ranks, exclude=exclude, resources=resources)
     (n_queries, _), n_documents = queries.shape, documents.shape[0]
-    _agree(f"{similarity} {k} {documents.shape}", queries.block(0, n_queries), places, exclude)
+    _agree(f"{similarity} {k} {documents.shape}", queries.block(0, n_queries), id_ranks, exclude)
     start, stop = (n_documents * (process_rank() + end) // process_count() for end in (0, 1))
     keys_QK = np.full((n_queries, k), EMPTY)
     if start < stop:
-        mine = places[start:stop]
+        mine = id_ranks[start:stop]
+        kept = resources.checkpoints
         top = search(
             queries,
             _Part(documents, start, stop),
             k,
             similarity,
-            places=inverse(np.argsort(mine)),
+            id_ranks=inverse(np.argsort(mine)),
             exclude=np.where((exclude >= start) & (exclude < stop), exclude - start, -1),
-            memory=memory,
-            checkpoints=checkpoints and replace(checkpoints, documents=f"{checkpoints.documents} {start}-{stop}"),
-            device=device,
+            resources=replace(
+                resources, checkpoints=kept and replace(kept, documents=f"{kept.documents} {start}-{stop}")
+            ),
         )
         keys_QK = np.where(top.rows < 0, EMPTY, pack(top.scores, mine[top.rows]))
-    return to_rows(best(np.concatenate(gather_arrays(keys_QK), axis=1), k), places)
+    return to_rows(best(np.concatenate(gather_arrays(keys_QK), axis=1), k), id_ranks)
 
 
 class _Part:

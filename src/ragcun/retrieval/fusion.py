@@ -22,10 +22,10 @@ class ReciprocalRank:
         self.label = label
         self._retrievers = (first, second)
 
-    def rank(self, corpus: Texts, queries: Texts, k: int, places: Rows, exclude: Rows) -> TopK:
+    def rank(self, corpus: Texts, queries: Texts, k: int, id_ranks: Rows, exclude: Rows) -> TopK:
         """The k best documents of each query; arguments and result as those of `search.search`."""
         depth = max(k, DEPTH)
-        rankings = [one.rank(corpus, queries, depth, places, exclude).rows for one in self._retrievers]
+        rankings = [one.rank(corpus, queries, depth, id_ranks, exclude).rows for one in self._retrievers]
         gains = 1 / (K + 1 + np.arange(depth, dtype=np.float64))
         keys_QK = np.full((len(queries), k), EMPTY)
         for query, pair in enumerate(zip(*rankings, strict=True)):
@@ -33,8 +33,8 @@ class ReciprocalRank:
             gained = np.concatenate([gains[: np.count_nonzero(ranking >= 0)] for ranking in pair])
             documents, which = np.unique(rows, return_inverse=True)
             scores = np.bincount(which, weights=gained).astype(np.float32)
-            keys_QK[query] = best(pack(scores, places[documents])[None], k)[0]
-        return to_rows(keys_QK, places)
+            keys_QK[query] = best(pack(scores, id_ranks[documents])[None], k)[0]
+        return to_rows(keys_QK, id_ranks)
 
     def describe(self) -> dict[str, Any]:
         """Everything that determines the ranking; JSON."""

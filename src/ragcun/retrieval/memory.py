@@ -1,4 +1,4 @@
-"""How much of a search is done at a time, so that its memory stays within a budget."""
+"""What a search may use, and how much of it is done at a time so that its memory stays within a budget."""
 
 import math
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ import psutil
 
 from ragcun.embedding.store import RESIDENT
 from ragcun.errors import UserError
+from ragcun.retrieval.checkpoint import Checkpoints
 
 DEFAULT = 4 * 2**30  # bytes beside what the process holds already
 
@@ -27,6 +28,26 @@ def parse_memory(text: str) -> int:
 
 
 @dataclass(frozen=True)
+class Resources:
+    """What a search may use. No part of it changes what is found.
+
+    Attributes:
+        memory: bytes that the process may hold while it searches; None: `DEFAULT` more than it holds now, or what the
+            queries and their results take at least.
+        device: the device that blocks go through, as torch names it; None: the processor's cores.
+        checkpoints: where what has been found is kept, and looked for; None: nowhere.
+        query_block: queries of one matrix product, at most.
+        document_block: documents of one matrix product, at most.
+    """
+
+    memory: int | None = None
+    device: str | None = None
+    checkpoints: Checkpoints | None = None
+    query_block: int = 512
+    document_block: int = 4_096
+
+
+@dataclass(frozen=True)
 class Portions:
     """What a search has in hand at a time.
 
@@ -44,31 +65,22 @@ class Portions:
 
 
 def portions(
-    memory: int | None,
-    n_queries: int,
-    n_documents: int,
-    dimension: int,
-    keep: int,
-    threads: int,
-    query_block: int,
-    document_block: int,
+    resources: Resources, n_queries: int, n_documents: int, dimension: int, keep: int, threads: int
 ) -> Portions:
-    """The largest portions, up to the given blocks, with which a search stays within `memory`.
+    """The largest portions, up to the blocks of `resources`, with which a search stays within its memory.
 
     Args:
-        memory: bytes that the process may hold while it searches; None: `DEFAULT` more than it holds now, or
-            what the queries and their results take at least.
+        resources: of these, blocks and memory count.
         n_queries: all of them; they, their candidates and the result are in memory throughout.
-        n_documents: all of them; their places are in memory throughout.
+        n_documents: all of them; the ranks of their ids are in memory throughout.
         dimension: of the vectors.
         keep: candidates of a query.
         threads: that score at the same time.
-        query_block: queries of a strip, at most.
-        document_block: documents of a block, at most.
 
     Raises:
         UserError: not even the smallest portions fit; says what would.
     """
+    memory = resources.memory
     resident = psutil.Process().memory_info().rss
     throughout = n_queries * (8 * (dimension + 1) + 24 * keep) + 16 * n_documents + (threads + 1) * 2 * RESIDENT
     room = (DEFAULT if memory is None else memory - resident) - throughout
@@ -86,11 +98,13 @@ def portions(
             f"searching for {n_queries:,} queries does not fit into the memory allowed: they, what they find and what "
             f"the process holds already take about --memory {needed}MiB"
         )
-    queries = min(query_block, math.ceil(n_queries / threads))
+    queries = min(resources.query_block, math.ceil(n_queries / threads))
     while queries > 1 and blocks(_FEW, queries) > room:
         queries //= 2
     return Portions(
-        documents=min(document_block, (room - blocks(0, queries)) // (blocks(1, queries) - blocks(0, queries))),
+        documents=min(
+            resources.document_block, (room - blocks(0, queries)) // (blocks(1, queries) - blocks(0, queries))
+        ),
         queries=queries,
         rescored=room // 2 // (_OF_A_CANDIDATE * keep),
         vectors=min(_VECTORS, room // 2 // (_OF_A_VECTOR * dimension * threads)),

@@ -1,9 +1,9 @@
-"""A corpus' postings on disk, stretch by stretch, weighted by BM25 with the statistics of the whole.
+"""A corpus' postings on disk, segment by segment, weighted by BM25 with the statistics of the whole.
 
-So memory is bounded by a stretch, however large the corpus: what grows with it is the vocabulary, and four bytes a
+So memory is bounded by a segment, however large the corpus: what grows with it is the vocabulary, and four bytes a
 document.
 
-N documents, V words of the vocabulary, P postings of a stretch.
+N documents, V words of the vocabulary, P postings of a segment.
 """
 
 from array import array
@@ -16,10 +16,10 @@ import numpy as np
 
 from ragcun.retrieval.topk import Floats
 
-STRETCH = 4_000_000  # words, about 250 MiB while they are sorted
+SEGMENT = 4_000_000  # words, about 250 MiB while they are sorted
 
 
-class Stretch:
+class Segment:
     """Consecutive documents of the corpus, from row `start` on, with the weights of their words."""
 
     def __init__(self, start: int, documents: int, index: bm25s.BM25) -> None:
@@ -42,7 +42,7 @@ class Postings:
     """Which words stand how often in which documents. Its files are there within a `with` block."""
 
     def __init__(self) -> None:
-        self._words = array("i")  # of the documents since the last stretch
+        self._words = array("i")  # of the documents since the last segment
         self._lengths = array("i")
         self._holding_V = np.zeros(0, dtype=np.int64)
         self._starts = [0]
@@ -59,10 +59,10 @@ class Postings:
         before = len(self._words)
         self._words.extend(words)
         self._lengths.append(len(self._words) - before)
-        if len(self._words) >= STRETCH:
+        if len(self._words) >= SEGMENT:
             self._spool()
 
-    def stretches(self, k1: float, b: float) -> Iterator[Stretch]:
+    def segments(self, k1: float, b: float) -> Iterator[Segment]:
         """All documents, with weights as Lucene's BM25Similarity has them. Nothing can be added afterwards."""
         if len(self._lengths) > self._starts[-1]:
             self._spool()
@@ -81,7 +81,7 @@ class Postings:
                 "num_docs": stop - start,
             }
             index.nonoccurrence_array = None
-            yield Stretch(start, stop - start, index)
+            yield Segment(start, stop - start, index)
 
     def _spool(self) -> None:
         start = self._starts[-1]

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ragcun.retrieval.matrices import Matrix
 from ragcun.retrieval.topk import EMPTY, Floats, Keys, Rows, pack
+from ragcun.slices import Slice, slices
 
 _IN_CACHE = 128  # pairs whose vectors are in float64 at a time
 _FEW = 256  # documents, which are worth a task of their own
@@ -23,7 +24,7 @@ def rescored(
     documents: Matrix,
     rows_QK: Rows,
     similarity: str,
-    places: Rows,
+    id_ranks: Rows,
     vectors: int,
     pool: ThreadPoolExecutor,
 ) -> Keys:
@@ -39,17 +40,17 @@ def rescored(
     distinct_N, first_N, counts_N = np.unique(rows_P, return_index=True, return_counts=True)
     size = min(vectors, max(_FEW, -(-len(distinct_N) // _TASKS)))
 
-    def scores(at: int) -> Floats:
-        span = slice(at, at + size)
-        read_ND = documents.rows(distinct_N[span])
-        inside = np.repeat(np.arange(len(read_ND)), counts_N[span])
-        asked = query_P[first_N[at] : first_N[at] + len(inside)]
-        parts = (slice(start, start + _IN_CACHE) for start in range(0, len(asked), _IN_CACHE))
+    def scores(part: Slice) -> Floats:
+        read_ND = documents.rows(distinct_N[part])
+        inside = np.repeat(np.arange(len(read_ND)), counts_N[part])
+        first = first_N[part.start]
+        asked = query_P[first : first + len(inside)]
+        parts = slices(len(asked), _IN_CACHE)
         return np.concatenate([_scores(queries_QD[asked[p]], read_ND[inside[p]], similarity) for p in parts])
 
-    scores_P = np.concatenate([np.empty(0, np.float32), *pool.map(scores, range(0, len(distinct_N), size))])
+    scores_P = np.concatenate([np.empty(0, np.float32), *pool.map(scores, slices(len(distinct_N), size))])
     keys_QK = np.full(rows_QK.shape, EMPTY)
-    keys_QK[query_P, slot_P] = pack(scores_P, places[rows_P])
+    keys_QK[query_P, slot_P] = pack(scores_P, id_ranks[rows_P])
     return keys_QK
 
 

@@ -13,8 +13,9 @@ rounding.
 Q queries, N documents, D dimensions, K candidates kept.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Protocol
 
@@ -24,23 +25,40 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 from ragcun.console import progress
 from ragcun.errors import UserError
 from ragcun.machine import cores
-from ragcun.retrieval.checkpoint import Checkpoint, Checkpoints
+from ragcun.retrieval.candidates.processor import ProcessorCandidates
+from ragcun.retrieval.candidates.products import InnerProducts, squares
 from ragcun.retrieval.matrices import Matrix, as_matrix
-from ragcun.retrieval.memory import Portions, portions
-from ragcun.retrieval.products import InnerProducts, squares
+from ragcun.retrieval.memory import Portions, Resources, portions
 from ragcun.retrieval.rescore import rescored
-from ragcun.retrieval.shortlist import Shortlist
 from ragcun.retrieval.topk import EMPTY, Floats, Keys, Rows, TopK, best, inverse, to_rows, unpack
+from ragcun.slices import Slice, slices
 
 SIMILARITIES = ("euclidean", "cosine", "dot")
 
 _MARGIN, _WIDE = 32, 1_024
+_DEFAULT = Resources()
 
 
-class _Shortlist(Protocol):
-    def show(self, documents_BD: Floats, start: int, places_B: Rows) -> None: ...
+class _Candidates(Protocol):
+    def show(self, documents_BD: Floats, start: int, id_ranks_B: Rows) -> None: ...
 
     def keys(self) -> Keys: ...
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is searched for: all that determines the result."""
+
+    queries_QD: Floats
+    documents: Matrix
+    k: int
+    similarity: str
+    id_ranks: Rows
+    exclude: Rows
+
+    def of(self, rows: Rows) -> "_Task":
+        """The same for some of the queries."""
+        return replace(self, queries_QD=self.queries_QD[rows], exclude=self.exclude[rows])
 
 
 def search(
@@ -49,13 +67,9 @@ def search(
     k: int,
     similarity: str,
     *,
-    places: Rows | None = None,
+    id_ranks: Rows | None = None,
     exclude: Rows | None = None,
-    memory: int | None = None,
-    checkpoints: Checkpoints | None = None,
-    device: str | None = None,
-    query_block: int = 512,
-    document_block: int = 4096,
+    resources: Resources = _DEFAULT,
 ) -> TopK:
     """The k most similar documents of each query.
 
@@ -64,126 +78,103 @@ def search(
         documents: (N, D) float32.
         k: how many to keep, at least 1; where it is more than N, the rest is empty.
         similarity: "euclidean" (the score is the negative distance), "cosine" (a zero vector's is 0) or "dot".
-        places: (N,) decides between equal scores, the higher first (see `topk.id_places`); if None, the later row.
+        id_ranks: (N,) decides between equal scores, the higher first (see `topk.rank_ids`); if None, the later row.
         exclude: (Q,) the row of a document that the query shall not find, or -1.
-        memory: bytes that the process may hold meanwhile; None: 4 GiB more than it holds now, if that is enough.
-        checkpoints: where it is kept what has been found, and looked for; None: nowhere.
-        device: that blocks go through, as torch names it; None: the processor's cores.
-        query_block: queries of one matrix product, at most.
-        document_block: documents of one matrix product, at most.
+        resources: what the search may use; no part of it changes the result.
 
     Raises:
-        UserError: there is no such similarity, or `memory` does not hold the queries and their results.
+        UserError: there is no such similarity, or the memory allowed does not hold the queries and their results.
         RagcunError: a vector is not finite, or too long for its square to be.
     """
     if similarity not in SIMILARITIES:
         raise UserError(f"similarity {similarity!r}: not supported; one of {', '.join(SIMILARITIES)}")
     documents = as_matrix(documents)
-    n_queries, n_documents = queries.shape[0], documents.shape[0]
+    n_queries = queries.shape[0]
     queries_QD = as_matrix(queries).block(0, n_queries)
     squares(queries_QD, "query", 0)
-    if places is None:
-        places = np.arange(n_documents)
+    if id_ranks is None:
+        id_ranks = np.arange(documents.shape[0])
     if exclude is None:
         exclude = np.full(n_queries, -1)
-
-    def found(some: Rows | slice, margin: int) -> tuple[TopK, Rows]:
-        asked_QD, own = queries_QD[some], exclude[some]
-        keep, threads = min(k + margin, n_documents), cores()
-        portion = portions(
-            memory, len(asked_QD), n_documents, asked_QD.shape[1], keep, threads, query_block, document_block
-        )
-        return _search(asked_QD, documents, k, keep, similarity, places, own, portion, threads, checkpoints, device)
-
-    top, crowded = found(slice(None), _MARGIN)
+    task = _Task(queries_QD, documents, k, similarity, id_ranks, exclude)
+    top, crowded = _search(task, _MARGIN, resources)
     at_once = max(1, n_queries * (k + _MARGIN) // (2 * (k + _WIDE)))  # which takes no more memory than all had taken
-    for at, end in _spans(0, len(crowded), at_once):
-        again, _ = found(crowded[at:end], _WIDE)
-        top.scores[crowded[at:end]], top.rows[crowded[at:end]] = again.scores, again.rows
+    for part in slices(len(crowded), at_once):
+        again, _ = _search(task.of(crowded[part]), _WIDE, resources)
+        top.scores[crowded[part]], top.rows[crowded[part]] = again.scores, again.rows
     return top
 
 
-def _search(
-    queries_QD: Floats,
-    documents: Matrix,
-    k: int,
-    keep: int,
-    similarity: str,
-    places: Rows,
-    exclude: Rows,
-    portion: Portions,
-    threads: int,
-    checkpoints: Checkpoints | None,
-    device: str | None,
-) -> tuple[TopK, Rows]:
-    """The k best of `keep` candidates of each query, and the queries whose candidates are all as good as the k-th."""
-    n_queries, n_documents = len(queries_QD), documents.shape[0]
-    products = InnerProducts(similarity, documents)
-    moved = products.queries(queries_QD)
-    done, keys_QK, checkpoint = 0, np.full((n_queries, keep), EMPTY), None
-    if checkpoints is not None:
-        checkpoint = checkpoints.of(f"{similarity} {keep} {documents.shape}", queries_QD, places, exclude)
-        done, keys_QK = checkpoint.load(n_queries, keep)
-    shortlists: list[_Shortlist]
-    if device is None:
-        strips = [slice(*span) for span in _spans(0, n_queries, portion.queries)]
-        shortlists = [Shortlist(moved[strip], exclude[strip], keys_QK[strip]) for strip in strips]
-    else:
-        from ragcun.retrieval.device import DeviceShortlist
-
-        shortlists = [DeviceShortlist(moved, exclude, keys_QK, device)]
-    blocks = list(_spans(done, n_documents, portion.documents))
+def _search(task: _Task, margin: int, resources: Resources) -> tuple[TopK, Rows]:
+    """The k best of k + `margin` candidates of each query, and the queries whose candidates all equal the k-th."""
+    (n_queries, dimension), n_documents = task.queries_QD.shape, task.documents.shape[0]
+    keep, threads = min(task.k + margin, n_documents), cores()
+    portion = portions(resources, n_queries, n_documents, dimension, keep, threads)
     with ThreadPoolExecutor(threads) as pool:
-        keys_QK = _candidates(products, blocks, shortlists, places, pool, checkpoint)
-        row_of_place = inverse(places)
-        top, crowded = [], []
-        for at, end in _spans(0, n_queries, portion.rescored):
-            rough_QK, place_QK = unpack(keys_QK[at:end])
-            rows_QK = np.where(np.isneginf(rough_QK), -1, row_of_place[place_QK])
-            exact_QK = rescored(queries_QD[at:end], documents, rows_QK, similarity, places, portion.vectors, pool)
-            top.append(best(exact_QK, k))
-            lowest, last = (unpack(keys_Q)[0] for keys_Q in (exact_QK.min(axis=1), top[-1][:, -1]))
-            crowded.append(at + np.flatnonzero((lowest == last) & np.isfinite(last) & (keep < n_documents)))
-    return to_rows(np.concatenate(top), places), np.concatenate(crowded)
+        return _ranked(task, _candidates(task, keep, portion, resources, pool), portion, pool)
 
 
-def _candidates(
-    products: InnerProducts,
-    blocks: list[tuple[int, int]],
-    shortlists: list[_Shortlist],
-    places: Rows,
-    pool: ThreadPoolExecutor,
-    checkpoint: Checkpoint | None,
-) -> Keys:
-    """Show blocks of documents to all shortlists."""
+def _candidates(task: _Task, keep: int, portion: Portions, resources: Resources, pool: ThreadPoolExecutor) -> Keys:
+    """The keys of each query's `keep` best documents by inner products, (Q, K), in no order."""
+    n_queries, n_documents = len(task.queries_QD), task.documents.shape[0]
+    products = InnerProducts(task.similarity, task.documents)
+    queries_QD = products.queries(task.queries_QD)
+    done, keys_QK, checkpoint = 0, np.full((n_queries, keep), EMPTY), None
+    if resources.checkpoints is not None:
+        settings = f"{task.similarity} {keep} {task.documents.shape}"
+        checkpoint = resources.checkpoints.of(settings, task.queries_QD, task.id_ranks, task.exclude)
+        done, keys_QK = checkpoint.load(n_queries, keep)
+    finders: list[_Candidates]
+    if resources.device is None:
+        strips = slices(n_queries, portion.queries)
+        finders = [ProcessorCandidates(queries_QD[some], task.exclude[some], keys_QK[some]) for some in strips]
+    else:
+        from ragcun.retrieval.candidates.device import DeviceCandidates
+
+        finders = [DeviceCandidates(queries_QD, task.exclude, keys_QK, resources.device)]
 
     def found() -> Keys:
-        return np.concatenate([shortlist.keys() for shortlist in shortlists])
+        return np.concatenate([finder.keys() for finder in finders])
 
-    total = sum(stop - start for start, stop in blocks)
     one_thread = ThreadpoolController().limit(limits=1, user_api="blas")  # a strip of queries a thread, instead
-    with progress("searching", total, "documents") as bar, one_thread:
-        for start, stop, block in _read(products, blocks):
-            tasks = [pool.submit(one.show, block, start, places[start:stop]) for one in shortlists]
-            for task in tasks:
-                task.result()
-            bar.advance(stop - start)
+    with progress("searching", n_documents - done, "documents") as bar, one_thread:
+        for part, block_BD in _read(products, slices(n_documents, portion.documents, done)):
+            tasks = [pool.submit(finder.show, block_BD, part.start, task.id_ranks[part]) for finder in finders]
+            for shown in tasks:
+                shown.result()
+            bar.advance(len(block_BD))
             if checkpoint is not None and checkpoint.due():
-                checkpoint.save(stop, found())
+                checkpoint.save(part.stop, found())
     return found()
 
 
-def _read(products: InnerProducts, blocks: list[tuple[int, int]]) -> Iterator[tuple[int, int, Floats]]:
-    """The first document of each block, the one after its last, and the vectors. A thread reads one block ahead."""
-    spans = iter(blocks)
+def _ranked(task: _Task, keys_QK: Keys, portion: Portions, pool: ThreadPoolExecutor) -> tuple[TopK, Rows]:
+    """The k best candidates by their exact scores, and the queries whose candidates all equal the k-th."""
+    complete = keys_QK.shape[1] == task.documents.shape[0]
+    row_of_id_rank = inverse(task.id_ranks)
+    top, crowded = [], []
+    for part in slices(len(keys_QK), portion.rescored):
+        rough_QK, id_ranks_QK = unpack(keys_QK[part])
+        rows_QK = np.where(np.isneginf(rough_QK), -1, row_of_id_rank[id_ranks_QK])
+        exact_QK = rescored(
+            task.queries_QD[part], task.documents, rows_QK, task.similarity, task.id_ranks, portion.vectors, pool
+        )
+        top.append(best(exact_QK, task.k))
+        lowest, last = (unpack(keys_Q)[0] for keys_Q in (exact_QK.min(axis=1), top[-1][:, -1]))
+        if not complete:
+            crowded.append(part.start + np.flatnonzero((lowest == last) & np.isfinite(last)))
+    return to_rows(np.concatenate(top), task.id_ranks), np.concatenate([np.empty(0, np.int64), *crowded])
+
+
+def _read(products: InnerProducts, parts: Iterable[Slice]) -> Iterator[tuple[Slice, Floats]]:
+    """The documents block by block: which they are, and their vectors. A thread reads one block ahead."""
+    waiting = iter(parts)
     with ThreadPoolExecutor(1) as reader:
-        ahead = [(span, reader.submit(products.documents, *span)) for span in islice(spans, 1)]
+        ahead = [(part, reader.submit(products.documents, part.start, part.stop)) for part in islice(waiting, 1)]
         while ahead:
-            (start, stop), read = ahead.pop()
-            block = read.result()
-            ahead = [(span, reader.submit(products.documents, *span)) for span in islice(spans, 1)]
-            yield start, stop, block
-
-
-def _spans(start: int, stop: int, size: int) -> Iterator[tuple[int, int]]:
-    return ((at, min(at + size, stop)) for at in range(start, stop, size))
+            part, read = ahead.pop()
+            block_BD = read.result()
+            ahead = [
+                (next_, reader.submit(products.documents, next_.start, next_.stop)) for next_ in islice(waiting, 1)
+            ]
+            yield part, block_BD

@@ -2,7 +2,7 @@
 
 That is trec_eval's order of a run file, so what is kept at the k-th place, what the run file says and what the metrics
 count are the same. Score and id travel as one integer, the key: the bits of the float32 score, mapped so that they sort
-as the scores do, above the place of the document's id in byte order. Keys of different documents are never equal.
+as the scores do, above the rank of the document's id in byte order. Keys of different documents are never equal.
 """
 
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ Keys = npt.NDArray[np.int64]
 
 EMPTY = np.iinfo(np.int64).min
 _MAGNITUDE = np.int32(0x7FFFFFFF)
-_PLACE = np.int64(0xFFFFFFFF)
+_ID_RANK = np.int64(0xFFFFFFFF)
 _BATCH = 100_000
 
 
@@ -37,8 +37,8 @@ class TopK:
     rows: Rows
 
 
-def id_places(ids: Iterable[str]) -> Rows:
-    """The place of each id among all ids in the order of their UTF-8 bytes (as `strcmp` has it), 0 for the lowest."""
+def rank_ids(ids: Iterable[str]) -> Rows:
+    """The rank of each id among all ids in the order of their UTF-8 bytes (as `strcmp` has it), 0 for the lowest."""
     remaining = iter(ids)
     batches: list[npt.NDArray[Any]] = [np.empty(0, StringDType())]
     while batch := list(islice(remaining, _BATCH)):
@@ -53,18 +53,18 @@ def inverse(permutation: Rows) -> Rows:
     return undone
 
 
-def pack(scores: Floats, places: Rows) -> Keys:
-    """Keys of documents with these scores (not NaN) and id places (below 2**32)."""
+def pack(scores: Floats, id_ranks: Rows) -> Keys:
+    """Keys of documents with these scores (not NaN) and ranks of ids (below 2**32)."""
     bits = (scores + np.float32(0)).view(np.int32)  # + 0 makes -0 the 0 that it equals
-    return ((bits ^ ((bits >> 31) & _MAGNITUDE)).astype(np.int64) << 32) | places
+    return ((bits ^ ((bits >> 31) & _MAGNITUDE)).astype(np.int64) << 32) | id_ranks
 
 
 def unpack(keys: Keys) -> tuple[Floats, Rows]:
-    """Scores and places of keys; -inf and -1 for `EMPTY`."""
+    """Scores and id ranks of keys; -inf and -1 for `EMPTY`."""
     bits = (keys >> 32).astype(np.int32)
     scores = (bits ^ ((bits >> 31) & _MAGNITUDE)).view(np.float32)
     empty = keys == EMPTY
-    return np.where(empty, np.float32(-np.inf), scores), np.where(empty, -1, keys & _PLACE)
+    return np.where(empty, np.float32(-np.inf), scores), np.where(empty, -1, keys & _ID_RANK)
 
 
 def best(keys_QN: Keys, k: int) -> Keys:
@@ -76,7 +76,7 @@ def best(keys_QN: Keys, k: int) -> Keys:
     return kept
 
 
-def to_rows(keys_QK: Keys, places: Rows) -> TopK:
-    """Keys, best first, as scores and rows; `places` are those of all documents."""
-    scores_QK, place_QK = unpack(keys_QK)
-    return TopK(scores_QK, np.where(place_QK < 0, -1, inverse(places)[place_QK]))
+def to_rows(keys_QK: Keys, id_ranks: Rows) -> TopK:
+    """Keys, best first, as scores and rows; `id_ranks` are those of all documents."""
+    scores_QK, id_ranks_QK = unpack(keys_QK)
+    return TopK(scores_QK, np.where(id_ranks_QK < 0, -1, inverse(id_ranks)[id_ranks_QK]))

@@ -1,4 +1,4 @@
-"""The documents that may be among a query's best, found block by block by inner products in float32.
+"""Candidates that the processor's cores find.
 
 Q queries, B documents of a block, D dimensions, K documents kept.
 """
@@ -10,7 +10,7 @@ from ragcun.retrieval.topk import EMPTY, Floats, Keys, Rows, pack, unpack
 _WAITING = 8
 
 
-class Shortlist:
+class ProcessorCandidates:
     """The K best documents of a run of queries so far, as keys.
 
     What reaches the K-th best score is set aside and sorted in now and then, so memory does not grow with the corpus.
@@ -28,8 +28,8 @@ class Shortlist:
         self._lowest_Q, _ = unpack(keys_QK.min(axis=1))
         self._waiting: list[tuple[Rows, Keys]] = []
 
-    def show(self, documents_BD: Floats, start: int, places_B: Rows) -> None:
-        """Take in a block of documents: their vectors, the row of the first, and their places."""
+    def show(self, documents_BD: Floats, start: int, id_ranks_B: Rows) -> None:
+        """Take in a block of documents: their vectors, the row of the first, and the ranks of their ids."""
         (n_block, n_queries), keep = (len(documents_BD), len(self._queries_QD)), self._keys_QK.shape[1]
         scores_BQ = documents_BD @ self._queries_QD.T
         hidden = np.flatnonzero((self._exclude_Q >= start) & (self._exclude_Q < start + n_block))
@@ -38,7 +38,7 @@ class Shortlist:
         if n_block > keep and np.isneginf(lowest_Q).all():
             lowest_Q = np.partition(np.ascontiguousarray(scores_BQ.T), n_block - keep, axis=1)[:, n_block - keep]
         document, query = np.divmod(np.flatnonzero(scores_BQ >= lowest_Q), n_queries)
-        self._waiting.append((query, pack(scores_BQ[document, query], places_B[document])))
+        self._waiting.append((query, pack(scores_BQ[document, query], id_ranks_B[document])))
         if len(self._waiting) == _WAITING or sum(len(keys) for _, keys in self._waiting) > self._keys_QK.size:
             self.keys()
 

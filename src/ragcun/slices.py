@@ -1,0 +1,11 @@
+"""What is large is worked on slice by slice."""
+
+from collections.abc import Iterator
+from typing import TypeAlias
+
+Slice: TypeAlias = "slice[int, int, None]"
+
+
+def slices(stop: int, size: int, start: int = 0) -> Iterator[Slice]:
+    """Consecutive slices of at most `size`, which together are start .. stop-1, in order."""
+    return (slice(at, min(at + size, stop)) for at in range(start, stop, size))
