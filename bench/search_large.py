@@ -22,6 +22,7 @@ import psutil
 import torch
 
 from ragcun.console import progress
+from ragcun.machine import cores
 from ragcun.retrieval.checkpoint import Checkpoints
 from ragcun.retrieval.memory import Resources, parse_memory
 from ragcun.retrieval.search import search

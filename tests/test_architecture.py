@@ -6,7 +6,7 @@ from pathlib import Path
 import ragcun
 
 ORDER = [
-    ["errors", "machine", "files", "lock", "distributed", "console", "manifest"],
+    ["errors", "machine", "slices", "files", "lock", "distributed", "console", "manifest"],
     ["settings"],
     ["data"],
     ["losses"],

@@ -38,7 +38,9 @@ def main(folder: Path) -> None:
     documents = Slow()
     queries = np.random.default_rng(2).integers(-2, 3, (30, 8)).astype(np.float32)
     kept = Checkpoints(folder / "searches", "slow", seconds=0)
-    found = search(queries, documents, 50, "euclidean", resources=Resources(checkpoints=kept, query_block=11, document_block=BLOCK))
+    found = search(
+        queries, documents, 50, "euclidean", resources=Resources(checkpoints=kept, query_block=11, document_block=BLOCK)
+    )
     np.savez(folder / "found.npz", rows=found.rows, scores=found.scores)
     print(documents.read[1])  # the first is the sample of which the mean is taken
 

@@ -28,7 +28,16 @@ def test_most_is_found_with_exact_scores_and_recall_is_told(
     exact = search(queries, documents, 12, similarity, id_ranks=id_ranks, exclude=exclude)
     exclude[0], exclude[1:5] = exact.rows[0, 0], -1  # what would be found is not
     exact = search(queries, documents, 12, similarity, id_ranks=id_ranks, exclude=exclude)
-    top, index = search_index(kind, as_matrix(queries), as_matrix(documents), 12, similarity, id_ranks=id_ranks, exclude=exclude, resources=Resources())
+    top, index = search_index(
+        kind,
+        as_matrix(queries),
+        as_matrix(documents),
+        12,
+        similarity,
+        id_ranks=id_ranks,
+        exclude=exclude,
+        resources=Resources(),
+    )
     recall = {str(depth): recall_of(top.rows[:, :depth], exact.rows[:, :depth]) for depth in (10, 12)}
     assert index.recall == pytest.approx(recall, abs=1e-4)
     assert min(recall.values()) > 0.8
@@ -48,7 +57,16 @@ def test_most_is_found_with_exact_scores_and_recall_is_told(
 @pytest.mark.parametrize("documents", [1, 3])
 def test_fewer_documents_than_asked_for(kind: IndexKind, documents: int) -> None:
     vectors = as_matrix(np.eye(4, dtype=np.float32)[:documents])
-    top, index = search_index(kind, vectors, vectors, 5, "cosine", id_ranks=np.arange(documents), exclude=np.full(documents, -1), resources=Resources())
+    top, index = search_index(
+        kind,
+        vectors,
+        vectors,
+        5,
+        "cosine",
+        id_ranks=np.arange(documents),
+        exclude=np.full(documents, -1),
+        resources=Resources(),
+    )
     assert ((top.rows >= 0).sum(1) == documents).all()
     assert (top.rows[:, 0] == np.arange(documents)).all()
     assert index.recall == {"5": 1.0}
@@ -57,7 +75,16 @@ def test_fewer_documents_than_asked_for(kind: IndexKind, documents: int) -> None
 def test_an_index_that_does_not_fit_is_refused() -> None:
     vectors = as_matrix(np.eye(4, dtype=np.float32))
     with pytest.raises(UserError, match=r"--index hnsw: an index of 4 documents takes .* may be taken"):
-        search_index("hnsw", vectors, vectors, 2, "dot", id_ranks=np.arange(4), exclude=np.full(4, -1), resources=Resources(2**20))
+        search_index(
+            "hnsw",
+            vectors,
+            vectors,
+            2,
+            "dot",
+            id_ranks=np.arange(4),
+            exclude=np.full(4, -1),
+            resources=Resources(2**20),
+        )
 
 
 def test_recall() -> None:

@@ -50,7 +50,9 @@ def test_equals_brute_force(similarity: str, kind: str) -> None:
         queries, documents = (50 + spread * draw.standard_normal((n, 24), dtype=np.float32) for n in (9, 300))
     id_ranks = draw.permutation(300)
     scores = brute_force(queries, documents, similarity)
-    found = search(queries, documents, 20, similarity, id_ranks=id_ranks, resources=Resources(query_block=4, document_block=64))
+    found = search(
+        queries, documents, 20, similarity, id_ranks=id_ranks, resources=Resources(query_block=4, document_block=64)
+    )
     expected = ranking(scores, id_ranks, 20)
     if kind == "integers":
         cut = np.sort(scores, axis=1)[:, ::-1]
@@ -80,7 +82,13 @@ def test_blocks_do_not_matter(similarity: str, k: int, queries: int, documents: 
     whole = search(a, b, k, similarity, id_ranks=id_ranks, exclude=exclude)
     query_block, document_block = (int(size) for size in draw.integers(1, 30, 2))
     parts = search(
-        a, b, k, similarity, id_ranks=id_ranks, exclude=exclude, resources=Resources(query_block=query_block, document_block=document_block)
+        a,
+        b,
+        k,
+        similarity,
+        id_ranks=id_ranks,
+        exclude=exclude,
+        resources=Resources(query_block=query_block, document_block=document_block),
     )
     assert np.array_equal(whole.rows, parts.rows)
     assert np.array_equal(whole.scores, parts.scores)
@@ -105,7 +113,9 @@ def test_what_goes_through_a_device_finds_the_same(
     given = {"id_ranks": draw.permutation(300), "exclude": draw.integers(-1, 300, 9)}
     expected = search(a, b, 20, similarity, **given)
     kept = Checkpoints(tmp_path, "b", seconds=0)
-    found = search(a, b, 20, similarity, **given, resources=Resources(device="cpu", checkpoints=kept, document_block=64))
+    found = search(
+        a, b, 20, similarity, **given, resources=Resources(device="cpu", checkpoints=kept, document_block=64)
+    )
     # By the processor, of what the device has found:
     resumed = search(a, b, 20, similarity, **given, resources=Resources(checkpoints=kept))
     for one in (found, resumed):
