@@ -8,9 +8,9 @@ _SIGNS = {"good": "[green]good[/green]", "limited": "[yellow]limited[/yellow]", 
 
 
 def doctor(store: options.Store = None, json: options.Json = False) -> None:
-    """Look at device, precision, memory, disk, token, hub and versions: what works here, what does not, what to do.
+    """Check device, precision, memory, disk, hub access, token and versions, and say how to fix what is wrong.
 
-    Exit code 1 where something is bad, so that nothing would work.
+    The exit code is 1 if something prevents ragcun from working.
     """
     from dataclasses import asdict
 

@@ -11,10 +11,12 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from enum import IntEnum
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from ragcun.console import progress, say, warn
 from ragcun.data.collection import write_collection
@@ -29,7 +31,18 @@ from ragcun.retrieval.retrievers import RetrieverOptions
 
 Query = Literal["first-sentence", "title", "inverse-cloze", "doc2query"]
 Shares = tuple[float, float, float]
+Splits = npt.NDArray[np.uint8]
 _WORDS = re.compile(r"\W+")
+_KEPT = ".queries.jsonl"
+
+
+class Split(IntEnum):
+    """Where a passage's pair goes."""
+
+    NONE = 0
+    TRAIN = 1
+    VAL = 2
+    TEST = 3
 
 
 @dataclass(frozen=True)
@@ -38,10 +51,11 @@ class PairSettings:
 
     Attributes:
         pairs: how many at most, drawn at random; None: all.
-        query: the method that asks.
-        query_model: of doc2query.
+        query: how queries are made from documents.
+        query_model: the model of doc2query.
         negatives: where they come from; None: there are none.
-        split: shares of train, val and test.
+        split: the fractions of the pairs that are train, val and test; they sum to 1.
+        seed: the random seed.
     """
 
     pairs: int | None = None
@@ -65,8 +79,7 @@ def prepare_pairs(
         UserError: documents that cannot be read, settings that give no pair, or an `output` with other settings.
     """
     _check(settings)
-    wanted = {**asdict(settings), "documents": str(documents)}
-    wanted = read_back(wanted)
+    wanted = read_back({**asdict(settings), "documents": str(documents)})
     done = output / "source.json"
     if done.is_file():
         if read_json(done)["settings"] == wanted:
@@ -76,32 +89,32 @@ def prepare_pairs(
     output.mkdir(parents=True, exist_ok=True)
     problems = Problems()
     method = _method(documents, output, settings)
-    fates, skipped = _look(read_passages(documents, problems), method, settings)
+    splits, skipped = _split(read_passages(documents, problems), method, settings)
     problems.settle(on_error)
     for line in problems.lines():
         warn(line)
-    if not (fates > 0).any():
+    if not splits.any():
         raise UserError(f"{documents}: gave no pair ({_listed(skipped)})")
 
-    def rows(*splits: int) -> Iterator[tuple[int, Pair]]:
+    def rows(*wanted: Split) -> Iterator[tuple[int, Pair]]:
         for number, passage in enumerate(read_passages(documents, Problems())):
-            if fates[number] in splits:
+            if splits[number] in wanted:
                 yield number, method(passage, settings.seed)
 
-    for split, name in ((1, "train"), (2, "val")):
-        _write(output / f"{name}.jsonl", (pair for _, pair in rows(split)), settings, encoding)
+    for split in (Split.TRAIN, Split.VAL):
+        _write(output / f"{split.name.lower()}.jsonl", (pair for _, pair in rows(split)), settings, encoding)
     shutil.rmtree(output / "test", ignore_errors=True)
     write_collection(
         output / "test",
-        ((f"d{number}", "", document) for number, (_, document) in rows(1, 2, 3)),
-        ((f"q{number}", query) for number, (query, _) in rows(3)),
-        {"test": ((f"q{number}", f"d{number}", 1) for number, _ in rows(3))},
+        ((f"d{number}", "", document) for number, (_, document) in rows(Split.TRAIN, Split.VAL, Split.TEST)),
+        ((f"q{number}", query) for number, (query, _) in rows(Split.TEST)),
+        {"test": ((f"q{number}", f"d{number}", 1) for number, _ in rows(Split.TEST))},
     )
-    counts = {name: int((fates == split).sum()) for split, name in ((1, "train"), (2, "val"), (3, "test"))}
+    counts = {split.name.lower(): int((splits == split).sum()) for split in Split if split is not Split.NONE}
     files = ("train.jsonl", "val.jsonl", "test/corpus.jsonl", "test/queries.jsonl")
     found = {
         "settings": wanted,
-        "passages": len(fates),
+        "passages": len(splits),
         "pairs": counts,
         "skipped": dict(skipped),
         "problems": problems.to_json(),
@@ -110,9 +123,6 @@ def prepare_pairs(
     write_json(done, found)
     (output / _KEPT).unlink(missing_ok=True)
     return found
-
-
-_KEPT = ".queries.jsonl"
 
 
 def read_back(settings: dict[str, Any]) -> dict[str, Any]:
@@ -137,12 +147,11 @@ def _method(documents: Path, output: Path, settings: PairSettings) -> Callable[[
     return written
 
 
-def _look(
+def _split(
     passages: Iterable[Passage], method: Callable[[Passage, int], Pair], settings: PairSettings
-) -> tuple[Any, Counter[str]]:
-    """What becomes of each passage: 0 left out, 1 train, 2 val, 3 test; and why passages were left out."""
-    queries = array("Q")
-    able = array("q")
+) -> tuple[Splits, Counter[str]]:
+    """The `Split` of each passage, one byte each, and how many passages gave no pair for which reason."""
+    queries, numbers = array("Q"), array("q")  # of the passages that give a pair: digests, and which these are
     seen: set[int] = set()
     skipped: Counter[str] = Counter()
     count = 0
@@ -158,17 +167,31 @@ def _look(
                 skipped["repeats another"] += 1
                 continue
             seen.add(document)
-            able.append(count - 1)
+            numbers.append(count - 1)
             queries.append(query)
-    fates = np.zeros(count, dtype=np.uint8)
-    order = np.random.default_rng(settings.seed).permutation(len(able))[: settings.pairs]
-    keys = np.asarray(queries, dtype=np.uint64)[order]
-    _, first, group, size = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
-    start = np.empty_like(size)
-    start[np.argsort(first)] = np.cumsum(size[np.argsort(first)]) - size[np.argsort(first)]
-    bounds = np.rint(np.cumsum(settings.split)[:2] * len(order))
-    fates[np.asarray(able, dtype=np.int64)[order]] = 1 + np.searchsorted(bounds, start[group], side="right")
-    return fates, skipped
+    splits = np.full(count, Split.NONE, dtype=np.uint8)
+    drawn = np.random.default_rng(settings.seed).permutation(len(numbers))[: settings.pairs]
+    splits[np.asarray(numbers, dtype=np.int64)[drawn]] = _assigned(
+        np.asarray(queries, dtype=np.uint64)[drawn], settings.split
+    )
+    return splits, skipped
+
+
+def _assigned(queries: npt.NDArray[np.uint64], shares: Shares) -> Splits:
+    """The `Split` of each pair, of which those with one query go together.
+
+    Queries are placed one behind the other, with all their pairs, in the order of their first pairs; where a query
+    begins decides.
+    """
+    _, first, query_of_pair, pairs_of_query = np.unique(
+        queries, return_index=True, return_inverse=True, return_counts=True
+    )
+    in_order = np.argsort(first)
+    begins = np.empty_like(pairs_of_query)
+    begins[in_order] = np.cumsum(pairs_of_query[in_order]) - pairs_of_query[in_order]
+    ends = np.rint(np.cumsum(shares)[:2] * len(queries))
+    splits = np.array([Split.TRAIN, Split.VAL, Split.TEST], dtype=np.uint8)
+    return splits[np.searchsorted(ends, begins[query_of_pair], side="right")]
 
 
 def _digest(text: str) -> int:

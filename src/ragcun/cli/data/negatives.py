@@ -11,17 +11,19 @@ if TYPE_CHECKING:
     from ragcun.mining.negatives import Mining
 
 Source = Literal["random", "bm25", "dense"]
-Model = Annotated[str | None, typer.Option("--negatives-model", help="The encoder that mines dense ones.")]
-Count = Annotated[int, typer.Option("--negatives-per-pair", min=1, help="How many a pair gets.")]
+Model = Annotated[str | None, typer.Option("--negatives-model", help="Encoder that retrieves dense negatives.")]
+Count = Annotated[int, typer.Option("--negatives-per-pair", min=1, help="Maximum number of negatives per pair.")]
 Percentage = Annotated[
     float,
-    typer.Option("--percentage", min=0.01, max=1, help="Of the positive's score that a mined negative may reach."),
+    typer.Option(
+        "--percentage", min=0.01, max=1, help="Maximum score of a negative, as a fraction of the positive's score."
+    ),
 ]
-Depth = Annotated[int, typer.Option("--depth", min=1, help="How many documents are retrieved to mine from.")]
-Skip = Annotated[int, typer.Option("--skip", min=0, help="How many of the best are passed over.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Everything random follows from it.")]
+Depth = Annotated[int, typer.Option("--depth", min=1, help="Number of documents retrieved per query.")]
+Skip = Annotated[int, typer.Option("--skip", min=0, help="Number of top-ranked documents that are skipped.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Random seed.")]
 OnError = Annotated[
-    Literal["refuse", "skip"], typer.Option("--on-error", help="Malformed rows: refuse, or skip and count.")
+    Literal["refuse", "skip"], typer.Option("--on-error", help="Refuse malformed rows, or skip and count them.")
 ]
 
 
@@ -33,24 +35,26 @@ def mining_of(source: Source, model: str | None, count: int, percentage: float, 
 
 
 def negatives(
-    pairs: Annotated[Path, typer.Argument(help="Pairs file, or a collection's folder.")],
-    output: Annotated[Path, typer.Option(help="The pairs with negatives, JSON Lines.", dir_okay=False)],
-    negatives: Annotated[Source, typer.Option(help="Where negatives come from.")] = "bm25",
+    pairs: Annotated[Path, typer.Argument(help="File of pairs, or folder of a collection.")],
+    output: Annotated[
+        Path, typer.Option(help="File to which the pairs with negatives are written, as JSON Lines.", dir_okay=False)
+    ],
+    negatives: Annotated[Source, typer.Option(help="How negatives are found.")] = "bm25",
     negatives_model: Model = None,
     negatives_per_pair: Count = 1,
     percentage: Percentage = 0.95,
     depth: Depth = 100,
     skip: Skip = 0,
-    split: Annotated[str, typer.Option(help="Of a collection: whose judgements are the pairs.")] = "train",
+    split: Annotated[str, typer.Option(help="Split of a collection whose judgements become pairs.")] = "train",
     seed: Seed = 0,
     on_error: OnError = "refuse",
     store: options.Store = None,
     json: options.Json = False,
 ) -> None:
-    """Mine hard negatives for pairs: documents that rank high for the query and are probably not relevant.
+    """Mine hard negatives: documents that rank high for a query but are probably not relevant to it.
 
-    They are sought among the file's own documents, or a collection's whole corpus, and take the place of negatives
-    that the pairs had.
+    Negatives are retrieved from the documents of the file, or from the whole corpus of a collection. They replace any
+    negatives that the pairs already have.
     """
     from ragcun.console import say
     from ragcun.mining.negatives import write_negatives

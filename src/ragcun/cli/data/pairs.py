@@ -12,25 +12,32 @@ from ragcun.cli.data import negatives as mining
 def pairs(
     documents: Annotated[
         Path,
-        typer.Option(help="Text (a passage a line), JSONL, JSON, CSV, TSV, Parquet; a collection; a folder of them."),
+        typer.Option(
+            help="File, folder or collection of documents: text (one per line), JSONL, JSON, CSV, TSV or Parquet."
+        ),
     ],
-    output: Annotated[Path, typer.Option(help="Folder for train.jsonl, val.jsonl and test/.", file_okay=False)],
-    pairs: Annotated[int | None, typer.Option(min=3, help="How many at most, drawn at random; all by default.")] = None,
+    output: Annotated[
+        Path, typer.Option(help="Folder to which train.jsonl, val.jsonl and test/ are written.", file_okay=False)
+    ],
+    pairs: Annotated[
+        int | None, typer.Option(min=3, help="Maximum number of pairs, drawn at random; all by default.")
+    ] = None,
     query: Annotated[
-        Literal["first-sentence", "title", "inverse-cloze", "doc2query"], typer.Option(help="What asks.")
+        Literal["first-sentence", "title", "inverse-cloze", "doc2query"],
+        typer.Option(help="How queries are made from documents."),
     ] = "first-sentence",
     query_model: Annotated[
-        str | None, typer.Option(help="Of doc2query: hub id or folder of a sequence-to-sequence model.")
+        str | None, typer.Option(help="Hub id or folder of the sequence-to-sequence model that doc2query uses.")
     ] = None,
     negatives: Annotated[
-        Literal["none", "random", "bm25", "dense"], typer.Option(help="Where negatives come from.")
+        Literal["none", "random", "bm25", "dense"], typer.Option(help="How negatives are found.")
     ] = "none",
     negatives_model: mining.Model = None,
     negatives_per_pair: mining.Count = 1,
     percentage: mining.Percentage = 0.95,
     depth: mining.Depth = 100,
     skip: mining.Skip = 0,
-    split: Annotated[str, typer.Option(help="Shares of train, val and test.")] = "0.8,0.1,0.1",
+    split: Annotated[str, typer.Option(help="Fractions of the pairs for train, val and test.")] = "0.8,0.1,0.1",
     seed: mining.Seed = 0,
     on_error: mining.OnError = "refuse",
     store: options.Store = None,
@@ -38,8 +45,7 @@ def pairs(
 ) -> None:
     """Make training pairs from documents without queries, and a collection to test on.
 
-    No query and no document is in two splits. The same command, given again,
-    leaves a complete folder as it is.
+    No query and no document is in two splits. Repeating the command leaves a complete folder unchanged.
     """
     from ragcun.console import say
     from ragcun.errors import UserError
