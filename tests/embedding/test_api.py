@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -17,10 +18,10 @@ import numpy as np
 import pytest
 from api_server import EmbeddingsServer, Failure
 
-from ragcun.embedding import api, spending, store
+from ragcun.embedding import api, budget, store
 from ragcun.embedding.api import ApiEmbedder
 from ragcun.embedding.budget import Budget, Estimate, estimate_tokens
-from ragcun.embedding.openai import EmbeddingsEndpoint, checked_url
+from ragcun.embedding.openai import Connection, EmbeddingsEndpoint, checked_url
 from ragcun.embedding.recipe import Recipe
 from ragcun.errors import RagcunError, UserError
 
@@ -44,6 +45,22 @@ def embedder(server: EmbeddingsServer, store: Path, **settings: Any) -> ApiEmbed
     budget = settings.pop("budget", Budget(agreed=True))
     endpoint = EmbeddingsEndpoint(server.url, "m", settings.get("dimensions"))
     return ApiEmbedder(endpoint, "m", settings.pop("dimensions", None), store, budget, **{"price": None} | settings)
+
+
+def connect(server: EmbeddingsServer, told: list[str] | None = None) -> AbstractContextManager[Connection]:
+    """A connection that is told to try again each time, and notes why."""
+    reasons = [] if told is None else told
+
+    def try_again(reason: str) -> bool:
+        reasons.append(reason)
+        return True
+
+    return EmbeddingsEndpoint(server.url, "m").connect(try_again)
+
+
+def no_key_behind(failure: BaseException) -> bool:
+    """Whether no exception of the client, which holds the request and so the key, is linked to a failure."""
+    return failure.__cause__ is None and failure.__context__ is None
 
 
 @pytest.fixture(autouse=True)
@@ -109,7 +126,15 @@ def test_requests_stay_within_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert sorted(len("".join(request["input"]).encode()) for request in server.requests) == [60, 80, 90, 90, 150]
 
 
-def test_transient_failures_are_waited_for(tmp_path: Path) -> None:
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long the client pauses, in seconds; it does not in fact."""
+    seconds: list[float] = []
+    monkeypatch.setattr("openai._base_client.time.sleep", seconds.append)
+    return seconds
+
+
+def test_transient_failures_are_waited_for(pauses: list[float]) -> None:
     soon = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
     failures = [
         error(429, Retry_After="7"),
@@ -118,30 +143,53 @@ def test_transient_failures_are_waited_for(tmp_path: Path) -> None:
         error(429, Retry_After=soon),
         error(502, Retry_After="nonsense"),
     ]
-    waited: list[tuple[str, float]] = []
-    with EmbeddingsServer(spell, failures).serve() as server, EmbeddingsEndpoint(server.url, "m") as endpoint:
-        answer = endpoint.embed(["a", "bb"], lambda reason, seconds: waited.append((reason, seconds)))
+    told: list[str] = []
+    with EmbeddingsServer(spell, failures).serve() as server, connect(server, told) as connection:
+        answer = connection.embed(["a", "bb"])
     assert answer.vectors[:, 0].tolist() == [1, 2]
     assert answer.tokens == 2
-    seconds = [pause for _, pause in waited]
+    seconds = [pause for pause in pauses if pause > 0]  # the server pauses, too, for no time
+    assert len(seconds) == 5
     assert (seconds[0], seconds[2]) == (7, 0.25)
-    assert 1 <= seconds[1] <= 2
+    assert 0.5 <= seconds[1] <= 1
     assert 25 < seconds[3] <= 30
-    assert 8 <= seconds[4] <= 16
-    assert waited[0][0] == "429 not now"
+    assert 4 <= seconds[4] <= 8
+    assert told == ["429 not now", "500 not now", "503 not now", "429 not now", "502 not now"]
 
 
-def test_what_does_not_pass_is_told_after_eight_attempts(tmp_path: Path) -> None:
-    pauses: list[float] = []
+def test_what_does_not_pass_is_told_after_eight_attempts(pauses: list[float]) -> None:
     with (
         EmbeddingsServer(spell, [error(500)] * 8).serve() as server,
-        EmbeddingsEndpoint(server.url, "m") as endpoint,
-        pytest.raises(RagcunError, match=r"500 not now, 8 times"),
+        connect(server) as connection,
+        pytest.raises(RagcunError, match=r"500 not now, 8 times") as caught,
     ):
-        endpoint.embed(["a"], lambda _, seconds: pauses.append(seconds))
-    assert len(pauses) == 7
-    with EmbeddingsEndpoint("http://127.0.0.1:9/v1", "m") as endpoint, pytest.raises(RagcunError, match="no answer"):
-        endpoint.embed(["a"], lambda *_: None)
+        connection.embed(["a"])
+    assert no_key_behind(caught.value)
+    away = EmbeddingsEndpoint("http://127.0.0.1:9/v1", "m")
+    with (
+        away.connect(lambda _: True) as connection,
+        pytest.raises(RagcunError, match=r"no answer \(ConnectError\), 8 times") as caught,
+    ):
+        connection.embed(["a"])
+    assert no_key_behind(caught.value)
+
+
+def test_nothing_is_tried_again_where_another_request_has_failed(pauses: list[float]) -> None:
+    with EmbeddingsServer(spell, [error(500)]).serve() as server:
+        endpoint = EmbeddingsEndpoint(server.url, "m")
+        with endpoint.connect(lambda _: False) as connection, pytest.raises(RagcunError, match="500 not now, once"):
+            connection.embed(["a"])
+        assert len(server.requests) == 1
+
+
+def test_a_missing_client_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with EmbeddingsServer(spell).serve() as server:
+        keyless = embedder(server, tmp_path)
+        for use in (lambda: keyless.agree([], ["a"]), lambda: keyless.documents(["a"])):
+            with pytest.raises(UserError, match=r"pip install 'ragcun\[openai\]'"):
+                use()
+        assert server.requests == []
 
 
 @pytest.mark.parametrize(
@@ -157,13 +205,14 @@ def test_what_does_not_pass_is_told_after_eight_attempts(tmp_path: Path) -> None
     ],
 )
 def test_refusals_are_one_line_without_the_key(failure: Failure, kind: type[RagcunError], said: str) -> None:
-    with EmbeddingsServer(spell, [failure]).serve() as server, EmbeddingsEndpoint(server.url, "m") as endpoint:
+    with EmbeddingsServer(spell, [failure]).serve() as server, connect(server) as connection:
         with pytest.raises(RagcunError) as caught:
-            endpoint.embed(["a", "b"], lambda *_: None)
+            connection.embed(["a", "b"])
         assert len(server.requests) == 1
     assert type(caught.value) is kind
     assert said in str(caught.value)
     assert SECRET not in str(caught.value)
+    assert no_key_behind(caught.value)
 
 
 @pytest.mark.parametrize("before", range(170, 310, 7))
@@ -173,9 +222,9 @@ def test_a_key_that_stands_where_an_answer_is_cut_is_not_shown(before: int) -> N
     structured = httpx2.Response(400, json={"error": {"message": echo}})
     endpoint = EmbeddingsEndpoint("http://127.0.0.1:9/v1", "m")
     for response in (plain, structured):
-        with pytest.raises(UserError) as caught:
-            endpoint._refused(response)
-        assert not any(SECRET[:length] in str(caught.value) for length in range(4, len(SECRET)))
+        said, _ = endpoint.said(response)
+        assert said.startswith("400 ---")
+        assert not any(SECRET[:length] in said for length in range(4, len(SECRET)))
 
 
 def test_no_key_and_no_url_goes_where_it_can_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,10 +333,10 @@ def test_who_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
         Budget().agree("m", estimate, 0.02)
     with pytest.raises(UserError, match="price is unknown"):
         Budget(cap=1.0, agreed=True).agree("m", estimate, None)
-    monkeypatch.setattr(spending.sys.stdin, "isatty", lambda: True)
-    monkeypatch.setattr(spending.console, "_force_terminal", True)
+    monkeypatch.setattr(budget.sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr(budget.console, "_force_terminal", True)
     answers = iter(["y", "YES ", "", "no"])
-    monkeypatch.setattr(spending.console, "input", lambda _: next(answers))
+    monkeypatch.setattr(budget.console, "input", lambda _: next(answers))
     Budget().agree("m", estimate, 0.02)
     Budget().agree("m", estimate, None)
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""Embeddings that an API sells, as retrieval sees them: texts in, vectors out, each paid for once.
+"""Embeddings from a paid API, as retrieval sees them: texts in, vectors out, each paid for once.
 
 Every answer is written into the store before it is used, so what a killed process has paid for is lost only for the
 requests that were under way.
@@ -20,7 +20,7 @@ from ragcun.embedding.budget import SAMPLE, Budget, estimate_tokens
 from ragcun.embedding.openai import INPUTS, KEY, TOKENS, Answer, EmbeddingsEndpoint
 from ragcun.embedding.recipe import Recipe
 from ragcun.embedding.store import Digests, EmbeddingStore, Floats, Rows, digest_texts
-from ragcun.errors import RagcunError, UserError
+from ragcun.errors import UserError
 
 CHARACTERS = 24_000  # of a text, by default: about 6,000 tokens of English; OpenAI's models take 8,191
 CHARACTERS_A_TOKEN = 4
@@ -68,12 +68,12 @@ class ApiEmbedder:
     API would refuse, is a space.
 
     Args:
-        endpoint: where the model is.
+        endpoint: the endpoint that serves the model.
         model: its name there.
         dimensions: asked for; None: the model's own.
         store: the folder of all stores.
-        budget: what may be spent.
-        price: US dollars a million tokens; None where it is not known.
+        budget: how much may be spent.
+        price: US dollars per million tokens; None where it is not known.
         max_length: see above.
         recipe: its prompts and similarity.
     """
@@ -117,7 +117,8 @@ class ApiEmbedder:
                 if len(sample) < SAMPLE:
                     sample.append(text)
         if missing:
-            if self._price is not None and not self._endpoint.has_key:
+            self._endpoint.require_client()
+            if self._price is not None and not self._endpoint.key:
                 raise UserError(f"{self._model}: {KEY} is not set")
             self._budget.agree(self._model, estimate_tokens(characters, missing, sample), self._price)
 
@@ -159,13 +160,12 @@ class ApiEmbedder:
         stop = threading.Event()
         told: set[str] = set()
 
-        def pause(reason: str, seconds: float) -> None:
+        def try_again(reason: str) -> bool:
             if reason not in told:
                 told.add(reason)
                 warn(f"{self._model}: {reason}; trying again")
-            bar.note(f"{reason}: again in {seconds:.0f} s")
-            if stop.wait(seconds):
-                raise RagcunError(reason)
+            bar.note(reason)
+            return not stop.is_set()
 
         def keep(future: Future[Answer]) -> None:
             answer, batch = future.result(), pending.pop(future)
@@ -174,12 +174,12 @@ class ApiEmbedder:
             bar.advance(len(batch.texts))
 
         kept = 0
-        with self._endpoint as endpoint, ThreadPoolExecutor(_REQUESTS) as pool:
+        with self._endpoint.connect(try_again) as connection, ThreadPoolExecutor(_REQUESTS) as pool:
             try:
                 while True:
                     for batch in islice(batches, _REQUESTS - len(pending)):
                         self._budget.check()
-                        pending[pool.submit(endpoint.embed, batch.texts, pause)] = batch
+                        pending[pool.submit(connection.embed, batch.texts)] = batch
                     if not pending:
                         break
                     for future in wait(pending, return_when=FIRST_COMPLETED).done:

@@ -1,28 +1,30 @@
-"""A client of OpenAI's embeddings endpoint, `POST BASE/embeddings`, which many servers speak."""
+"""The embeddings endpoint of OpenAI's API, `POST BASE/embeddings`, which many servers speak, by the official client."""
 
+import importlib.util
 import os
-import random
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import httpx2
 import numpy as np
 
 from ragcun.embedding.store import Floats
 from ragcun.errors import RagcunError, UserError
 
+if TYPE_CHECKING:
+    import openai
+
 KEY = "OPENAI_API_KEY"
 INPUTS = 2_048  # of a request, at most
 TOKENS = 300_000  # of a request, at most; no byte-level tokenizer makes more tokens of a text than it has bytes
 
-_ATTEMPTS = 8
-_LONGEST_PAUSE = 60.0
-_TRANSIENT = {408, 409, 429, 500, 502, 503, 504, 529}
+_RETRIES = 7
 _SHOWN = 300  # characters of what a server says in an error
-_TIMEOUT = httpx2.Timeout(120.0, connect=10.0)
+_SECONDS = 120.0  # until an answer must have come
+_TRANSIENT = {408, 409, 429}  # and from 500 on: what the client tries again
+_NO_RETRY = "x-should-retry"  # the header by which a response tells the client whether to try again
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,10 @@ class Answer:
 
 
 class EmbeddingsEndpoint:
-    """Embeds texts by one model of one endpoint, within a `with` block. Safe for several threads.
+    """A model behind an endpoint.
 
     The key is taken from OPENAI_API_KEY and goes nowhere but into the requests' header: whatever a server says in an
-    error is shown without it. What is transient (429, 408, 409, 5xx, no answer) is tried again, after the pause that
-    the server asks for or after 1, 2, 4, ... 60 seconds less up to half by chance, eight times in all.
+    error is shown without it, and no exception of the client, which holds the request, leaves this file.
 
     Args:
         url: up to and without `/embeddings`.
@@ -51,71 +52,113 @@ class EmbeddingsEndpoint:
 
     def __init__(self, url: str, model: str, dimensions: int | None = None) -> None:
         self.url = checked_url(url)
-        self._key = os.environ.get(KEY, "").strip()
-        if not (self._key.isascii() and self._key.isprintable()) or " " in self._key:
+        self.key = os.environ.get(KEY, "").strip()
+        if not (self.key.isascii() and self.key.isprintable()) or " " in self.key:
             raise UserError(f"{KEY}: holds characters that no key has")
-        self._request = {"model": model, "encoding_format": "float"}
-        self._dimensions = {} if dimensions is None else {"dimensions": dimensions}
+        self.model = model
+        self.dimensions = dimensions
 
-    def __enter__(self) -> "EmbeddingsEndpoint":
-        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
-        self._client = httpx2.Client(headers=headers, timeout=_TIMEOUT)
-        return self
+    def require_client(self) -> None:
+        """Raise a `UserError` where the official client is not installed."""
+        if importlib.util.find_spec("openai") is None:
+            raise UserError(f"{self.model}: needs OpenAI's client; pip install 'ragcun[openai]'")
 
-    def __exit__(self, *_: object) -> None:
-        self._client.close()
+    @contextmanager
+    def connect(self, failed: Callable[[str], bool]) -> Iterator["Connection"]:
+        """Open a connection, which is closed at the end of the block.
 
-    @property
-    def has_key(self) -> bool:
-        """Whether OPENAI_API_KEY is set."""
-        return bool(self._key)
-
-    def embed(self, texts: Sequence[str], wait: Callable[[str, float], None]) -> Answer:
-        """Embed texts, none of them empty. `wait` is called with the reason and the seconds of each pause.
-
-        Raises:
-            UserError: the endpoint refuses the key, the model or the texts.
-            RagcunError: it does not answer, keeps failing, or answers what embeddings are not.
+        The client tries again what is transient (408, 409, 429, 5xx, no answer), after the pause that the server asks
+        for or after one that grows, seven times. Of each such answer the reason is given to `failed`, which says
+        whether to try again. A quota that is used up is not transient.
         """
-        body = {**self._request, **self._dimensions, "input": list(texts)}
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                response = self._client.post(f"{self.url}/embeddings", json=body)
-            except httpx2.TransportError as error:
-                reason, pause = f"no answer ({type(error).__name__})", None
-            else:
-                if response.is_success:
-                    return self._answer(response, len(texts))
-                reason, pause = self._refused(response), _asked_pause(response)
-            if attempt < _ATTEMPTS:
-                wait(reason, _pause(attempt) if pause is None else pause)
-        raise RagcunError(
-            f"{self.url}: {reason}, {_ATTEMPTS} times; what was embedded is kept, the same command goes on"
-        )
+        self.require_client()
+        import openai
 
-    def _refused(self, response: httpx2.Response) -> str:
-        """Why, where trying again may help; else the error is raised."""
+        def look(response: Any) -> None:
+            if _transient(response.status_code):
+                response.read()
+                said, code = self.said(response)
+                if code == "insufficient_quota" or not failed(said):
+                    response.headers[_NO_RETRY] = "false"
+
+        http = openai.DefaultHttpxClient(event_hooks={"response": [look]}, follow_redirects=False)
+        with openai.OpenAI(
+            api_key=self.key or "none",  # which `embed` then omits
+            base_url=self.url,
+            max_retries=_RETRIES,
+            timeout=openai.Timeout(_SECONDS, connect=10.0),
+            http_client=http,
+        ) as client:
+            yield Connection(self, client)
+
+    def said(self, response: Any) -> tuple[str, str | None]:
+        """The status and the message of an HTTP error in one line without the key, and the error's code if any."""
         try:
             error = response.json()["error"]
             message, code = str(error["message"]), error.get("code")
         except (ValueError, KeyError, TypeError, AttributeError):
             message, code = response.text, None
-        message = " ".join(self._without_key(message)[:_SHOWN].split())  # cut last: half a key would not be found
-        said = f"{response.status_code} {message}".strip()
-        if response.status_code in _TRANSIENT and code != "insufficient_quota":
-            return said
-        if response.status_code in {401, 403}:
-            raise UserError(f"{self.url}: {said} ({KEY} is {'refused' if self._key else 'not set'})")
-        if response.status_code == 404:
-            raise UserError(f"{self.url}: {said}; is there such a model, and is --openai-base-url right?")
-        if response.status_code in {400, 413, 422}:
-            raise UserError(f"{self.url}: {said}; texts that are too long are cut by --max-length")
-        raise RagcunError(f"{self.url}: {said}")
+        if self.key:
+            message = message.replace(self.key, f"({KEY})")
+        message = " ".join(message[:_SHOWN].split())  # cut last: half a key would not be found
+        return f"{response.status_code} {message}".strip(), code
 
-    def _without_key(self, text: str) -> str:
-        return text.replace(self._key, f"({KEY})") if self._key else text
 
-    def _answer(self, response: httpx2.Response, texts: int) -> Answer:
+class Connection:
+    """Embeds texts by a model of an endpoint. Safe for several threads."""
+
+    def __init__(self, endpoint: EmbeddingsEndpoint, client: "openai.OpenAI") -> None:
+        self._endpoint = endpoint
+        self._client = client
+
+    def embed(self, texts: Sequence[str]) -> Answer:
+        """Embed texts, none of them empty.
+
+        Raises:
+            UserError: the endpoint refuses the key, the model or the texts.
+            RagcunError: it does not answer, keeps failing, or answers what embeddings are not.
+        """
+        import openai
+
+        endpoint = self._endpoint
+        try:
+            response = self._client.embeddings.with_raw_response.create(
+                input=list(texts),
+                model=endpoint.model,
+                encoding_format="float",
+                dimensions=openai.omit if endpoint.dimensions is None else endpoint.dimensions,
+                extra_headers={} if endpoint.key else {"Authorization": openai.omit},
+            )
+        except openai.APIStatusError as error:
+            failure = self._refusal(error)
+        except openai.APIConnectionError as error:
+            failure = self._gave_up(f"no answer ({type(error.__cause__).__name__})", error)
+        else:
+            return self._answer(response.http_response, len(texts))
+        raise failure  # here, where the client's exception is no context of it
+
+    def _refusal(self, error: "openai.APIStatusError") -> RagcunError:
+        url, status = self._endpoint.url, error.status_code
+        said, code = self._endpoint.said(error.response)
+        if _transient(status) and code != "insufficient_quota":
+            return self._gave_up(said, error)
+        if status in {401, 403}:
+            return UserError(f"{url}: {said} ({KEY} is {'refused' if self._endpoint.key else 'not set'})")
+        if status == 404:
+            return UserError(f"{url}: {said}; is there such a model, and is --openai-base-url right?")
+        if status in {400, 413, 422}:
+            return UserError(f"{url}: {said}; texts that are too long are cut by --max-length")
+        return RagcunError(f"{url}: {said}")
+
+    def _gave_up(self, reason: str, error: "openai.APIError") -> RagcunError:
+        tries = int(error.request.headers.get("x-stainless-retry-count", 0)) + 1
+        times = "once" if tries == 1 else f"{tries} times"
+        return RagcunError(
+            f"{self._endpoint.url}: {reason}, {times}; what was embedded is kept, the same command goes on"
+        )
+
+    def _answer(self, response: Any, texts: int) -> Answer:
+        url, asked = self._endpoint.url, self._endpoint.dimensions
         try:
             content = response.json()
             rows = sorted(content["data"], key=lambda row: row["index"])
@@ -125,10 +168,14 @@ class EmbeddingsEndpoint:
         except (KeyError, TypeError, ValueError, AttributeError):
             in_order = False
         if not in_order or vectors.ndim != 2:
-            raise RagcunError(f"{self.url}: the answer does not hold {texts} embeddings; is this an embeddings model?")
-        if (asked := self._dimensions.get("dimensions", vectors.shape[1])) != vectors.shape[1]:
-            raise RagcunError(f"{self.url}: asked for {asked} dimensions, answered {vectors.shape[1]}")
+            raise RagcunError(f"{url}: the answer does not hold {texts} embeddings; is this an embeddings model?")
+        if asked is not None and asked != vectors.shape[1]:
+            raise RagcunError(f"{url}: asked for {asked} dimensions, answered {vectors.shape[1]}")
         return Answer(vectors, tokens)
+
+
+def _transient(status: int) -> bool:
+    return status in _TRANSIENT or status >= 500
 
 
 def checked_url(url: str) -> str:
@@ -143,25 +190,3 @@ def checked_url(url: str) -> str:
     if parts.username is not None or parts.query or parts.fragment:
         raise UserError(f"--openai-base-url: only scheme, host and path; a key goes into {KEY}")
     return url.rstrip("/")
-
-
-def _pause(attempt: int) -> float:
-    longest = min(2.0 ** (attempt - 1), _LONGEST_PAUSE)
-    return longest * random.uniform(0.5, 1.0)  # noqa: S311
-
-
-def _asked_pause(response: httpx2.Response) -> float | None:
-    """The seconds that the server asks to wait, by `retry-after-ms` or Retry-After (seconds or a date)."""
-    milliseconds, after = response.headers.get("retry-after-ms"), response.headers.get("retry-after")
-    try:
-        if milliseconds is not None:
-            seconds = float(milliseconds) / 1_000
-        elif after is None:
-            return None
-        elif after.strip().isdigit():
-            seconds = float(after)
-        else:
-            seconds = parsedate_to_datetime(after).timestamp() - time.time()
-    except (ValueError, TypeError):
-        return None
-    return min(max(seconds, 0.0), _LONGEST_PAUSE)
