@@ -9,6 +9,13 @@ from pathlib import Path
 
 import pytest
 
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A cache folder that is neither the user's nor that of another worker of pytest-xdist."""
+    os.environ["RAGCUN_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
+
+
 # fmt: off
 WORDS = [
     "a", "ant", "bear", "bees", "bird", "blue", "cat", "cold", "dark", "dog", "eagle", "eats", "fast", "fish",

@@ -12,18 +12,13 @@ from typing import Any
 
 import pytest
 
-RAGCUN = [sys.executable, "-m", "ragcun"]
-
-
-def ragcun(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    variables = {**os.environ, "COLUMNS": "120", **environment}
-    return subprocess.run([*RAGCUN, *arguments], capture_output=True, text=True, check=False, env=variables)
+from children import Child, python, ragcun
 
 
 def test_help_answers_in_under_half_a_second() -> None:
     def seconds() -> float:
         began = os.times()
-        assert ragcun("--help").returncode == 0
+        subprocess.run([sys.executable, "-m", "ragcun", "--help"], check=True, capture_output=True)
         ended = os.times()
         return ended.children_user - began.children_user + ended.children_system - began.children_system
 
@@ -54,7 +49,8 @@ def test_the_cli_reference_is_current(tmp_path: Path) -> None:
 
     source = Path(package.__file__).parent / "cli" / "main.py"
     reference = ["utils", "docs", "--name", "ragcun", "--title", "CLI reference", "--output", str(tmp_path / "cli.md")]
-    subprocess.run([sys.executable, "-m", "typer", str(source), *reference], check=True, capture_output=True)
+    done = python("-m", "typer", source, *reference)
+    assert done.returncode == 0, done.stderr
 
     kept = Path(__file__).parents[2] / "docs" / "cli.md"
     assert (tmp_path / "cli.md").read_text(encoding="utf-8") == kept.read_text(encoding="utf-8"), "run `nox -s docs`"
@@ -92,7 +88,7 @@ def test_presets_are_listed_and_shown() -> None:
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_two(arguments: list[str], said: str, tmp_path: Path) -> None:
-    done = subprocess.run([*RAGCUN, *arguments], capture_output=True, text=True, check=False, cwd=tmp_path)
+    done = ragcun(*arguments, cwd=tmp_path)
 
     assert done.returncode == 2, done.stderr
     assert said in " ".join(done.stderr.split())
@@ -139,18 +135,18 @@ def test_a_store_is_listed_verified_and_pruned(tmp_path: Path, tiny_model: Path,
 def test_a_signal_that_ends_a_command_says_how_to_go_on(
     tmp_path: Path, tiny_model: Path, collection: Path, sent: signal.Signals, code: int
 ) -> None:
-    command = [*RAGCUN, "train", "--base-model", str(tiny_model), "--train-data", str(collection), "--output-dim", "8"]
+    command = ["train", "--base-model", str(tiny_model), "--train-data", str(collection), "--output-dim", "8"]
     command += ["--epochs", "100000", "--store", str(tmp_path / "s"), "--output-dir", str(tmp_path / "e")]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    process = Child("-m", "ragcun", *command)
     deadline = time.monotonic() + 120
     while not (tmp_path / "e" / "checkpoints" / "last.safetensors").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(sent)
-    _, said = process.communicate(timeout=60)
+    done = process.wait(timeout=60)
 
-    assert process.returncode == code
-    assert "the same command continues" in said
-    assert "Traceback" not in said
+    assert done.returncode == code
+    assert "the same command continues" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_json_is_all_that_standard_output_gets(tmp_path: Path) -> None:

@@ -1,8 +1,5 @@
 """An API's embeddings: each text paid for once, in requests that the API takes, and the key told to nobody."""
 
-import os
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -18,6 +15,7 @@ import numpy as np
 import pytest
 from api_server import EmbeddingsServer, Failure
 
+from children import Child
 from ragcun.embedding import api, budget, store
 from ragcun.embedding.api import ApiEmbedder
 from ragcun.embedding.budget import Budget, Estimate, estimate_tokens
@@ -274,11 +272,11 @@ embedder.documents([f"text {number}" for number in range(int(count))])
 
 def test_killed_it_pays_again_for_no_more_than_what_was_under_way(tmp_path: Path) -> None:
     with EmbeddingsServer(spell, seconds=0.01).serve() as server:
-        process = subprocess.Popen([sys.executable, "-c", KILLED, server.url, str(tmp_path), "400"])
+        process = Child("-c", KILLED, server.url, tmp_path, "400")
         deadline = time.monotonic() + 60
         while len(server.asked) < 40 and time.monotonic() < deadline:
             time.sleep(0.005)
-        os.kill(process.pid, signal.SIGKILL)
+        process.kill()
         process.wait()
         assert 40 <= len(server.asked) < 400
         embedder(server, tmp_path).documents([f"text {number}" for number in range(400)])

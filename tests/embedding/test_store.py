@@ -1,9 +1,6 @@
 """The embedding store: no text twice, whole shards only, the same bits after an interruption."""
 
 import os
-import signal
-import subprocess
-import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -12,6 +9,7 @@ import numpy as np
 import pytest
 from sentence_transformers import SentenceTransformer
 
+from children import Child
 from ragcun.embedding.base import base_key
 from ragcun.embedding.embedder import Embedder
 from ragcun.embedding.encode import encode_missing
@@ -204,13 +202,12 @@ def test_killed_while_encoding_and_resumed_gives_the_same_bits(
     listing = tmp_path / "texts.txt"
     listing.write_text("\n".join(texts), encoding="utf-8")
     texts = listing.read_text(encoding="utf-8").splitlines()
-    command = [sys.executable, "-c", KILLED, str(tiny_model), str(tmp_path / "killed"), str(listing), "slowly"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    process = Child("-c", KILLED, tiny_model, tmp_path / "killed", listing, "slowly")
     deadline = time.monotonic() + 60
     while not list((tmp_path / "killed").rglob("[!.]*.safetensors")) and time.monotonic() < deadline:
         time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
+    process.kill()
+    process.wait()
     partial = describe_stores(tmp_path / "killed")[0]["texts"]
     assert 0 < partial < len(set(texts))
     assert not [path for path in (tmp_path / "killed").rglob("*.safetensors") if verify_store(path.parent.parent)]

@@ -1,9 +1,7 @@
 """A model behind an API scores what it scores when it is loaded, is paid for once, and keeps its key to itself."""
 
-import os
 import shutil
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +10,7 @@ import pytest
 from api_server import EmbeddingsServer
 from typer.testing import CliRunner
 
+from children import ragcun
 from ragcun.cli.store import app as store_commands
 from ragcun.embedding.budget import Budget
 from ragcun.evaluation.beir import evaluate
@@ -81,21 +80,17 @@ def test_the_command_spends_nothing_unasked_and_shows_no_key(
     refusal = {"error": {"message": f"Incorrect API key provided: {SECRET}"}}
     with EmbeddingsServer(embed, [(401, {}, refusal)] * 4).serve() as server:
 
-        def ragcun(*arguments: str) -> subprocess.CompletedProcess[str]:
-            command = [sys.executable, "-m", "ragcun", "--debug", "eval", "beir", "--datasets", "animals"]
-            command += ["--data-dir", str(collection.parent), "--output", str(tmp_path / "results")]
-            command += ["--model", "openai:tiny", "--openai-base-url", server.url, *arguments]
-            environment = {**os.environ, "RAGCUN_CACHE_DIR": str(tmp_path / "cache"), "OPENAI_API_KEY": SECRET}
-            return subprocess.run(
-                command, capture_output=True, text=True, check=False, env=environment, stdin=subprocess.DEVNULL
-            )
+        def ask(*arguments: str) -> subprocess.CompletedProcess[str]:
+            command = ["--debug", "eval", "beir", "--datasets", "animals", "--data-dir", collection.parent]
+            command += ["--output", tmp_path / "results", "--model", "openai:tiny", "--openai-base-url", server.url]
+            return ragcun(*command, *arguments, RAGCUN_CACHE_DIR=str(tmp_path / "cache"), OPENAI_API_KEY=SECRET)
 
-        unasked = ragcun()
+        unasked = ask()
         assert unasked.returncode == 2
         assert "48 texts to embed" in unasked.stderr
         assert "agree to it by --yes" in unasked.stderr
         assert not server.requests
-        agreed = ragcun("--yes")
+        agreed = ask("--yes")
         assert agreed.returncode == 2
         assert server.requests
         assert "OPENAI_API_KEY is refused" in agreed.stderr

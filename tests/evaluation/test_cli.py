@@ -1,19 +1,14 @@
 """`ragcun eval beir` as its user runs it."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
-RAGCUN = [sys.executable, "-c", "from ragcun.cli.main import main; main()"]
+import children
 
 
-def ragcun(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"RAGCUN_CACHE_DIR": str(cwd / "cache")}
-    return subprocess.run(
-        [*RAGCUN, *map(str, arguments)], capture_output=True, text=True, cwd=cwd, env=environment, check=False
-    )
+def ragcun(*arguments: str | Path, cwd: Path) -> CompletedProcess[str]:
+    return children.ragcun(*arguments, cwd=cwd, RAGCUN_CACHE_DIR=str(cwd / "cache"))
 
 
 def test_json_alone_on_standard_output(collection: Path, tmp_path: Path) -> None:

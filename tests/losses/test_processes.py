@@ -1,14 +1,13 @@
 """Two gloo processes with uneven shares of a batch give one process' losses and gradients."""
 
-import os
 import runpy
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+
+from children import Child
 
 SCRIPT = Path(__file__).with_name("two_processes.py")
 Results = dict[str, "np.ndarray[Any, Any]"]
@@ -17,15 +16,11 @@ Results = dict[str, "np.ndarray[Any, Any]"]
 @pytest.fixture(scope="module")
 def of_two(tmp_path_factory: pytest.TempPathFactory) -> list[Results]:
     folder = tmp_path_factory.mktemp("gloo")
-    one_thread = os.environ | {"OMP_NUM_THREADS": "1"}
-    workers = [
-        subprocess.Popen([sys.executable, SCRIPT, folder, str(rank)], stderr=subprocess.PIPE, text=True, env=one_thread)
-        for rank in range(2)
-    ]
+    workers = [Child(SCRIPT, folder, str(rank)) for rank in range(2)]
     try:
         for worker in workers:
-            _, errors = worker.communicate(timeout=240)
-            assert worker.returncode == 0, errors
+            done = worker.wait()
+            assert done.returncode == 0, done.stderr
     finally:
         for worker in workers:
             worker.kill()

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from children import ragcun
 from ragcun.data.collection import Collection
 from ragcun.data.pairs import load_pairs
 from ragcun.data.problems import Problems
@@ -191,11 +191,8 @@ def tiny_t5(tmp_path: Path, tiny_model: Path) -> Path:
 
 
 def test_pairs_as_users_meet_them(tmp_path: Path, documents: Path) -> None:
-    def ragcun(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "ragcun", "data", "pairs", "--documents", str(documents), *arguments]
-        return subprocess.run(command, check=False, capture_output=True, text=True)
-
-    done = ragcun("--output", str(tmp_path / "o"), "--json")
+    command = ["data", "pairs", "--documents", str(documents)]
+    done = ragcun(*command, "--output", tmp_path / "o", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["pairs"]["train"] == 48
     for wrong in (
@@ -204,7 +201,7 @@ def test_pairs_as_users_meet_them(tmp_path: Path, documents: Path) -> None:
         ["--negatives", "dense"],
         ["--documents", "none.txt"],
     ):
-        refused = ragcun("--output", str(tmp_path / "p"), *wrong)
+        refused = ragcun(*command, "--output", tmp_path / "p", *wrong)
         assert refused.returncode == 2, refused.stderr
         assert len(refused.stderr.splitlines()) == 1
 
@@ -212,12 +209,11 @@ def test_pairs_as_users_meet_them(tmp_path: Path, documents: Path) -> None:
 def test_negatives_are_mined_for_pairs_that_there_are(tmp_path: Path, documents: Path) -> None:
     prepare_pairs(documents, tmp_path / "made", PairSettings(), RetrieverOptions(tmp_path / "store"))
 
-    def ragcun(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "ragcun", "data", "negatives", *arguments, "--negatives-per-pair", "2"]
-        return subprocess.run(command, check=False, capture_output=True, text=True)
+    def mine(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        return ragcun("data", "negatives", *arguments, "--negatives-per-pair", "2")
 
     bare = str(tmp_path / "made" / "train.jsonl")
-    done = ragcun(bare, "--output", str(tmp_path / "hard" / "train.jsonl"), "--percentage", "1", "--json")
+    done = mine(bare, "--output", str(tmp_path / "hard" / "train.jsonl"), "--percentage", "1", "--json")
 
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["pairs"] == 48
@@ -227,11 +223,11 @@ def test_negatives_are_mined_for_pairs_that_there_are(tmp_path: Path, documents:
     assert sum(len(row["negatives"]) for row in after) > 48
     assert all(set(row["negatives"]) <= positives - {row["positive"]} for row in after)
 
-    whole = ragcun(str(tmp_path / "made" / "test"), "--split", "test", "--output", str(tmp_path / "test.jsonl"))
+    whole = mine(str(tmp_path / "made" / "test"), "--split", "test", "--output", str(tmp_path / "test.jsonl"))
     assert whole.returncode == 0, whole.stderr
     outside = {text for row in rows(tmp_path / "test.jsonl") for text in row["negatives"]}
     assert outside & positives, "a collection's negatives come from its whole corpus"
     for wrong in (["--output", "x.parquet"], ["--output", "x.jsonl", "--negatives", "dense"]):
-        refused = ragcun(bare, *wrong)
+        refused = mine(bare, *wrong)
         assert refused.returncode == 2, refused.stderr
         assert len(refused.stderr.splitlines()) == 1

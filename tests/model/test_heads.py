@@ -1,13 +1,12 @@
 """Heads start as the base's projection, and the saved encoder is a plain sentence-transformers model."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from children import python
 from ragcun.embedding.base import base_key, load_model, split
 from ragcun.embedding.resolve import resolve_model
 from ragcun.errors import UserError
@@ -126,8 +125,8 @@ def test_the_saved_encoder_loads_without_ragcun_and_gives_the_same_bits(tmp_path
     saved = tmp_path / "experiment" / "model"
     assert not list(saved.rglob("*.bin"))
     assert not list(saved.rglob("*.pt"))
-    script = [sys.executable, "-c", WITHOUT_RAGCUN, str(saved), str(tmp_path / "vectors.npy")]
-    subprocess.run(script, check=True, cwd=tmp_path)
+    done = python("-c", WITHOUT_RAGCUN, saved, tmp_path / "vectors.npy", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
     np.testing.assert_array_equal(np.load(tmp_path / "vectors.npy"), expected)
 
 

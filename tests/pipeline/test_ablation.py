@@ -2,9 +2,6 @@
 
 import csv
 import json
-import os
-import subprocess
-import sys
 from contextlib import redirect_stderr
 from functools import partial
 from io import StringIO
@@ -14,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from children import ragcun
 from ragcun.console import say
 from ragcun.errors import UserError
 from ragcun.pipeline.ablation import Evaluation, Measured, _most_data, encode, train_cell
@@ -43,14 +41,13 @@ def test_a_grid_names_settings() -> None:
 
 
 def test_a_grid_is_trained_once_scored_and_drawn(tmp_path: Path, collection: Path, tiny_model: Path) -> None:
-    command = [sys.executable, "-m", "ragcun", "ablate", "--grid", "lambda_isotropy=0,10", "--grid", "init=random"]
+    command = ["ablate", "--grid", "lambda_isotropy=0,10", "--grid", "init=random"]
     command += ["--seeds", "2", "--train-data", str(collection), "--base-model", str(tiny_model), "--output-dim", "16"]
     command += ["--datasets", collection.name, "--data-dir", str(collection.parent), "--epochs", "3", "--json"]
     output = tmp_path / "out"
     command += ["--store", str(tmp_path / "store"), "--output-dir", str(output), "--jobs", "1"]
-    environment = {**os.environ, "RAGCUN_TRAINING__BATCH_SIZE": "8", "COLUMNS": "160"}
 
-    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    done = ragcun(*command, RAGCUN_TRAINING__BATCH_SIZE="8")
 
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
@@ -71,7 +68,7 @@ def test_a_grid_is_trained_once_scored_and_drawn(tmp_path: Path, collection: Pat
     assert settings == ["base", *(row["name"] for row in found["rows"])]
     written = {path: path.stat().st_mtime_ns for path in output.rglob("manifest.json")}
     assert len(written) == 4
-    again = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    again = ragcun(*command, RAGCUN_TRAINING__BATCH_SIZE="8")
     assert again.returncode == 0
     assert json.loads(again.stdout) == found
     assert {path: path.stat().st_mtime_ns for path in output.rglob("manifest.json")} == written
@@ -88,11 +85,11 @@ def test_data_is_prepared_for_the_cell_that_asks_for_most() -> None:
 
 
 def test_a_cell_that_fails_is_told_and_the_rest_goes_on(tmp_path: Path, collection: Path, tiny_model: Path) -> None:
-    command = [sys.executable, "-m", "ragcun", "ablate", "--grid", "output_dim=64,16", "--seeds", "1", "--epochs", "1"]
+    command = ["ablate", "--grid", "output_dim=64,16", "--seeds", "1", "--epochs", "1"]
     command += ["--train-data", str(collection), "--base-model", str(tiny_model), "--jobs", "1"]
     command += ["--store", str(tmp_path / "store"), "--output-dir", str(tmp_path / "out")]
 
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    done = ragcun(*command)
 
     assert done.returncode == 1
     assert "1 of 2 cells failed: output_dim=64 seed 0" in done.stderr

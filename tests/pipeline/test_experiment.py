@@ -1,15 +1,13 @@
 """The whole chain in real processes: complete, done once, and the same after being killed."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from children import Child, python
 
 CONFIG = """
 [model]
@@ -43,12 +41,12 @@ def config(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, collectio
 
 
 def command(config: Path, experiment: Path, store: Path) -> list[str]:
-    chain = [sys.executable, "-m", "ragcun", "run", "--config", str(config), "--json"]
+    chain = ["-m", "ragcun", "run", "--config", str(config), "--json"]
     return [*chain, "--output-dir", str(experiment), "--store", str(store)]
 
 
 def run(config: Path, experiment: Path, store: Path) -> dict[str, Any]:
-    done = subprocess.run(command(config, experiment, store), capture_output=True, text=True, check=False)
+    done = python(*command(config, experiment, store))
     assert done.returncode == 0, done.stderr
     summary: dict[str, Any] = json.loads(done.stdout)
     return summary
@@ -97,13 +95,11 @@ def test_killed_and_run_again_it_finds_the_same(
     until: str, tmp_path: Path, config: Path, whole: tuple[Path, dict[str, Any]]
 ) -> None:
     experiment = tmp_path / "e"
-    process = subprocess.Popen(
-        command(config, experiment, tmp_path / "s"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    process = Child(*command(config, experiment, tmp_path / "s"))
     deadline = time.monotonic() + 120
     while not (experiment / until).exists() and time.monotonic() < deadline:
         time.sleep(0.005)
-    os.kill(process.pid, signal.SIGKILL)
+    process.kill()
     process.wait()
     assert not (experiment / "summary.json").exists()
 

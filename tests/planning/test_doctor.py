@@ -1,16 +1,14 @@
 """The doctor says what it found and what to do, and never a secret."""
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
+
+from children import ragcun
 
 
 def doctor(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    variables = {**os.environ, "HF_TOKEN": "hf_secret", "COLUMNS": "200", **environment}
-    command = [sys.executable, "-m", "ragcun", "doctor", "--json", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=variables)
+    return ragcun("doctor", "--json", *arguments, HF_TOKEN="hf_secret", **environment)  # noqa: S106
 
 
 def test_everything_that_is_not_good_says_what_to_do(tmp_path: Path) -> None:

@@ -1,14 +1,12 @@
 """Plans: their parts add up, follow the settings, and count the data that is there."""
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from children import ragcun
 from ragcun.errors import UserError
 from ragcun.planning.architecture import KNOWN
 from ragcun.planning.machines import MACHINES, find_machine
@@ -115,12 +113,6 @@ def test_what_cannot_be_planned_is_said() -> None:
         planned("hybrid", ("no-such-set",))
     with pytest.raises(UserError, match="no training data"):
         make_plan(load_settings(), MACHINES["t4"], (), None)
-
-
-def ragcun(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    variables = {**os.environ, "COLUMNS": "160", **environment}
-    command = [sys.executable, "-m", "ragcun", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=variables)
 
 
 def test_plan_as_users_meet_it() -> None:

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from children import Child
 from ragcun.retrieval.checkpoint import Checkpoints
 from ragcun.retrieval.memory import Resources
 from ragcun.retrieval.search import search
@@ -19,13 +18,13 @@ SCRIPT = Path(__file__).with_name("resumed_search.py")
 
 
 def test_killed_and_resumed(tmp_path: Path) -> None:
-    def start(folder: str) -> "subprocess.Popen[str]":
-        return subprocess.Popen([sys.executable, SCRIPT, tmp_path / folder], stdout=subprocess.PIPE, text=True)
+    def start(folder: str) -> Child:
+        return Child(SCRIPT, tmp_path / folder)
 
-    def first_block(process: "subprocess.Popen[str]") -> int:
-        output, _ = process.communicate(timeout=120)
-        assert process.returncode == 0
-        return int(output)
+    def first_block(process: Child) -> int:
+        done = process.wait(timeout=120)
+        assert done.returncode == 0, done.stderr
+        return int(done.stdout)
 
     for folder in ("whole", "killed"):
         (tmp_path / folder).mkdir()
@@ -34,8 +33,7 @@ def test_killed_and_resumed(tmp_path: Path) -> None:
     while not list((tmp_path / "killed").glob("searches/[!.]*")) and time.monotonic() < deadline:
         time.sleep(0.01)
     killed.kill()
-    killed.communicate(timeout=60)
-    assert killed.returncode == -signal.SIGKILL
+    assert killed.wait(timeout=60).returncode == -signal.SIGKILL
     assert not (tmp_path / "killed" / "found.npz").exists(), "it was done before it was killed: the test shows nothing"
     assert first_block(whole) == 0
     assert first_block(start("killed")) > 0

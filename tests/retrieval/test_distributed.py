@@ -1,17 +1,14 @@
 """Two gloo processes that share the documents find what one finds, and leave the same files."""
 
 import json
-import os
 import runpy
 import shutil
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from children import in_two_processes
 from ragcun.evaluation.beir import evaluate
 from ragcun.evaluation.cells import CellResult
 from ragcun.retrieval.distributed import distributed_search
@@ -41,26 +38,9 @@ def told(folder: Path, of_one: list[CellResult], collection: Path) -> list[tuple
     arguments = ["eval", "beir", "--datasets", collection.name, "--data-dir", collection.parent, "--device", "cpu"]
     arguments += [*(argument for result in of_one for argument in ("--model", result.model)), "--json"]
     arguments += ["--output", folder / "two", "--store", folder / "store of two"]
-    environment = os.environ | {"RAGCUN_CACHE_DIR": str(folder / "cache"), "TMPDIR": str(folder)}
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        environment |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
-    workers = [  # as `accelerate launch` and `torchrun` start them
-        subprocess.Popen(
-            [sys.executable, SCRIPT, folder, *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment | {"RANK": rank, "LOCAL_RANK": rank},
-        )
-        for rank in ("0", "1")
-    ]
-    try:
-        told = [worker.communicate(timeout=240) for worker in workers]
-        assert [worker.returncode for worker in workers] == [0, 0], told
-    finally:
-        for worker in workers:
-            worker.kill()
-    return told
+    ended = in_two_processes(SCRIPT, folder, *arguments, RAGCUN_CACHE_DIR=str(folder / "cache"), TMPDIR=str(folder))
+    assert [done.returncode for done in ended] == [0, 0], ended
+    return [(done.stdout, done.stderr) for done in ended]
 
 
 def test_two_processes_find_what_one_finds(folder: Path, told: list[tuple[str, str]]) -> None:

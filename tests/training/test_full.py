@@ -2,8 +2,6 @@
 
 import contextlib
 import json
-import os
-import resource
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 from sentence_transformers import SentenceTransformer
 
+from children import python, ragcun
 from ragcun.data.pairs import Pairs, load_pairs
 from ragcun.embedding.base import load_model
 from ragcun.embedding.embedder import Embedder
@@ -284,26 +283,12 @@ def test_layers_of_other_architectures_are_found(kind: str) -> None:
 def test_a_full_disk_is_one_line_and_the_last_good_checkpoint_stays(
     tmp_path: Path, collection: Path, tiny_model: Path
 ) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "ragcun",
-        "train",
-        "--train-data",
-        str(collection),
-        "--base-model",
-        str(tiny_model),
-    ]
+    command = ["train", "--train-data", str(collection), "--base-model", str(tiny_model)]
     command += ["--output-dim", "16", "--batch-size", "8", "--epochs", "2", "--store", str(tmp_path / "store")]
     limit = 25_000  # the weights fit, the state of the optimiser does not
 
-    done = subprocess.run(
-        [*command, "--output-dir", str(tmp_path / "e")],
-        check=False,
-        capture_output=True,
-        text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
-    )
+    limited = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); "
+    done = python("-c", limited + "from ragcun.cli.main import main; main()", *command, "--output-dir", tmp_path / "e")
 
     assert done.returncode == 1, done.stderr
     errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
@@ -331,17 +316,14 @@ def test_both_stages_on_two_processes(tmp_path: Path, collection: Path, tiny_mod
 
 
 def test_both_stages_in_one_command(tmp_path: Path, collection: Path, tiny_model: Path) -> None:
-    command = [sys.executable, "-m", "ragcun", "train", "--preset", "prototype", "--base-model", str(tiny_model)]
+    command = ["train", "--preset", "prototype", "--base-model", str(tiny_model)]
     command += ["--freeze-early-layers", "1", "--output-dim", "16", "--store", str(tmp_path / "store"), "--json"]
     command += ["--train-data", str(collection), "--output-dir", str(tmp_path / "e")]
-    environment = {**os.environ, "RAGCUN_PRETRAINING__EPOCHS": "1"}
 
-    refused = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    refused = ragcun(*command, RAGCUN_PRETRAINING__EPOCHS="1")
     assert refused.returncode == 1  # without data of its own, stage 1 downloads Wikipedia, and tests are offline
     assert "wikimedia/wikipedia" in refused.stderr
-    done = subprocess.run(
-        [*command, "--pretrain-data", str(collection)], check=False, capture_output=True, text=True, env=environment
-    )
+    done = ragcun(*command, "--pretrain-data", collection, RAGCUN_PRETRAINING__EPOCHS="1")
 
     assert done.returncode == 0, done.stderr
     manifest = json.loads(done.stdout)

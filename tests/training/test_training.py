@@ -1,10 +1,7 @@
 """Training: nothing lost by an interruption, nothing worse in silence."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -17,6 +14,7 @@ from accelerate import PartialState
 from accelerate.utils import DistributedType
 from safetensors.torch import load_file
 
+from children import Child, in_two_processes, python
 from ragcun.cli.main import app
 from ragcun.data.pairs import write_pairs
 from ragcun.embedding.embedder import Embedder
@@ -121,20 +119,21 @@ def test_killed_at_any_step_and_resumed_gives_the_same_bits(tmp_path: Path, coll
 
     def command(experiment: Path) -> list[str]:
         data = ["--train-data", str(collection), "--base-model", str(tiny_model), "--store", str(tmp_path / "store")]
-        return [sys.executable, "-m", "ragcun", "train", *data, *settings, "--output-dir", str(experiment)]
+        return ["-m", "ragcun", "train", *data, *settings, "--output-dir", str(experiment)]
 
-    subprocess.run(command(tmp_path / "whole"), check=True, capture_output=True)
+    python(*command(tmp_path / "whole")).check_returncode()
     killed = tmp_path / "killed"
-    process = subprocess.Popen(command(killed), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = Child(*command(killed))
     deadline = time.monotonic() + 120
     while not (killed / "checkpoints" / "last.safetensors").exists() and time.monotonic() < deadline:
         time.sleep(0.002)
-    os.kill(process.pid, signal.SIGKILL)
+    process.kill()
     process.wait()
     assert not (killed / "manifest.json").exists()
     (killed / "checkpoints" / ".last.safetensors.half.safetensors").touch()  # as a kill while it is written leaves it
 
-    done = subprocess.run(command(killed), check=True, capture_output=True, text=True)
+    done = python(*command(killed))
+    done.check_returncode()
 
     assert "starting anew" not in done.stderr
     for tensors_of in (weights, ended):
@@ -292,10 +291,8 @@ def test_two_processes_give_the_weights_of_one(tmp_path: Path, collection: Path,
     one = [*common, "--batch-size", "8", "--output-dir", str(tmp_path / "one"), "--store", str(tmp_path / "s1")]
     two = [*common, "--batch-size", "4", "--output-dir", str(tmp_path / "two"), "--store", str(tmp_path / "s2")]
     app(one, standalone_mode=False)
-    launch = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--main_process_port", "0"]
-    launched = [sys.executable, *launch, "-m", "ragcun", *two, "--json"]
-    done = subprocess.run(launched, check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
+    done, other = in_two_processes("-m", "ragcun", *two, "--json")
+    assert (done.returncode, other.returncode) == (0, 0), done.stderr + other.stderr
 
     manifest = json.loads((tmp_path / "two" / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["processes"] == 2
