@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragcun.data.docstrings import read_docstrings, read_file, split_docstring
+from ragcun.data.docstrings import read_docstrings, split_docstring
 from ragcun.data.prose import paragraphs
 
 REST = "The rest says enough, in twelve words or more, to be a document."
@@ -191,23 +191,7 @@ def test_nothing_is_imported_and_no_warning_leaks(tmp_path: Path) -> None:
     trap.write_text(f'"""Bring what a guest ordered.\n\n{REST} \\d"""\nopen({str(tmp_path / "ran")!r}, "w")\n1 / 0\n')
     with pytest.warns((DeprecationWarning, SyntaxWarning)):
         compile(trap.read_bytes(), "trap", "exec")
-    found = read_file(trap, "trap", 100)
+    found = read_docstrings(trap.read_bytes(), "trap", 100)
     assert [docstring[:2] for docstring in found] == [("trap", "Bring what a guest ordered")]
     assert list(tmp_path.iterdir()) == [trap]
     assert "trap" not in sys.modules
-
-
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (b'"""' + b"x" * (1 << 20), "too large"),
-        (b'# This file was automatically generated from another.\n"""Doc."""', "generated"),
-        (b'"""Doc."""\nprint "python 2"', "unparsable"),
-        (b'"""Doc."""\n\0', "unparsable"),
-        (b'# coding: klingon\n"""Doc."""', "unparsable"),
-    ],
-)
-def test_a_file_that_is_left_out_says_why(content: bytes, reason: str, tmp_path: Path) -> None:
-    (tmp_path / "a.py").write_bytes(content)
-    assert read_file(tmp_path / "a.py", "a", 100) == reason
-    assert read_file(tmp_path / "b.py", "b", 100) == "unreadable"

@@ -5,17 +5,14 @@ import re
 import warnings
 from collections.abc import Iterator
 from itertools import chain
-from pathlib import Path
 from typing import NamedTuple
 
 from ragcun.data.prose import paragraphs
 
 SUMMARY_WORDS = (4, 40)
 BODY_WORDS = 12
-MAX_BYTES = 1 << 20
 
 _Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-_GENERATED = re.compile(rb"(?:auto-?|automatically )generated", re.IGNORECASE)
 _SIGNATURE = re.compile(r"[\w.]+\(.*\)(?:\s*->.*)?")
 _SENTENCE_END = re.compile(r"(?<=[.!?])(?<!e\.g\.)(?<!i\.e\.)(?<!etc\.)(?<!vs\.)\s+(?=[^a-z\s])")
 _IDENTIFIER = re.compile(r"(?<![\w-])(?:\w+\.)*(\w+(?:-\w+)*)(?:\([^()]*\))?(?![\w-])")
@@ -31,19 +28,6 @@ class Docstring(NamedTuple):
     name: str
     summary: str
     body: str
-
-
-def read_file(path: Path, module: str, max_words: int) -> list[Docstring] | str:
-    """`read_docstrings` of a file, or why it was left out: "too large", "generated", "unreadable" or "unparsable"."""
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            return "too large"
-        source = path.read_bytes()
-        return "generated" if _GENERATED.search(source, 0, 1000) else read_docstrings(source, module, max_words)
-    except OSError:
-        return "unreadable"
-    except (SyntaxError, ValueError, RecursionError):
-        return "unparsable"
 
 
 def read_docstrings(source: bytes, module: str, max_words: int) -> list[Docstring]:

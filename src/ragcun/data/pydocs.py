@@ -1,109 +1,122 @@
-"""A collection on any machine, without a download: the documentation of the packages that are installed with ragcun."""
+"""A collection on any machine, without a download: the documentation that comes with Python."""
 
 import hashlib
 import json
 import os
+import platform
 import re
-import tempfile
+import sys
+import sysconfig
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import nullcontext
-from itertools import repeat
-from multiprocessing import get_context
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from ragcun.console import progress, say
 from ragcun.data.collection import write_collection
-from ragcun.data.docstrings import read_file
-from ragcun.data.packages import Package, required_packages, standard_library
+from ragcun.data.docstrings import read_docstrings, split_docstring
 from ragcun.errors import UserError
-from ragcun.files import read_json, write_json
-from ragcun.machine import cores
+from ragcun.files import atomic_folder, read_json, write_json
 
-SHARES = {"train": 0.8, "dev": 0.1, "test": 0.1}
+SHARES = {"train": 0.7, "dev": 0.1, "test": 0.2}
 OPENING_WORDS = 20
+LICENCE = "PSF-2.0"
+
+_TESTS = re.compile(r"(?:.*_)?tests?|tests?_.*|idle_test")
 
 
 class Pair(NamedTuple):
-    """A document and the query that it answers: a docstring's body and summary. `id` is the dotted name."""
+    """A document, the query that it answers, its `id` and the `part` of the documentation, which is not divided."""
 
-    package: str
+    part: str
     id: str
     query: str
     document: str
 
 
 def pydocs_collection(
-    path: str | os.PathLike[str],
-    documents: int | None = None,
-    seed: int = 0,
-    max_words: int = 100,
-    packages: Sequence[Package] | None = None,
-    processes: int | None = None,
+    path: str | os.PathLike[str], documents: int | None = None, seed: int = 0, max_words: int = 100
 ) -> Path:
-    """Write a collection of docstrings with train, dev and test qrels and return its folder.
+    """Write a collection of the documentation of the running Python and return its folder.
 
-    A query is a docstring's summary; its one relevant document is what follows, the first `max_words` words of it.
-    The packages (default: the standard library and all that ragcun requires) are split, rather than the pairs, about
-    80/10/10. `documents` bounds the size: so many pairs, in these shares, are sampled by `seed`. The same packages
-    give the same collection; its SHA-256 is the "fingerprint" in the folder's `source.json`, beside the packages with
-    their versions, licences and splits.
+    Its sources are the docstrings of the standard library and the topics of `help()`. A query is the first sentence
+    of a docstring, or of a paragraph of a topic; its one relevant document is what follows, the first `max_words`
+    words of it. Modules and topics, rather than pairs, are divided into train, dev and test, in about the `SHARES`.
+    `documents` bounds the size: so many pairs, in these shares, are sampled by `seed`.
 
-    A folder that holds this very collection is left as it is. Files are read in `processes` processes (default: one
-    for each core); 1 starts none. Raises `UserError` where the folder holds anything else, or a split would be empty.
+    The same Python gives the same collection: its SHA-256 is the "fingerprint" in the folder's `source.json`, beside
+    the version of Python. A folder that holds this very collection is left as it is.
+
+    Raises:
+        UserError: the folder holds anything else, or a split would be empty.
     """
     folder = Path(path)
     source = folder / "source.json"
     if folder.exists() and not source.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder}: exists and is no collection of docstrings; choose another folder")
-    packages = [*standard_library(), *required_packages()] if packages is None else packages
-    pairs, files = read_packages(packages, max_words, processes)
-    splits = sample(split_by_package(distinct(pairs)), documents, seed)
+        raise UserError(f"{folder}: exists and is no collection of Python's documentation; choose another folder")
+    splits = sample(split_by_part(distinct(read_documentation(max_words))), documents, seed)
     fingerprint = hashlib.sha256(json.dumps(splits, sort_keys=True).encode()).hexdigest()
     if source.exists():
         if read_json(source).get("fingerprint") != fingerprint:
-            raise UserError(f"{folder}: holds another collection of docstrings; remove it or choose another folder")
+            raise UserError(
+                f"{folder}: holds a collection of another Python or of other settings; "
+                "remove it or choose another folder"
+            )
         say(f"{folder}: up to date")
         return folder
     total = sum(map(len, splits.values()))
     description = {
         "fingerprint": fingerprint,
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "licence": LICENCE,
         "documents": total,
         "queries": total,
         "splits": {split: len(rows) for split, rows in splits.items()},
         "settings": {"documents": documents, "seed": seed, "max_words": max_words},
-        "files": dict(sorted(files.items())),
-        "packages": _described(packages, splits),
+        "parts": {split: dict(sorted(Counter(pair.part for pair in rows).items())) for split, rows in splits.items()},
     }
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
-        staged = _write(Path(temporary) / "collection", splits)
+    with atomic_folder(folder) as staged:
+        _write(staged, splits)
         write_json(staged / "source.json", description)
-        staged.replace(folder)
     return folder
 
 
-def read_packages(
-    packages: Sequence[Package], max_words: int, processes: int | None = None
-) -> tuple[list[Pair], Counter[str]]:
-    """The pairs of `packages`, in their order, and how many files were "read" or left out (why: see `read_file`)."""
-    jobs = [(package.name, module, path) for package in packages for module, path in package.modules.items()]
-    names, modules, paths = zip(*jobs, strict=True) if jobs else ((), (), ())
-    processes = processes or cores()
-    pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn")) if processes > 1 else None
-    pairs: list[Pair] = []
-    files: Counter[str] = Counter()
-    with progress("reading documentation", len(jobs), "files") as bar, pool or nullcontext():
-        arguments = (read_file, paths, modules, repeat(max_words))
-        results = pool.map(*arguments, chunksize=64) if pool else map(*arguments)
-        for name, result in zip(names, results, strict=True):
+def read_documentation(max_words: int) -> list[Pair]:
+    """The pairs of the standard library's docstrings and of the topics of `help()`, in the order of their names."""
+    pairs = []
+    files = source_files()
+    with progress("reading documentation", len(files), "files") as bar:
+        for module, path in files.items():
+            found = read_docstrings(path.read_bytes(), module, max_words)
+            pairs += [Pair(module.partition(".")[0], *docstring) for docstring in found]
             bar.advance()
-            files["read" if isinstance(result, list) else result] += 1
-            if isinstance(result, list):
-                pairs += (Pair(name, *docstring) for docstring in result)
-    return pairs, files
+    for topic, text in sorted(topics().items()):
+        for number, paragraph in enumerate(re.split(r"\n\s*\n", text)):
+            name = f"topics.{topic}.paragraph{number}"
+            if texts := split_docstring(paragraph, name, max_words):
+                pairs.append(Pair(f"topics.{topic}", name, *texts))
+    return pairs
+
+
+def source_files(names: Iterable[str] = sys.stdlib_module_names) -> dict[str, Path]:
+    """The Python files of the standard library's top-level modules `names`, without tests, by dotted name; sorted."""
+    root = Path(sysconfig.get_path("stdlib"))
+    found = {}
+    for name in names:
+        for path in (root / f"{name}.py", *(root / name).rglob("*.py")):
+            parts = path.relative_to(root).with_suffix("").parts
+            if path.is_file() and all(part.isidentifier() and not _TESTS.fullmatch(part) for part in parts):
+                found[".".join(parts).removesuffix(".__init__")] = path
+    return dict(sorted(found.items()))
+
+
+def topics() -> dict[str, str]:
+    """The text of each topic of `help()`; none where Python was installed without them."""
+    try:
+        from pydoc_data.topics import topics as found
+    except ImportError:
+        return {}
+    return dict(found)
 
 
 def distinct(pairs: Iterable[Pair]) -> list[Pair]:
@@ -126,32 +139,37 @@ def _key(text: str, words: int | None = None) -> str:
     return " ".join(re.findall(r"[^\W\d_]+", text.lower())[:words])
 
 
-def split_by_package(pairs: Iterable[Pair]) -> dict[str, list[Pair]]:
-    """The pairs by split, a package's all in one of them, in about the `SHARES`.
+def split_by_part(pairs: Iterable[Pair]) -> dict[str, list[Pair]]:
+    """The pairs by split, a part's all in one of them, in about the `SHARES`.
 
-    In the order of a hash of their names, packages that take up at most a third of a split go to test, then to dev,
-    as long as there is room; where none is that small, the smallest goes. The rest is for training; no split is
-    empty. Raises `UserError` where there are fewer than three packages.
+    In the order of a hash of their names, parts that take up at most a third of a split go to test, then to dev, as
+    long as there is room; where none is that small, the smallest goes. The rest is for training; no split is empty.
+
+    Raises:
+        UserError: there are fewer than three parts.
     """
-    of_package: dict[str, list[Pair]] = defaultdict(list)
+    of_part: dict[str, list[Pair]] = defaultdict(list)
     for pair in pairs:
-        of_package[pair.package].append(pair)
-    if len(of_package) < len(SHARES):
-        raise UserError(f"usable docstrings in {len(of_package)} packages only; at least {len(SHARES)} are needed")
-    waiting = sorted(of_package, key=lambda name: hashlib.sha256(name.encode()).digest())
-    total = sum(map(len, of_package.values()))
+        of_part[pair.part].append(pair)
+    if len(of_part) < len(SHARES):
+        raise UserError(
+            f"usable documentation in {len(of_part)} modules of the standard library only; at least {len(SHARES)} are "
+            "needed: use a Python that has its source files"
+        )
+    waiting = sorted(of_part, key=lambda name: hashlib.sha256(name.encode()).digest())
+    total = sum(map(len, of_part.values()))
     splits: dict[str, list[Pair]] = {split: [] for split in SHARES}
     for split, to_leave in (("test", 2), ("dev", 1)):
         size = SHARES[split] * total
         for name in list(waiting):
-            if len(waiting) > to_leave and len(of_package[name]) <= min(size / 3, size - len(splits[split])):
-                splits[split] += of_package[name]
+            if len(waiting) > to_leave and len(of_part[name]) <= min(size / 3, size - len(splits[split])):
+                splits[split] += of_part[name]
                 waiting.remove(name)
         if not splits[split]:
-            smallest = min(waiting, key=lambda name: len(of_package[name]))
-            splits[split] = of_package[smallest]
+            smallest = min(waiting, key=lambda name: len(of_part[name]))
+            splits[split] = of_part[smallest]
             waiting.remove(smallest)
-    splits["train"] = [pair for name in waiting for pair in of_package[name]]
+    splits["train"] = [pair for name in waiting for pair in of_part[name]]
     return splits
 
 
@@ -167,9 +185,9 @@ def sample(splits: Mapping[str, list[Pair]], documents: int | None, seed: int) -
     return chosen
 
 
-def _write(folder: Path, splits: Mapping[str, list[Pair]]) -> Path:
+def _write(folder: Path, splits: Mapping[str, list[Pair]]) -> None:
     pairs = [pair for rows in splits.values() for pair in rows]
-    return write_collection(
+    write_collection(
         folder,
         ((pair.id, "", pair.document) for pair in pairs),
         ((_query_id(pair), pair.query) for pair in pairs),
@@ -180,19 +198,3 @@ def _write(folder: Path, splits: Mapping[str, list[Pair]]) -> Path:
 def _query_id(pair: Pair) -> str:
     """Not the document's id: BEIR's rule leaves a document out of the ranking for the query of the same id."""
     return f"{pair.id}?"
-
-
-def _described(packages: Iterable[Package], splits: Mapping[str, list[Pair]]) -> list[dict[str, str | int]]:
-    split_of = {pair.package: split for split, pairs in splits.items() for pair in pairs}
-    sizes = Counter(pair.package for pairs in splits.values() for pair in pairs)
-    return [
-        {
-            "name": package.name,
-            "version": package.version,
-            "licence": package.licence,
-            "split": split_of[package.name],
-            "pairs": sizes[package.name],
-        }
-        for package in packages
-        if package.name in split_of
-    ]

@@ -11,16 +11,16 @@ from ragcun.cli import options
 def pydocs(
     output: Annotated[Path, typer.Argument(help="Folder of the collection to write.", file_okay=False)],
     documents: Annotated[
-        int | None, typer.Option(min=10, help="How many documents to sample at most; all by default.")
+        int | None, typer.Option(min=10, help="Number of documents to sample at most; default: all.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Which documents are sampled follows from it.")] = 0,
-    max_words: Annotated[int, typer.Option(min=12, help="Words a document is cut to.")] = 100,
+    seed: Annotated[int, typer.Option(help="Random seed of the sample.")] = 0,
+    max_words: Annotated[int, typer.Option(min=12, help="Number of words kept of each document.")] = 100,
     json: options.Json = False,
 ) -> None:
-    """Write a collection with train, dev and test splits from the docstrings of the installed packages.
+    """Write a collection with train, dev and test splits from the documentation that comes with Python.
 
-    A query is a docstring's summary, its document what follows. Read are the standard library and what ragcun
-    requires, without importing any of it. The same packages give the same collection.
+    Its sources are the docstrings of the standard library and the topics of `help()`. A query is the first sentence
+    of a docstring or paragraph, and its relevant document is what follows. The same Python gives the same collection.
     """
     from rich.table import Table
 
@@ -30,15 +30,13 @@ def pydocs(
 
     folder = pydocs_collection(output, documents, seed, max_words)
     source = read_json(folder / "source.json")
-    table = Table(
-        "split", "packages", "queries", title=str(folder), caption=f"fingerprint {source['fingerprint'][:16]}"
-    )
+    caption = f"{source['python']}, fingerprint {source['fingerprint'][:16]}"
+    table = Table("split", "modules and topics", "queries", title=str(folder), caption=caption)
     for column in table.columns[1:]:
         column.justify = "right"
     for split, queries in source["splits"].items():
-        packages = sum(package["split"] == split for package in source["packages"])
-        table.add_row(split, f"{packages:,}", f"{queries:,}")
+        table.add_row(split, f"{len(source['parts'][split]):,}", f"{queries:,}")
     console.print(table)
     if json:
-        keys = ("documents", "queries", "splits", "fingerprint")
+        keys = ("documents", "queries", "splits", "python", "fingerprint")
         options.print_json({"path": str(folder), **{key: source[key] for key in keys}})
