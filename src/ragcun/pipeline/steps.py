@@ -15,7 +15,7 @@ _WIKI_PASSAGES = 1_000_000
 def prepare_data(settings: Settings, experiment: Path, stage: Stage = "both") -> Settings:
     """Settings whose training data is a path: `pydocs`, and what stages name as their sources, is made.
 
-    It is in `experiment`/data. `pydocs` is made once: an experiment keeps it where packages are upgraded meanwhile.
+    It is in `experiment`/data. `pydocs` is made once: an experiment keeps it where Python is upgraded meanwhile.
     """
     if settings.data.train == PYDOCS:
         settings = _prepare_pydocs(settings, experiment)

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from ragcun.data.collection import Collection
 from ragcun.data.pairs import Pairs, load_pairs
+from ragcun.data.pydocs import SHARES
 from ragcun.data.texts import Texts
 from ragcun.errors import UserError
 from ragcun.mining.pairs import PairSettings
@@ -156,7 +157,8 @@ def collection_load(name: str, settings: Settings, data_dir: Path | None, limit:
         )
     if name == PYDOCS:
         load = _pydocs(settings.data)
-        return CollectionLoad(name, load.held_out[0], load.held_out[1], "about")
+        queries = TextLoad(round(settings.data.pydocs_documents * SHARES["test"]), _PYDOCS_QUERY_TOKENS)
+        return CollectionLoad(name, queries, load.held_out[1], "about")
     if name not in PUBLISHED:
         raise UserError(f"--datasets {name}: not in --data-dir, and not one of {', '.join(PUBLISHED)}")
     queries, documents, query_words, document_words = PUBLISHED[name]
@@ -170,7 +172,7 @@ def collection_load(name: str, settings: Settings, data_dir: Path | None, limit:
 
 def _pydocs(data: DataSettings) -> PairLoad:
     documents, tokens = data.pydocs_documents, float(data.pydocs_max_words)  # about one token for each word allowed
-    train, dev = (TextLoad(documents * share // 10, _PYDOCS_QUERY_TOKENS) for share in (8, 1))
+    train, dev = (TextLoad(round(documents * SHARES[split]), _PYDOCS_QUERY_TOKENS) for split in ("train", "dev"))
     rest = TextLoad(documents - train.count, tokens)
     held_out = dev, TextLoad(documents, tokens)
     return PairLoad(train.count, train, TextLoad(train.count, tokens), held_out, (dev, rest), 0, PYDOCS)

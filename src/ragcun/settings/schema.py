@@ -38,7 +38,7 @@ class _Section(BaseModel):
 
 
 class DataSettings(_Section):
-    """Where training pairs come from. `pydocs` as a source means the docstrings of the installed packages."""
+    """Where training pairs come from. `pydocs` as a source means the documentation that comes with Python."""
 
     train: str | None = Field(default=None, description="pairs file, collection folder, or 'pydocs'")
     val: str | None = Field(default=None, description="pairs file or collection folder; default: train's dev split")
@@ -48,7 +48,7 @@ class DataSettings(_Section):
         default=(), description="collection folders that are not trained on; interpolate auto keeps their dev scores"
     )
     on_error: OnError = Field(default="refuse", description="what to do with malformed rows")
-    pydocs_documents: Count = Field(default=5_000, description="documents of the embedded collection")
+    pydocs_documents: Count = Field(default=2_000, description="documents of the embedded collection")
     pydocs_max_words: Count = Field(default=100, description="words kept of each of them")
 
 
