@@ -7,9 +7,9 @@ import ragcun
 
 ORDER = [
     ["errors", "machine", "slices", "files", "lock", "distributed", "console", "manifest"],
+    ["losses", "heads"],
     ["settings"],
     ["data"],
-    ["losses"],
     ["embedding"],
     ["model"],
     ["retrieval"],

@@ -27,7 +27,7 @@ def test_scale_in_fp32_under_autocast() -> None:
     assert torch.equal(found, scale(x.float()))
 
 
-def test_keep_base_equals_the_divergence_written_out() -> None:
+def test_distillation_equals_the_divergence_written_out() -> None:
     student, teacher = sample(6, 4).requires_grad_(), sample(6, 9, seed=1)
     expected = torch.zeros((), dtype=torch.float64)
     for i in range(6):
@@ -39,14 +39,14 @@ def test_keep_base_equals_the_divergence_written_out() -> None:
     torch.testing.assert_close(*(torch.autograd.grad(loss, student)[0] for loss in (found, expected)))
 
 
-def test_keep_base_is_zero_for_the_same_distances_and_positive_otherwise() -> None:
+def test_distillation_is_zero_for_the_same_distances_and_positive_otherwise() -> None:
     teacher = sample(10, 6)
     rotation = torch.linalg.qr(sample(6, 6, seed=1)).Q
     assert distillation(teacher @ rotation + 3, teacher, 4.0).item() == pytest.approx(0, abs=1e-12)
     assert distillation(teacher * 1.1, teacher, 4.0) > 1e-4
 
 
-def test_keep_base_gives_the_teacher_and_the_temperature_no_gradient() -> None:
+def test_distillation_gives_the_teacher_and_the_temperature_no_gradient() -> None:
     student, teacher = sample(5, 4).requires_grad_(), sample(5, 4, seed=1).requires_grad_()
     temperature = torch.tensor(3.0, requires_grad=True)
     distillation(student, teacher, temperature).backward()
@@ -56,7 +56,7 @@ def test_keep_base_gives_the_teacher_and_the_temperature_no_gradient() -> None:
     assert temperature.grad is None
 
 
-def test_keep_base_of_one_row_is_zero_and_differentiable() -> None:
+def test_distillation_of_one_row_is_zero_and_differentiable() -> None:
     student = sample(1, 4).requires_grad_()
     loss = distillation(student, sample(1, 4, seed=1), 3.0)
     loss.backward()
@@ -65,6 +65,6 @@ def test_keep_base_of_one_row_is_zero_and_differentiable() -> None:
     assert not student.grad.any()
 
 
-def test_keep_base_needs_as_many_teacher_rows() -> None:
+def test_distillation_needs_as_many_teacher_rows() -> None:
     with pytest.raises(UserError, match="5 student rows, not 4"):
         distillation(sample(5, 4), sample(4, 4), 3.0)

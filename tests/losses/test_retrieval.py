@@ -1,5 +1,6 @@
 """The composed objective, alone and as a loss of sentence-transformers' trainer."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,9 @@ def test_parts_are_the_losses_times_their_weights() -> None:
     anchor_ids, document_ids = torch.tensor([0, 1, 2, 3, 4, 4]), torch.arange(18)
     document_ids[-1] = -1
     teacher = sample(6, 8, seed=3)
-    objective = RetrievalObjective(2.0, 0.5, lambda_distill=3.0, temperature=6.0, slices=32, seed=9)
+    objective = RetrievalObjective(
+        lambda_isotropy=2.0, lambda_reg=0.5, lambda_distill=3.0, temperature=6.0, slices=32, seed=9
+    )
     parts = objective(anchors, positives, negatives, anchor_ids, document_ids, teacher, step=4)
     joint = torch.cat([anchors, positives, negatives.reshape(-1, 8)[:-1]])
     expected = {
@@ -45,12 +48,13 @@ def test_parts_are_the_losses_times_their_weights() -> None:
 def test_a_part_without_weight_is_absent() -> None:
     objective = RetrievalObjective(lambda_isotropy=0, lambda_reg=0)
     assert list(objective(sample(3, 4), sample(3, 4, seed=1))) == ["contrastive"]
-    assert objective.isotropy.step == 0
 
 
 def test_a_missing_teacher_and_a_negative_weight_are_refused() -> None:
     with pytest.raises(UserError, match="base's embeddings"):
         RetrievalObjective(lambda_distill=1.0)(sample(3, 4), sample(3, 4))
+    with pytest.raises(UserError, match=r"lambda_isotropi: no term has this weight, only lambda_isotropy, lambda_reg"):
+        RetrievalObjective(lambda_isotropi=1.0)
     with pytest.raises(UserError, match="lambda_reg must be 0 or larger, not -1"):
         RetrievalObjective(lambda_reg=-1)
 
@@ -112,7 +116,7 @@ def test_trains_in_sentence_transformers_and_each_part_is_logged(
         parts = [entry[name] for name in ("contrastive", "isotropy", "scale")]
         assert min(parts) > 0
         assert entry["loss"] == pytest.approx(sum(parts), rel=1e-3)
-    assert loss.objective.isotropy.step == 4
+    assert loss.objective.step == 4
     assert log_temperature.item() != started
     assert abs(model.encode(sentences[:4]) - before).max() > 1e-3
 
@@ -121,3 +125,24 @@ def test_needs_two_columns() -> None:
     loss = IsotropicRetrievalLoss(torch.nn.Identity())
     with pytest.raises(UserError, match="not 1 column"):
         loss([{}])
+
+
+def test_labels_are_the_embeddings_that_are_distilled() -> None:
+    features = [
+        {"input_ids": torch.tensor([[i], [j]]), "attention_mask": torch.ones(2, 1)} for i, j in ((5, 6), (7, 8))
+    ]
+    embeddings, teacher = iter([sample(2, 4), sample(2, 4, seed=1)]), sample(2, 3, seed=2)
+    loss = IsotropicRetrievalLoss(Encoder(embeddings), lambda_distill=2.0, temperature=3.0)
+    expected = 2.0 * distillation(sample(2, 4, seed=1), teacher, 3.0)
+    torch.testing.assert_close(loss(features, teacher)["distillation"], expected)
+
+
+class Encoder(torch.nn.Module):
+    """Gives embeddings that are known."""
+
+    def __init__(self, embeddings: Iterator[Tensor]) -> None:
+        super().__init__()
+        self.embeddings = embeddings
+
+    def forward(self, _: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {"sentence_embedding": next(self.embeddings)}

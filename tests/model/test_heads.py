@@ -10,9 +10,10 @@ from children import python
 from ragcun.embedding.base import base_key, load_model, split
 from ragcun.embedding.resolve import resolve_model
 from ragcun.errors import UserError
+from ragcun.heads.registry import HEADS
+from ragcun.heads.spectrum import spectrum
 from ragcun.model.export import load_head_weights, save_encoder
-from ragcun.model.heads import build_head, interpolate
-from ragcun.model.pca import spectrum
+from ragcun.model.heads import build_head
 from ragcun.settings.schema import ModelSettings
 
 
@@ -92,14 +93,6 @@ def test_random_weights_follow_from_the_seed() -> None:
     assert not torch.equal(first, other)
 
 
-def test_interpolation_ends_at_its_ends() -> None:
-    start, end = {"w": torch.zeros(3)}, {"w": torch.tensor([1.0, 2.0, 4.0])}
-
-    assert torch.equal(interpolate(start, end, 0.0)["w"], start["w"])
-    assert torch.equal(interpolate(start, end, 1.0)["w"], end["w"])
-    assert torch.equal(interpolate(start, end, 0.5)["w"], torch.tensor([0.5, 1.0, 2.0]))
-
-
 WITHOUT_RAGCUN = """
 import sys
 import numpy as np
@@ -155,4 +148,16 @@ def test_parameters_of_the_hybrid_head() -> None:
     """768 x 1536 + 1536 and 1536 x 512 + 512, counted by hand."""
     head = build_head(ModelSettings(output_dim=512, init="random"), spectrum(sample(dimension=768)), seed=0)
 
-    assert sum(p.numel() for p in head.parameters()) == 1_968_128
+    assert sum(p.numel() for p in head.parameters()) == HEADS["mlp"].weights(768, 512) == 1_968_128
+
+
+@pytest.mark.parametrize("name", list(HEADS))
+def test_every_head_has_the_weights_that_its_entry_counts_and_takes_its_own_settings(name: str) -> None:
+    dimension = 32 if name == "identity" else 20
+    settings = ModelSettings(head=name, output_dim=dimension)
+    head = build_head(settings, spectrum(sample()), seed=0)
+
+    assert sum(p.numel() for p in head.parameters()) == HEADS[name].weights(32, dimension)
+    for own, declared in HEADS[name].settings.items():
+        assert getattr(settings, own) == declared.default
+    assert head(torch.zeros(3, 32)).shape == (3, dimension)

@@ -20,9 +20,9 @@ from ragcun.embedding.base import load_model
 from ragcun.embedding.embedder import Embedder
 from ragcun.embedding.resolve import resolve_model
 from ragcun.errors import RagcunError, UserError
+from ragcun.heads.layers import MLPHead
 from ragcun.losses.retrieval import RetrievalObjective
 from ragcun.model.freezing import freeze_early_layers
-from ragcun.model.heads import MLPHead
 from ragcun.settings.load import load_settings
 from ragcun.settings.schema import Settings
 from ragcun.training.batches import PairTexts
@@ -97,7 +97,7 @@ def test_the_saved_encoder_is_the_trained_one(
     assert not torch.equal(before["encoder.layer.0.output.dense.weight"], after["encoder.layer.0.output.dense.weight"])
 
 
-def test_keep_base_holds_the_base_as_it_was(tmp_path: Path, collection: Path, tiny_model: Path) -> None:
+def test_lambda_distill_holds_the_base_as_it_was(tmp_path: Path, collection: Path, tiny_model: Path) -> None:
     embedder = Embedder(str(tiny_model), tmp_path / "store")
     pairs, rows = load_pairs(collection, "train"), np.array([7, 3, 11])
     batch = PairTexts(pairs, load_model(resolve_model(str(tiny_model))), embedder).batch(rows, torch.device("cpu"))
@@ -105,7 +105,7 @@ def test_keep_base_holds_the_base_as_it_was(tmp_path: Path, collection: Path, ti
     assert batch.teacher_Bb is not None
     assert np.array_equal(batch.teacher_Bb.numpy(), expected)
 
-    train(settings_for(collection, tiny_model, training__keep_base=1.0), tmp_path / "e", tmp_path / "store")
+    train(settings_for(collection, tiny_model, training__lambda_distill=1.0), tmp_path / "e", tmp_path / "store")
     assert all("distillation" in row for row in read_history(tmp_path / "e" / "history.jsonl") if "loss" in row)
 
 

@@ -10,7 +10,7 @@ import torch
 from ragcun.errors import UserError
 from ragcun.files import read_json
 from ragcun.settings.load import load_settings
-from ragcun.training.interpolation import ALPHAS, choose_alpha, out_of_domain_texts
+from ragcun.training.interpolation import ALPHAS, choose_alpha, interpolated, out_of_domain_texts
 
 
 class _Line:
@@ -68,3 +68,11 @@ def test_what_cannot_be_asked_for() -> None:
     with pytest.raises(UserError, match=r"training\.interpolate"):
         load_settings(flags={"training.interpolate": "some"})
     assert load_settings(flags={"training.interpolate": "0.5"}).training.interpolate == 0.5
+
+
+def test_interpolation_ends_at_its_ends() -> None:
+    start, end = {"w": torch.zeros(3)}, {"w": torch.tensor([1.0, 2.0, 4.0])}
+
+    assert torch.equal(interpolated(start, end, 0.0)["w"], start["w"])
+    assert torch.equal(interpolated(start, end, 1.0)["w"], end["w"])
+    assert torch.equal(interpolated(start, end, 0.5)["w"], torch.tensor([0.5, 1.0, 2.0]))

@@ -71,7 +71,10 @@ def same(first: Path, second: Path) -> bool:
 def test_a_training_of_other_settings_in_the_folder_leaves_nothing_to_go_on_from(
     tmp_path: Path, collection: Path, tiny_model: Path, stop_at: Stop
 ) -> None:
-    ours, others = settings_for(collection, tiny_model), settings_for(collection, tiny_model, training__keep_base=3.0)
+    ours, others = (
+        settings_for(collection, tiny_model),
+        settings_for(collection, tiny_model, training__lambda_distill=3.0),
+    )
     train(ours, tmp_path / "whole", tmp_path / "store")
     for settings, step in ((ours, 7), (others, 2)):
         stop_at(step)
@@ -161,7 +164,7 @@ def test_a_base_that_ends_in_dense_layers_keeps_them(tmp_path: Path, collection:
             tmp_path / "dense",
             model__freeze_base=frozen,
             training__interpolate=0.0,
-            training__keep_base=0.0,
+            training__lambda_distill=0.0,
         )
         first, second = tmp_path / f"first-{frozen}", tmp_path / f"second-{frozen}"
         start = train(settings, first, tmp_path / "store")

@@ -14,8 +14,10 @@ from ragcun.analysis.geometry import GAUSSIAN, Geometry, gaussian
 from ragcun.analysis.isotropy import Floats
 from ragcun.analysis.style import COLOURS, COLUMN, GAUSSIAN_LABEL, GAUSSIAN_LOOK, looks, plain, save, style
 from ragcun.errors import UserError
+from ragcun.losses.terms import TERMS
 
-_LOSSES = ("loss", "contrastive", "isotropy", "scale", "distillation", "dev_contrastive")
+_LOSSES = ("loss", "contrastive", *(term.name for term in TERMS), "dev_contrastive")
+_WEIGHTS = {term.name: term.symbol for term in TERMS}
 _FOLLOWED = {
     "dev_ndcg@10": "nDCG@10, dev",
     "dev_effective_rank": "eff. rank",
@@ -168,6 +170,8 @@ def training_curves(history: Sequence[Mapping[str, Any]], output: Path) -> list[
 
 def _named(loss: str) -> str:
     kind = loss.removeprefix("dev_").replace("_", " ")
+    if loss in _WEIGHTS:
+        return f"${_WEIGHTS[loss]}$ {kind}"
     return f"{kind}, dev" if loss.startswith("dev_") else kind
 
 

@@ -1,9 +1,16 @@
-"""Losses on unnormalised embeddings: pure torch, for any training loop."""
+"""Losses on unnormalised embeddings: pure torch, for any training loop, and the terms of ragcun's objective.
 
-from ragcun.losses.infonce import EuclideanInfoNCE, pair_keys
-from ragcun.losses.regularisers import distillation, scale
-from ragcun.losses.retrieval import IsotropicRetrievalLoss, RetrievalObjective
-from ragcun.losses.sigreg import SIGReg, draw_directions, epps_pulley
+Nothing imports torch before a loss is asked for: settings read the terms' names and weights.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ragcun.losses.infonce import EuclideanInfoNCE, pair_keys
+    from ragcun.losses.regularisers import distillation, scale
+    from ragcun.losses.retrieval import IsotropicRetrievalLoss, RetrievalObjective
+    from ragcun.losses.sigreg import SIGReg, draw_directions, epps_pulley
 
 __all__ = [
     "EuclideanInfoNCE",
@@ -16,3 +23,17 @@ __all__ = [
     "pair_keys",
     "scale",
 ]
+
+_MODULES = {
+    "infonce": ("EuclideanInfoNCE", "pair_keys"),
+    "regularisers": ("distillation", "scale"),
+    "retrieval": ("IsotropicRetrievalLoss", "RetrievalObjective"),
+    "sigreg": ("SIGReg", "draw_directions", "epps_pulley"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

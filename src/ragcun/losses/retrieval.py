@@ -1,8 +1,9 @@
-"""The training objective: a contrastive loss and weighted regularisers, and the same for sentence-transformers.
+"""The training objective: a contrastive loss and weighted terms, and the same for sentence-transformers.
 
 Shapes: B rows, N negatives a row, D dimensions.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import TYPE_CHECKING
@@ -11,45 +12,41 @@ import torch
 from torch import Tensor, nn
 
 from ragcun.errors import UserError
-from ragcun.losses import regularisers
+from ragcun.losses.batch import EmbeddedBatch
 from ragcun.losses.infonce import EuclideanInfoNCE
-from ragcun.losses.sigreg import SIGReg
+from ragcun.losses.terms import SLICES, TERMS, TermOptions
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 
 class RetrievalObjective(nn.Module):
-    """contrastive + lambda_isotropy * SIGReg + lambda_reg * scale + lambda_distill * KL to the base.
+    """The contrastive loss plus each of `TERMS` times its weight.
 
-    A part with weight 0 is not computed. SIGReg and scale see all embeddings of the batch jointly, lambda_distill the
-    positives. `slices`, `knots`, `t_max`, `per_sample` and `seed` are SIGReg's: by default lambda_isotropy is relative
-    to the statistic divided by the joined batch. Raises `UserError` for a negative weight.
+    Weights are given by their settings' names (`lambda_isotropy=1.0`); one that is not given has its term's default, or
+    0 where the term needs the base's embeddings. A term with weight 0 is not computed. `slices` and `seed` are those of
+    the random directions; what weights are relative to stands at the terms. Raises `UserError` for a negative weight,
+    or one that no term has.
     """
 
     def __init__(
         self,
-        lambda_isotropy: float = 1.0,
-        lambda_reg: float = 0.1,
-        lambda_distill: float = 0.0,
+        *,
         temperature: float = 51.2,
         learnable_temperature: bool = False,
-        slices: int = 1024,
-        knots: int = 17,
-        t_max: float = 3.0,
-        per_sample: bool = True,
+        slices: int = SLICES,
         seed: int = 0,
+        **weights: float,
     ) -> None:
         super().__init__()
-        weights = {"lambda_isotropy": lambda_isotropy, "lambda_reg": lambda_reg, "lambda_distill": lambda_distill}
-        for name, weight in weights.items():
-            if not 0 <= weight < float("inf"):
-                raise UserError(f"{name} must be 0 or larger, not {weight}")
-        self.lambda_isotropy = lambda_isotropy
-        self.lambda_reg = lambda_reg
-        self.lambda_distill = lambda_distill
         self.contrastive = EuclideanInfoNCE(temperature, learnable_temperature)
-        self.isotropy = SIGReg(slices, knots, t_max, per_sample, seed)
+        self.weights = _weights(weights)
+        self.step = 0
+        options = TermOptions(slices, seed)
+        self._terms = {term.name: term.make(options) for term in TERMS if self.weights[term.name]}
+        for name, function in self._terms.items():
+            if isinstance(function, nn.Module):
+                self.add_module(name, function)
 
     def forward(
         self,
@@ -62,59 +59,63 @@ class RetrievalObjective(nn.Module):
         step: int | None = None,
         known_pairs: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """The weighted parts by name, to be summed: contrastive, and isotropy, scale and distillation where weighted.
+        """The weighted parts by name, to be summed: contrastive, then the terms that have a weight.
 
-        Ids and `known_pairs` as in `EuclideanInfoNCE`, `step` as in `SIGReg`; `teacher_BE` are the base's
-        embeddings of the positives, at the student's scale, and a `UserError` if lambda_distill has a weight and
-        they are missing. Absent negatives (id -1) are left out of every part.
+        Ids and `known_pairs` are as in `EuclideanInfoNCE`. `teacher_BE` are the base's embeddings of the positives, at
+        the student's scale; a `UserError` is raised where a term needs them and they are missing. Absent negatives
+        (id -1) are left out of every part. `step` sets the step; without it, training counts its calls.
         """
         contrastive = self.contrastive(anchors_BD, positives_BD, negatives_BND, anchor_ids, document_ids, known_pairs)
-        parts = {"contrastive": contrastive}
-        embeddings = [anchors_BD, positives_BD]
+        documents_MD = positives_BD
         if negatives_BND is not None:
-            negatives_ND = negatives_BND.flatten(0, 1)
             present = ... if document_ids is None else document_ids[len(positives_BD) :] != -1
-            embeddings.append(negatives_ND[present])
-        embeddings_ND = torch.cat(embeddings)
-        if self.lambda_isotropy:
-            parts["isotropy"] = self.lambda_isotropy * self.isotropy(embeddings_ND, step)
-        if self.lambda_reg:
-            parts["scale"] = self.lambda_reg * regularisers.scale(embeddings_ND)
-        if self.lambda_distill:
-            if teacher_BE is None:
-                raise UserError("lambda_distill has a weight, so the base's embeddings of the positives are needed")
-            divergence = regularisers.distillation(positives_BD, teacher_BE, self.contrastive.temperature)
-            parts["distillation"] = self.lambda_distill * divergence
-        return parts
+            documents_MD = torch.cat([positives_BD, negatives_BND.flatten(0, 1)[present]])
+        self.step = self.step if step is None else step
+        batch = EmbeddedBatch(
+            anchors_BD, documents_MD, positives_BD, teacher_BE, self.contrastive.temperature, self.step
+        )
+        if self.training:
+            self.step += 1
+        return {"contrastive": contrastive} | {
+            name: self.weights[name] * function(batch) for name, function in self._terms.items()
+        }
+
+
+def _weights(given: Mapping[str, float]) -> dict[str, float]:
+    """The weights of all terms, by their names."""
+    weights = {term.weight: 0.0 if term.needs_teacher else term.default for term in TERMS}
+    for name, weight in given.items():
+        if name not in weights:
+            raise UserError(f"{name}: no term has this weight, only {', '.join(weights)}")
+        if not 0 <= weight < math.inf:
+            raise UserError(f"{name} must be 0 or larger, not {weight}")
+        weights[name] = weight
+    return {term.name: weights[term.weight] for term in TERMS}
 
 
 class IsotropicRetrievalLoss(nn.Module):
     """`RetrievalObjective` as a loss for sentence-transformers' trainer, which sums and logs its parts by name.
 
     Columns are anchor, positive, and none, one or more negatives; the model must not normalise its output. Equal texts
-    in a batch are recognised by their tokens and masked as in `EuclideanInfoNCE`. The other arguments are
-    `RetrievalObjective`'s.
+    in a batch are recognised by their tokens and masked as in `EuclideanInfoNCE`. Where `lambda_distill` has a weight,
+    the data's column `label` holds the base's embeddings of the positives, at the model's scale. The other arguments
+    are `RetrievalObjective`'s.
     """
 
     def __init__(
         self,
         model: "SentenceTransformer",
-        lambda_isotropy: float = 1.0,
-        lambda_reg: float = 0.1,
+        *,
         temperature: float = 51.2,
         learnable_temperature: bool = False,
-        slices: int = 1024,
+        slices: int = SLICES,
         seed: int = 0,
+        **weights: float,
     ) -> None:
         super().__init__()
         self.model = model
         self.objective = RetrievalObjective(
-            lambda_isotropy,
-            lambda_reg,
-            temperature=temperature,
-            learnable_temperature=learnable_temperature,
-            slices=slices,
-            seed=seed,
+            temperature=temperature, learnable_temperature=learnable_temperature, slices=slices, seed=seed, **weights
         )
 
     def forward(
@@ -130,7 +131,9 @@ class IsotropicRetrievalLoss(nn.Module):
         negatives_BND = torch.stack(negatives, 1) if negatives else None
         negative_ids = [torch.stack(ids[2:], 1).flatten()] if negatives else []
         document_ids = torch.cat([ids[1], *negative_ids])
-        parts: dict[str, Tensor] = self.objective(anchors_BD, positives_BD, negatives_BND, ids[0], document_ids)
+        parts: dict[str, Tensor] = self.objective(
+            anchors_BD, positives_BD, negatives_BND, ids[0], document_ids, teacher_BE=labels
+        )
         return parts
 
 

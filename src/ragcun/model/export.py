@@ -11,7 +11,7 @@ from sentence_transformers import SentenceTransformer
 from ragcun.embedding.base import load_model, split
 from ragcun.embedding.resolve import resolve_model
 from ragcun.errors import UserError
-from ragcun.model.heads import AnyHead
+from ragcun.heads.layers import Head
 
 _CARD = """---
 library_name: sentence-transformers
@@ -33,7 +33,7 @@ scores = model.similarity(model.encode_query(queries), model.encode_document(doc
 """
 
 
-def save_encoder(base: SentenceTransformer, head: AnyHead, path: Path, base_name: str) -> None:
+def save_encoder(base: SentenceTransformer, head: Head, path: Path, base_name: str) -> None:
     """Save base and head as one sentence-transformers model with Euclidean similarity; whole or not at all."""
     encoder = SentenceTransformer(
         modules=[*base, *head.modules_to_save()],
@@ -57,7 +57,7 @@ def save_encoder(base: SentenceTransformer, head: AnyHead, path: Path, base_name
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def load_head_weights(name: str, head: AnyHead) -> None:
+def load_head_weights(name: str, head: Head) -> None:
     """Take the weights of `head` from the saved encoder (or experiment) called `name`.
 
     Raises:

@@ -21,6 +21,7 @@ from ragcun.evaluation.beir import evaluate, find_datasets
 from ragcun.evaluation.cells import CellResult
 from ragcun.evaluation.compare import Comparison, compare
 from ragcun.files import write_json
+from ragcun.losses.terms import TERMS
 from ragcun.pipeline.steps import PYDOCS, once, prepare_data
 from ragcun.report.write import compile_pdf, has_latex, write_tables
 from ragcun.retrieval.registry import encoder
@@ -92,7 +93,7 @@ def _datasets(settings: Settings, experiment: Path) -> list[Path]:
 
 def _at_random(settings: Settings) -> Settings:
     model = settings.model.model_copy(update={"init": "random"})
-    training = settings.training.model_copy(update={"lambda_distill": 0.0})
+    training = settings.training.model_copy(update={term.weight: 0.0 for term in TERMS if term.needs_teacher})
     return settings.model_copy(update={"model": model, "training": training})
 
 

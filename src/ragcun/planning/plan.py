@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ragcun.heads.registry import HEADS
+from ragcun.losses.terms import SLICES, TERMS, BatchShape
 from ragcun.planning.architecture import Architecture, find_architecture
 from ragcun.planning.machines import DOWNLOAD, Machine
 from ragcun.planning.workload import (
@@ -20,7 +22,6 @@ from ragcun.planning.workload import (
 )
 from ragcun.settings.schema import ModelSettings, Settings, StageSettings
 
-_SLICES = 1_024  # of SIGReg
 _START = 9.0  # seconds: imports, and loading a base
 _PADDING = 1.25  # tokens computed for each token of a text, in batches that are trained on
 _RESULTS = 0.003  # seconds: the 1,000 documents found for a query, written and measured
@@ -131,10 +132,7 @@ class _Costs:
         self.base = base
         self.model = model
         self.machine = machine
-        wide = 2 * base.dimension
-        self.head = (
-            wide * (base.dimension + model.output_dim) if model.head == "mlp" else base.dimension * model.output_dim
-        )
+        self.head = HEADS[model.head].weights(base.dimension, model.output_dim)
 
     def encode(self, loads: list[TextLoad]) -> float:
         """Seconds to encode texts once."""
@@ -156,15 +154,13 @@ class _Costs:
         batch = min(stage.batch_size, load.pairs)
         d, columns = self.model.output_dim, 2 + load.negatives
         rows = columns * batch
-        forward = 2 * rows * self.head + 2 * (columns - 1) * batch**2 * d
-        if stage.lambda_isotropy:
-            forward += 2 * rows * d * _SLICES
-        if stage.lambda_distill:
-            forward += 2 * batch**2 * (d + self.base.dimension)
+        forward: float = 2 * rows * self.head + 2 * (columns - 1) * batch**2 * d
+        weights, shape = stage.weights(), BatchShape(batch, rows, d, self.base.dimension)
+        forward += sum(term.flops(shape) for term in TERMS if weights[term.weight])
         batches = stage.epochs * max(1, load.pairs // batch)
         seconds = batches * (3 * forward / (self.machine.peak * self.machine.training) + self.machine.step)
         seconds += (stage.epochs + 1) * self._scoring(*load.held_out)
-        memory = 16 * self.head + 4 * rows * (6 * self.base.dimension + _SLICES) + 12 * batch**2
+        memory = 16 * self.head + 4 * rows * (6 * self.base.dimension + SLICES) + 12 * batch**2
         work = f"{batches:,} batches of {batch}, head of {self.head / 1e6:.1f} M weights"
         return Step("train", work, seconds, memory, 5 * 4 * self.head)
 

@@ -1,17 +1,25 @@
 """What can be set, its type, its range and its default. One class a concern; `Settings` holds them all."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
+
+from ragcun.heads.registry import HEADS
+from ragcun.losses.terms import TERMS
 
 Precision = Literal["fp32", "bf16", "fp16"]
 MixedPrecision = Literal["auto", "no", "bf16", "fp16"]
-Head = Literal["mlp", "linear", "whiten", "identity"]
 Init = Literal["base", "random"]
 Scheduler = Literal["cosine", "linear", "constant"]
 OnError = Literal["refuse", "skip"]
 Tracker = Literal["tensorboard", "wandb", "trackio"]
 Stage = Literal["both", "pretrain", "finetune"]  # of the full strategies: which to train
+
+if TYPE_CHECKING:
+    Head = str
+else:
+    Head = Literal[tuple(HEADS)]
 
 Count = Annotated[int, Field(ge=1)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -37,6 +45,20 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+Section = TypeVar("Section", bound=_Section)
+
+
+def _with_fields(fields: Mapping[str, Any]) -> Callable[[type[Section]], type[Section]]:
+    """Add the fields that a registry declares to a section: types and `Field`s by name."""
+
+    def extend(section: type[Section]) -> type[Section]:
+        return create_model(
+            section.__name__, __base__=section, __module__=section.__module__, __doc__=section.__doc__, **fields
+        )
+
+    return extend
+
+
 class DataSettings(_Section):
     """Where training pairs come from. `pydocs` as a source means the documentation that comes with Python."""
 
@@ -52,8 +74,15 @@ class DataSettings(_Section):
     pydocs_max_words: Count = Field(default=100, description="words kept of each of them")
 
 
+@_with_fields(
+    {
+        name: (own.type, Field(default=own.default, description=own.help))
+        for head in HEADS.values()
+        for name, own in head.settings.items()
+    }
+)
 class ModelSettings(_Section):
-    """The base and the head."""
+    """The base and the head, with the settings that only one head has (see `ragcun.heads.registry`)."""
 
     base: str = Field(default="sentence-transformers/all-mpnet-base-v2", description="hub id or folder of the base")
     revision: str | None = Field(default=None, description="revision of the base on the hub")
@@ -66,15 +95,17 @@ class ModelSettings(_Section):
     freeze_early_layers: Annotated[int, Field(ge=0)] = Field(
         default=0, description="layers of an unfrozen base kept fixed"
     )
-    head: Head = Field(default="mlp", description="mlp: Linear(b, 2b), GELU, Dropout, Linear(2b, d)")
+    head: Head = Field(default="mlp", description="; ".join(f"{name}: {head.help}" for name, head in HEADS.items()))
     init: Init = Field(default="base", description="start as the base's PCA projection, or at random")
     output_dim: Count = Field(default=512, description="d, the dimension of the embeddings")
-    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(default=0.1, description="between the MLP's layers")
-    whiten_power: Share = Field(default=1.0, description="of head whiten: 0 is PCA, 1 is full whitening")
 
 
+@_with_fields({term.weight: (Weight, Field(default=term.default, description=term.help)) for term in TERMS})
 class StageSettings(_Section):
-    """One stage of training: its data's size and its optimisation."""
+    """One stage of training: its data's size, its optimisation, and the weight of each term of the loss.
+
+    The terms are those of `ragcun.losses.terms`.
+    """
 
     source: Literal["pairs", "wiki", "msmarco"] = Field(default="pairs", description="what the stage trains on")
     rows: Count | None = Field(default=None, description="how many pairs (or passages) are taken; default: all")
@@ -96,11 +127,6 @@ class StageSettings(_Section):
     scheduler: Scheduler = "cosine"
     weight_decay: Weight = 0.01
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
-    lambda_isotropy: Weight = Field(default=1.0, description="weight of SIGReg (statistic divided by the global batch)")
-    lambda_reg: Weight = Field(default=0.1, description="weight of the scale regulariser")
-    lambda_distill: Weight = Field(
-        default=1.0, description="weight of the KL that holds the base's similarities in the batch"
-    )
     temperature: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="of squared distances; default: d/10"
     )
@@ -122,6 +148,15 @@ class StageSettings(_Section):
         default=None, description="steps between evaluations on dev; default: each epoch"
     )
     save_interval: Count | None = Field(default=None, description="steps between checkpoints; default: each epoch")
+
+    def weights(self) -> dict[str, float]:
+        """The weight of each term of the loss, by its setting's name."""
+        return {term.weight: getattr(self, term.weight) for term in TERMS}
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether a term that has a weight sees the base's embeddings."""
+        return any(term.needs_teacher and self.weights()[term.weight] for term in TERMS)
 
 
 class EvaluationSettings(_Section):
@@ -153,7 +188,7 @@ class Settings(_Section):
             raise ValueError("freeze_early_layers is for a base that is trained; set freeze_base = false")
         if model.freeze_base and self.pretraining is not None:
             raise ValueError("pretraining is for a base that is trained; set freeze_base = false")
-        if not model.freeze_base and model.head in {"whiten", "identity"}:
+        if not model.freeze_base and not HEADS[model.head].trainable:
             raise ValueError(f"head {model.head} has nothing to train and needs a frozen base")
         if not model.freeze_base and self.training.interpolate == "auto":
             raise ValueError(

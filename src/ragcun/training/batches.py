@@ -32,7 +32,7 @@ class Batch:
         anchors, positives, negatives: base embeddings (rows, b) or tokenised texts; B * K negatives, pair by pair.
         anchor_ids, document_ids: equal where the texts are equal; of the positives, then of the negatives.
         known_pairs: the keys of all training pairs, sorted: a document may answer an anchor it is not paired with.
-        teacher_Bb: base embeddings of the positives as they were before training, where lambda_distill has a weight.
+        teacher_Bb: base embeddings of the positives as they were before training, where a term needs them.
     """
 
     anchors: Inputs
@@ -136,7 +136,7 @@ class PairTexts:
     Args:
         pairs: the pairs.
         base: whose tokenizer and prompts are taken.
-        teacher: gives the base's embeddings before training, for lambda_distill; None where it has no weight.
+        teacher: gives the base's embeddings before training; None where no term that has a weight needs them.
     """
 
     def __init__(self, pairs: Pairs, base: SentenceTransformer, teacher: Embedder | None) -> None:

@@ -1,22 +1,28 @@
-"""Where between its start and its end a head is saved: chosen on held-out queries, at in_domain and out_of_domain."""
+"""Interpolation of the initial and the best weights, and the choice of its alpha on held-out queries."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from ragcun.console import progress, warn
 from ragcun.data.collection import Collection
 from ragcun.data.problems import OnError
 from ragcun.errors import UserError
 from ragcun.files import write_json
-from ragcun.model.heads import interpolate
 from ragcun.training.dev import Dev, DevTexts, dev_from_collection
 from ragcun.training.loop import Outcome
-from ragcun.training.trainee import Trainee
+from ragcun.training.trainee import Tensors, Trainee
 
 ALPHAS = tuple(np.linspace(0, 1, 21).round(2).tolist())
+
+
+@torch.no_grad()
+def interpolated(start: Tensors, end: Tensors, alpha: float) -> Tensors:
+    """Weights at `alpha` of the way from `start` (0) to `end` (1), as in WiSE-FT (arXiv 2109.01903, Eq. 1)."""
+    return {name: torch.lerp(start[name], end[name], alpha) for name in start}
 
 
 def out_of_domain_texts(path: Path, on_error: OnError, seed: int) -> DevTexts:
@@ -48,7 +54,7 @@ def choose_alpha(
     curve: list[dict[str, Any]] = []
     with progress("choosing the alpha", len(ALPHAS), "alphas") as bar:
         for alpha in ALPHAS:
-            trainee.load_trained(interpolate(outcome.start, outcome.best, alpha))
+            trainee.load_trained(interpolated(outcome.start, outcome.best, alpha))
             scores = {name: dev.ndcg(trainee.eval()) for name, dev in out_of_domain.items()}
             curve.append({"alpha": alpha, "in_domain": in_domain.ndcg(trainee), "out_of_domain": scores})
             bar.advance()

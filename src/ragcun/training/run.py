@@ -17,18 +17,19 @@ from ragcun.embedding.embedder import Embedder
 from ragcun.embedding.resolve import ResolvedModel, resolve_model
 from ragcun.errors import UserError
 from ragcun.files import read_json, write_json, write_text
+from ragcun.heads.registry import HEADS
+from ragcun.heads.spectrum import Spectrum, spectrum
 from ragcun.losses.retrieval import RetrievalObjective
 from ragcun.manifest import environment
 from ragcun.model.export import load_head_weights, save_encoder
 from ragcun.model.freezing import freeze_early_layers
-from ragcun.model.heads import TRAINABLE, build_head, interpolate
-from ragcun.model.pca import Spectrum, spectrum
+from ragcun.model.heads import build_head
 from ragcun.settings.load import to_toml
 from ragcun.settings.schema import Settings
 from ragcun.training.batches import PairSource, PairTexts, PairVectors, sample_vectors
 from ragcun.training.data import training_data
 from ragcun.training.dev import MEASURE, Dev, EncodedDev, StoredDev
-from ragcun.training.interpolation import choose_alpha, out_of_domain_texts
+from ragcun.training.interpolation import choose_alpha, interpolated, out_of_domain_texts
 from ragcun.training.loop import Outcome, Training
 from ragcun.training.trainee import Trainee
 
@@ -88,11 +89,11 @@ def train(
     else:
         found = spectrum(sample_vectors(pairs, embedder, _SPECTRUM_ROWS_TO_ENCODE, settings.seed))
         trainee = _trainee(settings, found, base, start)
-        teacher = embedder if settings.training.lambda_distill else None
+        teacher = embedder if settings.training.needs_teacher else None
         source, dev = PairTexts(pairs, trainee.base, teacher), EncodedDev(dev_texts)
         encoded = time.perf_counter()
     result: dict[str, Any] = {}
-    if settings.model.head in TRAINABLE:
+    if HEADS[settings.model.head].trainable:
         training = Training(
             trainee,
             source,
@@ -196,19 +197,18 @@ def _trainee(settings: Settings, found: Spectrum, resolved: ResolvedModel, start
 
 def _objective(settings: Settings) -> RetrievalObjective:
     stage = settings.training
+    weights: dict[str, Any] = stage.weights()
     return RetrievalObjective(
-        lambda_isotropy=stage.lambda_isotropy,
-        lambda_reg=stage.lambda_reg,
-        lambda_distill=stage.lambda_distill,
         temperature=stage.temperature or settings.model.output_dim / 10,
         learnable_temperature=stage.learnable_temperature,
         seed=settings.seed,
+        **weights,
     )
 
 
 def _finish(outcome: Outcome, trainee: Trainee, dev: Dev, alpha: float) -> dict[str, Any]:
     """Load what is saved: `alpha` of the way from the start to the best checkpoint; say how it did."""
-    trainee.load_trained(interpolate(outcome.start, outcome.best, alpha))
+    trainee.load_trained(interpolated(outcome.start, outcome.best, alpha))
     end = dev.ndcg(trainee.eval())
     say(
         f"dev {MEASURE}: {100 * outcome.start_ndcg:.2f} at the start, {100 * outcome.best_ndcg:.2f} at its best "

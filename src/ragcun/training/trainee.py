@@ -10,8 +10,8 @@ import torch
 from sentence_transformers import SentenceTransformer
 from torch import nn
 
+from ragcun.heads.layers import Head
 from ragcun.losses.retrieval import RetrievalObjective
-from ragcun.model.heads import AnyHead
 from ragcun.training.batches import Batch, Inputs
 
 Tensors = dict[str, torch.Tensor]
@@ -25,7 +25,7 @@ class Trainee(nn.Module):
     """
 
     def __init__(
-        self, head: AnyHead, objective: RetrievalObjective, scale: float, base: SentenceTransformer | None = None
+        self, head: Head, objective: RetrievalObjective, scale: float, base: SentenceTransformer | None = None
     ) -> None:
         super().__init__()
         self.head = head

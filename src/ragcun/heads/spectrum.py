@@ -24,6 +24,11 @@ class Spectrum:
     variances: Matrix
     rows: int
 
+    @property
+    def dimension(self) -> int:
+        """b."""
+        return len(self.mean)
+
     def projection(self, dimension: int, power: float = 0.0) -> tuple[torch.Tensor, torch.Tensor]:
         """The affine map onto the first `dimension` principal directions, weight (d, b) and bias (d,), in fp32.
 

@@ -1,0 +1,110 @@
+"""Which heads there are. To add one is to add one entry to `HEADS`.
+
+The choices of `--head`, a head's own settings with their flags, training, export and plan follow from the entry.
+Reading the entries imports no torch: a head does so when it is built.
+
+b: base dimension, d: output dimension.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
+
+from ragcun.errors import UserError
+
+if TYPE_CHECKING:
+    from ragcun.heads.layers import Head, LinearHead, MLPHead
+    from ragcun.heads.spectrum import Spectrum
+
+
+@dataclass(frozen=True)
+class HeadSetting:
+    """A setting that only one head has: its type with its range, its default, and a sentence for `--help`."""
+
+    type: Any
+    default: Any
+    help: str
+
+
+@dataclass(frozen=True)
+class HeadEntry:
+    """One head.
+
+    Attributes:
+        help: what it is, in a few words.
+        trainable: whether it is trained. One that is starts at random, or (`init = "base"`) as the base's projection.
+        build: makes it of the base embeddings' spectrum, d, and its own settings by name; raises a `UserError` where d
+            is impossible.
+        weights: the number of its weights, of b and d.
+        settings: its own settings, by name. Names are those of flags, so no two heads share one.
+    """
+
+    help: str
+    trainable: bool
+    build: Callable[..., "Head"]
+    weights: Callable[[int, int], int]
+    settings: Mapping[str, HeadSetting] = field(default_factory=dict)
+
+
+def _mlp(spectrum: "Spectrum", dimension: int, dropout: float) -> "MLPHead":
+    from ragcun.heads.layers import MLPHead
+
+    return MLPHead(spectrum.dimension, dimension, dropout)
+
+
+def _linear(spectrum: "Spectrum", dimension: int) -> "LinearHead":
+    from ragcun.heads.layers import LinearHead
+
+    return LinearHead(spectrum.dimension, dimension)
+
+
+def _whiten(spectrum: "Spectrum", dimension: int, whiten_power: float) -> "LinearHead":
+    head = _linear(spectrum, dimension)
+    head.start_as(*spectrum.projection(dimension, whiten_power))
+    return head
+
+
+def _identity(spectrum: "Spectrum", dimension: int) -> "LinearHead":
+    import torch
+
+    if dimension != spectrum.dimension:
+        raise UserError(f"output_dim = {dimension}: head identity keeps the base's {spectrum.dimension} dimensions")
+    head = _linear(spectrum, dimension)
+    head.start_as(torch.eye(dimension), torch.zeros(dimension))
+    return head
+
+
+def _affine(base_dimension: int, dimension: int) -> int:
+    return (base_dimension + 1) * dimension
+
+
+HEADS = {
+    "mlp": HeadEntry(
+        help="Linear(b, 2b), GELU, Dropout, Linear(2b, d)",
+        trainable=True,
+        build=_mlp,
+        weights=lambda b, d: _affine(b, 2 * b) + _affine(2 * b, d),
+        settings={
+            "dropout": HeadSetting(
+                Annotated[float, Field(ge=0, lt=1)], 0.1, "Probability of dropout between the layers of head mlp."
+            )
+        },
+    ),
+    "linear": HeadEntry(help="Linear(b, d)", trainable=True, build=_linear, weights=_affine),
+    "whiten": HeadEntry(
+        help="PCA whitening, untrained",
+        trainable=False,
+        build=_whiten,
+        weights=_affine,
+        settings={
+            "whiten_power": HeadSetting(
+                Annotated[float, Field(ge=0, le=1)], 1.0, "Strength of head whiten: 0 is PCA, 1 is full whitening."
+            )
+        },
+    ),
+    "identity": HeadEntry(
+        help="the base's own embeddings, untrained", trainable=False, build=_identity, weights=_affine
+    ),
+}

@@ -1,0 +1,119 @@
+"""The weighted terms that the objective adds to the contrastive loss. To add one is to add one entry to `TERMS`.
+
+The setting of its weight and the flag, the objective, history, figures, ablation, plan and manifest follow from the
+entry. Reading the entries imports no torch: a term does so when it is made.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ragcun.losses.batch import EmbeddedBatch
+
+SLICES = 1024  # random directions that SIGReg looks along at each step
+
+TermFunction = Callable[["EmbeddedBatch"], "Tensor"]
+
+
+@dataclass(frozen=True)
+class TermOptions:
+    """What the terms of one objective share: the random slices of a step, and the seed from which they follow."""
+
+    slices: int = SLICES
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class BatchShape:
+    """The size of a batch: pairs, all of their texts, dimensions of the embeddings and of the base."""
+
+    pairs: int
+    texts: int
+    dimension: int
+    base_dimension: int
+
+
+@dataclass(frozen=True)
+class Term:
+    """One weighted term.
+
+    Attributes:
+        name: in history, logs and figures.
+        weight: the name of the setting that holds its weight. A term with weight 0 is not computed.
+        default: the weight where no source gives another.
+        help: a sentence for `--help`.
+        symbol: the weight in LaTeX's mathematics.
+        make: gives the function of a batch, a scalar over the joined batch of all processes. What it gives may be a
+            torch module, whose parameters are then trained and whose buffers are kept in checkpoints.
+        flops: floating-point operations of its forward pass, as far as they count.
+        needs_teacher: whether it sees the base's embeddings of the positives.
+    """
+
+    name: str
+    weight: str
+    default: float
+    help: str
+    symbol: str
+    make: Callable[[TermOptions], TermFunction]
+    flops: Callable[[BatchShape], float]
+    needs_teacher: bool = False
+
+
+def _isotropy(options: TermOptions) -> TermFunction:
+    from ragcun.losses.sigreg import SIGReg
+
+    sigreg = SIGReg(options.slices, seed=options.seed)
+    return lambda batch: sigreg(batch.embeddings_ND, batch.step)
+
+
+def _scale(_: TermOptions) -> TermFunction:
+    from ragcun.losses.regularisers import scale
+
+    return lambda batch: scale(batch.embeddings_ND)
+
+
+def _distillation(_: TermOptions) -> TermFunction:
+    from ragcun.errors import UserError
+    from ragcun.losses.regularisers import distillation
+
+    def divergence(batch: "EmbeddedBatch") -> "Tensor":
+        if batch.teacher_BE is None:
+            raise UserError("lambda_distill has a weight, so the base's embeddings of the positives are needed")
+        return distillation(batch.positives_BD, batch.teacher_BE, batch.temperature)
+
+    return divergence
+
+
+TERMS = (
+    Term(
+        name="isotropy",
+        weight="lambda_isotropy",
+        default=1.0,
+        help="Weight of SIGReg (its statistic divided by the global batch).",
+        symbol=r"\lambda_\mathrm{iso}",
+        make=_isotropy,
+        flops=lambda shape: 2 * shape.texts * shape.dimension * SLICES,
+    ),
+    Term(
+        name="scale",
+        weight="lambda_reg",
+        default=0.1,
+        help="Weight of the scale regulariser, (mean squared norm / d - 1)².",
+        symbol=r"\lambda_\mathrm{reg}",
+        make=_scale,
+        flops=lambda shape: 2 * shape.texts * shape.dimension,
+    ),
+    Term(
+        name="distillation",
+        weight="lambda_distill",
+        default=1.0,
+        help="Weight of the KL divergence that keeps the base's similarities in a batch.",
+        symbol=r"\lambda_\mathrm{dist}",
+        make=_distillation,
+        flops=lambda shape: 2 * shape.pairs**2 * (shape.dimension + shape.base_dimension),
+        needs_teacher=True,
+    ),
+)
