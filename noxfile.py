@@ -19,9 +19,10 @@ def install(session: nox.Session, *what: str, group: str | None = None) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests. Arguments go to pytest."""
+    """Run the tests, one process for each core. Arguments go to pytest: `nox -s tests -- -m "not long"` is quick."""
     install(session, ".[demo]", group="test")
-    session.run("pytest", *session.posargs)
+    shared = ("--numprocesses", "logical", "--dist", "worksteal")
+    session.run("pytest", *shared, *session.posargs, env={"OMP_NUM_THREADS": "1"})
 
 
 @nox.session
