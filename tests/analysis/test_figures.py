@@ -45,6 +45,7 @@ def test_figures_are_written_as_pdf_and_png(drawn: list[Path]) -> None:
     assert sorted(drawn) == sorted(drawn[0].parent.iterdir())
 
 
+@pytest.mark.long
 def test_the_same_numbers_give_the_same_bytes_and_leave_matplotlib_as_it_was(drawn: list[Path], tmp_path: Path) -> None:
     before = dict(mpl.rcParams)
     for one, other in zip(drawn, draw(tmp_path), strict=True):
@@ -52,12 +53,14 @@ def test_the_same_numbers_give_the_same_bytes_and_leave_matplotlib_as_it_was(dra
     assert dict(mpl.rcParams) == before
 
 
+@pytest.mark.long
 def test_fonts_are_embedded_as_type_42(drawn: list[Path]) -> None:
     for pdf in drawn[::2]:
         assert b"/FontFile2" in pdf.read_bytes()
         assert b"/Type3" not in pdf.read_bytes()
 
 
+@pytest.mark.long
 def test_degenerate_embeddings_can_be_drawn(tmp_path: Path) -> None:
     collapsed = [np.zeros((5, 3)), np.eye(3), np.full((4, 3), 2.0)]
     assert len(isotropy_figures([measure(str(i), rows) for i, rows in enumerate(collapsed)], tmp_path)) == 10

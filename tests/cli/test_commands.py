@@ -15,6 +15,7 @@ import pytest
 from children import Child, python, ragcun
 
 
+@pytest.mark.long
 def test_help_answers_in_under_half_a_second() -> None:
     def seconds() -> float:
         began = os.times()
@@ -107,6 +108,7 @@ def test_piped_output_has_no_colour() -> None:
     assert "\x1b" not in done.stdout + done.stderr
 
 
+@pytest.mark.long
 def test_a_store_is_listed_verified_and_pruned(tmp_path: Path, tiny_model: Path, collection: Path) -> None:
     store = ["--store", str(tmp_path / "store")]
     common = ["--base-model", str(tiny_model), "--train-data", str(collection), "--output-dim", "8", "--epochs", "1"]
@@ -131,6 +133,7 @@ def test_a_store_is_listed_verified_and_pruned(tmp_path: Path, tiny_model: Path,
     assert not (tmp_path / "store" / row["store"]).exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_that_ends_a_command_says_how_to_go_on(
     tmp_path: Path, tiny_model: Path, collection: Path, sent: signal.Signals, code: int

@@ -65,6 +65,7 @@ def test_names_groups_and_aliases() -> None:
         select_datasets(["plants"])
 
 
+@pytest.mark.long
 def test_the_hub_s_layouts_and_what_fails_on_the_way(tmp_path: Path) -> None:
     table, home, data = datasets(), tmp_path / "home", tmp_path / "data"
     repositories = beir_repositories(tmp_path, table["nano-scidocs"]) | beir_repositories(tmp_path, table["scifact"])

@@ -47,6 +47,7 @@ def wikipedia(tmp_path: Path) -> Path:
     return folder.parent
 
 
+@pytest.mark.long
 def test_wikipedia_passages(tmp_path: Path, wikipedia: Path) -> None:
     with Hub(datasets={"wikimedia/wikipedia": wikipedia}).serve() as hub:
         done = ragcun(
@@ -75,6 +76,7 @@ def test_wikipedia_passages(tmp_path: Path, wikipedia: Path) -> None:
     assert {path.name for path in (tmp_path / "m").iterdir()} == {"corpus.jsonl", "source.json"}
 
 
+@pytest.mark.long
 def test_a_killed_reading_goes_on(tmp_path: Path, wikipedia: Path) -> None:
     with Hub(datasets={"wikimedia/wikipedia": wikipedia}).serve() as hub:
         arguments = ["wiki", "--passages", "50", "--output", str(tmp_path / "w")]
@@ -133,6 +135,7 @@ def msmarco(tmp_path: Path, request: pytest.FixtureRequest) -> dict[str, Path]:
     }
 
 
+@pytest.mark.long
 def test_msmarco_is_joined_with_published_negatives(tmp_path: Path, msmarco: dict[str, Path]) -> None:
     with Hub(datasets=msmarco).serve() as hub:
         arguments = ["msmarco", "--pairs", "40", "--hard-negatives", "3", "--output", str(tmp_path / "out")]
@@ -161,6 +164,7 @@ def test_msmarco_is_joined_with_published_negatives(tmp_path: Path, msmarco: dic
     assert not (tmp_path / "all" / "source.json").exists()
 
 
+@pytest.mark.long
 def test_the_presets_prepare_their_own_data(tmp_path: Path, wikipedia: Path, msmarco: dict[str, Path]) -> None:
     script = """
 import sys

@@ -63,6 +63,7 @@ def test_what_matches_is_downloaded_once_and_is_there_offline(tmp_path: Path, da
     assert "does not answer; taking what is in the local cache" in said
 
 
+@pytest.mark.long
 def test_a_busy_hub_and_a_cut_connection_are_waited_for(tmp_path: Path, data: Path) -> None:
     with Hub(datasets={"lab/data": data}).serve() as hub:
         hub.busy = [(503, {}), (429, {"Retry-After": "1"})]
@@ -74,6 +75,7 @@ def test_a_busy_hub_and_a_cut_connection_are_waited_for(tmp_path: Path, data: Pa
     assert Path(found["folder"], "b.parquet").read_bytes() == b"small"
 
 
+@pytest.mark.long
 def test_what_is_not_whole_is_not_taken_for_whole(tmp_path: Path, data: Path) -> None:
     home = tmp_path / "home"
     with Hub(datasets={"lab/data": data}).serve() as hub:

@@ -103,6 +103,7 @@ def test_packaged_weights_that_are_not_the_official_ones_are_refused(
         resolve_model("some/model")
 
 
+@pytest.mark.long
 def test_a_model_is_downloaded_once_and_found_offline(tmp_path: Path, tiny_model: Path) -> None:
     with Hub({"lab/tiny": tiny_model}).serve() as hub:
         found = resolve("lab/tiny", tmp_path, hub.url, HF_TOKEN="hf_secret")  # noqa: S106
@@ -129,6 +130,7 @@ def test_what_other_tools_keep_beside_a_model_does_not_change_it(tmp_path: Path,
         assert found["sha"] == resolve_model(str(tiny_model)).fingerprint
 
 
+@pytest.mark.long
 def test_what_the_hub_refuses_is_one_line(tmp_path: Path, tiny_model: Path) -> None:
     pickled = tmp_path / "pickled"
     pickled.mkdir()
@@ -149,6 +151,7 @@ def test_what_the_hub_refuses_is_one_line(tmp_path: Path, tiny_model: Path) -> N
         assert not any("pytorch_model.bin" in request for request in hub.requests)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("offline", ["", "1"])
 def test_a_hub_that_cannot_be_reached_is_a_failure(offline: str, tmp_path: Path) -> None:
     with socket.socket() as closed:

@@ -192,6 +192,7 @@ embedder.documents(texts)
 """
 
 
+@pytest.mark.long
 def test_killed_while_encoding_and_resumed_gives_the_same_bits(
     tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

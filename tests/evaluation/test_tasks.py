@@ -272,6 +272,7 @@ def test_the_exit_code() -> None:
     assert [exit_code(given, done=True) for given in ([], [mistake], [failure])] == [0, 1, 1]
 
 
+@pytest.mark.long
 def test_the_command(collection: Path, tmp_path: Path) -> None:
     def ragcun(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         variables = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "0"}

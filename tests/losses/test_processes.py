@@ -42,6 +42,7 @@ def of_one() -> Results:
     }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "case",
     [
@@ -64,6 +65,7 @@ def test_loss_and_gradients_equal_one_process(of_two: list[Results], of_one: Res
             np.testing.assert_allclose(found[name], value, rtol=1e-6 if "temperature" in name else 1e-11, atol=1e-13)
 
 
+@pytest.mark.long
 def test_a_temperature_outside_of_ddp_gets_the_joined_gradient(of_two: list[Results], of_one: Results) -> None:
     expected = of_one["infonce_temperature/loss.log_temperature"]
     assert abs(expected) > 1e-3

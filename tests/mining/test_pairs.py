@@ -91,6 +91,7 @@ def test_pairs_with_one_query_are_in_one_split(tmp_path: Path) -> None:
     assert sum(map(len, splits)) == len(set.union(*splits)) == 12
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("negatives", ["random", "bm25", "dense"])
 def test_negatives_are_no_positives(tmp_path: Path, documents: Path, tiny_model: Path, negatives: Any) -> None:
     settings = PairSettings(negatives=Mining(negatives, str(tiny_model), 2, Filter(percentage=1.0)))
@@ -151,6 +152,7 @@ def test_passages_of_every_format(tmp_path: Path) -> None:
         list(read_passages(tmp_path / "empty", problems))
 
 
+@pytest.mark.long
 def test_doc2query_writes_once_and_goes_on_where_it_stopped(tmp_path: Path, documents: Path, tiny_t5: Path) -> None:
     from ragcun.mining.doc2query import Doc2Query
 
@@ -190,6 +192,7 @@ def tiny_t5(tmp_path: Path, tiny_model: Path) -> Path:
     return tmp_path / "t5"
 
 
+@pytest.mark.long
 def test_pairs_as_users_meet_them(tmp_path: Path, documents: Path) -> None:
     command = ["data", "pairs", "--documents", str(documents)]
     done = ragcun(*command, "--output", tmp_path / "o", "--json")

@@ -40,6 +40,7 @@ def test_a_grid_names_settings() -> None:
             parse_grid(wrong)
 
 
+@pytest.mark.long
 def test_a_grid_is_trained_once_scored_and_drawn(tmp_path: Path, collection: Path, tiny_model: Path) -> None:
     command = ["ablate", "--grid", "lambda_isotropy=0,10", "--grid", "init=random"]
     command += ["--seeds", "2", "--train-data", str(collection), "--base-model", str(tiny_model), "--output-dim", "16"]
@@ -84,6 +85,7 @@ def test_data_is_prepared_for_the_cell_that_asks_for_most() -> None:
     assert most("interpolate=0,1") == load_settings("hybrid", None, {"training.interpolate": 0}).training
 
 
+@pytest.mark.long
 def test_a_cell_that_fails_is_told_and_the_rest_goes_on(tmp_path: Path, collection: Path, tiny_model: Path) -> None:
     command = ["ablate", "--grid", "output_dim=64,16", "--seeds", "1", "--epochs", "1"]
     command += ["--train-data", str(collection), "--base-model", str(tiny_model), "--jobs", "1"]

@@ -58,6 +58,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, config: Path) -> tuple[Path,
     return folder, run(config, folder / "e", folder / "s")
 
 
+@pytest.mark.long
 def test_the_chain_leaves_everything_that_it_names(whole: tuple[Path, dict[str, Any]]) -> None:
     folder, summary = whole
     labels = [result["label"] for result in summary["results"]]
@@ -74,6 +75,7 @@ def test_the_chain_leaves_everything_that_it_names(whole: tuple[Path, dict[str, 
     assert json.loads((folder / "e" / "manifest.json").read_text(encoding="utf-8"))["label"] == "trained head"
 
 
+@pytest.mark.long
 def test_run_again_it_does_nothing_twice(whole: tuple[Path, dict[str, Any]], config: Path) -> None:
     folder, summary = whole
 
@@ -90,6 +92,7 @@ def test_run_again_it_does_nothing_twice(whole: tuple[Path, dict[str, Any]], con
     assert times() == before
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("until", ["checkpoints/last.safetensors", "random/checkpoints/last.safetensors", "cells"])
 def test_killed_and_run_again_it_finds_the_same(
     until: str, tmp_path: Path, config: Path, whole: tuple[Path, dict[str, Any]]

@@ -4,6 +4,8 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from children import ragcun
 
 
@@ -24,6 +26,7 @@ def test_everything_that_is_not_good_says_what_to_do(tmp_path: Path) -> None:
     assert not (tmp_path / "cache").exists()
 
 
+@pytest.mark.long
 def test_a_hub_that_does_not_answer_is_told_in_time() -> None:
     done = doctor(HF_ENDPOINT="http://127.0.0.1:9", HF_HUB_OFFLINE="0")
     hub = next(f for f in json.loads(done.stdout)["findings"] if f["subject"] == "hub")

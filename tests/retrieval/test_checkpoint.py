@@ -17,6 +17,7 @@ from ragcun.retrieval.search import search
 SCRIPT = Path(__file__).with_name("resumed_search.py")
 
 
+@pytest.mark.long
 def test_killed_and_resumed(tmp_path: Path) -> None:
     def start(folder: str) -> Child:
         return Child(SCRIPT, tmp_path / folder)

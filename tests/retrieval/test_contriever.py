@@ -77,6 +77,7 @@ def identify(names: list[str], folder: Path, endpoint: str) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.long
 def test_the_entry_loads_what_its_revision_holds_and_scores_means_by_dot_product(
     contriever: Path, collection: Path, tmp_path: Path
 ) -> None:

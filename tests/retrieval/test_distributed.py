@@ -43,6 +43,7 @@ def told(folder: Path, of_one: list[CellResult], collection: Path) -> list[tuple
     return [(done.stdout, done.stderr) for done in ended]
 
 
+@pytest.mark.long
 def test_two_processes_find_what_one_finds(folder: Path, told: list[tuple[str, str]]) -> None:
     cases = runpy.run_path(str(SCRIPT))["cases"]()
     assert len(cases) == 7
@@ -57,6 +58,7 @@ def test_two_processes_find_what_one_finds(folder: Path, told: list[tuple[str, s
     assert (ties.scores[:, -1] == ties.scores[:, -2]).any(), "no ties: the test shows nothing"
 
 
+@pytest.mark.long
 def test_the_first_of_two_processes_writes_what_one_writes_and_speaks(
     folder: Path, of_one: list[CellResult], told: list[tuple[str, str]]
 ) -> None:

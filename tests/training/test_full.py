@@ -280,6 +280,7 @@ def test_layers_of_other_architectures_are_found(kind: str) -> None:
     assert not before.requires_grad  # nothing that the frozen layers use is trained
 
 
+@pytest.mark.long
 def test_a_full_disk_is_one_line_and_the_last_good_checkpoint_stays(
     tmp_path: Path, collection: Path, tiny_model: Path
 ) -> None:
@@ -304,6 +305,7 @@ def test_any_seed_is_one_for_gradcache(tmp_path: Path, collection: Path, tiny_mo
     assert train(settings, tmp_path / "e", tmp_path / "store")["steps"] == 3
 
 
+@pytest.mark.long
 def test_both_stages_on_two_processes(tmp_path: Path, collection: Path, tiny_model: Path) -> None:
     command = ["-m", "ragcun", "train", "--preset", "prototype", "--freeze-early-layers", "0", "--output-dim", "16"]
     command += ["--train-data", str(collection), "--pretrain-data", str(collection), "--base-model", str(tiny_model)]
@@ -315,6 +317,7 @@ def test_both_stages_on_two_processes(tmp_path: Path, collection: Path, tiny_mod
         assert json.loads((stage / "manifest.json").read_text(encoding="utf-8"))["processes"] == 2
 
 
+@pytest.mark.long
 def test_both_stages_in_one_command(tmp_path: Path, collection: Path, tiny_model: Path) -> None:
     command = ["train", "--preset", "prototype", "--base-model", str(tiny_model)]
     command += ["--freeze-early-layers", "1", "--output-dim", "16", "--store", str(tmp_path / "store"), "--json"]

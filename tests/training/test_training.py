@@ -113,6 +113,7 @@ def test_the_same_command_gives_the_same_bits_and_leaves_a_finished_experiment_a
         train(settings_for(collection, tiny_model, epochs=5), tmp_path / "a", tmp_path / "store")
 
 
+@pytest.mark.long
 def test_killed_at_any_step_and_resumed_gives_the_same_bits(tmp_path: Path, collection: Path, tiny_model: Path) -> None:
     settings = ["--epochs", "15", "--batch-size", "8", "--learning-rate", "0.01", "--save-interval", "1"]
     settings += ["--log-interval", "1", "--output-dim", "16", "--learnable-temperature"]
@@ -282,6 +283,7 @@ def test_learning_rates() -> None:
     assert rates("constant")[9] == 0.4
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("base", ["frozen", "trained", "trained in parts"])
 def test_two_processes_give_the_weights_of_one(tmp_path: Path, collection: Path, undropped: Path, base: str) -> None:
     common = ["train", "--train-data", str(collection), "--base-model", str(undropped), "--lambda-distill", "0"]
