@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ragcun.analysis.geometry import gaussian, isotropy_report, measure, sample_rows
-from ragcun.analysis.measures import MEASURES, IsotropyReport, gaussian_columns, read_reports
+from ragcun.analysis.geometry import gaussian, measure, report, sample_rows
+from ragcun.analysis.measures import MEASURES
+from ragcun.analysis.reports import IsotropyReport, gaussian_columns, isotropy_table, read_reports
 from ragcun.errors import UserError
 from ragcun.files import write_json
 
@@ -35,20 +36,27 @@ def test_a_gaussian_sample_measures_as_theory_says() -> None:
 
 
 def test_the_report_holds_every_measure_beside_that_of_an_equal_gaussian_sample() -> None:
-    report = isotropy_report(normal(600, 8) * 3 + 1, "model", "data", seed=2, sample=200)
-    assert set(report.measures) == set(report.gaussian) == {measure.key for measure in MEASURES}
-    assert (report.rows, report.population, report.dimension) == (200, 600, 8)
-    assert report.gaussian == gaussian(200, 8, 2).measures
-    assert report.gaussian["norm_mean"] == pytest.approx(report.chi["norm_mean"], rel=0.06)
-    assert report.measures["sigreg"] > 10 * report.gaussian["sigreg"]
+    found = report(measure("model", normal(200, 8) * 3 + 1, seed=2), "data", population=600, seed=2)
+    assert set(found.measures) == set(found.gaussian) == {entry.key for entry in MEASURES}
+    assert (found.rows, found.population, found.dimension) == (200, 600, 8)
+    assert found.gaussian == gaussian(200, 8, 2).measures
+    assert found.measures["sigreg"] > 10 * found.gaussian["sigreg"]
 
 
-def test_the_same_seed_gives_the_same_report_and_another_seed_another_sample() -> None:
-    embeddings_ND = normal(300, 6)
-    first, again = (isotropy_report(embeddings_ND, seed=1, sample=50) for _ in range(2))
+def test_exact_values_are_those_of_a_large_gaussian_sample() -> None:
+    sampled = gaussian(4000, 12).measures
+    exact = {entry.key: entry.exact(12) for entry in MEASURES if entry.exact is not None}
+    assert {"norm_mean", "norm_std", "mean_square", "mean_cosine"} <= exact.keys()
+    for key, value in exact.items():
+        assert sampled[key] == pytest.approx(value, rel=0.05, abs=1e-3), key
+
+
+def test_the_same_seed_gives_the_same_measures_and_another_seed_other_slices() -> None:
+    embeddings_ND = normal(50, 6)
+    first, again = (report(measure("m", embeddings_ND, seed=1), seed=1) for _ in range(2))
     gaussian.cache_clear()
-    assert first == again == isotropy_report(embeddings_ND, seed=1, sample=50)
-    assert first.measures["norm_mean"] != isotropy_report(embeddings_ND, seed=2, sample=50).measures["norm_mean"]
+    assert first == again == report(measure("m", embeddings_ND, seed=1), seed=1)
+    assert first.measures["sigreg"] != measure("m", embeddings_ND, seed=2).measures["sigreg"]
 
 
 def test_sampled_rows_are_distinct_and_ascending() -> None:
@@ -74,27 +82,41 @@ DEGENERATE = {
 @pytest.mark.parametrize("name", DEGENERATE)
 @pytest.mark.filterwarnings("error")
 def test_degenerate_embeddings_have_defined_measures(name: str) -> None:
-    report = isotropy_report(DEGENERATE[name])
-    assert all(math.isfinite(value) for value in report.measures.values())
-    assert 0 <= report.measures["iso_score"] <= 1 + 1e-9
-    assert 0 <= report.measures["nearest_ratio"] <= 1 + 1e-9
-    assert report.measures["effective_rank"] <= min(report.rows - 1, report.dimension) + 1e-6
+    found = measure(name, DEGENERATE[name])
+    assert all(math.isfinite(value) for value in found.measures.values())
+    assert 0 <= found.measures["iso_score"] <= 1 + 1e-9
+    assert 0 <= found.measures["nearest_ratio"] <= 1 + 1e-9
+    assert found.measures["effective_rank"] <= min(found.rows - 1, found.dimension) + 1e-6
 
 
 def test_a_collapse_is_measured_as_one() -> None:
-    measures = isotropy_report(DEGENERATE["equal rows"]).measures
+    measures = measure("equal", DEGENERATE["equal rows"]).measures
     assert measures["iso_score"] == measures["effective_rank"] == measures["pair_mean"] == 0
     assert measures["top_variance"] == measures["nearest_ratio"] == 1
     assert measures["mean_cosine"] == pytest.approx(1)
-    twice = isotropy_report(DEGENERATE["each row twice"]).measures
+    twice = measure("twice", DEGENERATE["each row twice"]).measures
     assert twice["nearest_ratio"] == pytest.approx(0, abs=1e-6)
 
 
 def test_a_report_survives_its_file(tmp_path: Path) -> None:
-    report = isotropy_report(normal(40, 3), "a", "b")
-    write_json(tmp_path / "isotropy.json", {"results": [report.to_json()]})
-    assert read_reports(tmp_path / "isotropy.json") == [report]
-    assert json.dumps(report.to_json(), allow_nan=False)
+    found = report(measure("a", normal(40, 3)), "b")
+    write_json(tmp_path / "isotropy.json", {"results": [found.to_json()]})
+    assert read_reports(tmp_path / "isotropy.json") == [found]
+    assert json.dumps(found.to_json(), allow_nan=False)
+
+
+def test_a_file_of_an_earlier_version_is_read_and_what_it_lacks_is_a_dash(tmp_path: Path) -> None:
+    new = report(measure("new", normal(40, 3)), "b")
+    old = new.to_json() | {"model": "old", "measures": {"sigreg": 0.25, "gone": 1.0}, "gaussian": {"sigreg": 0.25}}
+    old["chi"] = old.pop("exact")
+    write_json(tmp_path / "isotropy.json", {"results": [old, new.to_json()]})
+    reports = read_reports(tmp_path / "isotropy.json")
+    table = isotropy_table(reports)
+    assert len(table.rows) == len(MEASURES)
+    shown = {str(first.value): [cell.value for cell in rest] for first, *rest in table.rows}
+    assert shown["IsoScore ↑"][:2] == [None, new.measures["iso_score"]]
+    assert shown["SIGReg statistic ↓"][0] == 0.25
+    assert len(isotropy_table(reports[:1]).rows) == 1
 
 
 @pytest.mark.parametrize("content", [[], {"results": []}, {"results": [{"model": "a"}]}, {"results": 3}])

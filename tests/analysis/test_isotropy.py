@@ -1,7 +1,9 @@
 """The measures against closed forms, slow direct formulas, and what must not change them."""
 
 import math
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ from hypothesis import strategies as st
 
 from ragcun.analysis import isotropy
 from ragcun.analysis.isotropy import Floats
+from ragcun.analysis.measures import MEASURES, Measure
+from ragcun.analysis.view import View
 from ragcun.errors import UserError
 from ragcun.losses import draw_directions, epps_pulley
 
@@ -91,9 +95,9 @@ def test_mean_cosine_is_the_mean_over_all_pairs() -> None:
     embeddings_ND = sample(25)
     unit_ND = embeddings_ND / np.linalg.norm(embeddings_ND, axis=1, keepdims=True)
     pairs = [unit_ND[i] @ unit_ND[j] for i in range(25) for j in range(25) if i != j]
-    assert isotropy.mean_cosine(embeddings_ND) == pytest.approx(np.mean(pairs), rel=1e-12)
+    assert isotropy.mean_cosine(isotropy.unit_rows(embeddings_ND)) == pytest.approx(np.mean(pairs), rel=1e-12)
     assert isotropy.mean_cosine(np.eye(3)) == pytest.approx(0, abs=1e-15)
-    assert isotropy.mean_cosine(np.array([[1.0, 0.0], [-2.0, 0.0]])) == pytest.approx(-1)
+    assert isotropy.mean_cosine(np.array([[1.0, 0.0], [-1.0, 0.0]])) == pytest.approx(-1)
 
 
 @pytest.mark.parametrize("rows", [2, 511, 512, 1100])
@@ -133,31 +137,53 @@ def test_chi_moments(dimension: int) -> None:
         assert mean == pytest.approx(math.sqrt(math.pi / 2))
 
 
-INVARIANT: dict[str, Callable[[Floats], float]] = {
-    "iso_score": lambda x: isotropy.iso_score(spectrum(x)),
-    "effective_rank": lambda x: isotropy.effective_rank(spectrum(x)),
-    "top_variance": lambda x: isotropy.top_variance(spectrum(x)),
-    "partition": lambda x: isotropy.partition_isotropy(x / 5),
-    "mean_cosine": isotropy.mean_cosine,
-    "nearest_ratio": lambda x: isotropy.distances(isotropy.centred(x)).ratio,
+TRANSFORMED: dict[str, Callable[[Floats], Floats]] = {
+    "translation": lambda x: x + np.linspace(0.1, 0.6, x.shape[1]),
+    "scale": lambda x: 1.7 * x,
+    "rotation": lambda x: x @ rotation(x.shape[1]),
 }
 
 
-@pytest.mark.parametrize("name", INVARIANT)
-def test_rotation_and_order_change_nothing(name: str) -> None:
+@pytest.mark.parametrize("transformation", TRANSFORMED)
+@pytest.mark.parametrize("measure", MEASURES, ids=lambda measure: measure.key)
+def test_a_measure_is_invariant_to_what_it_says_and_to_nothing_else(measure: Measure, transformation: str) -> None:
+    embeddings_ND = sample() / 5
+    value = measure.function(View(embeddings_ND))
+    moved = measure.function(View(TRANSFORMED[transformation](embeddings_ND)))
+    if transformation in measure.invariant:
+        assert moved == pytest.approx(value, rel=1e-6)
+    else:
+        assert abs(moved - value) > 1e-4 * abs(value)
+
+
+@pytest.mark.parametrize("measure", MEASURES, ids=lambda measure: measure.key)
+def test_the_order_of_rows_changes_nothing_and_other_rows_do(measure: Measure) -> None:
     embeddings_ND = sample()
-    value = INVARIANT[name](embeddings_ND)
-    assert INVARIANT[name](embeddings_ND @ rotation(7)) == pytest.approx(value, rel=1e-7)
-    assert INVARIANT[name](np.random.default_rng(2).permutation(embeddings_ND)) == pytest.approx(value, rel=1e-7)
-    assert INVARIANT[name](sample(seed=1)) != pytest.approx(value, rel=1e-3)
+    value = measure.function(View(embeddings_ND / 5))
+    shuffled_ND = np.random.default_rng(2).permutation(embeddings_ND)
+    assert measure.function(View(shuffled_ND / 5)) == pytest.approx(value, rel=1e-7)
+    assert measure.function(View(sample(seed=1) / 5)) != pytest.approx(value, rel=1e-4)
 
 
 @given(scale=st.floats(1e-3, 1e3), seed=st.integers(0, 100))
 @settings(max_examples=20, deadline=None)
-def test_scale_changes_only_the_partition_function(scale: float, seed: int) -> None:
+def test_scale_moves_no_measure_of_shape(scale: float, seed: int) -> None:
     embeddings_ND = sample(30, 4, seed)
-    for name in INVARIANT.keys() - {"partition"}:
-        assert INVARIANT[name](scale * embeddings_ND) == pytest.approx(INVARIANT[name](embeddings_ND), rel=1e-6)
+    views = View(embeddings_ND), View(scale * embeddings_ND)
+    shapes = [measure for measure in MEASURES if "scale" in measure.invariant]
+    assert len(shapes) >= 5
+    for measure in shapes:
+        first, second = map(measure.function, views)
+        assert second == pytest.approx(first, rel=1e-6), measure.key
+
+
+def test_every_measure_is_explained() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "analyze.md").read_text(encoding="utf-8")
+    keys = [measure.key for measure in MEASURES]
+    assert len(set(keys)) == len({measure.name for measure in MEASURES}) == len(keys)
+    for measure in MEASURES:
+        assert f"`{measure.key}`" in page, measure.key
+        assert re.search(rf"^\| {re.escape(measure.name)} \|", page, re.MULTILINE), measure.name
 
 
 @pytest.mark.parametrize(

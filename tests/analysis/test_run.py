@@ -8,7 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from ragcun.analysis.measures import read_reports
+from ragcun.analysis.reports import read_reports
 from ragcun.analysis.run import analyze, analyze_models
 from ragcun.cli.analyze import app
 from ragcun.data.collection import Collection

@@ -165,6 +165,6 @@ def test_commands(tmp_path: Path) -> None:
     assert csv[1].split(",")[:3] == ["d", "test", "base"]
     assert float(csv[1].split(",")[3]) == pytest.approx(0.4)
     markdown = run(app, ["show", str(tmp_path), "--markdown"], catch_exceptions=False).stdout
-    assert r"| d (test) | he\|ad | 55.00 | 50.00 |" in markdown
+    assert r"| d | test | he\|ad | **55.00** | **50.00** |" in markdown
     with pytest.raises(UserError, match="exclude each other"):
         run(app, ["show", str(tmp_path), "--csv", "--json"], catch_exceptions=False)

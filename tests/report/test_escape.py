@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ragcun.files import write_text
 from ragcun.report.escape import escape
-from ragcun.report.latex import document
+from ragcun.report.latex import article
 from ragcun.report.write import compile_pdf
 
 NASTY = [
@@ -64,7 +64,7 @@ def test_pdflatex_prints_what_was_escaped(tmp_path: Path) -> None:
     rows = "\n".join(rf"{escape(text)} & x \\" for text in NASTY)
     table = f"\\begin{{tabular}}{{ll}}\nfirst & x \\\\\n{rows}\n\\end{{tabular}}"
     source = tmp_path / "nasty.tex"
-    write_text(source, document([table]))
+    write_text(source, article([table]))
     pdf = compile_pdf(source)
     assert pdf.read_bytes().startswith(b"%PDF")
     if shutil.which("pdftotext"):

@@ -2,17 +2,30 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ragcun.analysis.measures import MEASURES, IsotropyReport
+from ragcun.analysis import reports
+from ragcun.analysis.measures import MEASURES
+from ragcun.analysis.reports import IsotropyReport
 from ragcun.errors import UserError
 from ragcun.evaluation.results import Result
-from ragcun.report.latex import beir_table, isotropy_table
+from ragcun.evaluation.tables import benchmark_table
+from ragcun.report.latex import render
+from ragcun.table import Cell, Column, Table, decimals, significant
 
 
 def result(label: str, dataset: str, score: float, split: str = "test", **settings: object) -> Result:
     return Result(label, dataset, split, {"nDCG@10": score, "Recall@100": score / 2}, settings, Path("result.json"))
+
+
+def beir_table(results: list[Result], **options: Any) -> str:
+    return render(benchmark_table(results, **options))
+
+
+def isotropy_table(found: list[IsotropyReport]) -> str:
+    return render(reports.isotropy_table(found))
 
 
 def rows(table: str) -> dict[str, list[str]]:
@@ -109,11 +122,28 @@ def test_isotropy_table_has_a_row_for_each_measure_and_a_note_for_each_source() 
 
 @pytest.mark.parametrize(
     ("value", "printed"),
-    [(0.0, "0.00"), (0.12345, "0.123"), (22.627, "22.6"), (337.99, "338"), (12345.6, "12346"), (-0.013, "-0.0130")],
+    [
+        (0.0, "0.00"),
+        (0.12345, "0.123"),
+        (22.627, "22.6"),
+        (337.99, "338"),
+        (12345.6, "12346"),
+        (-0.013, r"\ensuremath{-}0.0130"),
+        (0.000211, r"2.1\ensuremath{\times 10^{-4}}"),
+        (-0.000211, r"\ensuremath{-}2.1\ensuremath{\times 10^{-4}}"),
+    ],
 )
-def test_numbers_have_three_digits(value: float, printed: str) -> None:
-    assert rf"\ensuremath{{{printed}}}" in isotropy_table([report("m", norm_mean=value)])
+def test_numbers_have_three_digits_and_small_ones_are_powers_of_ten(value: float, printed: str) -> None:
+    assert rows(render(Table("", [Column("a"), Column("b", significant)], [[[Cell("x"), Cell(value)]]])))["x"] == [
+        printed
+    ]
 
 
-def test_small_numbers_are_powers_of_ten() -> None:
-    assert r"\ensuremath{2.1 \times 10^{-4}}" in isotropy_table([report("m", sigreg=0.000211)])
+def test_deviations_intervals_and_groups() -> None:
+    columns = [Column("a"), Column("b", decimals(1, sign=True))]
+    row = [Cell("x"), Cell(2.0, deviation=0.5, interval=(-1.0, 5.0), bold=True, mark="a")]
+    table = render(Table("", columns, [[row], [row]]))
+    number = r"\ensuremath{+}2.0 \ensuremath{\pm} \ensuremath{+}0.5 {[}\ensuremath{-}1.0, \ensuremath{+}5.0{]}"
+    assert table.count(rf"x & \textbf{{{number}}}\textsuperscript{{a}} \\") == 2
+    assert table.count(r"\midrule") == 2
+    assert r"\caption" not in table

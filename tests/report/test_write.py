@@ -10,8 +10,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from ragcun.analysis.measures import MEASURES, IsotropyReport
-from ragcun.cli.report import app
+from ragcun.analysis.measures import MEASURES
+from ragcun.analysis.reports import IsotropyReport
+from ragcun.cli.report import report as command
 from ragcun.errors import RagcunError, UserError
 from ragcun.files import write_json, write_text
 from ragcun.report import write
@@ -124,8 +125,8 @@ def test_a_file_that_is_no_result_is_named(experiment: Path) -> None:
 
 def test_the_command_prints_paths_as_json_and_the_rest_elsewhere(experiment: Path) -> None:
     root = typer.Typer()
-    root.add_typer(app, name="report")
-    done = CliRunner().invoke(root, ["report", "latex", str(experiment), "--digits", "2", "--json"])
+    root.command()(command)
+    done = CliRunner().invoke(root, ["latex", str(experiment), "--digits", "2", "--json"])
     assert done.exit_code == 0, done.output
     files = [Path(path) for path in json.loads(done.stdout)["files"]]
     assert [path.name for path in files] == ["beir.tex", "isotropy.tex", "main.tex"]

@@ -9,7 +9,9 @@ import numpy.typing as npt
 
 from ragcun.analysis import isotropy
 from ragcun.analysis.isotropy import Floats
-from ragcun.analysis.measures import IsotropyReport
+from ragcun.analysis.measures import MEASURES
+from ragcun.analysis.reports import IsotropyReport
+from ragcun.analysis.view import View
 
 SAMPLE = 10_000
 GAUSSIAN = "N(0, I)"
@@ -45,45 +47,19 @@ def sample_rows(population: int, sample: int, seed: int) -> npt.NDArray[np.int64
 
 def measure(label: str, embeddings: npt.ArrayLike, seed: int = 0) -> Geometry:
     """Measure all rows of an (N, D) array, in fp64. Raises `UserError` on fewer than 2 rows or columns, or NaN."""
-    embeddings_ND = isotropy.as_matrix(embeddings)
-    count, dimension = embeddings_ND.shape
-    norms_N = np.linalg.norm(embeddings_ND, axis=1)
-    unit_ND = isotropy.unit_rows(embeddings_ND)
-    centred_ND = isotropy.centred(embeddings_ND)
-    variances_D = np.einsum("nd,nd->d", centred_ND, centred_ND) / (count - 1)
-    eigenvalues_D, axes_DD = isotropy.principal_axes(centred_ND)
-    distances = isotropy.distances(centred_ND)
-    first_P, second_P = _random_pairs(count, seed)
-    measures = {
-        "iso_score": isotropy.iso_score(eigenvalues_D),
-        "partition": isotropy.partition_isotropy(embeddings_ND),
-        "effective_rank": isotropy.effective_rank(eigenvalues_D),
-        "top_variance": isotropy.top_variance(eigenvalues_D),
-        "mean_cosine": isotropy.mean_cosine(embeddings_ND),
-        "sigreg": isotropy.sigreg(embeddings_ND, seed),
-        "mean_vector_norm": float(np.linalg.norm(embeddings_ND.mean(axis=0))),
-        "norm_mean": float(norms_N.mean()),
-        "norm_std": float(norms_N.std()),
-        "mean_square": float(np.square(norms_N).mean() / dimension),
-        "variance_min": float(variances_D.min()),
-        "variance_max": float(variances_D.max()),
-        "nearest_mean": float(distances.nearest_N.mean()),
-        "nearest_std": float(distances.nearest_N.std()),
-        "pair_mean": distances.pair_mean,
-        "pair_std": distances.pair_std,
-        "nearest_ratio": distances.ratio,
-    }
+    view = View(embeddings, seed)
+    first_P, second_P = _random_pairs(view.rows, seed)
     return Geometry(
         label=label,
-        rows=count,
-        dimension=dimension,
-        measures=measures,
-        eigenvalues_D=eigenvalues_D,
-        norms_N=norms_N,
-        nearest_N=distances.nearest_N,
-        pair_distances_P=np.linalg.norm(centred_ND[first_P] - centred_ND[second_P], axis=1),
-        pair_cosines_P=np.einsum("pd,pd->p", unit_ND[first_P], unit_ND[second_P]),
-        plane_N2=centred_ND @ axes_DD[:, :2],
+        rows=view.rows,
+        dimension=view.dimension,
+        measures={entry.key: entry.function(view) for entry in MEASURES},
+        eigenvalues_D=view.eigenvalues_D,
+        norms_N=view.norms_N,
+        nearest_N=view.distances.nearest_N,
+        pair_distances_P=np.linalg.norm(view.centred_ND[first_P] - view.centred_ND[second_P], axis=1),
+        pair_cosines_P=np.einsum("pd,pd->p", view.unit_ND[first_P], view.unit_ND[second_P]),
+        plane_N2=view.centred_ND @ view.axes_DD[:, :2],
     )
 
 
@@ -102,7 +78,6 @@ def gaussian(rows: int, dimension: int, seed: int = 0) -> Geometry:
 
 def report(geometry: Geometry, data: str = "", population: int | None = None, seed: int = 0) -> IsotropyReport:
     """Put a geometry's measures beside N(0, I)'s; `seed` is the one it was measured with."""
-    chi_mean, chi_std = isotropy.chi_moments(geometry.dimension)
     return IsotropyReport(
         model=geometry.label,
         data=data,
@@ -113,16 +88,5 @@ def report(geometry: Geometry, data: str = "", population: int | None = None, se
         slices=isotropy.SLICES,
         measures=geometry.measures,
         gaussian=gaussian(geometry.rows, geometry.dimension, seed).measures,
-        chi={"norm_mean": chi_mean, "norm_std": chi_std},
+        exact={entry.key: entry.exact(geometry.dimension) for entry in MEASURES if entry.exact is not None},
     )
-
-
-def isotropy_report(
-    embeddings: npt.NDArray[np.floating], label: str = "", data: str = "", seed: int = 0, sample: int = SAMPLE
-) -> IsotropyReport:
-    """Measure at most `sample` rows of an (N, D) array beside an N(0, I) sample of the same shape.
-
-    Deterministic for a seed. Memory is bounded by the sample, whatever N. Raises `UserError` as `measure` does.
-    """
-    rows = sample_rows(len(embeddings), sample, seed)
-    return report(measure(label, embeddings[rows], seed), data, len(embeddings), seed)

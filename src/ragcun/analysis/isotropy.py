@@ -8,10 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from ragcun.errors import UserError
-from ragcun.losses import draw_directions, epps_pulley
 
 Floats = npt.NDArray[np.float64]
 
@@ -109,12 +107,11 @@ def unit_rows(embeddings_ND: Floats) -> Floats:
     return embeddings_ND / np.where(norms_N > 0, norms_N, 1.0)[:, None]
 
 
-def mean_cosine(embeddings_ND: Floats) -> float:
+def mean_cosine(unit_ND: Floats) -> float:
     """Cosine of two different rows, averaged over all pairs, -1/(N-1) to 1; a zero row has cosine 0 with any.
 
-    Ethayarajh 2019 (arXiv:1909.00512), section 3.2, who draws pairs at random.
+    Takes `unit_rows`. Ethayarajh 2019 (arXiv:1909.00512), section 3.2, who draws pairs at random.
     """
-    unit_ND = unit_rows(embeddings_ND)
     count = len(unit_ND)
     total_D = unit_ND.sum(axis=0)
     return float((total_D @ total_D - np.vdot(unit_ND, unit_ND)) / (count * (count - 1)))
@@ -126,6 +123,10 @@ def sigreg(embeddings_ND: Floats, seed: int = 0, slices: int = SLICES) -> float:
     LeJEPA (arXiv:2511.08544), where it is multiplied by N; without that factor it estimates a property of the
     distribution, whatever the size of the sample.
     """
+    import torch  # a report needs the measures' names, not torch
+
+    from ragcun.losses import draw_directions, epps_pulley
+
     embeddings = torch.from_numpy(embeddings_ND)
     directions_KD = draw_directions(slices, embeddings_ND.shape[1], seed).to(embeddings.dtype)
     total = 0.0

@@ -1,105 +1,197 @@
-"""What is measured, where it comes from, and the report that holds it. Plain data: imports nothing heavy."""
+"""The measures of geometry. To add one is to write its entry here, and its section in docs/analyze.md."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any, Literal, Self
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
 
-from ragcun.errors import UserError
-from ragcun.files import read_json
+from ragcun.analysis import isotropy
+from ragcun.analysis.view import View
+
+Transformation = Literal["translation", "scale", "rotation"]
+_ARROWS = {"higher": " ↑", "lower": " ↓", "gaussian": ""}
 
 
 @dataclass(frozen=True)
 class Measure:
     """One number that describes a set of embeddings.
 
-    `better` says in which direction a set is more isotropic; "gaussian" where nearer to N(0, I)'s value is.
-    `source` is the paper that defines the measure, empty where the name is the definition.
+    Attributes:
+        key: its name in files and in Python.
+        name: its name in tables.
+        function: computes it from a view of the embeddings.
+        better: in which direction a set is more isotropic; "gaussian" where nearer to N(0, I)'s value is.
+        invariant: what the embeddings may undergo without moving it: adding one vector to all, multiplying all by one
+            positive number, rotating all.
+        source: the paper that defines it; empty where the name is the definition.
+        exact: its value for N(0, I) in D dimensions, where that is known in closed form. Beside it, and in its place
+            where it is not known, stands what the same function gives for a sample of N(0, I) of the same N and D.
+        headline: whether it stands in the table of an ablation.
     """
 
     key: str
     name: str
+    function: Callable[[View], float]
     better: Literal["higher", "lower", "gaussian"]
+    invariant: frozenset[Transformation]
     source: str = ""
+    exact: Callable[[int], float] | None = None
+    headline: bool = False
+
+    @property
+    def title(self) -> str:
+        """Its name, with an arrow in the direction of more isotropy."""
+        return self.name + _ARROWS[self.better]
 
 
-ISOSCORE = "Rudman et al. (2022), Findings of ACL, arXiv:2108.07344"
-PARTITION = "Mu and Viswanath (2018), ICLR, arXiv:1702.01417"
-EFFECTIVE_RANK = "Roy and Vetterli (2007), EUSIPCO; singular values of the centred embeddings"
-COSINE = "Ethayarajh (2019), EMNLP, arXiv:1909.00512; mean over all pairs"
-SIGREG = "Balestriero and LeCun (2025), arXiv:2511.08544; mean over slices, divided by the number of rows"
-CONTRAST = "Reciprocal of the relative contrast of He et al. (2012), ICML, arXiv:1206.6411"
-CHI = "Chi-distributed with d degrees of freedom for N(0, I)"
+_SHAPE: frozenset[Transformation] = frozenset({"translation", "scale", "rotation"})
+_ROTATION: frozenset[Transformation] = frozenset({"rotation"})
+_DISTANCE: frozenset[Transformation] = frozenset({"translation", "rotation"})
+_COORDINATES: frozenset[Transformation] = frozenset({"translation"})
+
+_ISOSCORE = "Rudman et al. (2022), Findings of ACL, arXiv:2108.07344"
+_PARTITION = "Mu and Viswanath (2018), ICLR, arXiv:1702.01417"
+_EFFECTIVE_RANK = "Roy and Vetterli (2007), EUSIPCO; singular values of the centred embeddings"
+_COSINE = "Ethayarajh (2019), EMNLP, arXiv:1909.00512; mean over all pairs"
+_SIGREG = "Balestriero and LeCun (2025), arXiv:2511.08544; mean over slices, divided by the number of rows"
+_CONTRAST = "Reciprocal of the relative contrast of He et al. (2012), ICML, arXiv:1206.6411"
+_CHI = "Chi-distributed with d degrees of freedom for N(0, I)"
 
 MEASURES = (
-    Measure("iso_score", "IsoScore", "higher", ISOSCORE),
-    Measure("partition", "Partition-function isotropy", "higher", PARTITION),
-    Measure("effective_rank", "Effective rank", "higher", EFFECTIVE_RANK),
-    Measure("top_variance", "Variance in the top component", "lower"),
-    Measure("mean_cosine", "Average cosine", "gaussian", COSINE),
-    Measure("sigreg", "SIGReg statistic", "lower", SIGREG),
-    Measure("mean_vector_norm", "Norm of the mean vector", "gaussian"),
-    Measure("norm_mean", "Norm, mean", "gaussian", CHI),
-    Measure("norm_std", "Norm, standard deviation", "gaussian", CHI),
-    Measure("mean_square", "Squared norm per dimension", "gaussian"),
-    Measure("variance_min", "Variance of a dimension, least", "gaussian"),
-    Measure("variance_max", "Variance of a dimension, greatest", "gaussian"),
-    Measure("nearest_mean", "Nearest-neighbour distance, mean", "gaussian"),
-    Measure("nearest_std", "Nearest-neighbour distance, standard deviation", "gaussian"),
-    Measure("pair_mean", "Distance of two rows, mean", "gaussian"),
-    Measure("pair_std", "Distance of two rows, standard deviation", "gaussian"),
-    Measure("nearest_ratio", "Nearest over mean distance", "gaussian", CONTRAST),
+    Measure(
+        "iso_score",
+        "IsoScore",
+        lambda view: isotropy.iso_score(view.eigenvalues_D),
+        "higher",
+        _SHAPE,
+        _ISOSCORE,
+        headline=True,
+    ),
+    Measure(
+        "partition",
+        "Partition-function isotropy",
+        lambda view: isotropy.partition_isotropy(view.embeddings_ND),
+        "higher",
+        _ROTATION,
+        _PARTITION,
+    ),
+    Measure(
+        "effective_rank",
+        "Effective rank",
+        lambda view: isotropy.effective_rank(view.eigenvalues_D),
+        "higher",
+        _SHAPE,
+        _EFFECTIVE_RANK,
+        headline=True,
+    ),
+    Measure(
+        "top_variance",
+        "Variance in the top component",
+        lambda view: isotropy.top_variance(view.eigenvalues_D),
+        "lower",
+        _SHAPE,
+    ),
+    Measure(
+        "mean_cosine",
+        "Average cosine",
+        lambda view: isotropy.mean_cosine(view.unit_ND),
+        "gaussian",
+        frozenset({"scale", "rotation"}),
+        _COSINE,
+        exact=lambda _: 0.0,
+    ),
+    Measure(
+        "sigreg",
+        "SIGReg statistic",
+        lambda view: isotropy.sigreg(view.embeddings_ND, view.seed),
+        "lower",
+        frozenset(),  # rotations move it as other slices do
+        _SIGREG,
+        headline=True,
+    ),
+    Measure(
+        "mean_vector_norm",
+        "Norm of the mean vector",
+        lambda view: math.hypot(*view.mean_D),
+        "gaussian",
+        _ROTATION,
+    ),
+    Measure(
+        "norm_mean",
+        "Norm, mean",
+        lambda view: float(view.norms_N.mean()),
+        "gaussian",
+        _ROTATION,
+        _CHI,
+        exact=lambda dimension: isotropy.chi_moments(dimension)[0],
+    ),
+    Measure(
+        "norm_std",
+        "Norm, standard deviation",
+        lambda view: float(view.norms_N.std()),
+        "gaussian",
+        _ROTATION,
+        _CHI,
+        exact=lambda dimension: isotropy.chi_moments(dimension)[1],
+    ),
+    Measure(
+        "mean_square",
+        "Squared norm per dimension",
+        lambda view: float((view.norms_N**2).mean() / view.dimension),
+        "gaussian",
+        _ROTATION,
+        exact=lambda _: 1.0,
+    ),
+    Measure(
+        "variance_min",
+        "Variance of a dimension, least",
+        lambda view: float(view.variances_D.min()),
+        "gaussian",
+        _COORDINATES,
+    ),
+    Measure(
+        "variance_max",
+        "Variance of a dimension, greatest",
+        lambda view: float(view.variances_D.max()),
+        "gaussian",
+        _COORDINATES,
+    ),
+    Measure(
+        "nearest_mean",
+        "Nearest-neighbour distance, mean",
+        lambda view: float(view.distances.nearest_N.mean()),
+        "gaussian",
+        _DISTANCE,
+    ),
+    Measure(
+        "nearest_std",
+        "Nearest-neighbour distance, standard deviation",
+        lambda view: float(view.distances.nearest_N.std()),
+        "gaussian",
+        _DISTANCE,
+    ),
+    Measure(
+        "pair_mean",
+        "Distance of two rows, mean",
+        lambda view: view.distances.pair_mean,
+        "gaussian",
+        _DISTANCE,
+    ),
+    Measure(
+        "pair_std",
+        "Distance of two rows, standard deviation",
+        lambda view: view.distances.pair_std,
+        "gaussian",
+        _DISTANCE,
+    ),
+    Measure(
+        "nearest_ratio",
+        "Nearest over mean distance",
+        lambda view: view.distances.ratio,
+        "gaussian",
+        _SHAPE,
+        _CONTRAST,
+    ),
 )
 
-
-@dataclass(frozen=True)
-class IsotropyReport:
-    """The measures of one set of embeddings beside those of an N(0, I) sample of the same shape.
-
-    `rows` were measured, drawn from `population` (seeded by `seed`); `chi` holds the closed-form mean and standard
-    deviation of the norm under N(0, I), and `settings` what made the embeddings, where that is known.
-    """
-
-    model: str
-    data: str
-    rows: int
-    population: int
-    dimension: int
-    seed: int
-    slices: int
-    measures: Mapping[str, float]
-    gaussian: Mapping[str, float]
-    chi: Mapping[str, float]
-    settings: Mapping[str, Any] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the report as plain JSON values; `from_json` reads them back."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """Rebuild a report. Raises KeyError or TypeError where `value` is not one."""
-        return cls(**value)
-
-
-def gaussian_columns(reports: Sequence[IsotropyReport]) -> list[tuple[str, Mapping[str, float]]]:
-    """Return N(0, I)'s measures by name, once for each shape (rows, dimension) among the reports."""
-    samples = {(report.dimension, report.rows): report.gaussian for report in reports}
-    if len(samples) == 1:
-        return [("N(0, I)", measures) for measures in samples.values()]
-    if len({dimension for dimension, _ in samples}) == len(samples):
-        return [(f"N(0, I), d = {dimension}", measures) for (dimension, _), measures in samples.items()]
-    return [(f"N(0, I), {rows} x {dimension}", measures) for (dimension, rows), measures in samples.items()]
-
-
-def read_reports(path: str | Path) -> list[IsotropyReport]:
-    """Read the reports of an `isotropy.json`, in its order. Raises `UserError` where the file holds none."""
-    content = read_json(path)
-    try:
-        reports = [IsotropyReport.from_json(result) for result in content["results"]]
-        complete = all(measure.key in report.measures for report in reports for measure in MEASURES)
-    except (KeyError, TypeError):
-        complete = False
-    if not complete or not reports:
-        raise UserError(f"{path}: no isotropy report; `ragcun analyze isotropy` writes one")
-    return reports
+HEADLINES = tuple(measure.key for measure in MEASURES if measure.headline)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ragcun.analysis.figures import isotropy_figures
 from ragcun.analysis.geometry import SAMPLE, Geometry, measure, report, sample_rows
-from ragcun.analysis.measures import IsotropyReport
+from ragcun.analysis.reports import IsotropyReport
 from ragcun.console import progress
 from ragcun.data.collection import Collection
 from ragcun.data.texts import Selected

@@ -1,12 +1,12 @@
 """`ragcun ablate`."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from ragcun.cli import options
+from ragcun.cli.output import print_table
 
 
 def ablate(
@@ -39,8 +39,9 @@ def ablate(
     """
     from ragcun.errors import UserError
     from ragcun.evaluation.beir import find_datasets
-    from ragcun.pipeline.ablation import flat_rows, run_ablation
+    from ragcun.pipeline.ablation import run_ablation
     from ragcun.pipeline.grid import cells_of, parse_grid
+    from ragcun.pipeline.table import ablation_table
     from ragcun.settings.load import load_settings
 
     if (datasets is None) != (data_dir is None):
@@ -60,30 +61,6 @@ def ablate(
     )
     folders = [] if datasets is None or data_dir is None else find_datasets(datasets.split(","), data_dir, split)
     found = run_ablation(cells, output_dir, options.store_folder(store), folders, split, jobs)
-    _print(flat_rows(found))
+    print_table(ablation_table(found))
     if json:
         options.print_json(found)
-
-
-def _print(rows: list[dict[str, Any]]) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
-    from ragcun.console import console
-
-    names = [name for name in rows[0] if name not in {"setting", "seeds"} and not name.endswith(" sd")]
-    table = Table("setting", title=f"Mean and deviation over {max(row['seeds'] for row in rows)} seeds")
-    for name in names:
-        table.add_column(escape(name.replace("_", " ")), justify="right")
-    for row in rows:
-        table.add_row(escape(row["setting"]), *(_shown(row, name) for name in names))
-    console.print(table)
-
-
-def _shown(row: Mapping[str, Any], name: str) -> str:
-    mean, deviation = row[name], row[f"{name} sd"]
-    if mean is None:
-        return ""
-    isotropy = name in {"effective_rank", "iso_score", "sigreg"}
-    spread = "" if deviation is None else f" ± {deviation:.1g}" if isotropy else f" ± {100 * deviation:.2f}"
-    return (f"{mean:.3g}" if isotropy else f"{100 * mean:.2f}") + spread

@@ -1,15 +1,12 @@
 """`ragcun analyze`: the geometry of embeddings."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from ragcun.cli import options
-
-if TYPE_CHECKING:
-    from ragcun.analysis.measures import IsotropyReport
+from ragcun.cli.output import print_table
 
 app = typer.Typer(help="Analyse the geometry of embeddings.", no_args_is_help=True)
 
@@ -18,13 +15,18 @@ app = typer.Typer(help="Analyse the geometry of embeddings.", no_args_is_help=Tr
 def isotropy(
     model: Annotated[list[str], typer.Option("--model", help="Hub id, model folder or experiment; repeat to compare.")],
     data: Annotated[Path, typer.Option("--data", help="Collection in BEIR's layout; its documents are embedded.")],
-    sample: Annotated[int, typer.Option(min=2, help="Documents to measure, at most.")] = 10_000,
+    sample: Annotated[int, typer.Option(min=2, help="Maximum number of documents to measure.")] = 10_000,
     max_length: Annotated[
-        int | None, typer.Option(min=1, help="Tokens a text is cut to; the model's own limit by default.")
+        int | None, typer.Option(min=1, help="Maximum tokens of a text; the model's own limit by default.")
     ] = None,
     precision: Annotated[Literal["fp32", "bf16", "fp16"], typer.Option(help="Precision of the encoder.")] = "fp32",
     device: Annotated[str | None, typer.Option(help="cpu, cuda, mps; the fastest by default.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Draws the sample, SIGReg's slices and the N(0, I) sample.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Random seed of the sample of documents, of SIGReg's slices and of the N(0, I) sample."
+        ),
+    ] = 0,
     output: Annotated[Path, typer.Option(help="Folder for isotropy.json and figures/.")] = Path("isotropy"),
     on_error: Annotated[
         Literal["refuse", "skip"], typer.Option(help="Malformed documents: refuse, or skip and count.")
@@ -33,6 +35,7 @@ def isotropy(
     json: options.Json = False,
 ) -> None:
     """Measure how isotropic embeddings are, beside an N(0, I) sample of the same size, and draw figures."""
+    from ragcun.analysis.reports import isotropy_table
     from ragcun.analysis.run import analyze_models
     from ragcun.console import say, warn
     from ragcun.data.collection import Collection
@@ -44,26 +47,8 @@ def isotropy(
         warn(line)
     embedders = [Embedder(name, options.store_folder(store), precision, max_length, device) for name in model]
     reports = analyze_models(embedders, collection, output, seed, sample)
-    _print_table(reports)
+    print_table(isotropy_table(reports))
     say(f"report: {output / 'isotropy.json'}, figures: {output / 'figures'}")
     if json:
         written = read_json(output / "isotropy.json")
         options.print_json({**written, "figures": [str(output / figure) for figure in written["figures"]]})
-
-
-def _print_table(reports: "Sequence[IsotropyReport]") -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
-    from ragcun.analysis.measures import MEASURES, gaussian_columns
-    from ragcun.console import console
-
-    first = reports[0]
-    table = Table(title=f"Isotropy on {escape(first.data)}: {first.rows:,} of {first.population:,} documents")
-    table.add_column("measure")
-    columns = [(report.model, report.measures) for report in reports] + gaussian_columns(reports)
-    for name, _ in columns:
-        table.add_column(escape(name), justify="right")
-    for measure in MEASURES:
-        table.add_row(measure.name, *(f"{values[measure.key]:.4g}" for _, values in columns))
-    console.print(table)

@@ -3,8 +3,7 @@
 import typer
 
 from ragcun.cli import options
-
-_SIGNS = {"good": "[green]good[/green]", "limited": "[yellow]limited[/yellow]", "bad": "[red]bad[/red]"}
+from ragcun.cli.output import print_table
 
 
 def doctor(store: options.Store = None, json: options.Json = False) -> None:
@@ -14,17 +13,11 @@ def doctor(store: options.Store = None, json: options.Json = False) -> None:
     """
     from dataclasses import asdict
 
-    from rich.markup import escape
-    from rich.table import Table
-
-    from ragcun.console import console
     from ragcun.planning.doctor import examine
+    from ragcun.planning.tables import findings_table
 
     findings = examine(options.store_folder(store))
-    table = Table("", "", "found", "what to do", box=None, pad_edge=False)
-    for finding in findings:
-        table.add_row(finding.subject, _SIGNS[finding.verdict], escape(finding.found), escape(finding.advice))
-    console.print(table)
+    print_table(findings_table(findings))
     if json:
         options.print_json({"findings": [asdict(finding) for finding in findings]})
     if any(finding.verdict == "bad" for finding in findings):

@@ -1,14 +1,12 @@
 """`ragcun plan`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from ragcun.cli import options
-
-if TYPE_CHECKING:
-    from ragcun.planning.plan import Plan
+from ragcun.cli.output import print_table
 
 
 def plan(
@@ -31,6 +29,7 @@ def plan(
     from ragcun.planning.architecture import find_architecture
     from ragcun.planning.machines import find_machine
     from ragcun.planning.plan import make_plan
+    from ragcun.planning.tables import plan_table
     from ragcun.planning.workload import PUBLISHED
     from ragcun.settings.load import load_settings
 
@@ -40,39 +39,6 @@ def plan(
     if datasets == "all":
         names = tuple(PUBLISHED)
     made = make_plan(settings, find_machine(gpu, find_architecture(settings.model.base)), names, data_dir)
-    _print(made, price)
+    print_table(plan_table(made, price))
     if json:
         options.print_json(made.to_json(price))
-
-
-def _print(plan: "Plan", price: float | None) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
-    from ragcun.console import console, duration, say
-
-    table = Table("step", "work", title=f"Plan for {escape(plan.machine.name)}")
-    for name in ("time", "memory GiB", "disk GiB", *(["cost"] if price is not None else [])):
-        table.add_column(name, justify="right")
-    for step in plan.steps:
-        cost = [f"{step.seconds / 3600 * price:,.2f}"] if price is not None else []
-        sizes = (f"{step.memory / 2**30:,.1f}", f"{step.disk / 2**30:,.1f}")
-        table.add_row(step.name, escape(step.work), duration(step.seconds), *sizes, *cost)
-    table.add_section()
-    most = max((step.memory for step in plan.steps), default=0.0)
-    total = [f"{plan.seconds / 3600 * price:,.2f}"] if price is not None else []
-    table.add_row(
-        "all", "", duration(plan.seconds), f"{most / 2**30:,.1f}", f"{plan.disk / 2**30:,.1f}", *total, style="bold"
-    )
-    console.print(table)
-    if plan.second_training is not None:
-        say(
-            f"with the embedding store a second training on the same pairs takes {duration(plan.second_training)}; "
-            f"without it, all this would take {duration(plan.without_store)}"
-        )
-    if most > plan.machine.memory:
-        say(
-            f"memory: more than the {plan.machine.memory / 2**30:.0f} GiB there; a smaller batch with accumulation fits"
-        )
-    for line in plan.assumptions:
-        console.print(line, style="dim", soft_wrap=True, markup=False)

@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from ragcun.cli.output import print_table
+
 app = typer.Typer(help="List presets, or print one as TOML.", invoke_without_command=True)
 
 
@@ -12,18 +14,17 @@ def presets(context: typer.Context) -> None:
     """List the presets."""
     if context.invoked_subcommand is not None:
         return
-    from rich.console import Console
-    from rich.table import Table
-
     from ragcun.settings.load import load_settings, preset_names, preset_text
+    from ragcun.table import Column, Table, cells, decimals
 
-    table = Table("preset", "what it is", "base", "trains", "d", box=None)
+    rows = []
     for name in preset_names():
         settings = load_settings(name)
         about = preset_text(name).partition("\n")[0].lstrip("# ")
         trains = "head" if settings.model.freeze_base else "base and head"
-        table.add_row(name, about, settings.model.base, trains, str(settings.model.output_dim))
-    Console(emoji=False, markup=False).print(table)
+        rows.append(cells(name, about, settings.model.base, trains, settings.model.output_dim))
+    names = [Column(name) for name in ("preset", "what it is", "base", "trains")]
+    print_table(Table("", [*names, Column("d", decimals(0))], [rows], label="presets"))
 
 
 @app.command("show")

@@ -1,30 +1,41 @@
-"""`ragcun report`: tables for a paper."""
+"""`ragcun report`."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ragcun.cli import options
-
-app = typer.Typer(help="Write tables and figures for a paper.", no_args_is_help=True)
+from ragcun.cli import options, output
 
 
-@app.command()
-def latex(
+def report(
+    form: Annotated[
+        str,
+        typer.Argument(
+            help="Form of the tables.", metavar="latex|markdown|csv|json|html|terminal", autocompletion=output.forms
+        ),
+    ],
     folder: Annotated[Path, typer.Argument(help="Experiment, or folder with results of `ragcun eval`.")],
-    output: Annotated[Path | None, typer.Option(help="Folder that gets tables/; FOLDER by default.")] = None,
-    metric: Annotated[str, typer.Option(help="Metric of the BEIR table.")] = "nDCG@10",
-    digits: Annotated[int, typer.Option(min=0, max=4, help="Decimals of the BEIR table.")] = 1,
+    output_dir: Annotated[
+        Path | None, typer.Option("--output", help="Folder that gets tables/; FOLDER by default.")
+    ] = None,
+    metric: Annotated[str, typer.Option(help="Metric of the benchmark's table.")] = "nDCG@10",
+    digits: Annotated[int, typer.Option(min=0, max=4, help="Decimals of the benchmark's table.")] = 1,
     isotropy: Annotated[Path | None, typer.Option(help="isotropy.json; the one below FOLDER by default.")] = None,
-    compile_: Annotated[bool, typer.Option("--compile", help="Also make tables/main.pdf.")] = False,
+    compile_: Annotated[bool, typer.Option("--compile", help="Compile tables/main.tex to tables/main.pdf.")] = False,
     json: options.Json = False,
 ) -> None:
-    """Write LaTeX tables of evaluation and isotropy results, and an article that holds them."""
+    """Write tables of evaluation and isotropy results for a paper or a page, in the chosen form.
+
+    LaTeX and HTML come with a document, main, that shows all tables.
+    """
     from ragcun.console import say
+    from ragcun.errors import UserError
     from ragcun.report.write import compile_pdf, write_tables
 
-    written = write_tables(folder, output, metric, digits, isotropy)
+    if compile_ and form != "latex":
+        raise UserError(f"report {form}: --compile needs the form latex")
+    written = write_tables(folder, output_dir, metric, digits, isotropy, form=form)
     if compile_:
         written.append(compile_pdf(written[-1]))
     for path in written:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ragcun.cli import options
+from ragcun.cli.output import print_table
 
 if TYPE_CHECKING:
     from ragcun.pipeline.experiment import Summary
@@ -57,22 +58,11 @@ def run(
 
 
 def _print(summary: "Summary") -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
-    from ragcun.console import console, say
+    from ragcun.console import say
     from ragcun.evaluation.metrics import MAIN
+    from ragcun.evaluation.tables import scores_table
 
-    for dataset in dict.fromkeys(result.dataset for result in summary.results):
-        cells = [result for result in summary.results if result.dataset == dataset]
-        title = f"{dataset}, {cells[0].split}: {cells[0].queries:,} queries, {cells[0].documents:,} documents (x 100)"
-        table = Table(title=escape(title))
-        table.add_column("model")
-        for measure in MAIN:
-            table.add_column(measure, justify="right")
-        for cell in cells:
-            table.add_row(escape(cell.label), *(f"{100 * cell.metrics[measure]:.2f}" for measure in MAIN))
-        console.print(table)
+    print_table(scores_table(summary.results, MAIN))
     for line in summary.verdict:
         say(line)
     say(f"everything is in {summary.experiment}:")

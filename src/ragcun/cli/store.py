@@ -1,46 +1,66 @@
 """`ragcun store`."""
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ragcun.cli import options
+from ragcun.cli.output import Format, print_table
 from ragcun.errors import RagcunError, UserError
+
+if TYPE_CHECKING:
+    from ragcun.table import Table, Value
 
 app = typer.Typer(help="Look after stored base embeddings.", no_args_is_help=True)
 
 
 @app.command("ls")
-def ls(store: options.Store = None, json: options.Json = False) -> None:
-    """List the stores: what made them, how many texts, how large, when last used."""
+def ls(store: options.Store = None, form: Format = "terminal", json: options.Json = False) -> None:
+    """List the stores with what made them, their number of texts, their size and their last use."""
     from ragcun.embedding.store import describe_stores
 
     rows = describe_stores(options.store_folder(store))
     if json:
         options.print_json({"stores": rows})
         return
-    from rich.console import Console
-    from rich.table import Table
+    from ragcun.console import say
 
-    table = Table("store", "base", "prompt", "length", "precision", "texts", "d", "MiB", "last used", box=None)
-    for row in rows:
-        table.add_row(
+    if not rows:
+        say(f"no stores in {options.store_folder(store)}")
+    print_table(_table(rows), form)
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> "Table":
+    from ragcun.table import Column, Table, cells, count, decimals
+
+    columns = [
+        *(Column(name) for name in ("store", "base", "prompt", "length", "precision")),
+        Column("texts", count),
+        Column("d", count),
+        Column("MiB", decimals(1, scale=1 / 2**20)),
+        Column("last used"),
+    ]
+    shown = [
+        cells(
             row["store"],
             *_made_by(row["key"]),
-            f"{row['texts']:,}",
-            str(row["dimension"] or "-"),
-            f"{row['bytes'] / 2**20:,.1f}",
+            row["texts"],
+            row["dimension"],
+            row["bytes"],
             datetime.fromtimestamp(row["last_used"], UTC).strftime("%Y-%m-%d %H:%M"),
         )
-    Console(emoji=False, markup=False).print(table if rows else f"no stores in {options.store_folder(store)}")
+        for row in rows
+    ]
+    return Table("", columns, [shown], label="stores")
 
 
-def _made_by(key: dict[str, Any]) -> tuple[str, str, str, str]:
+def _made_by(key: dict[str, Any]) -> "tuple[Value, Value, Value, Value]":
     """Base, prompt, length and precision; of an API's vectors, the model and where it is."""
     if "api" in key:
         dimensions = "" if key["dimensions"] is None else f"@{key['dimensions']}"
-        return f"{key['model']}{dimensions} at {key['api']}", "-", "-", "-"
+        return f"{key['model']}{dimensions} at {key['api']}", None, None, None
     base = key["modules"][0]
     name = str(base.get("architecture", {}).get("model_type", base["type"]))
     return name, repr(key["prompt"]), str(key["max_length"]), key["precision"]
@@ -49,7 +69,9 @@ def _made_by(key: dict[str, Any]) -> tuple[str, str, str, str]:
 @app.command("verify")
 def verify(
     store: options.Store = None,
-    repair: Annotated[bool, typer.Option("--repair", help="Remove damaged shards; they are encoded anew.")] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Remove damaged shards, whose texts are then encoded again.")
+    ] = False,
 ) -> None:
     """Compare the checksum of every shard with its bytes. Exit code 1 where any is damaged."""
     from ragcun.console import say
@@ -69,20 +91,22 @@ def verify(
 @app.command("prune")
 def prune(
     unused_for: Annotated[
-        float | None, typer.Option("--unused-for", help="Remove stores not used for so many days.")
+        float | None, typer.Option("--unused-for", help="Remove stores that were not used for this many days.")
     ] = None,
     name: Annotated[list[str] | None, typer.Option("--name", help="Remove this store. May be repeated.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be removed, and remove nothing.")
+    ] = False,
     store: options.Store = None,
 ) -> None:
-    """Remove stores. What was in them is encoded again when it is needed."""
+    """Remove stores. Their texts are encoded again when they are needed."""
     import shutil
 
     from ragcun.console import say
     from ragcun.embedding.store import describe_stores, unused_since
 
     if unused_for is None and not name:
-        raise UserError("store prune: say which, by --unused-for DAYS or --name STORE")
+        raise UserError("store prune: choose stores with --unused-for DAYS or --name STORE")
     root = options.store_folder(store)
     rows = describe_stores(root)
     unknown = set(name or ()) - {row["store"] for row in rows}

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from ragcun.analysis.geometry import measure, sample_rows
+from ragcun.analysis.measures import HEADLINES
 from ragcun.analysis.trade import Point, isotropy_against_score
 from ragcun.console import console, say, warn
 from ragcun.data.texts import Selected, Texts
@@ -29,9 +30,9 @@ from ragcun.files import read_json, write_json, write_text
 from ragcun.machine import cores
 from ragcun.pipeline.grid import Cell
 from ragcun.pipeline.steps import prepare_data
-from ragcun.pipeline.table import write_csv
+from ragcun.pipeline.table import ablation_table
 from ragcun.pipeline.workers import in_workers
-from ragcun.report.latex import ablation_table
+from ragcun.report import csv, latex
 from ragcun.retrieval.retrievers import RetrieverOptions
 from ragcun.settings.schema import Settings
 from ragcun.training.batches import PairVectors
@@ -41,7 +42,6 @@ from ragcun.training.interpolation import out_of_domain_texts
 from ragcun.training.run import train
 
 SCORE = "nDCG@10"
-ISOTROPY = ("iso_score", "effective_rank", "sigreg")
 _SAMPLE = 2_000  # documents that isotropy is measured on
 
 Pair = tuple[float, float | None]  # mean, and deviation over seeds where there are several
@@ -118,21 +118,6 @@ def _most_data(cells: Sequence[Cell]) -> Settings:
     return cells[0].settings.model_copy(update={"training": training})
 
 
-def flat_rows(found: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The rows of ablation.json as a table: a column for each mean and each deviation (" sd"), the base first."""
-    return [_flat("base", found["base"], found), *(_flat(row["name"], row, found) for row in found["rows"])]
-
-
-def _flat(name: str, row: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
-    scores = {
-        f"{d} ({'in-domain' if d in found['in_domain'] else 'out-of-domain'})": pair
-        for d, pair in row["scores"].items()
-    }
-    columns = {"dev start": row["dev_start"], "dev": row["dev"], **scores, **row["isotropy"]}
-    named = {k: v for k, pair in columns.items() for k, v in zip((k, f"{k} sd"), pair or (None, None), strict=True)}
-    return {"setting": name, "seeds": row["seeds"], **named}
-
-
 def _jobs() -> int:
     return 1 if torch.cuda.is_available() else cores()
 
@@ -179,7 +164,7 @@ def _isotropy(embedder: Embedder, documents: Texts) -> dict[str, float]:
     rows = sample_rows(len(documents), _SAMPLE, 0)
     vectors = embedder.documents(Selected(documents, rows)).block(0, len(rows))
     measures = measure(embedder.label, vectors, 0).measures
-    return {name: float(measures[name]) for name in ISOTROPY}
+    return {name: float(measures[name]) for name in HEADLINES}
 
 
 def _train_all(cells: Sequence[Cell], where: Evaluation, jobs: int) -> tuple[dict[Cell, Measured], list[str]]:
@@ -224,7 +209,8 @@ def _isotropy_of(cell: Cell, identity: str, store: Path) -> dict[str, float]:
     kept = cell.folder / "dev_isotropy.json"
     if kept.is_file() and (found := read_json(kept))["identity"] == identity:
         isotropy: dict[str, float] = found["isotropy"]
-        return isotropy
+        if isotropy.keys() >= set(HEADLINES):
+            return isotropy
     _, dev_texts = training_data(cell.settings)
     isotropy = _isotropy(_embedder(str(cell.folder), cell.settings, store), dev_texts.documents)
     write_json(kept, {"identity": identity, "isotropy": isotropy})
@@ -243,7 +229,7 @@ def _row(found: Sequence[Measured]) -> dict[str, Any]:
         "dev_start": _mean_and_deviation(starts) if starts else None,
         "dev": _mean_and_deviation([one.dev for one in found]),
         "scores": {name: _mean_and_deviation([one.scores[name] for one in found]) for name in found[0].scores},
-        "isotropy": {name: _mean_and_deviation([one.isotropy[name] for one in found]) for name in ISOTROPY},
+        "isotropy": {name: _mean_and_deviation([one.isotropy[name] for one in found]) for name in HEADLINES},
         "seconds": {"training": float(np.mean(training)), "total": float(np.mean(total))},
     }
 
@@ -254,9 +240,9 @@ def _mean_and_deviation(values: Sequence[float]) -> Pair:
 
 def _write(found: Mapping[str, Any], output: Path) -> None:
     write_json(output / "ablation.json", found)
-    rows = flat_rows(found)
-    write_csv(output / "ablation.csv", rows)
-    write_text(output / "tables" / "ablation.tex", ablation_table(rows))
+    table = ablation_table(found)
+    write_text(output / "ablation.csv", csv.render(table))
+    write_text(output / "tables" / "ablation.tex", latex.render(table))
     for figure in _draw(found, output / "figures"):
         say(f"figure: {figure}")
 

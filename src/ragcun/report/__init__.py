@@ -1,1 +1,1 @@
-"""LaTeX tables from result files; needs no model and no GPU."""
+"""Tables in the forms that readers and programs want, from result files; needs no model and no GPU."""

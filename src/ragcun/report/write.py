@@ -7,12 +7,14 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from ragcun.analysis.measures import read_reports
+from ragcun.analysis.reports import isotropy_table, read_reports
 from ragcun.errors import RagcunError, UserError
 from ragcun.evaluation.averages import average_parts
 from ragcun.evaluation.results import read_results
+from ragcun.evaluation.tables import benchmark_table
 from ragcun.files import atomic_path, write_text
-from ragcun.report.latex import beir_table, document, isotropy_table
+from ragcun.report.forms import find_form
+from ragcun.table import Table
 
 _ENGINES = {
     "pdflatex": ("-no-shell-escape", "-interaction=nonstopmode", "-halt-on-error", "-output-directory"),
@@ -27,27 +29,31 @@ def write_tables(
     digits: int = 1,
     isotropy: Path | None = None,
     order: Sequence[str] = (),
+    form: str = "latex",
 ) -> list[Path]:
-    """Write tables/beir.tex, tables/isotropy.tex and tables/main.tex, an article of both, below `output`.
+    """Write tables/beir and tables/isotropy below `output`, and tables/main, which shows both, where the form has one.
 
     Reads every result.json below `folder`, and `isotropy` or the one isotropy.json below `folder`; what is not there
     has no table. Models come in the order of `order`, then of their paths; `output` is `folder` where None. Returns
-    the files written, main.tex last. Raises `UserError` where there is nothing to report.
+    the files written, main last. Raises `UserError` where there is nothing to report, or no such form.
     """
+    chosen = find_form(form)
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; give an experiment's or a results folder")
-    tables: dict[str, str] = {}
+    tables: dict[str, Table] = {}
     if results := read_results(folder):
-        tables["beir.tex"] = beir_table(average_parts(results), metric, digits, order)
+        tables[f"beir{chosen.suffix}"] = benchmark_table(average_parts(results), metric, digits, order)
     if path := isotropy or _only_isotropy(folder):
-        tables["isotropy.tex"] = isotropy_table(read_reports(path))
+        tables[f"isotropy{chosen.suffix}"] = isotropy_table(read_reports(path))
     if not tables:
         raise UserError(f"{folder}: neither a result.json nor an isotropy.json below it; run `ragcun eval beir` first")
-    tables["main.tex"] = document([rf"\input{{{name}}}" for name in tables])
+    texts = {name: chosen.render(table) for name, table in tables.items()}
+    if chosen.document is not None:
+        texts[f"main{chosen.suffix}"] = chosen.document(tables)
     target = (output or folder) / "tables"
-    for name, text in tables.items():
+    for name, text in texts.items():
         write_text(target / name, text)
-    return [target / name for name in tables]
+    return [target / name for name in texts]
 
 
 def _only_isotropy(folder: Path) -> Path | None:

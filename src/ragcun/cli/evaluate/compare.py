@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ragcun.cli import options
+from ragcun.cli import options, output
 
 if TYPE_CHECKING:
     from ragcun.evaluation.systems import Row
@@ -19,14 +19,13 @@ def compare(
             metavar="[NAME=]FOLDER...",
         ),
     ],
-    baseline: Annotated[
-        str | None, typer.Option(help="Whom the others are compared with.", show_default="the first")
-    ] = None,
-    metric: Annotated[str, typer.Option(help="What is compared.")] = "nDCG@10",
+    baseline: Annotated[str | None, typer.Option(help="Baseline system.", show_default="the first")] = None,
+    metric: Annotated[str, typer.Option(help="Metric to compare.")] = "nDCG@10",
     figures: Annotated[
-        Path | None, typer.Option(help="Folder for figures of the queries' differences.", file_okay=False)
+        Path | None, typer.Option(help="Folder for figures of each query's difference.", file_okay=False)
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the randomisation and the bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of the randomisation and the bootstrap.")] = 0,
+    form: output.Format = "terminal",
     json: options.Json = False,
 ) -> None:
     """Compare models with a baseline: paired tests on the queries of each dataset, and over the datasets.
@@ -36,11 +35,12 @@ def compare(
     """
     from ragcun.console import say
     from ragcun.evaluation.systems import compare_systems, read_systems
+    from ragcun.evaluation.tables import comparison_table
 
     systems = read_systems(results)
     rows = compare_systems(systems, baseline, metric, seed)
     base = baseline if baseline is not None else systems[0].label
-    _print(rows, metric, base)
+    output.print_table(comparison_table(rows, metric, base), form)
     written = [] if figures is None else _draw(rows, metric, base, figures)
     for path in written:
         say(f"written: {path}")
@@ -53,42 +53,6 @@ def compare(
                 "figures": [str(path) for path in written],
             }
         )
-
-
-def _print(rows: "list[Row]", metric: str, base: str) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
-    from ragcun.console import console
-
-    for dataset, split in dict.fromkeys((row.dataset, row.split) for row in rows):
-        table = Table(title=escape("over all datasets" if dataset is None else f"{dataset} ({split})"))
-        table.add_column("model")
-        for name in (metric, "difference", "p (Holm)", "d_z", "won/tied/lost"):
-            table.add_column(name, justify="right")
-        for row in rows:
-            if (row.dataset, row.split) == (dataset, split):
-                table.add_row(escape(row.label), *_cells(row))
-        console.print(table)
-    note = f"against {base}, with 95% bootstrap intervals; paired randomisation test, bold where p (Holm) < 0.05"
-    console.print(note, style="dim", markup=False)
-
-
-def _cells(row: "Row") -> list[str]:
-    score = f"{100 * row.score:.2f}"
-    if row.deviation is not None:
-        score += f" ± {100 * row.deviation:.2f} ({row.seeds} seeds)"
-    if (found := row.against) is None or row.p_holm is None:
-        return [score]
-    difference = f"{100 * found.difference:+.2f} \\[{100 * found.low:+.2f}, {100 * found.high:+.2f}]"
-    p_value = f"{row.p_holm:.4f}"
-    return [
-        score,
-        difference,
-        f"[bold]{p_value}[/bold]" if row.p_holm < 0.05 else p_value,
-        "" if found.effect is None else f"{found.effect:+.2f}",
-        f"{found.wins}/{found.ties}/{found.losses}",
-    ]
 
 
 def _draw(rows: "list[Row]", metric: str, base: str, folder: Path) -> list[Path]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ragcun.cli import options
-from ragcun.cli.evaluate.table import print_results
+from ragcun.cli.output import print_table
 from ragcun.errors import Failure, exit_code
 
 if TYPE_CHECKING:
@@ -38,10 +38,11 @@ def tell(results: "Sequence[CellResult]", failures: Sequence[Failure], output: P
     from ragcun.console import say
     from ragcun.evaluation.averages import average_parts
     from ragcun.evaluation.metrics import MAIN
+    from ragcun.evaluation.tables import scores_table
 
     rows = average_parts(results)
     if rows:
-        print_results(rows, MAIN)
+        print_table(scores_table(rows, MAIN))
         say(f"runs and scores: {output / 'cells'}")
     if json:
         failed = [failure.to_json() for failure in failures]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ragcun.cli import options
+from ragcun.cli.output import print_table
 
 if TYPE_CHECKING:
     from ragcun.evaluation.verify import Verdict
@@ -29,6 +30,7 @@ def verify(
     from ragcun.console import say
     from ragcun.data.beir import beir_folder
     from ragcun.errors import RagcunError, UserError
+    from ragcun.evaluation.tables import verification_table
     from ragcun.evaluation.verify import published
     from ragcun.evaluation.verify import verify as run
     from ragcun.retrieval.retrievers import RetrieverOptions
@@ -46,7 +48,7 @@ def verify(
         verdicts = [verdict for verdict in verdicts if verdict.published.dataset in here]
         if absent:
             say(f"not in {folder}, left out: {', '.join(absent)}")
-    _print(verdicts)
+    print_table(verification_table(verdicts))
     differ = [verdict for verdict in verdicts if verdict.agrees is False]
     run_count = sum(verdict.agrees is not None for verdict in verdicts)
     if json:
@@ -76,28 +78,3 @@ def _row(verdict: "Verdict") -> dict[str, Any]:
         "agrees": verdict.agrees,
         "reason": verdict.reason,
     }
-
-
-def _print(verdicts: "list[Verdict]") -> None:
-    from rich.table import Table
-
-    from ragcun.console import console
-
-    table = Table("retriever", "dataset", "measure")
-    for name in ("expected", "obtained", "difference"):
-        table.add_column(name, justify="right")
-    table.add_column("verdict")
-    for verdict in verdicts:
-        one = verdict.published
-        named = [one.retriever, one.dataset, one.measure, f"{100 * one.score:.2f}"]
-        if verdict.obtained is None:
-            table.add_row(*named, "", "", "[dim]not run[/dim]")
-        else:
-            difference = f"{100 * (verdict.obtained - one.score):+.2f}"
-            judged = "agrees" if verdict.agrees else f"[bold red]differs[/bold red] (more than {100 * one.tolerance:g})"
-            table.add_row(*named, f"{100 * verdict.obtained:.2f}", difference, judged)
-    console.print(table)
-    notes = [f"not run, {verdict.published.retriever}: {verdict.reason}" for verdict in verdicts if verdict.reason]
-    notes += [f"expected, {verdict.published.retriever}: {verdict.published.source}" for verdict in verdicts]
-    for note in dict.fromkeys(notes):
-        console.print(note, style="dim", markup=False, soft_wrap=True)

@@ -1,0 +1,37 @@
+"""What a command prints on standard output: its tables."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ragcun.table import Table
+
+
+def forms() -> list[str]:
+    """Names of all forms, for completion in the shell."""
+    from ragcun.report.forms import FORMS
+
+    return list(FORMS)
+
+
+Format = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        help="Form of the table on standard output.",
+        metavar="terminal|latex|markdown|csv|json|html",
+        autocompletion=forms,
+    ),
+]
+
+
+def print_table(table: "Table", form: str = "terminal") -> None:
+    """Print a table on standard output, or on standard error where `--json` keeps that for the result.
+
+    Raises `UserError` where there is no such form.
+    """
+    from ragcun.report.forms import find_form
+
+    typer.echo(find_form(form).render(table), file=sys.stdout, nl=False)

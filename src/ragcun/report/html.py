@@ -1,0 +1,61 @@
+"""Tables as HTML: plain tables that a screen reader can read, and a page that holds several."""
+
+from collections.abc import Mapping
+from html import escape
+from itertools import repeat
+
+from ragcun.table import Cell, Column, Table, one_line
+
+_STYLE = """body { font-family: sans-serif; margin: 2em }
+table { border-collapse: collapse; margin: 0 0 .5em }
+caption { text-align: left; padding-bottom: .5em }
+th, td { font-weight: normal; padding: .15em .8em .15em 0; text-align: left }
+thead th { font-weight: bold }
+.number { text-align: right; font-variant-numeric: tabular-nums }
+tbody { border-top: 1px solid }
+table { border-top: 2px solid; border-bottom: 2px solid }"""
+
+
+def render(table: Table) -> str:
+    """Return a figure: the table with its caption, headers for columns and rows, and the notes below it."""
+    header = "".join(f'<th scope="col"{_class(column)}>{_escape(column.name)}</th>' for column in table.columns)
+    lines = [f'<figure id="{_escape(table.label)}">', "<table>"]
+    if table.title:
+        lines.append(f"<caption>{_escape(table.title)}</caption>")
+    lines.append(f"<thead><tr>{header}</tr></thead>")
+    for group in table.groups:
+        rows = [
+            "".join(map(_cell, table.columns, row, ['th scope="row"', *repeat("td", len(row) - 1)])) for row in group
+        ]
+        lines += ["<tbody>", *(f"<tr>{row}</tr>" for row in rows), "</tbody>"]
+    lines.append("</table>")
+    lines += [f"<p>{_superscript(note.mark)}{_escape(note.text)}</p>" for note in table.notes]
+    return "\n".join([*lines, "</figure>"]) + "\n"
+
+
+def document(tables: Mapping[str, Table]) -> str:
+    """Return a page of all tables that needs no other file."""
+    head = f'<meta charset="utf-8">\n<title>Results</title>\n<style>\n{_STYLE}\n</style>'
+    body = "".join(map(render, tables.values()))
+    return f'<!DOCTYPE html>\n<html lang="en">\n<head>\n{head}\n</head>\n<body>\n{body}</body>\n</html>\n'
+
+
+def _class(column: Column) -> str:
+    return "" if column.show is None else ' class="number"'
+
+
+def _cell(column: Column, cell: Cell, tag: str) -> str:
+    text = _escape(column.text(cell))
+    if cell.bold:
+        text = f"<strong>{text}</strong>"
+    if cell.underlined:
+        text = f"<u>{text}</u>"
+    return f"<{tag}{_class(column)}>{text}{_superscript(cell.mark)}</{tag.partition(' ')[0]}>"
+
+
+def _superscript(mark: str) -> str:
+    return f"<sup>{_escape(mark)}</sup>" if mark else ""
+
+
+def _escape(text: str) -> str:
+    return escape(one_line(text))

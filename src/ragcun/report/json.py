@@ -1,0 +1,24 @@
+"""Tables as JSON: everything that a table holds, unrounded."""
+
+import json
+from typing import Any
+
+from ragcun.table import Cell, Table, one_line
+
+
+def render(table: Table) -> str:
+    """Return an object with title, rows (an object each, by the columns' names) and notes."""
+    names = [one_line(column.name) for column in table.columns]
+    value = {
+        "title": one_line(table.title),
+        "rows": [dict(zip(names, map(_value, row), strict=True)) for row in table.rows],
+        "notes": [{"mark": note.mark, "text": one_line(note.text)} for note in table.notes],
+    }
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _value(cell: Cell) -> Any:
+    value = one_line(cell.value) if isinstance(cell.value, str) else cell.value
+    more = {"deviation": cell.deviation, "interval": cell.interval, "mark": cell.mark or None}
+    known = {name: part for name, part in more.items() if part is not None}
+    return {"value": value, **known} if known else value

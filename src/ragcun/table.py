@@ -1,0 +1,150 @@
+"""A table as data: what it says, apart from how it is printed. `ragcun.report` renders it."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+MISSING = "–"
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+
+Value = str | float | None
+Show = Callable[[float], str]
+Tone = Literal["", "good", "caution", "bad", "muted"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell.
+
+    Attributes:
+        value: text, a number in its own unit, or None where it is not known.
+        deviation: the standard deviation of the value, in the same unit.
+        interval: the ends of its confidence interval, in the same unit.
+        bold, underlined: how it is set off.
+        mark: the letter of the note that belongs to it, printed as a superscript.
+        tone: what a terminal colours it for.
+    """
+
+    value: Value
+    deviation: float | None = None
+    interval: tuple[float, float] | None = None
+    bold: bool = False
+    underlined: bool = False
+    mark: str = ""
+    tone: Tone = ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its header, and how its numbers are printed.
+
+    Attributes:
+        show: prints a value and the ends of its interval; None for a column of text.
+        spread: prints a deviation; `show` where None.
+    """
+
+    name: str
+    show: Show | None = None
+    spread: Show | None = None
+
+    def text(self, cell: Cell) -> str:
+        """Return one line: the value, its deviation behind ±, its interval in brackets; an en dash for None."""
+        if cell.value is None:
+            return MISSING
+        if isinstance(cell.value, str) or self.show is None:
+            return one_line(str(cell.value))
+        text = self.show(cell.value)
+        if cell.deviation is not None:
+            text += f" ± {(self.spread or self.show)(cell.deviation)}"
+        if cell.interval is not None:
+            text += f" [{', '.join(map(self.show, cell.interval))}]"
+        return text
+
+
+@dataclass(frozen=True)
+class Note:
+    """A line below a table; `mark` is the letter of the cells that it belongs to, empty for the whole table."""
+
+    text: str
+    mark: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells in groups, with a title and notes.
+
+    Attributes:
+        title: the caption, a sentence or a few words; empty where the context says it.
+        columns: as many as each row has cells.
+        groups: rows that belong together; forms that can set a rule between them.
+        notes: what a reader needs besides: settings, sources.
+        label: the table's name in a document, by which it is referred to.
+    """
+
+    title: str
+    columns: Sequence[Column]
+    groups: Sequence[Sequence[Sequence[Cell]]]
+    notes: Sequence[Note] = field(default=())
+    label: str = "table"
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(f"{self.label}: a row of {len(row)} cells below {len(self.columns)} columns")
+
+    @property
+    def rows(self) -> list[Sequence[Cell]]:
+        """The rows of all groups."""
+        return [row for group in self.groups for row in group]
+
+
+def cells(*values: Value) -> list[Cell]:
+    """Return plain cells."""
+    return [Cell(value) for value in values]
+
+
+def best_marked(column: Column, column_cells: Sequence[Cell]) -> list[Cell]:
+    """Set the highest value bold and the second highest underlined, with all ties of the printed digits."""
+    printed = [float(column.text(cell)) if isinstance(cell.value, float) else None for cell in column_cells]
+    best = dict(zip(sorted({value for value in printed if value is not None}, reverse=True)[:2], (0, 1), strict=False))
+    ranks = [None if value is None else best.get(value) for value in printed]
+    return [replace(cell, bold=rank == 0, underlined=rank == 1) for cell, rank in zip(column_cells, ranks, strict=True)]
+
+
+def one_line(text: str) -> str:
+    r"""Return text that moves no cursor and breaks no row: white space as single spaces, control characters as \x1b.
+
+    Among these are the marks that turn the direction of writing, and the bytes of names that are not UTF-8.
+    """
+    return _UNPRINTABLE.sub(lambda found: _code(found[0]), " ".join(text.split()))
+
+
+def _code(character: str) -> str:
+    number = ord(character)
+    if 0xDC80 <= number <= 0xDCFF:  # a byte that was not UTF-8, as os.fsdecode keeps it
+        number -= 0xDC00
+    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
+
+
+def count(value: float) -> str:
+    """Print a whole number with commas between thousands."""
+    return f"{value:,.0f}"
+
+
+def decimals(digits: int, scale: float = 1.0, sign: bool = False) -> Show:
+    """Print `scale` times a value with so many decimals; 100 for scores that are 0 to 1. `sign` prints a plus too."""
+    return lambda value: f"{scale * value:{'+' if sign else ''}.{digits}f}"
+
+
+def significant(value: float) -> str:
+    """Print three significant digits; a power of ten below a thousandth, as in 2.1e-04."""
+    if value and abs(value) < 1e-3:
+        return f"{value:.1e}"
+    return f"{value:.0f}" if abs(value) >= 999.5 else f"{value:#.3g}".rstrip(".")
+
+
+def letters() -> Iterable[str]:
+    """Yield a, b, ... z, aa, ab, ..."""
+    alphabet = "abcdefghijklmnopqrstuvwxyz"
+    return (first + second for first in ("", *alphabet) for second in alphabet)
