@@ -31,6 +31,6 @@ class EmbeddedBatch:
     step: int
 
     @cached_property
-    def embeddings_ND(self) -> Tensor:  # noqa: N802
+    def embeddings_ND(self) -> Tensor:
         """Queries and documents together."""
         return torch.cat([self.queries_BD, self.documents_MD])
