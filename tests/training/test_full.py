@@ -26,11 +26,11 @@ from ragcun.model.freezing import freeze_early_layers
 from ragcun.settings.load import load_settings
 from ragcun.settings.schema import Settings
 from ragcun.training.batches import PairTexts
+from ragcun.training.encoder import EncoderWithObjective
 from ragcun.training.gradcache import cached_backward
 from ragcun.training.history import read_history
 from ragcun.training.loop import Training
 from ragcun.training.run import train
-from ragcun.training.trainee import Trainee
 
 
 def settings_for(collection: Path, tiny_model: Path, **changed: Any) -> Settings:
@@ -148,17 +148,17 @@ def pairs_with_negatives(collection: Path) -> Pairs:
 
 @pytest.mark.parametrize("dropout", [0.0, 0.1])
 def test_gradcache_gives_the_gradient_of_the_whole_batch(collection: Path, tiny_model: Path, dropout: float) -> None:
-    def trainee() -> Trainee:
+    def encoder() -> EncoderWithObjective:
         torch.manual_seed(0)
         base = load_model(resolve_model(str(tiny_model)), device="cpu")
         objective = RetrievalObjective(lambda_isotropy=1.0, lambda_reg=0.1, temperature=1.6, learnable_temperature=True)
-        made = Trainee(MLPHead(32, 16, dropout), objective, 1.0, base)
+        made = EncoderWithObjective(MLPHead(32, 16, dropout), objective, 1.0, base)
         for module in made.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = dropout
         return made.train()
 
-    whole, cached = trainee(), trainee()
+    whole, cached = encoder(), encoder()
     batch = PairTexts(pairs_with_negatives(collection), cached.base, None).batch(np.arange(11), torch.device("cpu"))
     seen: list[tuple[int, torch.Tensor]] = []
     embed = cached.embed
@@ -204,14 +204,14 @@ def test_out_of_memory_halves_what_is_computed_at_a_time(
     capfd: pytest.CaptureFixture[str],
     mini_batch: int | None,
 ) -> None:
-    embed = Trainee.embed
+    embed = EncoderWithObjective.embed
 
-    def small(self: Trainee, inputs: Any) -> torch.Tensor:
+    def small(self: EncoderWithObjective, inputs: Any) -> torch.Tensor:
         if self.training and len(inputs["input_ids"]) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return embed(self, inputs)
 
-    monkeypatch.setattr(Trainee, "embed", small)
+    monkeypatch.setattr(EncoderWithObjective, "embed", small)
     settings = settings_for(collection, tiny_model, training__mini_batch_size=mini_batch)
 
     manifest = train(settings, tmp_path / "e", tmp_path / "store")
@@ -231,10 +231,10 @@ def test_out_of_memory_halves_what_is_computed_at_a_time(
 def test_memory_for_not_even_two_pairs_is_an_error(
     tmp_path: Path, collection: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def never(self: Trainee, inputs: Any) -> torch.Tensor:
+    def never(self: EncoderWithObjective, inputs: Any) -> torch.Tensor:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(Trainee, "embed", never)
+    monkeypatch.setattr(EncoderWithObjective, "embed", never)
     with pytest.raises(RagcunError, match="out of memory with batches of 2"):
         train(settings_for(collection, tiny_model), tmp_path / "e", tmp_path / "store")
 

@@ -14,7 +14,7 @@ from ragcun.training.interpolation import ALPHAS, choose_alpha, interpolated, ou
 
 
 class _Line:
-    """A trainee whose one weight is the alpha."""
+    """A encoder whose one weight is the alpha."""
 
     def load_trained(self, tensors: dict[str, torch.Tensor]) -> None:
         self.alpha = float(tensors["alpha"])
@@ -24,14 +24,14 @@ class _Line:
 
 
 def dev(score: Any) -> Any:
-    return SimpleNamespace(ndcg=lambda trainee: score(trainee.alpha))
+    return SimpleNamespace(ndcg=lambda encoder: score(encoder.alpha))
 
 
 def chosen(tmp_path: Path, in_domain: Any, tolerance: float = 0.0, **out_of_domain: Any) -> float:
     outcome: Any = SimpleNamespace(start={"alpha": torch.tensor(0.0)}, best={"alpha": torch.tensor(1.0)})
-    trainee: Any = _Line()
+    encoder: Any = _Line()
     devs = {name: dev(score) for name, score in out_of_domain.items()}
-    return choose_alpha(outcome, trainee, dev(in_domain), devs, tolerance, tmp_path / "interpolation.json")
+    return choose_alpha(outcome, encoder, dev(in_domain), devs, tolerance, tmp_path / "interpolation.json")
 
 
 def test_the_rule(tmp_path: Path) -> None:

@@ -195,14 +195,14 @@ def test_the_loss_is_followed_on_held_out_pairs(tmp_path: Path, collection: Path
     draw = np.random.default_rng(0)
     queries, documents = (draw.normal(size=(6, 4)).astype(np.float32) for _ in range(2))
     qrels = {str(query): {str(5 - query): 1} for query in range(6)} | {"0": {"5": 1, "4": 2, "3": 0}}
-    trainee = SimpleNamespace(objective=RetrievalObjective(temperature=3.0))
+    encoder = SimpleNamespace(objective=RetrievalObjective(temperature=3.0))
     logits = -((queries[:, None] - documents[None]) ** 2).sum(-1) / 3.0
     expected = []
     for query, document in [(0, 5), (0, 4), (1, 4), (2, 3), (3, 2), (4, 1), (5, 0)]:
         others = [d for q, d in [(0, 5), (0, 4), (1, 4), (2, 3), (3, 2), (4, 1), (5, 0)]]
         kept = [d for d in others if str(d) not in qrels[str(query)] or qrels[str(query)][str(d)] == 0]
         expected.append(np.log(np.exp(logits[query, [document, *kept]]).sum()) - logits[query, document])
-    assert dev._contrastive(qrels, queries, documents, trainee) == pytest.approx(np.mean(expected), rel=1e-5)
+    assert dev._contrastive(qrels, queries, documents, encoder) == pytest.approx(np.mean(expected), rel=1e-5)
 
     train(settings_for(collection, tiny_model), tmp_path / "e", tmp_path / "store")
     rows = [row for row in read_history(tmp_path / "e" / "history.jsonl") if "dev_sigreg" in row]

@@ -257,7 +257,7 @@ def test_checkpoints_of_another_encoder_are_started_from(tmp_path: Path, collect
 def test_a_schedule_uses_each_pair_once_an_epoch_on_any_number_of_processes() -> None:
     stage = StageSettings.model_validate({"batch_size": 8, "gradient_accumulation_steps": 2, "epochs": 2})
     two = make_schedule(103, stage, 2, 0)
-    one = two.shared_by(1)
+    one = two.divided_among(1)
     for processes, schedule in ((1, one), (2, two)):
         assert schedule.steps == 6
         for epoch in range(2):
@@ -267,8 +267,8 @@ def test_a_schedule_uses_each_pair_once_an_epoch_on_any_number_of_processes() ->
     joined = [np.concatenate(parts) for parts in zip(two.rows(4, 0), two.rows(4, 1), strict=True)]
     for a, b in zip(one.rows(4, 0), joined, strict=True):
         np.testing.assert_array_equal(a, b)
-    with pytest.raises(UserError, match="begun on 2 processes with batches of 8, which 3 cannot share evenly"):
-        two.shared_by(3)
+    with pytest.raises(UserError, match="begun on 2 processes with batches of 8, which 3 cannot divide evenly"):
+        two.divided_among(3)
 
 
 def test_learning_rates() -> None:

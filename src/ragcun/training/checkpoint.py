@@ -1,8 +1,11 @@
-"""Checkpoints: one safetensors file, whole or absent, with the state of the loop in its header.
+"""Checkpoints: safetensors files, each whole or absent, with a JSON state in the header's "state".
 
-checkpoints/start.safetensors   the trained weights before training
-checkpoints/best.safetensors    those with the best nDCG@10 on dev
-checkpoints/last.safetensors    everything that is needed to go on
+checkpoints/start.safetensors   the trained weights before training; state: ndcg on dev
+checkpoints/best.safetensors    those with the best nDCG@10 on dev; state: ndcg, step
+checkpoints/last.safetensors    all that is needed to go on: trained.*, objective.* (a learnt temperature, buffers of
+                                terms) and optimiser.INDEX.* (Adam's moments); state: step, seconds, the best step and
+                                its nDCG@10, the scaler of fp16, how batches are divided, and the identity of the
+                                training (a hash of its settings and data), without which it is not resumed
 """
 
 import json

@@ -21,7 +21,7 @@ from ragcun.embedding.store import Floats
 from ragcun.errors import UserError
 from ragcun.evaluation.metrics import mean_scores
 from ragcun.retrieval.search import search
-from ragcun.training.trainee import Trainee
+from ragcun.training.encoder import EncoderWithObjective
 
 MEASURE = "nDCG@10"
 _MOST_DOCUMENTS = 20_000
@@ -106,24 +106,24 @@ class Dev(ABC):
         self.texts = texts
 
     @abstractmethod
-    def embed(self, trainee: Trainee) -> tuple[Floats, Floats]:
+    def embed(self, encoder: EncoderWithObjective) -> tuple[Floats, Floats]:
         """Embeddings of all held-out queries and documents, (Q, d) and (N, d)."""
 
-    def ndcg(self, trainee: Trainee) -> float:
+    def ndcg(self, encoder: EncoderWithObjective) -> float:
         """nDCG@10, by Euclidean distance, over all held-out queries."""
-        return _ndcg(self.texts.qrels, *self.embed(trainee))
+        return _ndcg(self.texts.qrels, *self.embed(encoder))
 
-    def watch(self, trainee: Trainee) -> dict[str, float]:
+    def watch(self, encoder: EncoderWithObjective) -> dict[str, float]:
         """A row of the history: nDCG@10, the contrastive loss in fixed batches, and the geometry of a fixed sample.
 
         The geometry is that of documents: effective rank and SIGReg's statistic.
         """
-        queries, documents = self.embed(trainee)
+        queries, documents = self.embed(encoder)
         rows = np.random.default_rng(0).permutation(len(documents))[:_WATCHED]
         sample = documents[np.sort(rows)]
         watched = {
             "dev_ndcg@10": _ndcg(self.texts.qrels, queries, documents),
-            "dev_contrastive": _contrastive(self.texts.qrels, queries, documents, trainee),
+            "dev_contrastive": _contrastive(self.texts.qrels, queries, documents, encoder),
         }
         if len(sample) > 1:
             variances, _ = principal_axes(centred(as_matrix(sample)))
@@ -144,23 +144,23 @@ class StoredDev(Dev):
         queries, documents = (vectors.block(0, len(vectors)) for vectors in (self._queries, self._documents))
         return _ndcg(self.texts.qrels, queries, documents, similarity)
 
-    def embed(self, trainee: Trainee) -> tuple[Floats, Floats]:
+    def embed(self, encoder: EncoderWithObjective) -> tuple[Floats, Floats]:
         """As `Dev.embed`."""
-        return _project(self._queries.blocks(_BLOCK), trainee), _project(self._documents.blocks(_BLOCK), trainee)
+        return _project(self._queries.blocks(_BLOCK), encoder), _project(self._documents.blocks(_BLOCK), encoder)
 
 
 class EncodedDev(Dev):
     """Held-out texts, encoded anew by a base that changes."""
 
-    def embed(self, trainee: Trainee) -> tuple[Floats, Floats]:
+    def embed(self, encoder: EncoderWithObjective) -> tuple[Floats, Floats]:
         """As `Dev.embed`."""
-        base = trainee.base
+        base = encoder.base
         if base is None:
-            raise ValueError("the trainee has no base to encode with")
+            raise ValueError("the encoder has no base of its own to encode with")
         with quietly():
             queries = encode_now(base, self.texts.queries, prompt_of(base, "query"))
             documents = encode_now(base, self.texts.documents, prompt_of(base, "document"))
-        return _project(_blocks(queries), trainee), _project(_blocks(documents), trainee)
+        return _project(_blocks(queries), encoder), _project(_blocks(documents), encoder)
 
 
 def _ndcg(qrels: dict[str, dict[str, int]], queries: Floats, documents: Floats, similarity: str = "euclidean") -> float:
@@ -174,13 +174,15 @@ def _ndcg(qrels: dict[str, dict[str, int]], queries: Floats, documents: Floats, 
 
 
 @torch.no_grad()
-def _contrastive(qrels: dict[str, dict[str, int]], queries: Floats, documents: Floats, trainee: Trainee) -> float:
+def _contrastive(
+    qrels: dict[str, dict[str, int]], queries: Floats, documents: Floats, encoder: EncoderWithObjective
+) -> float:
     """The mean contrastive loss of the judged pairs, a fixed random sample of them, in batches with each other."""
     pairs = np.array([(int(q), int(d)) for q, of in qrels.items() for d, grade in of.items() if grade > 0])
     known = torch.from_numpy((pairs[:, 0] << 32) | pairs[:, 1]).sort().values
     pairs = np.random.default_rng(0).permutation(pairs)[:_MOST_QUERIES]
     batches = np.array_split(pairs, -(-len(pairs) // _LOSS_BATCH))
-    contrastive = trainee.objective.contrastive
+    contrastive = encoder.objective.contrastive
     losses = []
     for anchor, positive in (torch.from_numpy(batch).unbind(1) for batch in batches):
         anchors_BD, positives_BD = torch.from_numpy(queries)[anchor], torch.from_numpy(documents)[positive]
@@ -194,6 +196,6 @@ def _blocks(vectors: Floats) -> Iterator[Floats]:
 
 
 @torch.no_grad()
-def _project(blocks: Iterator[Floats], trainee: Trainee) -> Floats:
-    device = next(trainee.head.parameters()).device
-    return np.concatenate([trainee.head(torch.from_numpy(block).to(device)).float().cpu().numpy() for block in blocks])
+def _project(blocks: Iterator[Floats], encoder: EncoderWithObjective) -> Floats:
+    device = next(encoder.head.parameters()).device
+    return np.concatenate([encoder.head(torch.from_numpy(block).to(device)).float().cpu().numpy() for block in blocks])

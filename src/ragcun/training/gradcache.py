@@ -11,13 +11,13 @@ from contextlib import AbstractContextManager
 import torch
 
 from ragcun.training.batches import Batch, Inputs
-from ragcun.training.trainee import Tensors, Trainee
+from ragcun.training.encoder import EncoderWithObjective, Tensors
 
 Autocast = Callable[[], AbstractContextManager[None]]
 
 
 def cached_backward(
-    trainee: Trainee,
+    encoder: EncoderWithObjective,
     batch: Batch,
     step: int,
     size: int,
@@ -34,25 +34,25 @@ def cached_backward(
     leaves = []
     for column, parts in enumerate(parts_of):
         with torch.no_grad(), autocast():
-            embeddings = [_embed(trainee, part, seed, column, at) for at, part in enumerate(parts)]
+            embeddings = [_embed(encoder, part, seed, column, at) for at, part in enumerate(parts)]
         leaves.append(torch.cat(embeddings).float().requires_grad_())
     waiting = iter(leaves)
     with autocast():
-        losses: Tensors = trainee(batch, step, embed=lambda _: next(waiting))
+        losses: Tensors = encoder(batch, step, embed=lambda _: next(waiting))
     backward(losses)
     for column, (parts, leaf) in enumerate(zip(parts_of, leaves, strict=True)):
         if leaf.grad is None:
             continue
         for at, (part, gradient) in enumerate(zip(parts, torch.split(leaf.grad, size), strict=True)):
             with autocast():
-                embeddings_again = _embed(trainee, part, seed, column, at)
+                embeddings_again = _embed(encoder, part, seed, column, at)
             torch.autograd.backward((embeddings_again.float() * gradient).sum())
     return losses
 
 
-def _embed(trainee: Trainee, part: Inputs, seed: int, column: int, at: int) -> torch.Tensor:
+def _embed(encoder: EncoderWithObjective, part: Inputs, seed: int, column: int, at: int) -> torch.Tensor:
     torch.manual_seed(((seed * 3 + column) * 1_000_003 + at) % 2**63)
-    return trainee.embed(part)
+    return encoder.embed(part)
 
 
 def _parts(inputs: Inputs, size: int) -> Iterator[Inputs]:

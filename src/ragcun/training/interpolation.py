@@ -13,8 +13,8 @@ from ragcun.data.problems import OnError
 from ragcun.errors import UserError
 from ragcun.files import write_json
 from ragcun.training.dev import Dev, DevTexts, dev_from_collection
+from ragcun.training.encoder import EncoderWithObjective, Tensors
 from ragcun.training.loop import Outcome
-from ragcun.training.trainee import Tensors, Trainee
 
 ALPHAS = tuple(np.linspace(0, 1, 21).round(2).tolist())
 
@@ -40,7 +40,7 @@ def out_of_domain_texts(path: Path, on_error: OnError, seed: int) -> DevTexts:
 
 def choose_alpha(
     outcome: Outcome,
-    trainee: Trainee,
+    encoder: EncoderWithObjective,
     in_domain: Dev,
     out_of_domain: Mapping[str, Dev],
     tolerance: float,
@@ -54,9 +54,9 @@ def choose_alpha(
     curve: list[dict[str, Any]] = []
     with progress("choosing the alpha", len(ALPHAS), "alphas") as bar:
         for alpha in ALPHAS:
-            trainee.load_trained(interpolated(outcome.start, outcome.best, alpha))
-            scores = {name: dev.ndcg(trainee.eval()) for name, dev in out_of_domain.items()}
-            curve.append({"alpha": alpha, "in_domain": in_domain.ndcg(trainee), "out_of_domain": scores})
+            encoder.load_trained(interpolated(outcome.start, outcome.best, alpha))
+            scores = {name: dev.ndcg(encoder.eval()) for name, dev in out_of_domain.items()}
+            curve.append({"alpha": alpha, "in_domain": in_domain.ndcg(encoder), "out_of_domain": scores})
             bar.advance()
     start = curve[0]["out_of_domain"]
     allowed = [row for row in curve if all(row["out_of_domain"][name] >= start[name] - tolerance for name in start)]

@@ -28,10 +28,10 @@ from ragcun.training.checkpoint import (
     unpack,
 )
 from ragcun.training.dev import Dev
+from ragcun.training.encoder import EncoderWithObjective, Tensors
 from ragcun.training.gradcache import cached_backward
 from ragcun.training.history import History
 from ragcun.training.schedule import learning_rate_factor, make_schedule, warmup_steps
-from ragcun.training.trainee import Tensors, Trainee
 
 
 @dataclass(frozen=True)
@@ -51,50 +51,88 @@ class Outcome:
     batch: tuple[int, int, int | None]
 
 
-class Training:
-    """Trains an encoder; resumes from `folder`/checkpoints where one with the same `identity` was interrupted.
+@dataclass(frozen=True)
+class Job:
+    """What is trained, on what, and with which settings.
 
-    The best checkpoint is the best of all evaluated ones, with `keep_start` the start among them. On another number of
-    processes the global batches stay as they were.
-
-    Raises:
-        UserError: they cannot be divided among so many processes.
+    Attributes:
+        encoder: the encoder with its objective.
+        pairs: where batches come from.
+        dev: scores the encoder in between.
+        settings: those of the stage.
+        seed: from which every random choice follows.
+        keep_start: whether the start counts among the checkpoints of which the best is saved.
+        identity: a hash of all that decides the outcome; a checkpoint of another identity is not resumed.
     """
 
-    def __init__(
-        self,
-        trainee: Trainee,
-        pairs: PairSource,
-        dev: Dev,
-        settings: StageSettings,
-        folder: Path,
-        accelerator: Accelerator,
-        seed: int,
-        identity: str,
-        keep_start: bool,
-    ) -> None:
-        self.trainee = trainee.to(accelerator.device)
-        self.settings = settings
-        self.pairs = pairs
-        self.dev = dev
+    encoder: EncoderWithObjective
+    pairs: PairSource
+    dev: Dev
+    settings: StageSettings
+    seed: int
+    keep_start: bool
+    identity: str
+
+
+class Training:
+    """Trains an encoder, with its checkpoints and history in `folder`: `resume`, then `run`.
+
+    Raises:
+        RagcunError: each process has fewer than two pairs.
+    """
+
+    def __init__(self, job: Job, folder: Path, accelerator: Accelerator) -> None:
+        self.encoder = job.encoder.to(accelerator.device)
+        self.settings = job.settings
+        self.pairs = job.pairs
+        self.dev = job.dev
         self.accelerator = accelerator
-        self.seed = seed
-        self.identity = identity
-        self.keep_start = keep_start
+        self.seed = job.seed
+        self.keep_start = job.keep_start
+        self.folder = folder
         self.checkpoints = folder / "checkpoints"
-        self.schedule = make_schedule(len(pairs), settings, accelerator.num_processes, seed)
-        self.mini_batch = settings.mini_batch_size
-        groups = trainee.groups(
-            settings.learning_rate, settings.base_learning_rate or settings.learning_rate, settings.weight_decay
+        self.schedule = make_schedule(len(job.pairs), job.settings, accelerator.num_processes, job.seed)
+        self.mini_batch = job.settings.mini_batch_size
+        self.warmup = 0
+        groups = self.encoder.groups(
+            self.settings.learning_rate,
+            self.settings.base_learning_rate or self.settings.learning_rate,
+            self.settings.weight_decay,
         )
-        self.optimiser = accelerator.prepare(torch.optim.AdamW(groups, lr=settings.learning_rate, foreach=True))
-        self.state: dict[str, Any] = {"step": 0, "seconds": 0.0, "identity": identity}
-        self._resume()
-        self.warmup = warmup_steps(settings, self.schedule.steps)
+        self.optimiser = accelerator.prepare(torch.optim.AdamW(groups, lr=self.settings.learning_rate, foreach=True))
+        self.state: dict[str, Any] = {"step": 0, "seconds": 0.0, "identity": job.identity}
         self.history: History | None = None
-        if accelerator.is_main_process:
-            remove_leftovers(self.checkpoints)
-            self.history = History(folder / "history.jsonl", self.state["step"])
+
+    def resume(self) -> None:
+        """Take up the last checkpoint, if this training left one; a checkpoint of another is told and left alone.
+
+        On another number of processes the global batches stay as they were.
+
+        Raises:
+            UserError: they cannot be divided among so many processes.
+        """
+        last = self.checkpoints / "last.safetensors"
+        if not last.is_file():
+            return
+        tensors, state = load_tensors(last)
+        if state.get("identity") != self.state["identity"]:
+            warn(f"{last}: was left by a training with other settings or data; starting anew")
+            return
+        self.state = state
+        batch_size, accumulation, self.mini_batch = state["batch"]
+        before = replace(
+            self.schedule,
+            batch_size=batch_size,
+            accumulation=accumulation,
+            processes=state["processes"],
+            steps_per_epoch=state["steps_per_epoch"],
+        )
+        self.schedule = before.divided_among(self.accelerator.num_processes)
+        self.encoder.load_trained(unpack("trained", tensors))
+        self.encoder.objective.load_state_dict(unpack("objective", tensors))
+        restore_optimiser(self.optimiser, unpack("optimiser", tensors))
+        if self.accelerator.scaler is not None and state["scaler"] is not None:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
 
     def run(self) -> Outcome:
         """Train to the end.
@@ -103,8 +141,28 @@ class Training:
             RagcunError: the loss is not finite, memory does not suffice for two pairs, or the disk is full; the last
                 good checkpoint stays.
         """
+        self.warmup = warmup_steps(self.settings, self.schedule.steps)
+        if self._main:
+            remove_leftovers(self.checkpoints)
+            self.history = History(self.folder / "history.jsonl", self.state["step"])
         if self.state["step"] == 0:
             self._begin()
+        self._train()
+        self.accelerator.wait_for_everyone()
+        start, start_state = load_tensors(self.checkpoints / "start.safetensors")
+        best, _ = load_tensors(self.checkpoints / "best.safetensors")
+        return Outcome(
+            start=start,
+            best=best,
+            start_ndcg=start_state["ndcg"],
+            best_ndcg=self.state["best_ndcg"],
+            best_step=self.state["best_step"],
+            steps=self.schedule.steps,
+            seconds=self.state["seconds"],
+            batch=(self.schedule.batch_size, self.schedule.accumulation, self.mini_batch),
+        )
+
+    def _train(self) -> None:
         first, total = int(self.state["step"]), self.schedule.steps
         sums: dict[str, float] = {}
         clock = time.perf_counter()
@@ -118,7 +176,7 @@ class Training:
                     self._log(done, sums, bar)
                 self.state["step"] = done
                 if self._due(done, self.settings.eval_interval):
-                    self._evaluate(done, bar)
+                    self._evaluate(done)
                 if self._due(done, self.settings.save_interval):
                     now = time.perf_counter()
                     self.state["seconds"] += now - clock
@@ -126,19 +184,6 @@ class Training:
                     self._save_last()
                 if bar is not None:
                     bar.advance()
-        self.accelerator.wait_for_everyone()
-        start, start_state = load_tensors(self.checkpoints / "start.safetensors")
-        best, _ = load_tensors(self.checkpoints / "best.safetensors")
-        return Outcome(
-            start=start,
-            best=best,
-            start_ndcg=start_state["ndcg"],
-            best_ndcg=self.state["best_ndcg"],
-            best_step=self.state["best_step"],
-            steps=total,
-            seconds=self.state["seconds"],
-            batch=(self.schedule.batch_size, self.schedule.accumulation, self.mini_batch),
-        )
 
     @property
     def _main(self) -> bool:
@@ -165,7 +210,7 @@ class Training:
         factor = learning_rate_factor(self.settings, step, self.schedule.steps, self.warmup)
         for group in self.optimiser.param_groups:
             group["lr"] = group["highest"] * factor
-        self.trainee.train()
+        self.encoder.train()
         while True:
             try:
                 parts, pairs = self._gradients(step)
@@ -197,10 +242,10 @@ class Training:
             torch.manual_seed(seed)
             batch = self.pairs.batch(rows, self.accelerator.device)
             if self.mini_batch is not None:
-                cached_backward(self.trainee, batch, step, self.mini_batch, seed, self.accelerator.autocast, backward)
+                cached_backward(self.encoder, batch, step, self.mini_batch, seed, self.accelerator.autocast, backward)
                 continue
             with self.accelerator.autocast():
-                parts = self.trainee(batch, step)
+                parts = self.encoder(batch, step)
             backward(parts)
         return means, sum(map(len, batches)) * self.accelerator.num_processes
 
@@ -240,7 +285,7 @@ class Training:
                 "step": done,
                 "epoch": done / self.schedule.steps_per_epoch,
                 "learning_rate": self.optimiser.param_groups[0]["lr"],
-                "temperature": float(torch.as_tensor(self.trainee.objective.contrastive.temperature).detach()),
+                "temperature": float(torch.as_tensor(self.encoder.objective.contrastive.temperature).detach()),
                 "pairs_per_second": pairs / max(time.perf_counter() - since, 1e-9),
                 **means,
             }
@@ -248,7 +293,7 @@ class Training:
         if bar is not None:
             bar.note(f"loss {means['loss']:.3f}  dev nDCG@10 {self.state['best_ndcg']:.4f}")
 
-    def _evaluate(self, done: int, bar: Bar | None) -> None:
+    def _evaluate(self, done: int) -> None:
         watched = self._watch()
         ndcg = watched["dev_ndcg@10"]
         self._record({"step": done, **watched})
@@ -258,7 +303,7 @@ class Training:
                 self._write("best", {"ndcg": ndcg, "step": done})
 
     def _watch(self) -> dict[str, float]:
-        return self.dev.watch(self.trainee.eval())
+        return self.dev.watch(self.encoder.eval())
 
     def _record(self, row: dict[str, Any]) -> None:
         if self.history is not None:
@@ -267,7 +312,7 @@ class Training:
             self.accelerator.log(numbers, step=row["step"])
 
     def _write(self, name: str, state: dict[str, Any]) -> None:
-        save_tensors(self.checkpoints / f"{name}.safetensors", self.trainee.trained(), state)
+        save_tensors(self.checkpoints / f"{name}.safetensors", self.encoder.trained(), state)
 
     def _save_last(self) -> None:
         if self._main:
@@ -279,35 +324,11 @@ class Training:
                 "steps_per_epoch": self.schedule.steps_per_epoch,
             }
             tensors = {
-                **pack("trained", self.trainee.trained()),
-                **pack("objective", self.trainee.objective.state_dict()),
+                **pack("trained", self.encoder.trained()),
+                **pack("objective", self.encoder.objective.state_dict()),
                 **pack("optimiser", optimiser_tensors(self.optimiser)),
             }
             save_tensors(self.checkpoints / "last.safetensors", tensors, self.state)
-
-    def _resume(self) -> None:
-        last = self.checkpoints / "last.safetensors"
-        if not last.is_file():
-            return
-        tensors, state = load_tensors(last)
-        if state["identity"] != self.identity:
-            warn(f"{last}: left by a training with other settings or data; starting anew")
-            return
-        self.state = state
-        batch_size, accumulation, self.mini_batch = state["batch"]
-        before = replace(
-            self.schedule,
-            batch_size=batch_size,
-            accumulation=accumulation,
-            processes=state["processes"],
-            steps_per_epoch=state["steps_per_epoch"],
-        )
-        self.schedule = before.shared_by(self.accelerator.num_processes)
-        self.trainee.load_trained(unpack("trained", tensors))
-        self.trainee.objective.load_state_dict(unpack("objective", tensors))
-        restore_optimiser(self.optimiser, unpack("optimiser", tensors))
-        if self.accelerator.scaler is not None and state["scaler"] is not None:
-            self.accelerator.scaler.load_state_dict(state["scaler"])
 
 
 def _mix(seed: int, step: int, process: int) -> int:

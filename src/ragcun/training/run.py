@@ -1,37 +1,39 @@
-"""`ragcun train`: settings in, an experiment folder with an encoder out."""
+"""`ragcun train`: settings in, an experiment folder with an encoder out.
+
+A training is prepared (its data is opened, and what decides its outcome is hashed), built (texts are encoded, the
+encoder starts), fitted, and published.
+"""
 
 import hashlib
-import importlib.util
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 
 from ragcun.console import say, warn
-from ragcun.distributed import join_processes
-from ragcun.embedding.base import load_model, split
+from ragcun.data.pairs import Pairs
+from ragcun.embedding.base import load_model
 from ragcun.embedding.embedder import Embedder
 from ragcun.embedding.resolve import ResolvedModel, resolve_model
 from ragcun.errors import UserError
 from ragcun.files import read_json, write_json, write_text
 from ragcun.heads.registry import HEADS
-from ragcun.heads.spectrum import Spectrum, spectrum
-from ragcun.losses.retrieval import RetrievalObjective
+from ragcun.heads.spectrum import spectrum
 from ragcun.manifest import environment
-from ragcun.model.export import load_head_weights, save_encoder
-from ragcun.model.freezing import freeze_early_layers
-from ragcun.model.heads import build_head
+from ragcun.model.export import save_encoder
 from ragcun.settings.load import to_toml
 from ragcun.settings.schema import Settings
+from ragcun.training.accelerator import make_accelerator
 from ragcun.training.batches import PairSource, PairTexts, PairVectors, sample_vectors
 from ragcun.training.data import training_data
-from ragcun.training.dev import MEASURE, Dev, EncodedDev, StoredDev
+from ragcun.training.dev import MEASURE, Dev, DevTexts, EncodedDev, StoredDev
+from ragcun.training.encoder import EncoderWithObjective
 from ragcun.training.interpolation import choose_alpha, interpolated, out_of_domain_texts
-from ragcun.training.loop import Outcome, Training
-from ragcun.training.trainee import Trainee
+from ragcun.training.loop import Job, Outcome, Training
+from ragcun.training.start import starting_encoder
 
 _SPECTRUM_ROWS = 50_000
 _SPECTRUM_ROWS_TO_ENCODE = 10_000  # where nothing else needs them encoded
@@ -55,161 +57,125 @@ def train(
         RagcunError: the loss became NaN, or memory or disk do not suffice.
     """
     began = time.perf_counter()
-    pairs, dev_texts = training_data(settings)
-    base = resolve_model(settings.model.base, settings.model.revision)
-    data = settings.data
-    out_of_domain = {
-        Path(name).name: out_of_domain_texts(Path(name), data.on_error, settings.seed) for name in data.out_of_domain
-    }
-    sources = [pairs.source, dev_texts.source, *(texts.source for texts in out_of_domain.values())]
-    start = None if load_checkpoint is None else resolve_model(load_checkpoint)
-    identity = _identity(settings, sources, base.fingerprint, None if start is None else start.fingerprint)
-    done = _finished(experiment, identity)
+    plan = _prepare(settings, load_checkpoint)
+    done = _finished(experiment, plan.identity)
     if done is not None:
         say(f"{experiment}: already trained with these settings")
         return done
-    accelerator = _accelerator(settings, experiment)
-    embedder = Embedder(
-        settings.model.base,
-        store,
-        precision=settings.model.precision,
-        max_length=settings.model.max_length,
-        revision=settings.model.revision,
-        runtime=settings.model.runtime,
-    )
+    accelerator = make_accelerator(settings, experiment)
     if accelerator.is_main_process:
         write_text(experiment / "settings.toml", to_toml(settings))
-    source: PairSource
-    dev: Dev
-    if settings.model.freeze_base:
-        source, dev = PairVectors(pairs, embedder, "training"), StoredDev(dev_texts, embedder)
-        encoded = time.perf_counter()
-        found = spectrum(source.sample(_SPECTRUM_ROWS, settings.seed))
-        trainee = _trainee(settings, found, base, start)
-    else:
-        found = spectrum(sample_vectors(pairs, embedder, _SPECTRUM_ROWS_TO_ENCODE, settings.seed))
-        trainee = _trainee(settings, found, base, start)
-        teacher = embedder if settings.training.needs_teacher else None
-        source, dev = PairTexts(pairs, trainee.base, teacher), EncodedDev(dev_texts)
-        encoded = time.perf_counter()
-    result: dict[str, Any] = {}
-    if HEADS[settings.model.head].trainable:
-        training = Training(
-            trainee,
-            source,
-            dev,
-            settings.training,
-            experiment,
-            accelerator,
-            settings.seed,
-            identity,
-            settings.model.init == "base",
-        )
-        outcome = training.run()
-        alpha = settings.training.interpolate
-        if alpha == "auto":
-            devs = {name: StoredDev(texts, embedder) for name, texts in out_of_domain.items()}
-            tolerance = settings.training.interpolate_tolerance
-            curve = experiment / "interpolation.json" if accelerator.is_main_process else None
-            alpha = choose_alpha(outcome, trainee, dev, devs, tolerance, curve)
-        result = _finish(outcome, trainee, dev, alpha)
-    else:
-        result = {"dev": {"end": dev.ndcg(trainee.eval())}}
-    manifest = {
-        "label": label or experiment.resolve().name,
-        "identity": identity,
-        "settings": settings.model_dump(mode="json"),
-        "load_checkpoint": None if start is None else {"path": load_checkpoint, "fingerprint": start.fingerprint},
-        "data": {
-            "train": pairs.source,
-            "pairs": len(pairs),
-            "dev": dev_texts.source,
-            "out_of_domain": [texts.source for texts in out_of_domain.values()],
-        },
-        "base": embedder.describe() | {"fingerprint": embedder.fingerprint},
-        "parameters": {
-            "head": sum(p.numel() for p in trainee.head.parameters()),
-            "base": embedder.parameters,
-            "trained": sum(weights.numel() for weights in trainee.trained().values()),
-        },
-        **result,
+    built = _build(plan, store)
+    encoded = time.perf_counter()
+    found = _fit(plan, built, experiment, accelerator)
+    seconds = {"encode": encoded - began, "total": time.perf_counter() - began}
+    manifest = _manifest(plan, built, label or experiment.resolve().name) | {
+        **found,
         "processes": accelerator.num_processes,
-        "seconds": {"encode": encoded - began, "total": time.perf_counter() - began},
+        "seconds": seconds,
         "environment": environment(),
     }
-    if accelerator.is_main_process:
-        fresh = trainee.base or load_model(embedder.resolved, settings.model.max_length, device="cpu")
-        save_encoder(fresh.cpu().eval(), trainee.head.cpu().eval(), experiment / "model", embedder.resolved.source)
-        write_json(experiment / "manifest.json", manifest)
-    accelerator.wait_for_everyone()
-    for tracker in accelerator.trackers:
-        tracker.finish()
+    _publish(built, manifest, experiment, accelerator)
     return manifest
 
 
-def _accelerator(settings: Settings, experiment: Path) -> Accelerator:
-    trackers = list(settings.training.track)
-    for name in trackers:
-        if importlib.util.find_spec(name) is None:
-            raise UserError(f"--track {name}: the package is not installed; pip install 'ragcun[{name}]'")
-    AcceleratorState._reset_state()  # of an earlier training in this process, whose precision may be another
-    accelerator = Accelerator(
-        cpu=join_processes().device.type == "cpu",
-        mixed_precision=_mixed_precision(settings),
-        log_with=trackers or None,
-        project_dir=experiment / "tracking",
+@dataclass(frozen=True)
+class _Plan:
+    """What is trained on and started from. `identity` is a hash of all that decides the outcome."""
+
+    settings: Settings
+    pairs: Pairs
+    dev: DevTexts
+    out_of_domain: dict[str, DevTexts]
+    base: ResolvedModel
+    start: ResolvedModel | None
+    load_checkpoint: str | None
+    identity: str
+
+
+@dataclass(frozen=True)
+class _Built:
+    """The encoder as it starts, what its batches and its scores on dev are made of, and the base's embedder."""
+
+    encoder: EncoderWithObjective
+    source: PairSource
+    dev: Dev
+    embedder: Embedder
+
+
+def _prepare(settings: Settings, load_checkpoint: str | None) -> _Plan:
+    data = settings.data
+    pairs, dev = training_data(settings)
+    base = resolve_model(settings.model.base, settings.model.revision)
+    out_of_domain = {
+        Path(name).name: out_of_domain_texts(Path(name), data.on_error, settings.seed) for name in data.out_of_domain
+    }
+    start = None if load_checkpoint is None else resolve_model(load_checkpoint)
+    decides = {
+        "seed": settings.seed,
+        "model": settings.model.model_dump(mode="json"),
+        "training": settings.training.model_dump(mode="json", exclude={"log_interval", "track"}),
+        "data": [pairs.source, *(texts.source for texts in (dev, *out_of_domain.values()))],
+        "base": base.fingerprint,
+        "load_checkpoint": None if start is None else start.fingerprint,
+    }
+    identity = hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()
+    return _Plan(settings, pairs, dev, out_of_domain, base, start, load_checkpoint, identity)
+
+
+def _finished(experiment: Path, identity: str) -> dict[str, Any] | None:
+    path = experiment / "manifest.json"
+    if not path.is_file():
+        return None
+    manifest: dict[str, Any] = read_json(path)
+    if manifest["identity"] == identity and (experiment / "model" / "modules.json").is_file():
+        return manifest
+    raise UserError(f"{experiment}: holds an encoder trained with other settings or data; choose another --output-dir")
+
+
+def _build(plan: _Plan, store: Path) -> _Built:
+    settings, pairs, model = plan.settings, plan.pairs, plan.settings.model
+    embedder = Embedder(
+        model.base,
+        store,
+        precision=model.precision,
+        max_length=model.max_length,
+        revision=model.revision,
+        runtime=model.runtime,
     )
-    if trackers:
-        (experiment / "tracking").mkdir(parents=True, exist_ok=True)
-        config = _flat(settings.model_dump(mode="json"))
-        places = {"wandb": {"dir": str(experiment / "tracking")}}
-        accelerator.init_trackers(experiment.resolve().name, config=config, init_kwargs=places)
-    return accelerator
+    if model.freeze_base:
+        vectors, dev = PairVectors(pairs, embedder, "training"), StoredDev(plan.dev, embedder)
+        found = spectrum(vectors.sample(_SPECTRUM_ROWS, settings.seed))
+        encoder = starting_encoder(settings, found, plan.base, plan.start)
+        return _Built(encoder, vectors, dev, embedder)
+    found = spectrum(sample_vectors(pairs, embedder, _SPECTRUM_ROWS_TO_ENCODE, settings.seed))
+    encoder = starting_encoder(settings, found, plan.base, plan.start)
+    teacher = embedder if settings.training.needs_teacher else None
+    return _Built(encoder, PairTexts(pairs, encoder.base, teacher), EncodedDev(plan.dev), embedder)
 
 
-def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, str | int | float]:
-    """Settings by dotted names, as trackers take them."""
-    flat: dict[str, str | int | float] = {}
-    for name, value in settings.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value if isinstance(value, str | int | float) else str(value)
-    return flat
+def _fit(plan: _Plan, built: _Built, experiment: Path, accelerator: Accelerator) -> dict[str, Any]:
+    """Train the encoder, and load what is saved of it; what the manifest says of it."""
+    settings, stage = plan.settings, plan.settings.training
+    if not HEADS[settings.model.head].trainable:
+        return {"dev": {"end": built.dev.ndcg(built.encoder.eval())}}
+    keep_start = settings.model.init == "base"
+    job = Job(built.encoder, built.source, built.dev, stage, settings.seed, keep_start, plan.identity)
+    training = Training(job, experiment, accelerator)
+    training.resume()
+    outcome = training.run()
+    alpha = stage.interpolate
+    if alpha == "auto":
+        devs = {name: StoredDev(texts, built.embedder) for name, texts in plan.out_of_domain.items()}
+        curve = experiment / "interpolation.json" if accelerator.is_main_process else None
+        alpha = choose_alpha(outcome, built.encoder, built.dev, devs, stage.interpolate_tolerance, curve)
+    return _interpolate(outcome, built.encoder, built.dev, alpha)
 
 
-def _trainee(settings: Settings, found: Spectrum, resolved: ResolvedModel, start: ResolvedModel | None) -> Trainee:
-    head = build_head(settings.model, found, settings.seed)
-    scale = found.scale(min(settings.model.output_dim, len(found.mean)))
-    if start is not None:
-        load_head_weights(str(start.path), head)
-    if settings.model.freeze_base:
-        return Trainee(head, _objective(settings), scale)
-    own = 0 if start is None else len(head.layers())
-    base, _ = split(load_model(start or resolved, settings.model.max_length, device="cpu"), most=own)
-    freeze_early_layers(base, settings.model.freeze_early_layers, (start or resolved).label)
-    if settings.training.gradient_checkpointing:
-        base[0].auto_model.gradient_checkpointing_enable({"use_reentrant": False})
-    if settings.training.compile:
-        base[0].auto_model.compile()
-    return Trainee(head, _objective(settings), scale, base)
-
-
-def _objective(settings: Settings) -> RetrievalObjective:
-    stage = settings.training
-    weights: dict[str, Any] = stage.weights()
-    return RetrievalObjective(
-        temperature=stage.temperature or settings.model.output_dim / 10,
-        learnable_temperature=stage.learnable_temperature,
-        seed=settings.seed,
-        **weights,
-    )
-
-
-def _finish(outcome: Outcome, trainee: Trainee, dev: Dev, alpha: float) -> dict[str, Any]:
-    """Load what is saved: `alpha` of the way from the start to the best checkpoint; say how it did."""
-    trainee.load_trained(interpolated(outcome.start, outcome.best, alpha))
-    end = dev.ndcg(trainee.eval())
+def _interpolate(outcome: Outcome, encoder: EncoderWithObjective, dev: Dev, alpha: float) -> dict[str, Any]:
+    """Load the weights that are saved, interpolated between the initial and the best ones, and say how they did."""
+    encoder.load_trained(interpolated(outcome.start, outcome.best, alpha))
+    end = dev.ndcg(encoder.eval())
     say(
         f"dev {MEASURE}: {100 * outcome.start_ndcg:.2f} at the start, {100 * outcome.best_ndcg:.2f} at its best "
         f"(step {outcome.best_step} of {outcome.steps}), {100 * end:.2f} saved (alpha {alpha:g})"
@@ -234,34 +200,36 @@ def _finish(outcome: Outcome, trainee: Trainee, dev: Dev, alpha: float) -> dict[
     }
 
 
-def _identity(settings: Settings, sources: list[dict[str, Any]], base: str, start: str | None) -> str:
-    decides = {
-        "seed": settings.seed,
-        "model": settings.model.model_dump(mode="json"),
-        "training": settings.training.model_dump(mode="json", exclude={"log_interval", "track"}),
-        "data": sources,
-        "base": base,
-        "load_checkpoint": start,
+def _manifest(plan: _Plan, built: _Built, label: str) -> dict[str, Any]:
+    start = plan.start
+    embedder, encoder = built.embedder, built.encoder
+    return {
+        "label": label,
+        "identity": plan.identity,
+        "settings": plan.settings.model_dump(mode="json"),
+        "load_checkpoint": None if start is None else {"path": plan.load_checkpoint, "fingerprint": start.fingerprint},
+        "data": {
+            "train": plan.pairs.source,
+            "pairs": len(plan.pairs),
+            "dev": plan.dev.source,
+            "out_of_domain": [texts.source for texts in plan.out_of_domain.values()],
+        },
+        "base": embedder.describe() | {"fingerprint": embedder.fingerprint},
+        "parameters": {
+            "head": sum(weights.numel() for weights in encoder.head.parameters()),
+            "base": embedder.parameters,
+            "trained": sum(weights.numel() for weights in encoder.trained().values()),
+        },
     }
-    return hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _finished(experiment: Path, identity: str) -> dict[str, Any] | None:
-    path = experiment / "manifest.json"
-    if not path.is_file():
-        return None
-    manifest: dict[str, Any] = read_json(path)
-    if manifest["identity"] == identity and (experiment / "model" / "modules.json").is_file():
-        return manifest
-    raise UserError(f"{experiment}: holds an encoder trained with other settings or data; choose another --output-dir")
-
-
-def _mixed_precision(settings: Settings) -> str:
-    import torch
-
-    wanted = settings.training.mixed_precision
-    if wanted != "auto":
-        return wanted
-    if not torch.cuda.is_available():
-        return "no"
-    return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+def _publish(built: _Built, manifest: dict[str, Any], experiment: Path, accelerator: Accelerator) -> None:
+    """Save the encoder, then the manifest, which says that the experiment is complete."""
+    if accelerator.is_main_process:
+        embedder, encoder = built.embedder, built.encoder
+        base = encoder.base or load_model(embedder.resolved, manifest["settings"]["model"]["max_length"], device="cpu")
+        save_encoder(base.cpu().eval(), encoder.head.cpu().eval(), experiment / "model", embedder.resolved.source)
+        write_json(experiment / "manifest.json", manifest)
+    accelerator.wait_for_everyone()
+    for tracker in accelerator.trackers:
+        tracker.finish()

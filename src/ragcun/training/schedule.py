@@ -47,8 +47,8 @@ class Schedule:
             batches.append(order[start : start + self.batch_size])
         return [rows for rows in batches if len(rows) > 1]
 
-    def shared_by(self, processes: int) -> "Schedule":
-        """The same global batches on another number of processes; says so.
+    def divided_among(self, processes: int) -> "Schedule":
+        """Return the same global batches on another number of processes, and say so.
 
         Raises:
             UserError: they cannot be divided among so many.
@@ -59,7 +59,7 @@ class Schedule:
         if rest or batch_size < 2:
             raise UserError(
                 f"training: begun on {self.processes} processes with batches of {self.batch_size}, which {processes} "
-                "cannot share evenly; use another number, or another --output-dir"
+                "cannot divide evenly; use another number, or another --output-dir"
             )
         sizes = f"{processes} x {batch_size} in place of {self.processes} x {self.batch_size} pairs"
         say(f"training: the global batch stays, {sizes}")

@@ -1,4 +1,4 @@
-"""What is trained: a head, or a base and its head, with the losses.
+"""An encoder with its objective: the module that is trained.
 
 N: texts, b: base dimension, d: output dimension.
 """
@@ -18,10 +18,14 @@ Tensors = dict[str, torch.Tensor]
 Embed = Callable[[Inputs], torch.Tensor]
 
 
-class Trainee(nn.Module):
-    """An encoder with its losses; `base` is None where it is frozen and inputs are its stored embeddings.
+class EncoderWithObjective(nn.Module):
+    """A head on a base, and the objective that trains them.
 
-    `scale` brings the base's distances, which lambda_distill holds, to the unit of the head's.
+    Args:
+        head: the head.
+        objective: the losses on its embeddings.
+        scale: brings the base's embeddings, which the objective may distil, to the scale of the head's.
+        base: the base where it is trained; None where it is frozen, and inputs are its stored embeddings.
     """
 
     def __init__(
@@ -59,17 +63,17 @@ class Trainee(nn.Module):
 
     def trained(self) -> Tensors:
         """The encoder's weights that training changes, by name."""
-        return {name: weights.detach() for name, weights in self._encoder() if weights.requires_grad}
+        return {name: weights.detach() for name, weights in self._weights() if weights.requires_grad}
 
     @torch.no_grad()
     def load_trained(self, tensors: Tensors) -> None:
         """Take back what `trained` gave."""
-        weights = dict(self._encoder())
+        weights = dict(self._weights())
         for name, tensor in tensors.items():
             weights[name].copy_(tensor)
 
     def groups(self, learning_rate: float, base_learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
-        """Parameter groups of the optimiser: head and losses; the base's matrices; its biases and norms, undecayed."""
+        """Parameter groups of the optimiser: head and objective; the base's matrices; its biases and norms, undecayed."""
         own = [*self.head.parameters(), *self.objective.parameters()]
         groups = [{"params": own, "highest": learning_rate, "weight_decay": weight_decay}]
         base = [] if self.base is None else [weights for weights in self.base.parameters() if weights.requires_grad]
@@ -79,5 +83,5 @@ class Trainee(nn.Module):
                 groups.append({"params": chosen, "highest": base_learning_rate, "weight_decay": decay})
         return groups
 
-    def _encoder(self) -> list[tuple[str, nn.Parameter]]:
+    def _weights(self) -> list[tuple[str, nn.Parameter]]:
         return [(name, p) for name, p in self.named_parameters() if not name.startswith("objective.")]

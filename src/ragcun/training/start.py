@@ -1,0 +1,51 @@
+"""The encoder with its objective, as a training starts from it."""
+
+from typing import Any
+
+from ragcun.embedding.base import load_model, split
+from ragcun.embedding.resolve import ResolvedModel
+from ragcun.heads.spectrum import Spectrum
+from ragcun.losses.retrieval import RetrievalObjective
+from ragcun.model.export import load_head_weights
+from ragcun.model.freezing import freeze_early_layers
+from ragcun.model.heads import build_head
+from ragcun.settings.schema import Settings
+from ragcun.training.encoder import EncoderWithObjective
+
+
+def starting_encoder(
+    settings: Settings, found: Spectrum, base: ResolvedModel, start: ResolvedModel | None
+) -> EncoderWithObjective:
+    """Build the head on the spectrum of the base's embeddings, and load the base where it is trained.
+
+    `start`, where it is given, is an encoder whose head, and whose base where it is trained, is started from.
+
+    Raises:
+        UserError: the head is impossible for this base or does not fit `start`'s, or layers cannot be frozen.
+    """
+    model, stage = settings.model, settings.training
+    head = build_head(model, found, settings.seed)
+    scale = found.scale(min(model.output_dim, found.dimension))
+    if start is not None:
+        load_head_weights(str(start.path), head)
+    if model.freeze_base:
+        return EncoderWithObjective(head, _objective(settings), scale)
+    of_head = 0 if start is None else len(head.layers())
+    trained, _ = split(load_model(start or base, model.max_length, device="cpu"), most=of_head)
+    freeze_early_layers(trained, model.freeze_early_layers, (start or base).label)
+    if stage.gradient_checkpointing:
+        trained[0].auto_model.gradient_checkpointing_enable({"use_reentrant": False})
+    if stage.compile:
+        trained[0].auto_model.compile()
+    return EncoderWithObjective(head, _objective(settings), scale, trained)
+
+
+def _objective(settings: Settings) -> RetrievalObjective:
+    stage = settings.training
+    weights: dict[str, Any] = stage.weights()
+    return RetrievalObjective(
+        temperature=stage.temperature or settings.model.output_dim / 10,
+        learnable_temperature=stage.learnable_temperature,
+        seed=settings.seed,
+        **weights,
+    )
