@@ -73,7 +73,7 @@ class EncoderWithObjective(nn.Module):
             weights[name].copy_(tensor)
 
     def groups(self, learning_rate: float, base_learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
-        """Parameter groups of the optimiser: head and objective; the base's matrices; its biases and norms, undecayed."""
+        """Group parameters: head and objective; the base's matrices; its biases and norms, which do not decay."""
         own = [*self.head.parameters(), *self.objective.parameters()]
         groups = [{"params": own, "highest": learning_rate, "weight_decay": weight_decay}]
         base = [] if self.base is None else [weights for weights in self.base.parameters() if weights.requires_grad]
