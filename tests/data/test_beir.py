@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -144,6 +145,9 @@ def dataset_of(content: bytes, documents: int = 40, **facts: Any) -> Dataset:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A server of archives, which huggingface_hub reaches and for which it does not wait in fact."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("time.sleep", lambda _: None)
     with Hub().serve() as hub:
         monkeypatch.setenv("RAGCUN_BEIR_URL", f"{hub.url}/BEIR/")
         yield hub
@@ -155,7 +159,7 @@ def test_a_cut_archive_is_gone_on_from(server: Hub, tmp_path: Path) -> None:
     server.cut = 4
     folder = prepare_dataset(dataset_of(content), tmp_path / "data")
     assert server.cut == 0
-    assert len(server.requests) == 5
+    assert len(server.requests) == 6  # one for the size
     assert len(Collection.open(folder).corpus) == 40
     assert sorted(path.name for path in folder.rglob("*") if path.is_file()) == [
         "corpus.jsonl",
@@ -166,21 +170,21 @@ def test_a_cut_archive_is_gone_on_from(server: Hub, tmp_path: Path) -> None:
     assert {path.name for path in folder.parent.iterdir()} == {"toy"}
 
 
-def test_a_server_that_brings_nothing_is_waited_for_and_leaves_what_is_there(
-    server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("ragcun.data.archive._WAITS", (0.01, 0.01))
+def test_a_server_that_brings_nothing_is_waited_for_and_leaves_what_is_there(server: Hub, tmp_path: Path) -> None:
     content = archive(collection_files("toy", 40))
     server.archives["/BEIR/toy.zip"] = content
     part = tmp_path / "data" / ".toy.zip.part"
     part.parent.mkdir()
     part.write_bytes(content[:100])
-    server.busy = [(503, {}), (429, {}), (503, {})]
+    server.busy = [(503, {}), (429, {}), *[(503, {})] * 4]
     with pytest.raises(RagcunError, match=r"toy\.zip: the server answered 503"):
         prepare_dataset(dataset_of(content), tmp_path / "data")
     assert part.read_bytes() == content[:100]
     server.busy = [(503, {})]
     assert prepare_dataset(dataset_of(content), tmp_path / "before").is_dir()
+    part.write_bytes(content + b"of another file")
+    prepare_dataset(dataset_of(content), tmp_path / "data")
+    shutil.rmtree(tmp_path / "data" / "toy")
     part.write_bytes(content)  # killed after the last byte
     prepare_dataset(dataset_of(content), tmp_path / "data")
     assert not part.exists()

@@ -1,24 +1,21 @@
-"""BEIR's zip archives: downloaded piece by piece, compared with their MD5, unpacked without trust."""
+"""BEIR's zip archives: downloaded, compared with their MD5, unpacked without trust."""
 
 import hashlib
 import os
 import shutil
 import stat
-import time
-import urllib.error
-import urllib.request
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
-from ragcun.console import progress, say
+from ragcun.console import progress
+from ragcun.data.hub import reporting
 from ragcun.errors import RagcunError
 
 ARCHIVES = "https://public.ukp.informatik.tu-darmstadt.de/thakur/BEIR/datasets"
 _CHUNK = 2**20
-_TIMEOUT = 60  # seconds without a byte
-_WAITS = (1.0, 4.0, 16.0)  # seconds, after connections in a row that bring nothing
-_BUSY = {408, 429, 500, 502, 503, 504}
+_TIMEOUT = 60  # seconds without an answer
+_AS_IT_IS = {"Accept-Encoding": "identity"}  # else a part's length would not be the file's
 _LARGEST_RATIO = 100  # text is packed to a third or a fifth of its size
 
 
@@ -28,35 +25,40 @@ def archive_url(name: str) -> str:
 
 
 def download(url: str, path: Path, md5: str) -> None:
-    """Download `url` to `path`. What a broken connection has brought stays in `path`.part, and is gone on from.
+    """Download `url` to `path`, by huggingface_hub, which waits for a busy server and resumes a broken connection.
+
+    What was downloaded before a failure stays in `path`.part, from which the next call continues.
 
     Raises:
-        RagcunError: the server refuses or brings nothing, the disk has no room, or the MD5 is another.
+        RagcunError: the server refuses or does not answer, the disk has no room, or the MD5 is another.
     """
+    from huggingface_hub import errors
+    from huggingface_hub.file_download import http_get
+
     part = path.with_name(f"{path.name}.part")
     part.parent.mkdir(parents=True, exist_ok=True)
-    fruitless = 0
-    with progress(f"downloading {path.name}", None, "MiB") as bar:
-        while True:
-            start = part.stat().st_size if part.exists() else 0
-            try:
-                whole = _continue(url, part, start, lambda brought: bar.advance(brought / 2**20))
-            except urllib.error.HTTPError as error:
-                whole, broke = False, f"{url}: the server answered {error.code}"
-                if error.code not in _BUSY:
-                    raise RagcunError(broke) from error
-            except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-                reason = getattr(error, "reason", error)
-                whole, broke = False, f"{url}: {reason}"
-            else:
-                broke = f"{url}: the connection broke off"
-            if whole:
-                break
-            fruitless = 0 if part.exists() and part.stat().st_size > start else fruitless + 1
-            if fruitless > len(_WAITS):
-                raise RagcunError(f"{broke}; what is here stays, the same command goes on")
-            say(f"{broke}; going on")
-            time.sleep(_WAITS[fruitless - 1] if fruitless else 0)
+    try:
+        size = _size(url)
+        with part.open("ab") as stream:
+            start = stream.tell()
+            if size is None or start > size:
+                start = stream.truncate(0)
+            elif size - start > (free := shutil.disk_usage(part.parent).free):
+                needed = f"{(size - start) / 2**30:.1f} GiB to download"
+                raise RagcunError(f"{url}: {needed}, {free / 2**30:.1f} GiB free in {part.parent}")
+            with progress(f"downloading {path.name}", size and (size - start) / 2**20, "MiB") as bar:
+                http_get(
+                    url,
+                    stream,
+                    resume_size=start,
+                    expected_size=size,
+                    headers=_AS_IT_IS,
+                    tqdm_class=reporting(bar),
+                )
+    except errors.HfHubHTTPError as error:
+        raise RagcunError(f"{url}: the server answered {error.response.status_code}") from error
+    except (errors.HTTPError, OSError) as error:  # type: ignore[attr-defined]
+        raise RagcunError(f"{url}: {error}; what is here stays, the same command goes on") from error
     with part.open("rb") as stream:
         found = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
     if found != md5:
@@ -65,32 +67,15 @@ def download(url: str, path: Path, md5: str) -> None:
     part.replace(path)
 
 
-def _continue(url: str, part: Path, start: int, brought: Callable[[int], None]) -> bool:
-    """Append what is missing to `part`; whether it is whole now."""
-    request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})  # noqa: S310
-    if request.type not in {"http", "https"}:
-        raise RagcunError(f"{url}: not an http address")
-    try:
-        answer = urllib.request.urlopen(request, timeout=_TIMEOUT)  # noqa: S310
-    except urllib.error.HTTPError as error:
-        if error.code == 416 and error.headers.get("Content-Range") == f"bytes */{start}":
-            return True
-        if error.code == 416:
-            part.unlink()
-            return False
-        raise
-    with answer, part.open("ab" if answer.status == 206 else "wb") as stream:
-        left = int(answer.headers.get("Content-Length") or 0)
-        free = shutil.disk_usage(part.parent).free
-        if left > free:
-            raise RagcunError(
-                f"{url}: {left / 2**30:.1f} GiB to download, {free / 2**30:.1f} GiB free in {part.parent}"
-            )
-        while block := answer.read(_CHUNK):
-            stream.write(block)
-            brought(len(block))
-            left -= len(block)
-    return left <= 0
+def _size(url: str) -> int | None:
+    """The bytes of `url`; None where the server does not say. A busy server is asked again."""
+    from huggingface_hub import hf_raise_for_status
+    from huggingface_hub.utils import http_backoff  # type: ignore[attr-defined]
+
+    answer = http_backoff("HEAD", url, headers=_AS_IT_IS, timeout=_TIMEOUT)
+    hf_raise_for_status(answer)
+    length = answer.headers.get("Content-Length")
+    return None if length is None else int(length)
 
 
 def unpack(archive: Path, folders: Mapping[str, Path]) -> None:

@@ -2,26 +2,25 @@
 
 huggingface_hub downloads: it resumes, waits for a hub that is busy, leaves files whole or absent, and honours
 `HF_ENDPOINT`, `HF_TOKEN` and `HF_HUB_OFFLINE`. What is added here: a look at the disk first, sizes and hashes compared,
-what is cached where the hub is away, and errors that speak.
+the cache's files where the hub is away, and errors that say what to do.
 """
 
 import errno
 import hashlib
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+from urllib.parse import quote
 
 from ragcun.console import Bar, progress, say
 from ragcun.errors import RagcunError, UserError
 from ragcun.files import read_json, write_json
 
-_BUSY = {408, 429, 500, 502, 503, 504}
-_WAITS = (1.0, 2.0, 4.0, 8.0, 16.0)  # seconds
-_LONGEST_WAIT = 300.0
+_BUSY = (408, 429, 500, 502, 503, 504)
+_SECONDS = 60  # without an answer
 
 Result = TypeVar("Result")
 
@@ -87,7 +86,7 @@ def fetch(files: HubFiles, offline: bool = False) -> Snapshot:
                 path = _speaking(
                     files,
                     lambda name=name: hf_hub_download(  # type: ignore[misc]
-                        files.repo, name, revision=files.revision, repo_type=files.kind, tqdm_class=_reporting(bar)
+                        files.repo, name, revision=files.revision, repo_type=files.kind, tqdm_class=reporting(bar)
                     ),
                 )
                 _check(Path(path), name, entry, files.repo)
@@ -113,12 +112,7 @@ class _Listing:
 
 
 def _list(files: HubFiles) -> _Listing:
-    from huggingface_hub import HfApi
-
-    info: Any = _speaking(
-        files,
-        lambda: HfApi().repo_info(files.repo, revision=files.revision, repo_type=files.kind, files_metadata=True),
-    )
+    info = _speaking(files, lambda: _ask(files))
     entries = {
         sibling.rfilename: _Entry(
             sibling.size or 0, None if sibling.lfs is None else sibling.lfs.sha256, sibling.blob_id
@@ -126,6 +120,32 @@ def _list(files: HubFiles) -> _Listing:
         for sibling in info.siblings or []
     }
     return _Listing(info.sha, {name: entries[name] for name in _matching(files, entries)})
+
+
+def _ask(files: HubFiles) -> Any:
+    """The repository's information; asked again where the hub is busy, which HfApi.repo_info does not."""
+    from huggingface_hub import DatasetInfo, ModelInfo, hf_raise_for_status
+    from huggingface_hub.utils import (  # type: ignore[attr-defined]
+        build_hf_headers,
+        http_backoff,
+        validate_repo_id,
+    )
+
+    validate_repo_id(files.repo)
+    address = f"{endpoint()}/api/{files.kind}s/{files.repo}"
+    if files.revision is not None:
+        address += f"/revision/{quote(files.revision, safe='')}"
+    answer = http_backoff(
+        "GET",
+        address,
+        params={"blobs": True},
+        headers=build_hf_headers(),
+        timeout=_SECONDS,
+        retry_on_status_codes=_BUSY,
+        retry_on_exceptions=(),  # a hub that is away is not waited for: the cache may have the files
+    )
+    hf_raise_for_status(answer)
+    return (DatasetInfo if files.kind == "dataset" else ModelInfo)(**answer.json())
 
 
 def _there(files: HubFiles) -> Snapshot:
@@ -182,18 +202,11 @@ class _AwayError(RagcunError):
 
 
 def _speaking(files: HubFiles, work: Callable[[], Result]) -> Result:
-    """Do `work`, again where the hub is busy; its errors become lines that say what to do."""
+    """Do `work`; its errors become lines that say what to do."""
     from huggingface_hub import errors
 
     try:
-        for wait in (*_WAITS, None):
-            try:
-                return work()
-            except errors.HfHubHTTPError as error:
-                if error.response.status_code not in _BUSY or wait is None:
-                    raise
-                _pause(files, error.response.status_code, wait, error.response.headers.get("Retry-After"))
-        raise AssertionError("the last try returns or raises")
+        return work()
     except errors.GatedRepoError:
         raise UserError(
             f"{files.repo}: gated; accept its licence on the hub, then set HF_TOKEN to a token that may read it"
@@ -217,20 +230,13 @@ def _speaking(files: HubFiles, work: Callable[[], Result]) -> Result:
         raise _away(files) from error
 
 
-def _pause(files: HubFiles, status: int, seconds: float, retry_after: str | None) -> None:
-    if retry_after is not None and retry_after.isdigit():
-        seconds = min(max(seconds, float(retry_after)), _LONGEST_WAIT)
-    say(f"{files.repo}: {endpoint()} answered {status}; trying again in {seconds:g} s")
-    time.sleep(seconds)
-
-
 def _away(files: HubFiles) -> _AwayError:
     return _AwayError(
         f"{files.repo}: {endpoint()} cannot be reached, or broke off; what is here stays, the same command goes on"
     )
 
 
-def _reporting(bar: Bar) -> type[Any]:
+def reporting(bar: Bar) -> type[Any]:
     """huggingface_hub's progress, shown by `bar`."""
     from tqdm import tqdm  # type: ignore[import-untyped]
 

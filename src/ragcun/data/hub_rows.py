@@ -1,11 +1,10 @@
-"""Corpora and queries as the hub's repositories of collections hold them."""
+"""Rows of the hub's files, streamed by `datasets`: Parquet, or JSON Lines, compressed or not."""
 
-import gzip
 import json
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
-
-import pyarrow.parquet as pq
 
 from ragcun.data.hub import Snapshot
 
@@ -15,13 +14,26 @@ _ROWS = 4_096
 
 
 def hub_rows(texts: Snapshot, what: str, columns: list[str]) -> Iterator[dict[str, Any]]:
-    """The rows of the "corpus", the "queries" or the "qrels", from Parquet files or compressed JSON Lines, streamed."""
-    tables = [name for name in texts.names if name.startswith(f"{what}/")]
-    for name in tables:
-        with pq.ParquetFile(texts.folder / name) as file:
-            there = [column for column in columns if column in file.schema_arrow.names]
-            for batch in file.iter_batches(batch_size=_ROWS, columns=there):
-                yield from batch.to_pylist()
+    """The rows of the "corpus", the "queries" or the "qrels" of a repository of collections."""
+    tables = [texts.folder / name for name in texts.names if name.startswith(f"{what}/")]
     if not tables:
-        with gzip.open(texts.folder / f"{what}.jsonl.gz", "rt", encoding="utf-8") as stream:
-            yield from map(json.loads, stream)
+        yield from json_lines(texts.folder / f"{what}.jsonl.gz")
+        return
+    with closing(stream("parquet", tables).iter(_ROWS)) as batches:
+        for batch in batches:
+            yield from batch.select([name for name in columns if name in batch.column_names]).to_pylist()
+
+
+def json_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects of a file of JSON Lines; lines are parsed one by one, so objects may differ in their keys."""
+    with closing(stream("text", [path]).iter(_ROWS)) as batches:
+        for batch in batches:
+            yield from map(json.loads, batch["text"].to_pylist())
+
+
+def stream(kind: str, files: list[Path]) -> Any:
+    """A `datasets.IterableDataset` over local files of a kind ("parquet" or "text"), in Arrow tables."""
+    from datasets import load_dataset
+
+    paths = [str(path) for path in files]
+    return load_dataset(kind, data_files=paths, split="train", streaming=True).with_format("arrow")

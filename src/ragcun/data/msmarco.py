@@ -5,8 +5,6 @@ wanted passages are kept, on disk.
 """
 
 import csv
-import gzip
-import json
 from collections.abc import Iterable
 from itertools import islice, zip_longest
 from pathlib import Path
@@ -18,7 +16,7 @@ import pyarrow.parquet as pq
 
 from ragcun.console import progress, say, warn
 from ragcun.data.hub import HubFiles, Snapshot, fetch
-from ragcun.data.hub_rows import LINES, TABLES, hub_rows
+from ragcun.data.hub_rows import LINES, TABLES, hub_rows, json_lines
 from ragcun.data.table import ArrowTexts
 from ragcun.errors import RagcunError, UserError
 from ragcun.files import atomic_path, file_sha256, read_json, write_json
@@ -141,16 +139,14 @@ def _draw(judgements: list[Judgement], pairs: int | None, seed: int) -> list[Jud
 def _hard_negatives(mined: Snapshot, wanted: set[str], count: int) -> dict[str, list[str]]:
     """Query id -> the ids of its first `count` negatives, the systems taking turns."""
     found: dict[str, list[str]] = {}
-    with gzip.open(mined.folder / mined.names[0], "rt", encoding="utf-8") as stream:
-        for line in stream:
-            row = json.loads(line)
-            query = str(row["qid"])
-            if query not in wanted:
-                continue
-            positives = {str(document) for document in row["pos"]}
-            systems = [list(map(str, ranked)) for ranked in row["neg"].values()]
-            turns = (document for turn in zip_longest(*systems) for document in turn if document is not None)
-            found[query] = list(islice(dict.fromkeys(d for d in turns if d not in positives), count))
+    for row in json_lines(mined.folder / mined.names[0]):
+        query = str(row["qid"])
+        if query not in wanted:
+            continue
+        positives = {str(document) for document in row["pos"]}
+        systems = [list(map(str, ranked)) for ranked in row["neg"].values()]
+        turns = (document for turn in zip_longest(*systems) for document in turn if document is not None)
+        found[query] = list(islice(dict.fromkeys(d for d in turns if d not in positives), count))
     return found
 
 

@@ -2,26 +2,28 @@
 
 import hashlib
 import json
+import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from ragcun.console import progress, say
 from ragcun.data.hub import HubFiles, Snapshot, fetch
+from ragcun.data.hub_rows import stream
 from ragcun.errors import RagcunError, UserError
-from ragcun.files import atomic_path, file_sha256, read_json, write_json
+from ragcun.files import file_sha256, read_json, write_json
 
 REPOSITORY = "wikimedia/wikipedia"
 REVISION = "b04c8d1ceb2f5cd4588862100d08de323dccfbaa"
 DUMP = "20231101.en"
 SHARDS = 41
 _LEAST_CHARS = 200  # less is a stub
-_PARTS = ".parts"
+_UNFINISHED = ".unfinished"
+_BATCH = 250  # articles that are read at a time
+_BATCHES = 40  # after which the state is written
 _NO_ARTICLE = re.compile(r"#redirect|.{0,200}\bmay (?:also )?refer to\b", re.IGNORECASE | re.DOTALL)
 
 
@@ -29,8 +31,8 @@ def prepare_wiki(output: Path, passages: int, chars: int = 500, offline: bool = 
     """Write `passages` passages to `output`/corpus.jsonl; returns what source.json holds.
 
     A passage is the first `chars` characters of an article, cut at a word's end. Stubs, redirects, lists of meanings
-    and repetitions are left out. The articles come in the dump's order, a shard at a time, so a smaller corpus is the
-    start of a larger one; only the shards that are needed are downloaded. An interruption costs one shard's reading.
+    and repetitions are left out. The articles come in the dump's order, so a smaller corpus is the start of a larger
+    one; only the shards that are needed are downloaded. An interruption costs at most 10,000 articles' reading.
 
     Raises:
         UserError: `output` was made with other settings.
@@ -43,79 +45,115 @@ def prepare_wiki(output: Path, passages: int, chars: int = 500, offline: bool = 
             say(f"{output}: already made with these settings")
             return dict(read_json(done))
         raise UserError(f"{output}: made with other settings; choose another --output")
-    parts = output / _PARTS / f"{chars}"
-    seen: set[bytes] = set()
-    skipped: Counter[str] = Counter()
-    files: list[Path] = []
-    found, commit = 0, REVISION
-    for shard in range(SHARDS):
-        if found >= passages:
-            break
-        part, told = parts / f"{shard:05}.jsonl", parts / f"{shard:05}.json"
-        if not told.is_file():
-            name = f"{DUMP}/train-{shard:05}-of-{SHARDS:05}.parquet"
-            snapshot = fetch(HubFiles(REPOSITORY, (name,), REVISION), offline)
-            _read_shard(snapshot, part, told, chars, seen)
-        told_of = read_json(told)
-        commit = told_of["commit"]
-        skipped.update(told_of["skipped"])
-        seen.update(bytes.fromhex(digest) for digest in _digests(part))
-        found += told_of["passages"]
-        files.append(part)
-    if found < passages:
-        raise RagcunError(f"{DUMP}: has {found:,} passages of {chars} characters, not {passages:,}")
-    with atomic_path(output / "corpus.jsonl") as temporary, temporary.open("w", encoding="utf-8") as stream:
-        left = passages
-        for part in files:
-            for line in part.open(encoding="utf-8"):
-                if left:
-                    stream.write(line)
-                    left -= 1
+    with _Reading(output / _UNFINISHED / f"{passages}-{chars}", passages, chars) as reading:
+        while reading.found < passages and reading.shard < SHARDS:
+            name = f"{DUMP}/train-{reading.shard:05}-of-{SHARDS:05}.parquet"
+            reading.read(fetch(HubFiles(REPOSITORY, (name,), REVISION), offline))
+    if reading.found < passages:
+        raise RagcunError(f"{DUMP}: has {reading.found:,} passages of {chars} characters, not {passages:,}")
     result = {
         "settings": wanted,
         "repository": REPOSITORY,
-        "commit": commit,
-        "shards": len(files),
-        "skipped": dict(skipped),
-        "sha256": file_sha256(output / "corpus.jsonl"),
+        "commit": reading.commit,
+        "skipped": dict(reading.skipped),
+        "sha256": file_sha256(reading.corpus),
     }
+    reading.corpus.replace(output / "corpus.jsonl")
     write_json(done, result)
-    shutil.rmtree(output / _PARTS)
+    shutil.rmtree(output / _UNFINISHED)
     return result
 
 
-def _read_shard(snapshot: Snapshot, part: Path, told: Path, chars: int, seen: set[bytes]) -> None:
-    """Write a shard's passages to `part`, then what there was to `told`, which marks it as whole."""
-    skipped: Counter[str] = Counter()
-    path = snapshot.folder / snapshot.names[0]
-    here: set[bytes] = set()
-    count = 0
-    with atomic_path(part) as temporary, temporary.open("w", encoding="utf-8") as stream:
-        for row in _articles(path):
-            text = " ".join(row["text"].split())
-            if _NO_ARTICLE.match(text) or row["title"].endswith("(disambiguation)"):
-                skipped["no article"] += 1
-                continue
-            passage = cut(text, chars)
-            if len(passage) < min(_LEAST_CHARS, chars // 2):
-                skipped["stub"] += 1
-                continue
-            digest = _digest(passage)
-            if digest in seen or digest in here:
-                skipped["repeats another"] += 1
-                continue
-            here.add(digest)
-            count += 1
-            line = {"_id": str(row["id"]), "title": row["title"], "text": passage}
-            stream.write(json.dumps(line, ensure_ascii=False) + "\n")
-    write_json(told, {"commit": snapshot.commit, "passages": count, "skipped": dict(skipped)})
+class _Reading:
+    """The passages so far, in a file, and how far the dump has been read, in another: the stream's own state.
 
+    Attributes:
+        corpus: the file of the passages.
+        shard: the number of the shard to read next, or to go on with.
+        commit: of the shards that were read.
+        found: how many passages there are.
+        skipped: how many articles gave none, and why.
+    """
 
-def _articles(path: Path) -> Iterator[dict[str, Any]]:
-    with pq.ParquetFile(path) as file, progress("reading articles", file.metadata.num_rows, "articles") as bar:
-        for batch in file.iter_batches(batch_size=256, columns=["id", "title", "text"]):
-            yield from batch.to_pylist()
-            bar.advance(batch.num_rows)
+    def __init__(self, folder: Path, passages: int, chars: int) -> None:
+        self.corpus = folder / "corpus.jsonl"
+        self._state_file = folder / "state.json"
+        self._passages = passages
+        self._chars = chars
+        state = read_json(self._state_file) if self._state_file.is_file() and self.corpus.is_file() else {}
+        self.shard: int = state.get("shard", 0)
+        self.commit: str = state.get("commit", REVISION)
+        self.found: int = state.get("found", 0)
+        self.skipped = Counter[str](state.get("skipped", {}))
+        self._stream_state: dict[str, Any] | None = state.get("stream")
+        self._bytes: int = state.get("bytes", 0)
+        self._seen: set[bytes] = set()
+
+    def __enter__(self) -> "_Reading":
+        """Open the corpus, less what was written to it after the last state."""
+        self.corpus.parent.mkdir(parents=True, exist_ok=True)
+        self._output = self.corpus.open("a+b")
+        self._output.truncate(self._bytes)
+        self._output.seek(0)
+        self._seen.update(_digest(json.loads(line)["text"]) for line in self._output)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._output.close()
+
+    def read(self, snapshot: Snapshot) -> None:
+        """Read a shard to its end, or until there are enough passages."""
+        self.commit = snapshot.commit
+        articles = stream("parquet", [snapshot.folder / snapshot.names[0]])
+        if self._stream_state is not None:
+            articles.load_state_dict(self._stream_state)
+        left = self._passages - self.found
+        with progress("reading articles", left, "passages") as bar, closing(articles.iter(_BATCH)) as batches:
+            for number, batch in enumerate(batches, 1):
+                before = self.found
+                for row in batch.select(["id", "title", "text"]).to_pylist():
+                    if self.found < self._passages:
+                        self._take(row)
+                bar.advance(self.found - before)
+                if self.found == self._passages or number % _BATCHES == 0:
+                    self._save(articles.state_dict())
+                if self.found == self._passages:
+                    return
+        self.shard += 1
+        self._save(None)
+
+    def _take(self, row: dict[str, Any]) -> None:
+        text = " ".join(row["text"].split())
+        if _NO_ARTICLE.match(text) or row["title"].endswith("(disambiguation)"):
+            self.skipped["no article"] += 1
+            return
+        passage = cut(text, self._chars)
+        if len(passage) < min(_LEAST_CHARS, self._chars // 2):
+            self.skipped["stub"] += 1
+            return
+        digest = _digest(passage)
+        if digest in self._seen:
+            self.skipped["repeats another"] += 1
+            return
+        self._seen.add(digest)
+        self.found += 1
+        line = {"_id": str(row["id"]), "title": row["title"], "text": passage}
+        self._output.write((json.dumps(line, ensure_ascii=False) + "\n").encode())
+
+    def _save(self, stream_state: dict[str, Any] | None) -> None:
+        """Flush the passages, then write where to go on from."""
+        self._stream_state = stream_state
+        self._output.flush()
+        os.fsync(self._output.fileno())
+        state = {
+            "shard": self.shard,
+            "commit": self.commit,
+            "found": self.found,
+            "skipped": dict(self.skipped),
+            "stream": stream_state,
+            "bytes": self._output.tell(),
+        }
+        write_json(self._state_file, state)
 
 
 def cut(text: str, chars: int) -> str:
@@ -124,12 +162,6 @@ def cut(text: str, chars: int) -> str:
         return text
     start = text[:chars]
     return start if text[chars].isspace() else start.rpartition(" ")[0] or start
-
-
-def _digests(part: Path) -> Iterator[str]:
-    with part.open(encoding="utf-8") as stream:
-        for line in stream:
-            yield _digest(json.loads(line)["text"]).hex()
 
 
 def _digest(text: str) -> bytes:
