@@ -91,7 +91,7 @@ class Embedder:
         max_length: in tokens; the model's own where None.
         device: as torch names it; the fastest one where None.
         revision: of a hub id.
-        recipe: what is laid down about its use.
+        recipe: settings of its use.
         runtime: what computes the base: a name of `runtimes.RUNTIMES`, or "auto".
 
     Raises:

@@ -1,4 +1,4 @@
-"""How an encoder is used where its own files do not say, or say otherwise. Imports nothing heavy."""
+"""How an encoder is used where its own files do not say so, or say otherwise. Imports nothing heavy."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ POOLINGS = ("mean", "cls", "max", "lasttoken", "weightedmean", "mean_sqrt_len_to
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is laid down about an encoder's use; None keeps the model's own.
+    """Settings of an encoder's use; None keeps the model's own.
 
     A model without sentence-transformers' files has mean pooling, no normalisation and cosine similarity.
 
@@ -15,7 +15,7 @@ class Recipe:
         pooling: one of `POOLINGS`.
         similarity: "euclidean", "cosine" or "dot".
         max_length: tokens a text is cut to.
-        query, document: what is put before a text.
+        query, document: prompts put before a text.
     """
 
     pooling: str | None = None

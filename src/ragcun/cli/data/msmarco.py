@@ -9,16 +9,16 @@ from ragcun.cli import options
 
 
 def msmarco(
-    pairs: Annotated[str, typer.Option(help="How many pairs are drawn, or all.")] = "all",
-    hard_negatives: Annotated[int, typer.Option(min=0, help="Published hard negatives of a pair.")] = 0,
+    pairs: Annotated[str, typer.Option(help="Number of training pairs to draw, or 'all'.")] = "all",
+    hard_negatives: Annotated[int, typer.Option(min=0, help="Number of published hard negatives per pair.")] = 0,
     output: Annotated[
-        Path | None, typer.Option(help="Folder of the pairs. (default: data/msmarco-PAIRS)", file_okay=False)
+        Path | None, typer.Option(help="Folder to write the pairs to. (default: data/msmarco-PAIRS)", file_okay=False)
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Which pairs are drawn follows from it.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed for drawing pairs.")] = 0,
     offline: options.Offline = False,
     json: options.Json = False,
 ) -> None:
-    """Write the training and dev pairs of MS MARCO's passage ranking, as BEIR has it, to train and validate on.
+    """Write the training and dev pairs of MS MARCO's passage ranking in BEIR's version.
 
     The corpus of 8.8 million passages is read as a stream; only the passages of the pairs are kept.
     """

@@ -9,17 +9,18 @@ from ragcun.cli import options
 
 
 def wiki(
-    passages: Annotated[int, typer.Option(min=1, help="How many.")] = 100_000,
-    chars: Annotated[int, typer.Option(min=50, help="Characters of a passage, at most.")] = 500,
+    passages: Annotated[int, typer.Option(min=1, help="Number of passages.")] = 100_000,
+    chars: Annotated[int, typer.Option(min=50, help="Maximum number of characters of a passage.")] = 500,
     output: Annotated[
-        Path | None, typer.Option(help="Folder of the corpus. (default: data/wiki-PASSAGES)", file_okay=False)
+        Path | None, typer.Option(help="Folder to write the corpus to. (default: data/wiki-PASSAGES)", file_okay=False)
     ] = None,
     offline: options.Offline = False,
     json: options.Json = False,
 ) -> None:
     """Write the first passages of Wikipedia's articles as a corpus without queries (see `data pairs`).
 
-    From wikimedia/wikipedia, 1 November 2023, English; stubs, redirects, lists of meanings, repetitions left out.
+    The articles are those of wikimedia/wikipedia, 1 November 2023, English. Stubs, redirects, lists of meanings and
+    repetitions are left out. An interrupted command continues where it stopped.
     """
     from ragcun.console import say
     from ragcun.data.wiki import prepare_wiki
