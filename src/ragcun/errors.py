@@ -1,6 +1,7 @@
 """Errors that speak: one line that says what is wrong, where, and what to do."""
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,6 +16,15 @@ class UserError(RagcunError):
     """A mistake of the user's: a bad value, a missing file, a malformed line. The CLI prints it and exits with 2."""
 
     exit_code = 2
+
+
+def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """The name of `known` that `name` probably stands for, as the end of a message; empty where none is like it.
+
+    `cutoff`, 0 to 1, is how alike they must be.
+    """
+    close = difflib.get_close_matches(name.lower(), list(known), n=1, cutoff=cutoff)
+    return f" (did you mean {close[0]}?)" if close else ""
 
 
 @dataclass(frozen=True)

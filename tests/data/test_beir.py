@@ -137,7 +137,7 @@ def collection_files(folder: str, documents: int) -> dict[str, str]:
 
 
 def dataset_of(content: bytes, documents: int = 40, **facts: Any) -> Dataset:
-    counts = {"documents": documents, "queries": 1, "judgements": 1, "own_document": False}
+    counts = {"documents": documents, "queries": 1, "judgements": 1, "own_document": False, "words": (4.0, 9.0)}
     words = {"title": "Toy", "split": "test", "domain": "toys", "task": "play", "citation": "Nobody"}
     digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
     return Dataset(**{"name": "toy", "md5": digest, **counts, **words, **facts})
@@ -255,5 +255,5 @@ def test_ls(tmp_path: Path) -> None:
     assert (rows["scifact"]["revision"], rows["scifact"]["judgements"]) == (None, 339)
     assert rows["bioasq"]["bring"].startswith("register at")
     assert len(rows["cqadupstack"]["parts"]) == 12
-    assert shown.stdout == ""
-    assert re.search(r"msmarco .* dev .* 8,841,823 .* 6,980 .* 7,437", shown.stderr)
+    assert shown.stderr == ""
+    assert re.search(r"msmarco .* dev .* 8,841,823 .* 6,980 .* 7,437", shown.stdout)

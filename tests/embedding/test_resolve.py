@@ -12,8 +12,10 @@ import pytest
 
 from hub import COMMIT, Hub
 from ragcun.embedding.base import load_model
-from ragcun.embedding.resolve import PACKAGED, resolve_model
+from ragcun.embedding.known import KNOWN, KnownModel
+from ragcun.embedding.resolve import parse_label, resolve_model
 from ragcun.errors import RagcunError, UserError
+from ragcun.files import file_sha256
 
 RESOLVE = """
 import json, sys
@@ -68,6 +70,52 @@ def test_only_our_own_manifest_names_a_model(manifest: str, label: str, tmp_path
     assert resolve_model(str(experiment)).label == label
 
 
+def test_a_folder_whose_name_says_nothing_is_known_by_what_it_holds(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(shutil.copytree(tiny_model, tmp_path / "lab" / "model"))
+    assert resolve_model(str(folder)).label == "lab"
+    (folder / "README.md").write_text("---\nlicence: none\n---\n\n# some/all-tiny-v1\n\nA model.\n", encoding="utf-8")
+    assert resolve_model(str(folder)).label == "all-tiny-v1"
+    (folder / "README.md").write_text("# SentenceTransformer based on some/other\n", encoding="utf-8")
+    assert resolve_model(str(folder)).label == "lab"
+    assert resolve_model(str(folder.rename(tmp_path / "lab" / "bought"))).label == "bought"
+
+
+def test_known_weights_name_a_folder_unless_a_head_is_on_them(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = KnownModel("some/tiny", weights=file_sha256(tiny_model / "model.safetensors"))
+    monkeypatch.setitem(KNOWN, "tiny", known)
+    folder = Path(shutil.copytree(tiny_model, tmp_path / "copy"))
+    assert resolve_model(str(folder)).label == "tiny"
+    (folder / "2_Dense").mkdir()
+    shutil.copy(folder / "model.safetensors", folder / "2_Dense")
+    assert resolve_model(str(folder)).label == "copy"
+
+
+@pytest.mark.parametrize(
+    ("given", "label", "model"),
+    [
+        ("Ours=experiments/x", "Ours", "experiments/x"),
+        (" Ours, tuned = minilm:pooling=cls", "Ours, tuned", "minilm:pooling=cls"),
+        ("bm25:k1=1.2,b=0.75", None, "bm25:k1=1.2,b=0.75"),
+        ("rrf:bm25:b=0.5+minilm", None, "rrf:bm25:b=0.5+minilm"),
+        ("minilm", None, "minilm"),
+    ],
+)
+def test_a_name_of_a_row_stands_before_the_model(given: str, label: str | None, model: str) -> None:
+    assert parse_label(given) == (label, model)
+
+
+def test_a_folder_with_an_equals_sign_is_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "lr=3").mkdir()
+    assert parse_label(str(tmp_path / "lr=3")) == (None, str(tmp_path / "lr=3"))
+    for nothing in ("=minilm", "Ours="):
+        with pytest.raises(UserError, match="not NAME=MODEL"):
+            parse_label(nothing)
+
+
 @pytest.mark.parametrize("module", ["", "2_Dense", "2_Router/query_0_Dense"])
 def test_a_module_whose_weights_are_a_pickle_alone_is_refused(module: str, tmp_path: Path, tiny_model: Path) -> None:
     folder = Path(shutil.copytree(tiny_model, tmp_path / "model"))
@@ -97,10 +145,20 @@ def test_packaged_weights_that_are_not_the_official_ones_are_refused(
     (tmp_path / "carrier" / "__init__.py").touch()
     (tmp_path / "carrier" / "model" / "model.safetensors").write_bytes(b"not the weights")
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setitem(PACKAGED, "some/model", ("carrier", "model", "0" * 64))
+    monkeypatch.setitem(KNOWN, "some", KnownModel("some/model", weights="0" * 64, package=("carrier", "model")))
 
-    with pytest.raises(RagcunError, match="not the official weights"):
-        resolve_model("some/model")
+    for name in ("some/model", "some", "Some"):
+        with pytest.raises(RagcunError, match="not the official weights of some/model"):
+            resolve_model(name)
+
+
+def test_a_misspelt_name_says_what_was_meant_and_no_hub_is_asked(tmp_path: Path) -> None:
+    with Hub({}).serve() as hub:
+        misspelt = resolve("minilmm", tmp_path, hub.url)
+        assert (misspelt["error"], misspelt["code"]) == ("minilmm: no such model (did you mean minilm?)", 2)
+        assert hub.requests == []
+        assert "no such model" in resolve("bert-large", tmp_path, hub.url)["error"]
+        assert hub.requests
 
 
 @pytest.mark.long
@@ -110,6 +168,8 @@ def test_a_model_is_downloaded_once_and_found_offline(tmp_path: Path, tiny_model
         assert found["source"] == f"lab/tiny@{COMMIT}"
         assert found["label"] == "tiny"
         assert Path(found["path"], "model.safetensors").read_bytes() == (tiny_model / "model.safetensors").read_bytes()
+        pinned = resolve(f"lab/tiny@{COMMIT}", tmp_path, hub.url)
+        assert pinned == found | {"label": f"tiny@{COMMIT}"}
         assert "Bearer hf_secret" in hub.tokens
         assert any("model.safetensors" in request for request in hub.requests)
         asked = len(hub.requests)

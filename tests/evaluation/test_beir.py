@@ -12,12 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from ragcun.data.collection import Collection, write_collection
+from ragcun.embedding.resolve import resolve_model
 from ragcun.errors import RagcunError, UserError
 from ragcun.evaluation import beir, compute
-from ragcun.evaluation.beir import evaluate, find_datasets
-from ragcun.evaluation.cells import slug
+from ragcun.evaluation.beir import evaluate, find_datasets, identify_all
 from ragcun.evaluation.footnotes import settings_text
 from ragcun.evaluation.metrics import DEPTH, MEASURES, score
+from ragcun.evaluation.results import read_results, slug
 from ragcun.retrieval.retrievers import RetrieverOptions
 from ragcun.retrieval.runs import read_run
 
@@ -53,6 +54,10 @@ def ranked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return calls
 
 
+def called(model: Path) -> str:
+    return resolve_model(str(model)).label
+
+
 def times(output: Path) -> dict[str, int]:
     return {str(path): path.stat().st_mtime_ns for path in output.rglob("*") if path.is_file()}
 
@@ -64,21 +69,21 @@ def test_files_agree_with_the_result(
     results = evaluate(["bm25", str(tiny_model)], [animals], output, encoding)
     assert [(result.label, result.dataset, result.split) for result in results] == [
         ("BM25", "animals", "test"),
-        (tiny_model.name, "animals", "test"),
+        (called(tiny_model), "animals", "test"),
     ]
     qrels = Collection.open(animals).qrels("test")
     for result in results:
         assert set(result.metrics) == set(MEASURES)
         assert 0 < result.metrics["nDCG@10"] <= 1
         assert (result.queries, result.documents) == (8, 40)
-        run = read_run(output / result.run)
+        run = read_run(result.run)
         assert set(run) == set(qrels)
         again = score(qrels, run)
         assert again.means() == pytest.approx(result.metrics, abs=1e-12)
-        table = pq.read_table(output / result.scores).to_pydict()
+        table = pq.read_table(result.scores).to_pydict()
         assert table.pop("query_id") == again.queries
         assert table == again.values
-        stored = json.loads((output / result.run).with_name("result.json").read_text(encoding="utf-8"))
+        stored = json.loads(result.path.read_text(encoding="utf-8"))
         assert stored["metrics"] == result.metrics
         assert stored["inputs"]["data"] == Collection.open(animals).fingerprint("test")
         assert stored["environment"]["packages"]["ragcun"]
@@ -91,11 +96,11 @@ def test_nothing_is_computed_twice(
     output = tmp_path / "results"
     models = ["bm25", str(tiny_model)]
     first = evaluate(models, [animals], output, encoding)
-    assert ranked == ["BM25", tiny_model.name]
+    assert ranked == ["BM25", called(tiny_model)]
     before = times(output)
     assert len(before) == 6
     assert evaluate(models, [animals], output, encoding) == first
-    assert ranked == ["BM25", tiny_model.name]
+    assert ranked == ["BM25", called(tiny_model)]
     assert times(output) == before
 
 
@@ -107,13 +112,13 @@ def test_changed_inputs_are_computed_again(
     first = evaluate(models, [animals], output, encoding)
     shorter = RetrieverOptions(encoding.store, max_length=4, device="cpu")
     evaluate(models, [animals], output, shorter)
-    assert ranked == ["BM25", tiny_model.name, tiny_model.name]  # BM25 has no maximum length
+    assert ranked == ["BM25", called(tiny_model), called(tiny_model)]  # BM25 has no maximum length
     qrels = animals / "qrels" / "test.tsv"
     qrels.write_text(qrels.read_text("utf-8").replace("q32\td32\t1", "q32\td33\t1"), encoding="utf-8")
     changed = evaluate(models, [animals], output, shorter)
-    assert ranked[3:] == ["BM25", tiny_model.name]
+    assert ranked[3:] == ["BM25", called(tiny_model)]
     assert changed[0].metrics["nDCG@10"] < first[0].metrics["nDCG@10"]
-    (output / changed[0].run).unlink()
+    changed[0].run.unlink()
     evaluate(models, [animals], output, shorter)
     assert ranked[5:] == ["BM25"]
 
@@ -166,7 +171,7 @@ def test_own_documents_are_not_found_unless_judged_relevant(encoding: RetrieverO
     queries = [("1", "red fox"), ("4", "blue fox")]
     folder = write_collection(tmp_path / "own", corpus, queries, {"test": [("1", "2", 1), ("4", "4", 1)]})
     (result,) = evaluate(["bm25"], [folder], tmp_path / "results", encoding)
-    run = read_run(tmp_path / "results" / result.run)
+    run = read_run(result.run)
     assert "1" not in run["1"]
     assert next(iter(run["1"])) == "2"
     assert next(iter(run["4"])) == "4"
@@ -182,15 +187,29 @@ def test_long_labels_are_folders_of_their_own(
     assert len(set(names)) == 2
     assert all(len(name.encode()) < 200 and name.startswith("é" * 75 + "-") for name in names)
     (result,) = evaluate([f"{tiny_model}:query={'find ' * 60}"], [animals], tmp_path / "results", encoding)
-    assert (tmp_path / "results" / result.run).is_file()
+    assert result.run.is_file()
 
 
 def test_two_models_of_one_name_are_refused(
     animals: Path, tiny_model: Path, encoding: RetrieverOptions, tmp_path: Path
 ) -> None:
-    twin = shutil.copytree(tiny_model, tmp_path / "elsewhere" / tiny_model.name)
-    with pytest.raises(UserError, match="both be called"):
+    twin = shutil.copytree(tiny_model, tmp_path / "elsewhere" / called(tiny_model) / "model")
+    with pytest.raises(UserError, match=r"both be called .* as in NAME=MODEL"):
         evaluate([str(tiny_model), str(twin)], [animals], tmp_path / "results", encoding)
+
+
+def test_a_name_of_a_row_travels_to_its_files(animals: Path, encoding: RetrieverOptions, tmp_path: Path) -> None:
+    names = ["bm25", "Ours=bm25", "Theirs=rrf:bm25+bm25:b=0.5"]
+    results = evaluate(names, [animals], tmp_path, encoding)
+    assert [(result.label, result.model) for result in results] == [
+        ("BM25", "bm25"),
+        ("Ours", "Ours=bm25"),
+        ("Theirs", "Theirs=rrf:bm25+bm25:b=0.5"),
+    ]
+    assert results[1].run.read_text("utf-8").split()[5] == "Ours"
+    assert read_results(tmp_path) == sorted(results, key=lambda result: result.path)
+    indexed = identify_all(["Ours=bm25", "Theirs=rrf:bm25+bm25:b=0.5"], replace(encoding, index="hnsw"))
+    assert [one.label for one in indexed.values()] == ["Ours", "Theirs (HNSW)"]  # BM25 has no index
 
 
 def test_find_datasets(animals: Path) -> None:
@@ -223,9 +242,9 @@ def test_an_index_is_another_row_that_says_its_recall(
     indexed = evaluate(models, [animals], output, replace(encoding, index="hnsw"))
     exact = evaluate(models, [animals], output, encoding)
     assert [result.label for result in indexed] == [
-        f"{tiny_model.name} (HNSW)",
+        f"{called(tiny_model)} (HNSW)",
         exact[1].label,
-        f"RRF of {exact[1].label} and {tiny_model.name} (HNSW)",
+        f"RRF of {exact[1].label} and {called(tiny_model)} (HNSW)",
     ]
     index = indexed[0].settings["index"]
     assert (index["kind"], index["documents"], index["queries"]) == ("hnsw", 40, 8)

@@ -22,8 +22,8 @@ from ragcun.embedding import encode
 from ragcun.embedding.store import describe_stores
 from ragcun.errors import Failure, UserError, exit_code
 from ragcun.evaluation import beir, compute
-from ragcun.evaluation.averages import average_parts
 from ragcun.evaluation.beir import evaluate_tasks, identify_all
+from ragcun.evaluation.results import average_parts
 from ragcun.evaluation.tasks import choose, open_task, open_tasks
 from ragcun.report.write import write_tables
 from ragcun.retrieval.retrievers import RetrieverOptions
@@ -41,9 +41,9 @@ def animals(collection: Path, tmp_path: Path) -> Path:
 
 def entry(name: str, documents: int = 40, queries: int = 8, split: str = "test", **facts: Any) -> Dataset:
     """A dataset of the benchmark with as many of all as `animals` has."""
-    words = {"title": name.title(), "domain": "toys", "task": "play", "citation": "Nobody"}
+    facts |= {"title": name.title(), "words": (4.0, 9.0), "domain": "toys", "task": "play", "citation": "Nobody"}
     counts = {"documents": documents, "queries": queries, "judgements": queries}
-    return Dataset(**{"name": name, "split": split, "own_document": False, **words, **counts, **facts})
+    return Dataset(**{"name": name, "split": split, "own_document": False, **counts, **facts})
 
 
 def two_thirds(folder: Path, wrong: int) -> Path:
@@ -64,6 +64,9 @@ def test_names_mean_datasets_groups_and_folders(animals: Path) -> None:
     ]
     assert choose(["dbpedia"], data) == [data / "dbpedia"]  # a folder's very name goes before an alias
     assert choose(["dbpedia-entity", "nano-nq"], data) == [table["dbpedia-entity"], table["nano-nq"]]
+    physics = next(part for part in table["cqadupstack"].parts if part.name == "cqadupstack-physics")
+    assert choose(["CQADupStack/physics", "animals", "cqadupstack-physics"], data) == [physics, animals]
+    assert choose(["cqadupstack-physics", "cqa"], data) == [table["cqadupstack"]]  # which has it
     assert [len(choose([group], data)) for group in ("all", "public", "nanobeir")] == [19, 15, 13]
     assert choose(["scifact", "small", "animals"], data) == [
         table["scifact"],
@@ -72,6 +75,10 @@ def test_names_mean_datasets_groups_and_folders(animals: Path) -> None:
     ]
     with pytest.raises(UserError, match=r"no collection 'plants'; it has animals, dbpedia, and `ragcun data beir ls`"):
         choose(["animals", "plants"], data)
+    with pytest.raises(UserError, match=r"no collection 'scifcat' \(did you mean scifact\?\); it has animals"):
+        choose(["scifcat"], data)
+    with pytest.raises(UserError, match=r"no collection 'animal' \(did you mean animals\?\)"):
+        choose(["animal"], data)
     with pytest.raises(UserError, match="no dataset is named"):
         choose([], data)
 
@@ -132,9 +139,11 @@ def test_forums_are_cells_of_their_own_and_one_line_of_the_table(
     two_thirds(data / "other", wrong=0)
     tasks, failures = open_tasks([replace(forums, parts=parts), data / "other"], data_dir=data)
     assert (len(tasks), failures) == (13, [])
+    (forum,), failures = open_tasks(parts[:1], data_dir=data)
+    assert (forum.collection.path, failures) == (data / "cqadupstack" / "android", [])
     output = tmp_path / "results"
     results = evaluate_tasks(identify_all(["bm25"], encoding), tasks, output, encoding)
-    assert results[0].run == "cells/BM25/cqadupstack-android/test/run.trec"
+    assert results[0].run == output / "cells/BM25/cqadupstack-android/test/run.trec"
     whole, other = average_parts(results)
     assert (whole.dataset, whole.label, whole.split, other.dataset) == ("cqadupstack", "BM25", "test", "other")
     assert whole.metrics["MRR@10"] == pytest.approx((3 / 3 + 2 / 3 + 1 / 3 + 0) / 4)
@@ -143,7 +152,7 @@ def test_forums_are_cells_of_their_own_and_one_line_of_the_table(
         scoring.tell(results, [], output, json=True)
     row = json.loads(capsys.readouterr().out)["results"][0]
     assert (row["dataset"], row["queries"], row["metrics"]) == ("cqadupstack", 36, whole.metrics)
-    assert [part["scores"] for part in row["parts"]] == [str(output / result.scores) for result in results[:12]]
+    assert [part["scores"] for part in row["parts"]] == [str(result.scores) for result in results[:12]]
     shown = CliRunner().invoke(app, ["show", str(output), "--csv", "--metric", "MRR@10"]).stdout
     assert shown == "dataset,split,model,MRR@10\ncqadupstack,test,BM25,0.5\nother,test,BM25,1.0\n"
     table = write_tables(output)[0].read_text(encoding="utf-8")

@@ -2,6 +2,9 @@
 
 import json
 import os
+import random
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +17,11 @@ from ragcun.data.benchmark import datasets
 from ragcun.data.collection import write_collection
 from ragcun.errors import RagcunError, UserError
 from ragcun.evaluation import compute, verify
+from ragcun.evaluation.metrics import mean_scores
 from ragcun.evaluation.verify import Published, Verdict, published
+from ragcun.files import read_json, write_json
 from ragcun.retrieval.retrievers import RetrieverOptions
+from ragcun.retrieval.runs import read_run, write_run
 
 
 @pytest.mark.collections
@@ -78,6 +84,47 @@ def test_a_cell_that_fails_takes_no_other_with_it(tmp_path: Path, monkeypatch: p
     assert "not BEIR's FiQA-2018 (1 documents in place of 57,638" in verdicts["bm25", "fiqa", "nDCG@10"].reason
     assert "not in the local cache" in verdicts["contriever", "scifact", "nDCG@10"].reason
     assert verdicts["contriever", "nq", "nDCG@10"].reason == f"not in {tmp_path / 'data'}"
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_beir_s_evaluator_gives_the_same(own: bool, tmp_path: Path) -> None:
+    draw = random.Random(0)  # noqa: S311
+    qrels = {f"q{i}": {f"d{j}": draw.randint(0, 3) for j in draw.sample(range(50), 6)} for i in range(20)}
+    run = {query: {f"d{j}": draw.randint(0, 9) / 7 for j in draw.sample(range(50), 20)} for query in qrels}  # with ties
+    del run["q3"]  # counts as 0
+    if own:
+        run["q5"]["q5"] = 99.0
+    write_run(tmp_path / "run.trec", [run], "tag")
+    found = verify.beir_ndcg(qrels, read_run(tmp_path / "run.trec"), ignore_identical_ids=own)
+    run["q5"].pop("q5", None)
+    assert found == pytest.approx(mean_scores(qrels, run)["nDCG@10"], abs=5.1e-6)
+    assert 0 < found < 1
+
+
+def test_a_score_that_beir_s_evaluator_does_not_give_is_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_collection(tmp_path / "data" / "scifact", [("d", "", "cats")], [("q", "cats")], {"test": [("q", "d", 1)]})
+    toy = replace(datasets()["scifact"], documents=1, queries=1, judgements=1)
+    monkeypatch.setattr(verify, "known", lambda: datasets() | {"scifact": toy})
+    expected = Published("bm25", "scifact", "test", "nDCG@10", 1.0, 0.1, "nobody")
+    monkeypatch.setattr(verify, "published", lambda: (expected,))
+    given = ["verify", "--data-dir", str(tmp_path / "data"), "--output", str(tmp_path / "out"), "--datasets", "SciFact"]
+    agreed = CliRunner().invoke(app, given, catch_exceptions=False)
+    assert agreed.exit_code == 0
+    assert "scifact" in agreed.stdout, "the table is the product"
+    (path,) = tmp_path.rglob("result.json")
+    result = read_json(path)
+    result["metrics"]["nDCG@10"] -= 2e-5
+    write_json(path, result)
+    with pytest.raises(RagcunError, match=r"another nDCG@10 to bm25 on scifact \(\+0.00002\)"):
+        CliRunner().invoke(app, given, catch_exceptions=False)
+
+
+def test_beir_s_evaluator_needs_nothing_heavy() -> None:
+    code = "import sys, beir.retrieval.evaluation; print({'torch', 'elasticsearch', 'datasets'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
 
 
 def test_the_table_is_of_scores_with_a_source() -> None:

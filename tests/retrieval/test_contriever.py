@@ -12,8 +12,9 @@ import torch
 
 from hub import COMMIT, Hub
 from ragcun.data.collection import Collection
-from ragcun.evaluation.cells import slug
-from ragcun.retrieval.registry import BUILT_IN
+from ragcun.embedding.known import KNOWN
+from ragcun.evaluation.footnotes import settings_text
+from ragcun.evaluation.results import slug
 from ragcun.retrieval.runs import read_run
 
 
@@ -86,7 +87,7 @@ def test_the_entry_loads_what_its_revision_holds_and_scores_means_by_dot_product
     pickled = tmp_path / "pickled"
     shutil.copytree(contriever, pickled, ignore=shutil.ignore_patterns("*.safetensors"))
     (pickled / "pytorch_model.bin").write_bytes(b"a pickle")
-    commit = str(BUILT_IN["contriever"].revision)
+    commit = str(KNOWN["contriever"].revision)
     with Converted("facebook/contriever", pickled, contriever, commit).serve() as hub:
         done = evaluate("contriever", collection, tmp_path, hub.url)
         assert done.returncode == 0, done.stderr
@@ -105,7 +106,8 @@ def test_the_entry_loads_what_its_revision_holds_and_scores_means_by_dot_product
         "max_length": 512,
         "precision": "fp32",
     }
-    assert "contriever: mean pooling, 512 tokens, fp32, dot similarity, title joined with the text" in done.stderr
+    said = "mean pooling, 512 tokens, fp32, dot similarity, title joined with the text"
+    assert said in settings_text(settings)
 
     tokenizer, bert = AutoTokenizer.from_pretrained(contriever), AutoModel.from_pretrained(contriever).eval()
 

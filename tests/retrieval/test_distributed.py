@@ -10,7 +10,7 @@ import pytest
 
 from children import in_two_processes
 from ragcun.evaluation.beir import evaluate
-from ragcun.evaluation.cells import CellResult
+from ragcun.evaluation.results import Result
 from ragcun.retrieval.distributed import distributed_search
 from ragcun.retrieval.memory import Resources
 from ragcun.retrieval.retrievers import RetrieverOptions
@@ -24,7 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def of_one(folder: Path, collection: Path, tiny_model: Path) -> list[CellResult]:
+def of_one(folder: Path, collection: Path, tiny_model: Path) -> list[Result]:
     """Results of one process, in FOLDER/one; of a cell of them, a copy is in FOLDER/two."""
     models = [str(tiny_model), "bm25", f"rrf:bm25+{tiny_model}"]
     results = evaluate(models, [collection], folder / "one", RetrieverOptions(folder / "store", device="cpu"))
@@ -33,7 +33,7 @@ def of_one(folder: Path, collection: Path, tiny_model: Path) -> list[CellResult]
 
 
 @pytest.fixture(scope="module")
-def told(folder: Path, of_one: list[CellResult], collection: Path) -> list[tuple[str, str]]:
+def told(folder: Path, of_one: list[Result], collection: Path) -> list[tuple[str, str]]:
     """What two processes wrote to standard output and error; their results are in FOLDER/two."""
     arguments = ["eval", "beir", "--datasets", collection.name, "--data-dir", collection.parent, "--device", "cpu"]
     arguments += [*(argument for result in of_one for argument in ("--model", result.model)), "--json"]
@@ -60,7 +60,7 @@ def test_two_processes_find_what_one_finds(folder: Path, told: list[tuple[str, s
 
 @pytest.mark.long
 def test_the_first_of_two_processes_writes_what_one_writes_and_speaks(
-    folder: Path, of_one: list[CellResult], told: list[tuple[str, str]]
+    folder: Path, of_one: list[Result], told: list[tuple[str, str]]
 ) -> None:
     (output, errors), silent = told
     assert silent == ("", "")
@@ -70,4 +70,5 @@ def test_the_first_of_two_processes_writes_what_one_writes_and_speaks(
     assert errors.startswith(f"{of_one[0].label} on animals (test)")
     assert "\nBM25 on animals" not in errors, "that cell was there"
     for result in of_one:
-        assert (folder / "two" / result.run).read_text("utf-8") == (folder / "one" / result.run).read_text("utf-8")
+        found = folder / "two" / result.run.relative_to(folder / "one")
+        assert found.read_text("utf-8") == result.run.read_text("utf-8")

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from ragcun.embedding.known import KNOWN
+from ragcun.embedding.resolve import resolve_model
 from ragcun.errors import UserError
-from ragcun.retrieval.registry import BUILT_IN, identify, load_retriever
+from ragcun.retrieval.registry import encoder, identify, load_retriever
 from ragcun.retrieval.retrievers import Retriever, RetrieverOptions
 
 
@@ -54,6 +56,9 @@ def test_bm25_takes_its_parameters(encoding: RetrieverOptions) -> None:
         ("openai:m:pooling=cls", "no option 'pooling'"),
         ("openai:", "openai:MODEL@DIMENSIONS"),
         ("openai:m@many", "openai:MODEL@DIMENSIONS"),
+        ("bm52", r"bm52: no such model \(did you mean bm25\?\)"),
+        ("Ours=minilmm", r"minilmm: no such model \(did you mean minilm\?\)"),
+        ("rrf:bm25+contreiver", r"did you mean contriever\?"),
         ("rrf:bm25", "fusion takes two"),
         ("rrf:bm25+bm25+bm25", "fusion takes two"),
     ],
@@ -63,12 +68,15 @@ def test_what_is_refused(name: str, said: str, encoding: RetrieverOptions) -> No
         identify(name, encoding)
 
 
-def test_entries_of_encoders_stand_for_hub_ids_with_full_revisions() -> None:
-    encoders = {name: entry for name, entry in BUILT_IN.items() if name != "bm25"}
-    assert set(encoders) == {"minilm", "mpnet", "contriever", "contriever-msmarco"}
-    for entry in encoders.values():
-        assert entry.model.count("/") == 1
-        assert entry.revision is None or len(bytes.fromhex(entry.revision)) == 20
+def test_short_names_stand_for_hub_ids_with_full_revisions() -> None:
+    assert set(KNOWN) == {"minilm", "mpnet", "contriever", "contriever-msmarco"}
+    for name, known in KNOWN.items():
+        assert known.hub.count("/") == 1
+        assert known.revision is None or len(bytes.fromhex(known.revision)) == 20
+        found = encoder(f"Ours={name.upper()}")
+        assert found is not None
+        assert (found.recipe, found.label) == (known.recipe, "Ours")
+    assert encoder("bm25") is None
 
 
 def test_an_api_model_is_its_endpoint_name_and_dimensions(tmp_path: Path) -> None:
@@ -111,6 +119,10 @@ def test_a_plain_model_has_stated_defaults_which_options_override(
 def test_fusion_names_both_and_changes_with_either(tiny_model: Path, encoding: RetrieverOptions) -> None:
     name = f"rrf:bm25+{tiny_model}"
     found = identify(name, encoding)
-    assert found.label == f"RRF of BM25 and {tiny_model.name}" == load_retriever(name, encoding).label
+    assert (
+        found.label == f"RRF of BM25 and {resolve_model(str(tiny_model)).label}" == load_retriever(name, encoding).label
+    )
+    assert identify(f"Ours={name}", encoding).label == "Ours" == load_retriever(f"Ours={name}", encoding).label
+    assert identify(f"Ours={name}", encoding).inputs == found.inputs
     assert found.inputs != identify(f"rrf:bm25:b=0.5+{tiny_model}", encoding).inputs
     assert found.inputs != identify(name, RetrieverOptions(encoding.store, "bf16")).inputs

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from ragcun.console import say
 from ragcun.data.archive import archive_url, download, unpack
-from ragcun.data.benchmark import Dataset, present
+from ragcun.data.benchmark import Dataset, datasets, present
 from ragcun.data.collection import write_collection
 from ragcun.data.hub import HubFiles, Snapshot, fetch
 from ragcun.data.hub_rows import LINES, TABLES, hub_rows
@@ -28,14 +28,18 @@ def beir_folder() -> Path:
 def prepare_dataset(dataset: Dataset, data_dir: Path, source: Source | None = None, offline: bool = False) -> Path:
     """Put `dataset` into `data_dir`, if it is not there, and return its folder: whole, with BEIR's counts, or absent.
 
-    `source` None is the hub, and the archive of what the hub does not have. source.json says what was read.
+    `source` None is the hub, and the archive of what the hub does not have. source.json says what was read. A part of
+    a dataset comes with the whole.
 
     Raises:
         UserError: it must be brought, or is not to be had from `source`.
         RagcunError: a download failed, or brought something else.
     """
-    folder = data_dir / dataset.name
+    folder = data_dir / dataset.folder
     if present(dataset, data_dir):
+        return folder
+    if dataset.whole is not None:
+        prepare_dataset(datasets()[dataset.whole], data_dir, source, offline)
         return folder
     if dataset.bring is not None:
         raise UserError(f"{dataset.title} may not be redistributed; put it into {folder}: {dataset.bring}")

@@ -11,7 +11,7 @@ from typing import Any
 from ragcun.data.collection import Collection
 from ragcun.data.index import EMPTY
 from ragcun.data.problems import OnError, Problems
-from ragcun.errors import UserError
+from ragcun.errors import UserError, did_you_mean
 
 GROUPS = ("all", "public", "small", "nanobeir")
 
@@ -31,10 +31,12 @@ class Dataset:
         documents: in the corpus.
         queries: with a judgement in `split`.
         judgements: of `split`, all grades; None where they are not known.
-        own_document: whether the document that has the query's id is left out of a ranking.
+        words: mean number of words of a query and of a document; of NanoBEIR's, those of the whole dataset.
+        own_document: whether BEIR leaves the document that has the query's id out of a ranking.
         licence: None where its owner must be asked.
         bring: how to get a dataset that may not be redistributed; None where it can be downloaded.
         parts: the datasets whose mean it is, if it is not one collection.
+        whole: the name of the dataset that it is a part of, if it is one.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Dataset:
     documents: int
     queries: int
     judgements: int | None
+    words: tuple[float, float]
     own_document: bool
     domain: str
     task: str
@@ -55,6 +58,7 @@ class Dataset:
     small: bool = False
     bring: str | None = None
     parts: "tuple[Dataset, ...]" = ()
+    whole: str | None = None
 
     @property
     def nano(self) -> bool:
@@ -62,11 +66,14 @@ class Dataset:
         return self.name.startswith("nano-")
 
     @property
+    def folder(self) -> str:
+        """Its folder, relative to the folder of all."""
+        return self.name if self.whole is None else f"{self.whole}/{self.name.removeprefix(f'{self.whole}-')}"
+
+    @property
     def folders(self) -> "dict[str, Dataset]":
-        """The folder of each of its collections, relative to the folder of all."""
-        return {f"{self.name}/{part.name.removeprefix(f'{self.name}-')}": part for part in self.parts} or {
-            self.name: self
-        }
+        """Its collections by their folders, relative to the folder of all."""
+        return {part.folder: part for part in self.parts} or {self.folder: self}
 
     def to_json(self) -> dict[str, Any]:
         """All that the table says of it."""
@@ -79,18 +86,20 @@ def datasets() -> dict[str, Dataset]:
     found: dict[str, Dataset] = {}
     for table in ("beir.toml", "nanobeir.toml"):
         entries = tomllib.loads((files("ragcun.data") / table).read_text(encoding="utf-8"))
-        found |= {name: _dataset(name, entry) for name, entry in entries.items()}
+        for name, entry in entries.items():
+            whole = _named(name.removeprefix("nano-"), found.values())
+            found[name] = _dataset(name, {"words": whole and whole.words} | entry)
     return found
 
 
 def _dataset(name: str, entry: dict[str, Any]) -> Dataset:
-    entry["aliases"] = tuple(entry.get("aliases", ()))
+    entry |= {"aliases": tuple(entry.get("aliases", ())), "words": tuple(entry["words"])}
     counted = entry.pop("parts", None)
     if counted is None:
         return Dataset(name=name, judgements=entry.pop("judgements", None), **entry)
     parts = []
     for part, (documents, queries, judgements) in counted.items():
-        facts = entry | {"title": f"{entry['title']}, {part}", "aliases": ()}
+        facts = entry | {"title": f"{entry['title']}, {part}", "aliases": (), "whole": name}
         counts = {"documents": documents, "queries": queries, "judgements": judgements}
         parts.append(Dataset(name=f"{name}-{part}", **counts, **facts))
     sums = {key: sum(getattr(part, key) for part in parts) for key in ("documents", "queries", "judgements")}
@@ -98,12 +107,19 @@ def _dataset(name: str, entry: dict[str, Any]) -> Dataset:
 
 
 def find_dataset(name: str) -> Dataset | None:
-    """The dataset of that name or alias, however it is capitalised; None where there is none."""
-    wanted = name.lower().replace("_", "-")
-    for dataset in datasets().values():
-        if wanted == dataset.name or wanted in dataset.aliases:
-            return dataset
-    return None
+    """The dataset, or part of one, of that name or alias, however it is capitalised; None where there is none."""
+    known = [one for dataset in datasets().values() for one in (dataset, *dataset.parts)]
+    return _named(name.lower().replace("_", "-").replace("/", "-"), known)
+
+
+def _named(name: str, known: Iterable[Dataset]) -> Dataset | None:
+    return next((dataset for dataset in known if name == dataset.name or name in dataset.aliases), None)
+
+
+def dataset_names() -> list[str]:
+    """Every name that `select_datasets` understands."""
+    names = [name for one in datasets().values() for name in (one.name, *one.aliases, *(p.name for p in one.parts))]
+    return [*GROUPS, *names]
 
 
 def select_datasets(names: Iterable[str]) -> list[Dataset]:
@@ -122,8 +138,9 @@ def select_datasets(names: Iterable[str]) -> list[Dataset]:
         elif (dataset := find_dataset(name)) is not None:
             found[dataset.name] = dataset
         else:
-            raise UserError(f"no dataset {name!r}; there are {', '.join([*GROUPS, *datasets()])}")
-    return list(found.values())
+            hint = did_you_mean(name, dataset_names())
+            raise UserError(f"no dataset {name!r}{hint}; there are {', '.join([*GROUPS, *datasets()])}")
+    return [dataset for dataset in found.values() if dataset.whole not in found]
 
 
 def _group(name: str) -> list[Dataset]:

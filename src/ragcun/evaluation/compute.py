@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 
 from ragcun.data.collection import Collection
 from ragcun.data.texts import Selected
-from ragcun.evaluation.cells import Cell, CellResult
 from ragcun.evaluation.metrics import DEPTH, MEASURES, Qrels, Scores, score
+from ragcun.evaluation.results import Cell, Result
 from ragcun.files import atomic_path
 from ragcun.manifest import environment
 from ragcun.retrieval.retrievers import Retriever
@@ -27,10 +27,9 @@ def compute(
     retriever: Retriever,
     collection: Collection,
     split: str,
-    output: Path,
     cell: Cell,
     inputs: dict[str, Any],
-) -> CellResult:
+) -> Result:
     """Score `retriever`, which the user named `model`, on a split, and complete the cell.
 
     Errors leave no result, or the old one.
@@ -44,18 +43,17 @@ def compute(
     scores = Scores([], {name: [] for name in MEASURES})
     for part in _parts(collection, qrels, top):
         scores.extend(score({query: qrels[query] for query in part}, part))
-    result = CellResult(
-        model=model,
+    result = Result(
         label=retriever.label,
         dataset=collection.name,
         split=split,
         metrics=scores.means(),
+        settings=retriever.describe(),
+        path=cell.path,
+        model=model,
         queries=len(qrels),
         documents=len(collection.corpus),
         seconds=round(time.perf_counter() - began, 3),
-        run=str(cell.run.relative_to(output)),
-        scores=str(cell.scores.relative_to(output)),
-        settings=retriever.describe(),
     )
     record = {
         "own_documents_excluded": int((exclude >= 0).sum()),
@@ -63,8 +61,8 @@ def compute(
         "environment": environment(),
     }
     cell.clear()
-    write_run(cell.run, _parts(collection, qrels, top), tag=retriever.label)
-    _write_scores(cell.scores, scores)
+    write_run(result.run, _parts(collection, qrels, top), tag=retriever.label)
+    _write_scores(result.scores, scores)
     cell.write(result, inputs, record)
     return result
 

@@ -1,19 +1,41 @@
-"""Results of evaluation, read back from their files."""
+"""Results of evaluation, in memory and as files.
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+OUTPUT/cells/LABEL/DATASET/SPLIT/run.trec         the ranking
+OUTPUT/cells/LABEL/DATASET/SPLIT/scores.parquet   query_id, and a column for each measure
+OUTPUT/cells/LABEL/DATASET/SPLIT/result.json      is written last: a cell is complete or has none
+"""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ragcun.data.benchmark import datasets
 from ragcun.errors import UserError
-from ragcun.files import read_json
+from ragcun.files import read_json, write_json
+
+_LONGEST = 150  # bytes of a folder's name
 
 
 @dataclass(frozen=True)
 class Result:
-    """One model on one dataset: its mean scores (0 to 1) by metric, and the settings that a reader needs.
+    """What one retriever scores on one split of one dataset.
 
-    `path` is the file that says so; the scores of each query are beside it.
+    Two results are equal where they say the same of the same retriever and data, wherever and whenever that was found.
+
+    Attributes:
+        label: the retriever's name in tables.
+        metrics: measure -> mean over the judged queries, 0 to 1.
+        settings: what determines the retriever's rankings (`Retriever.describe`).
+        path: its result.json; of a mean over parts, the folder that holds theirs.
+        model: the retriever as the user named it.
+        queries: number of judged queries.
+        documents: number of documents in the corpus.
+        seconds: wall time to encode what was not in the store, to rank and to score.
+        parts: the results whose mean this is, where the dataset is several collections.
     """
 
     label: str
@@ -22,6 +44,78 @@ class Result:
     metrics: Mapping[str, float]
     settings: Mapping[str, Any]
     path: Path = field(compare=False)
+    model: str = field(default="", compare=False)
+    queries: int = field(default=0, compare=False)
+    documents: int = field(default=0, compare=False)
+    seconds: float = field(default=0.0, compare=False)
+    parts: "tuple[Result, ...]" = ()
+
+    @property
+    def run(self) -> Path:
+        """The file of the ranking."""
+        return self.path.with_name("run.trec")
+
+    @property
+    def scores(self) -> Path:
+        """The file of each query's scores."""
+        return self.path.with_name("scores.parquet")
+
+    @classmethod
+    def from_json(cls, content: Any, path: Path) -> "Result":
+        """The result that `path` holds. Raises `UserError` where `content` is not one."""
+        try:
+            return cls(
+                label=str(content.get("label") or content["model"]),
+                dataset=str(content["dataset"]),
+                split=str(content["split"]),
+                metrics={name: float(value) for name, value in content["metrics"].items()},
+                settings=content.get("settings") or {},
+                path=path,
+                model=str(content["model"]),
+                queries=int(content.get("queries", 0)),
+                documents=int(content.get("documents", 0)),
+                seconds=float(content.get("seconds", 0)),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise UserError(f"{path}: not an evaluation result (model, dataset, split, metrics)") from None
+
+    def to_json(self) -> dict[str, Any]:
+        """What result.json holds: all but the places of files, and parts, which have files of their own."""
+        names = ("model", "label", "dataset", "split", "metrics", "queries", "documents", "seconds", "settings")
+        return {name: getattr(self, name) for name in names}
+
+
+class Cell:
+    """The place below `output` of what the retriever called `label` scores on a split of a dataset."""
+
+    def __init__(self, output: Path, label: str, dataset: str, split: str) -> None:
+        self.path = output / "cells" / slug(label) / dataset / split / "result.json"
+
+    def read(self, model: str, inputs: dict[str, Any]) -> Result | None:
+        """The result, for a retriever asked for as `model`; None unless it is complete and `inputs` made it."""
+        try:
+            content = read_json(self.path)
+            result = replace(Result.from_json(content, self.path), model=model)
+        except UserError:
+            return None
+        complete = result.run.is_file() and result.scores.is_file()
+        return result if complete and content.get("inputs") == inputs else None
+
+    def clear(self) -> None:
+        """Make the cell incomplete, so that no old result stands beside files that are about to be written anew."""
+        self.path.unlink(missing_ok=True)
+
+    def write(self, result: Result, inputs: dict[str, Any], record: dict[str, Any]) -> None:
+        """Make the cell complete. `inputs` determines its numbers, `record` says how they came about; both JSON."""
+        write_json(self.path, result.to_json() | {"inputs": inputs} | record)
+
+
+def slug(label: str) -> str:
+    """A label as a folder's name, of at most 255 bytes: a long one is cut, and told from others by a hash."""
+    name = re.sub(r"[^\w.+-]+", "-", label).strip("-.") or "model"
+    if len(name.encode()) <= _LONGEST:
+        return name
+    return f"{name.encode()[:_LONGEST].decode(errors='ignore')}-{hashlib.sha256(label.encode()).hexdigest()[:12]}"
 
 
 def read_results(folder: Path) -> list[Result]:
@@ -31,23 +125,51 @@ def read_results(folder: Path) -> list[Result]:
     """
     found: dict[tuple[str, str, str], Result] = {}
     for path in sorted(folder.rglob("result.json")):
-        content = read_json(path)
-        try:
-            result = Result(
-                label=str(content.get("label") or content["model"]),
-                dataset=str(content["dataset"]),
-                split=str(content["split"]),
-                metrics={name: float(value) for name, value in content["metrics"].items()},
-                settings=content.get("settings") or {},
-                path=path,
-            )
-        except (KeyError, TypeError, ValueError, AttributeError):
-            raise UserError(f"{path}: not an evaluation result (model, dataset, split, metrics)") from None
-        cell = (result.label, result.dataset, result.split)
-        known = found.setdefault(cell, result)
+        result = Result.from_json(read_json(path), path)
+        known = found.setdefault((result.label, result.dataset, result.split), result)
         if known != result:
             raise UserError(
                 f"{known.path} and {path} hold different results of {result.label!r} on {result.dataset}; "
                 "report on one folder at a time"
             )
     return list(found.values())
+
+
+def whole_datasets(names: Iterable[str]) -> dict[str, list[str]]:
+    """Names of datasets by that of their line: parts by the whole's, where all are there, others by their own."""
+    there = list(dict.fromkeys(names))
+    lines: dict[str, list[str]] = {}
+    for name in there:
+        whole = next((one for one in datasets().values() if name in {part.name for part in one.parts}), None)
+        complete = whole is not None and all(part.name in there for part in whole.parts)
+        lines.setdefault(whole.name if whole is not None and complete else name, []).append(name)
+    return lines
+
+
+def average_parts(results: Sequence[Result]) -> list[Result]:
+    """`results`, in whose place the parts of a dataset have one line where all of them are there.
+
+    CQADupStack is the mean over its 12 forums, each of which counts the same however many queries it has.
+    """
+    groups: dict[tuple[str, str], dict[str, Result]] = {}
+    for result in results:
+        groups.setdefault((result.label, result.split), {})[result.dataset] = result
+    return [
+        found[names[0]] if names == [name] else _mean(name, [found[part] for part in names])
+        for found in groups.values()
+        for name, names in whole_datasets(found).items()
+    ]
+
+
+def _mean(dataset: str, parts: Sequence[Result]) -> Result:
+    measures = [measure for measure in parts[0].metrics if all(measure in part.metrics for part in parts)]
+    return replace(
+        parts[0],
+        dataset=dataset,
+        metrics={measure: sum(part.metrics[measure] for part in parts) / len(parts) for measure in measures},
+        path=Path(os.path.commonpath([part.path for part in parts])),
+        queries=sum(part.queries for part in parts),
+        documents=sum(part.documents for part in parts),
+        seconds=sum(part.seconds for part in parts),
+        parts=tuple(parts),
+    )

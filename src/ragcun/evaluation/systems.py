@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 
 from ragcun.console import warn
+from ragcun.embedding.resolve import parse_label
 from ragcun.errors import UserError
-from ragcun.evaluation.averages import whole_datasets
 from ragcun.evaluation.compare import Comparison, Doubles, compare_queries, differences, holm
-from ragcun.evaluation.results import Result, read_results
+from ragcun.evaluation.results import Result, read_results, whole_datasets
 
 _SEED = re.compile(r"[\s,/_-]*(?<![^\W_])seed[\s=_-]*\d+$")
-_SCORES = "scores.parquet"
 
 
 @dataclass(frozen=True)
@@ -169,7 +168,7 @@ def _means(results: Sequence[Sequence[Sequence[Result]]], measure: str) -> Doubl
 
 
 def _scores(seeds: Sequence[Result]) -> list[Path]:
-    return [result.path.with_name(_SCORES) for result in seeds]
+    return [result.scores for result in seeds]
 
 
 def _corrected(rows: list[Row]) -> list[Row]:
@@ -179,11 +178,7 @@ def _corrected(rows: list[Row]) -> list[Row]:
 
 
 def _named(source: str) -> tuple[str | None, Path]:
-    name, equals, folder = source.partition("=")
-    if equals and not Path(source).is_dir():
-        name, path = name.strip(), Path(folder)
-    else:
-        name, path = "", Path(source)
-    if not path.is_dir():
-        raise UserError(f"{path}: no such folder; give a folder with results of `ragcun eval`")
-    return name or None, path
+    name, folder = parse_label(source)
+    if not Path(folder).is_dir():
+        raise UserError(f"{folder}: no such folder; give a folder with results of `ragcun eval`")
+    return name, Path(folder)

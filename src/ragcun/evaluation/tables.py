@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from ragcun.errors import UserError
-from ragcun.evaluation.averages import Scored
 from ragcun.evaluation.footnotes import footnotes
+from ragcun.evaluation.results import Result
 from ragcun.evaluation.systems import Row
 from ragcun.evaluation.verify import Verdict
 from ragcun.table import Cell, Column, Note, Table, best_marked, cells, decimals
@@ -12,7 +12,7 @@ from ragcun.table import Cell, Column, Note, Table, best_marked, cells, decimals
 _SIGNIFICANT = 0.05
 
 
-def scores_table(results: Sequence[Scored], measures: Sequence[str]) -> Table:
+def scores_table(results: Sequence[Result], measures: Sequence[str]) -> Table:
     """Return a table of retrievers by measures, a group of rows for each dataset and split.
 
     The best value of each group is bold and the second best underlined. What determines the rankings stands below.
@@ -31,7 +31,7 @@ def scores_table(results: Sequence[Scored], measures: Sequence[str]) -> Table:
 
 
 def benchmark_table(
-    results: Sequence[Scored], metric: str = "nDCG@10", digits: int = 1, order: Sequence[str] = ()
+    results: Sequence[Result], metric: str = "nDCG@10", digits: int = 1, order: Sequence[str] = ()
 ) -> Table:
     """Return a table of models by datasets, scores times 100, with the average over all datasets.
 
@@ -95,7 +95,10 @@ def comparison_table(rows: Sequence[Row], metric: str, baseline: str) -> Table:
 
 
 def verification_table(verdicts: Sequence[Verdict]) -> Table:
-    """Return a table of published scores beside those obtained, with the sources of the published ones below it."""
+    """Return a table of published scores beside those obtained, with the sources of the published ones below it.
+
+    The last column says whether BEIR's own evaluator gives the same nDCG@10 to the run.
+    """
     rows = []
     for verdict in verdicts:
         one = verdict.published
@@ -105,8 +108,13 @@ def verification_table(verdicts: Sequence[Verdict]) -> Table:
             True: Cell("agrees"),
             False: Cell(f"differs by more than {100 * one.tolerance:g}", bold=True, tone="bad"),
         }[verdict.agrees]
+        evaluators = {
+            None: Cell(""),
+            True: Cell("agrees"),
+            False: Cell(f"gives {verdict.evaluator_difference or 0:+.5f} more", bold=True, tone="bad"),
+        }[verdict.evaluators_agree]
         named = cells(one.retriever, one.dataset, one.measure, one.score, verdict.obtained, difference)
-        rows.append([*named, judged])
+        rows.append([*named, judged, evaluators])
     notes = [f"{verdict.published.retriever} was not run: {verdict.reason}." for verdict in verdicts if verdict.reason]
     notes += [f"{one.published.retriever} was published in {one.published.source}." for one in verdicts]
     score = decimals(2, scale=100)
@@ -118,6 +126,7 @@ def verification_table(verdicts: Sequence[Verdict]) -> Table:
         Column("obtained", score),
         Column("difference", decimals(2, scale=100, sign=True)),
         Column("verdict"),
+        Column("BEIR's evaluator"),
     ]
     return Table("", columns, [rows], [Note(text) for text in dict.fromkeys(notes)], "verification")
 
@@ -142,7 +151,7 @@ def _average(row: Sequence[float | None]) -> float | None:
     return sum(known) / len(known) if len(known) == len(row) else None
 
 
-def _settings(results: Sequence[Scored]) -> list[Note]:
+def _settings(results: Sequence[Result]) -> list[Note]:
     return [
         Note(f"{'; '.join(labels)}: {text}.")
         for labels, text in footnotes((result.label, result.settings) for result in results)

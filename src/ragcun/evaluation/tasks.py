@@ -6,10 +6,18 @@ from pathlib import Path
 
 from ragcun.console import warn_of
 from ragcun.data.beir import beir_folder, prepare_dataset
-from ragcun.data.benchmark import GROUPS, Dataset, datasets, find_dataset, open_dataset, select_datasets
+from ragcun.data.benchmark import (
+    GROUPS,
+    Dataset,
+    dataset_names,
+    datasets,
+    find_dataset,
+    open_dataset,
+    select_datasets,
+)
 from ragcun.data.collection import Collection
 from ragcun.data.problems import OnError
-from ragcun.errors import Failure, UserError
+from ragcun.errors import Failure, UserError, did_you_mean
 
 _OWN_SPLIT = "test"
 
@@ -28,15 +36,19 @@ def open_task(collection: Collection, split: str) -> Task:
     return Task(collection, split, collection.fingerprint(split))
 
 
-def choose(names: Iterable[str], data_dir: Path) -> list[Dataset | Path]:
-    """What `names` mean, each once: datasets of the benchmark, groups of them, and folders in `data_dir`.
+def choose(names: Iterable[str], data_dir: Path | None = None) -> list[Dataset | Path]:
+    """What `names` mean, each once: datasets of the benchmark, parts and groups of them, and folders in `data_dir`.
+
+    Every command that takes names of datasets asks here what they mean. `data_dir` None is `beir_folder()`. A folder's
+    very name goes before an alias of the benchmark's.
 
     Raises:
-        UserError: there is no such dataset and no such collection; says what there is.
+        UserError: there is no such dataset and no such collection; says what there is, and what was probably meant.
     """
+    home = data_dir or beir_folder()
     chosen: dict[str, Dataset | Path] = {}
     for name in names:
-        folder = data_dir / name
+        folder = home / name
         if name.lower() in GROUPS:
             chosen |= {dataset.name: dataset for dataset in select_datasets([name])}
         elif name not in datasets() and (folder / "corpus.jsonl").is_file():
@@ -44,13 +56,15 @@ def choose(names: Iterable[str], data_dir: Path) -> list[Dataset | Path]:
         elif (dataset := find_dataset(name)) is not None:
             chosen[dataset.name] = dataset
         else:
-            there = ", ".join(sorted(path.parent.name for path in data_dir.glob("*/corpus.jsonl"))) or "none"
+            there = sorted(path.parent.name for path in home.glob("*/corpus.jsonl"))
+            hint = did_you_mean(name, [*there, *dataset_names()])
             raise UserError(
-                f"{data_dir}: no collection {name!r}; it has {there}, and `ragcun data beir ls` lists BEIR's"
+                f"{home}: no collection {name!r}{hint}; it has {', '.join(there) or 'none'}, and "
+                "`ragcun data beir ls` lists BEIR's"
             )
     if not chosen:
         raise UserError("no dataset is named")
-    return list(chosen.values())
+    return [one for one in chosen.values() if isinstance(one, Path) or one.whole not in chosen]
 
 
 def open_tasks(
@@ -68,21 +82,20 @@ def open_tasks(
     """
     tasks: list[Task] = []
     failures: list[Failure] = []
+    home = data_dir or beir_folder()
     for one in chosen:
-        name = one.name
         try:
-            if isinstance(one, Path):
+            if isinstance(one, Dataset):
+                prepare_dataset(one, home, offline=offline)
+                tasks += [_open_part(part, home / folder, split, on_error) for folder, part in one.folders.items()]
+            else:
                 tasks.append(open_task(Collection.open(one, on_error), split or _OWN_SPLIT))
-                continue
-            home = data_dir or beir_folder()
-            prepare_dataset(one, home, offline=offline)
-            parts = []
-            for folder, part in one.folders.items():
-                name = part.name
-                asked = split or part.split
-                parts.append(open_task(open_dataset(part, home / folder, asked, on_error), asked))
-            tasks += parts
         except Exception as error:  # whatever it is, the rest goes on
-            failures.append(Failure.of(name, error))
+            failures.append(Failure.of(one.name, error))
             warn_of(failures[-1])
     return tasks, failures
+
+
+def _open_part(part: Dataset, folder: Path, split: str | None, on_error: OnError) -> Task:
+    asked = split or part.split
+    return open_task(open_dataset(part, folder, asked, on_error), asked)

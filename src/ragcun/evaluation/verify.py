@@ -1,7 +1,7 @@
-"""Published scores against this toolkit's own: what can be run is run, and what differs is named."""
+"""Published scores against this toolkit's own, and its evaluator against BEIR's: what differs is named."""
 
 import tomllib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -9,8 +9,14 @@ from pathlib import Path
 
 from ragcun.data.benchmark import datasets as known
 from ragcun.evaluation.beir import evaluate_tasks, identify_all
-from ragcun.evaluation.tasks import open_tasks
+from ragcun.evaluation.results import Result
+from ragcun.evaluation.tasks import Task, open_tasks
 from ragcun.retrieval.retrievers import RetrieverOptions
+from ragcun.retrieval.runs import Run, read_run
+
+CROSS_CHECKED = "nDCG@10"
+_ROUNDING = 1e-5  # BEIR's evaluator gives five places
+_NOBODY = ""  # no document's id
 
 
 @dataclass(frozen=True)
@@ -28,11 +34,16 @@ class Published:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A published score, and the one obtained; None where it was not run, for `reason`."""
+    """A published score, and the one obtained; None where it was not run, for `reason`.
+
+    Attributes:
+        evaluator_difference: nDCG@10 of the same run as BEIR's own evaluator computes it, less this toolkit's.
+    """
 
     published: Published
     obtained: float | None
     reason: str = ""
+    evaluator_difference: float | None = None
 
     @property
     def agrees(self) -> bool | None:
@@ -40,6 +51,11 @@ class Verdict:
         if self.obtained is None:
             return None
         return round(abs(round(self.obtained, 4) - self.published.score), 4) <= self.published.tolerance
+
+    @property
+    def evaluators_agree(self) -> bool | None:
+        """Whether BEIR's evaluator gives the same nDCG@10, to its five places; None where nothing was run."""
+        return None if self.evaluator_difference is None else abs(self.evaluator_difference) <= _ROUNDING
 
 
 @cache
@@ -56,7 +72,7 @@ def published() -> tuple[Published, ...]:
 
 
 def verify(
-    retrievers: Collection[str], datasets: Collection[str], data_dir: Path, output: Path, encoding: RetrieverOptions
+    retrievers: Collection[str], datasets: Collection[str], data_dir: Path, output: Path, options: RetrieverOptions
 ) -> Iterator[Verdict]:
     """Yield a verdict for each published score of these retrievers on these datasets, in the order of published.toml.
 
@@ -71,13 +87,40 @@ def verify(
         scores = [one for one in wanted if one.retriever == retriever]
         asked = [task for task in tasks if task.collection.name in {one.dataset for one in scores}]
         failures = list(unopened)
-        identities = identify_all([retriever], encoding, failures) if asked else {}
-        results = evaluate_tasks(identities, asked, output, encoding, failures)
-        found = {result.dataset: result.metrics for result in results}
+        identities = identify_all([retriever], options, failures) if asked else {}
+        results = evaluate_tasks(identities, asked, output, options, failures)
+        found = {result.dataset: result for result in results}
+        differences = {
+            task.collection.name: cross_check(found[task.collection.name], task)
+            for task in asked
+            if task.collection.name in found
+        }
         reasons = {name: one.error for one in reversed(failures) for name in names if one.dataset in (name, None)}
         reasons |= {name: f"not in {data_dir}" for name in names if name not in there}
         for one in scores:
             if one.dataset in found:
-                yield Verdict(one, found[one.dataset][one.measure])
+                obtained = found[one.dataset].metrics[one.measure]
+                yield Verdict(one, obtained, evaluator_difference=differences[one.dataset])
             else:
                 yield Verdict(one, None, reasons[one.dataset])
+
+
+def cross_check(result: Result, task: Task) -> float:
+    """nDCG@10 of a result's run as BEIR's own evaluator computes it, less the result's."""
+    own_document = known()[task.collection.name].own_document
+    ndcg = beir_ndcg(task.collection.qrels(task.split), read_run(result.run), own_document)
+    return ndcg - result.metrics[CROSS_CHECKED]
+
+
+def beir_ndcg(qrels: Mapping[str, Mapping[str, int]], run: Run, ignore_identical_ids: bool) -> float:
+    """Mean nDCG@10, 0 to 1, rounded to five places, by `beir.retrieval.evaluation.EvaluateRetrieval.evaluate`.
+
+    BEIR leaves judged queries without results out of the mean; here they find a document that nobody judged, and count
+    as 0. `ignore_identical_ids` takes the document that has the query's own id out of the ranking.
+    """
+    from beir.retrieval.evaluation import EvaluateRetrieval
+
+    judged = {query: dict(grades) for query, grades in qrels.items()}
+    found = {query: dict(run.get(query) or {_NOBODY: 0.0}) for query in judged}
+    ndcg, *_ = EvaluateRetrieval.evaluate(judged, found, [10], ignore_identical_ids)
+    return float(ndcg["NDCG@10"])

@@ -18,8 +18,8 @@ from ragcun.data.collection import Collection
 from ragcun.distributed import refuse_launcher
 from ragcun.errors import UserError
 from ragcun.evaluation.beir import evaluate, find_datasets
-from ragcun.evaluation.cells import CellResult
 from ragcun.evaluation.compare import Comparison, compare
+from ragcun.evaluation.results import Result
 from ragcun.files import write_json
 from ragcun.losses.terms import TERMS
 from ragcun.pipeline.steps import PYDOCS, once, prepare_data
@@ -39,7 +39,7 @@ class Summary:
     """What `ragcun run` found and where it is."""
 
     experiment: Path
-    results: list[CellResult]
+    results: list[Result]
     comparisons: dict[str, Comparison]
     verdict: list[str]
     files: list[Path]
@@ -48,7 +48,7 @@ class Summary:
         """As `ragcun run --json` prints it and summary.json holds it."""
         return {
             "experiment": str(self.experiment),
-            "results": [asdict(result) for result in self.results],
+            "results": [result.to_json() for result in self.results],
             "comparisons": {dataset: asdict(found) for dataset, found in self.comparisons.items()},
             "verdict": self.verdict,
             "files": [str(path) for path in self.files],
@@ -113,7 +113,7 @@ def _analyse(
     return [output / "isotropy.json", *sorted((output / "figures").glob("*.pdf"))]
 
 
-def _report(experiment: Path, results: list[CellResult]) -> list[Path]:
+def _report(experiment: Path, results: list[Result]) -> list[Path]:
     tables = write_tables(experiment, order=[result.label for result in results])
     if has_latex():
         sources = {path.name: path.read_text(encoding="utf-8") for path in tables}
@@ -126,13 +126,10 @@ def _compile(source: Path) -> None:
     say(f"compiled: {compile_pdf(source)}")
 
 
-def _compare(experiment: Path, results: list[CellResult], base: str) -> dict[str, Comparison]:
+def _compare(experiment: Path, results: list[Result], base: str) -> dict[str, Comparison]:
     ours = {result.dataset: result for result in results if result.model == str(experiment)}
     theirs = {result.dataset: result for result in results if result.model == base}
-    return {
-        dataset: compare(experiment / ours[dataset].scores, experiment / theirs[dataset].scores)
-        for dataset in ours.keys() & theirs.keys()
-    }
+    return {dataset: compare(ours[dataset].scores, theirs[dataset].scores) for dataset in ours.keys() & theirs.keys()}
 
 
 def _verdict(comparisons: dict[str, Comparison], base: str) -> list[str]:

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from ragcun.analysis.reports import isotropy_table, read_reports
 from ragcun.errors import RagcunError, UserError
-from ragcun.evaluation.averages import average_parts
-from ragcun.evaluation.results import read_results
+from ragcun.evaluation.results import average_parts, read_results
 from ragcun.evaluation.tables import benchmark_table
 from ragcun.files import atomic_path, write_text
 from ragcun.report.forms import find_form

@@ -1,76 +1,218 @@
-"""From the name that a user types to a retriever. To add one is to add one entry to `BUILT_IN`.
+"""From the name that a user types to a retriever: BM25, an encoder, an API's model, or the fusion of two.
 
-bm25, bm25:k1=1.2,b=0.75                a built-in one, with other settings than its own
-FOLDER, HUB-ID, HUB-ID@REVISION         an encoder
+bm25, bm25:k1=1.2,b=0.75                BM25, with other parameters than its own
+minilm, FOLDER, HUB-ID, HUB-ID@REVISION an encoder; to add a short name is to add an entry to `embedding.known.KNOWN`
 HUB-ID:pooling=cls,query=query: ,...    an encoder that is used otherwise than its files say
 openai:MODEL, openai:MODEL@512          an embeddings API's model, at 512 dimensions
 rrf:A+B                                 the fusion of two of the above
+NAME=ANY                                any of the above, with a name of its own in tables
+
+Nothing is loaded before a retriever is.
 """
 
 import re
-from dataclasses import fields, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
 
-from ragcun.embedding.recipe import Recipe
+from ragcun.embedding.budget import OPENAI, PRICES
+from ragcun.embedding.known import KNOWN, find_known
+from ragcun.embedding.recipe import POOLINGS, Recipe
+from ragcun.embedding.resolve import is_folder, parse_label, refuse_misspelt, resolve_model
 from ragcun.errors import UserError
-from ragcun.retrieval.entries import ApiModel, Encoder, Fusion, Lexical
+from ragcun.retrieval.bm25 import BM25, K1, B
+from ragcun.retrieval.fusion import DEPTH, K, ReciprocalRank
 from ragcun.retrieval.retrievers import Entry, Identity, Retriever, RetrieverOptions
+from ragcun.retrieval.search import SIMILARITIES
 
-# As facebookresearch/contriever has it: src/contriever.py (the mean, not normalised), src/beir_utils.py (dot product,
-# 512 tokens, title and text joined by a space). Its repositories on the hub hold a pickle alone; the revisions below
-# are pull requests there in which the hub's own bot adds the same weights as safetensors, and which nobody has merged.
-_CONTRIEVER = Recipe(pooling="mean", similarity="dot", max_length=512)
+if TYPE_CHECKING:
+    from ragcun.embedding.embedder import Embedder
 
-BUILT_IN: dict[str, Lexical | Encoder] = {
-    "bm25": Lexical(),
-    "minilm": Encoder("sentence-transformers/all-MiniLM-L6-v2"),
-    "mpnet": Encoder("sentence-transformers/all-mpnet-base-v2"),
-    "contriever": Encoder("facebook/contriever", "970b380340c2e3fac6eba814e23e906e3635c8ae", _CONTRIEVER),
-    "contriever-msmarco": Encoder(
-        "facebook/contriever-msmarco", "287db3b2d7662e688c051c351a0739de4ef2d6d7", _CONTRIEVER
-    ),
-}
-
+_AS_IT_IS = Recipe()
+_LEXICAL = "bm25"
 _API = "openai:"
 _FUSION = "rrf:"
 _OPTIONS = re.compile(r"(?P<name>.+?):(?P<options>\w+=.*)", re.DOTALL)
-_REVISION = re.compile(r"(?P<model>[\w.-]+/[\w.-]+)@(?P<revision>[\w./-]+)")
 _TYPES = {"k1": float, "b": float, "max_length": int}
+
+
+@dataclass(frozen=True)
+class Lexical:
+    """BM25 with its two parameters; `label` is the user's name for it, if there is one."""
+
+    k1: float = K1
+    b: float = B
+    label: str | None = None
+
+    def identify(self, options: RetrieverOptions) -> Identity:
+        retriever = self.load(options)
+        return Identity(retriever.label, retriever.describe())
+
+    def load(self, _: RetrieverOptions) -> Retriever:
+        retriever = BM25(self.k1, self.b)
+        retriever.label = self.label or retriever.label
+        return retriever
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A sentence-transformers or transformers model.
+
+    Attributes:
+        model: its name, as `resolve_model` takes it.
+        recipe: what is laid down about its use.
+        note: what stands behind its name in tables.
+        label: the user's name for it, in place of its own and the note.
+    """
+
+    model: str
+    recipe: Recipe = _AS_IT_IS
+    note: str = ""
+    label: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, value, known in (
+            ("pooling", self.recipe.pooling, POOLINGS),
+            ("similarity", self.recipe.similarity, SIMILARITIES),
+        ):
+            if value is not None and value not in known:
+                raise UserError(f"{self.model}: {name} {value!r} is unknown; one of {', '.join(known)}")
+
+    def identify(self, options: RetrieverOptions) -> Identity:
+        resolved = resolve_model(self.model)
+        inputs = {"files": resolved.fingerprint, "precision": options.precision, "recipe": asdict(self.recipe)}
+        inputs |= _index(options)
+        return Identity(self._called(resolved.label, options), inputs | {"max_length": options.max_length})
+
+    def load(self, options: RetrieverOptions) -> Retriever:
+        from ragcun.retrieval.dense import Dense
+
+        embedder = self.embedder(options)
+        return Dense(embedder, self._called(embedder.resolved.label, options), options)
+
+    def embedder(self, options: RetrieverOptions) -> "Embedder":
+        """The model itself."""
+        from ragcun.embedding.embedder import Embedder
+
+        return Embedder(
+            self.model,
+            options.store,
+            precision=options.precision,
+            max_length=options.max_length,
+            device=options.device,
+            recipe=self.recipe,
+            runtime=options.runtime,
+            label=self.label,
+        )
+
+    def _called(self, name: str, options: RetrieverOptions) -> str:
+        return (self.label or name + self.note) + options.note
+
+
+@dataclass(frozen=True)
+class ApiModel:
+    """A model behind OpenAI's embeddings API, or behind another endpoint that speaks it (`RetrieverOptions.api_url`).
+
+    Attributes:
+        model: its name there.
+        dimensions: asked for; None: the model's own.
+        recipe: its prompts and similarity.
+        note: what stands behind its name in tables.
+        label: the user's name for it, in place of its own and the note.
+    """
+
+    model: str
+    dimensions: int | None = None
+    recipe: Recipe = _AS_IT_IS
+    note: str = ""
+    label: str | None = None
+
+    def identify(self, options: RetrieverOptions) -> Identity:
+        from ragcun.embedding.openai import checked_url
+
+        inputs = {
+            "endpoint": checked_url(options.api_url),
+            "model": self.model,
+            "dimensions": self.dimensions,
+            "recipe": asdict(self.recipe),
+            "max_length": options.max_length,
+        }
+        return Identity(self._called(options), inputs | _index(options))
+
+    def load(self, options: RetrieverOptions) -> Retriever:
+        from ragcun.embedding.api import ApiEmbedder
+        from ragcun.embedding.openai import EmbeddingsEndpoint
+        from ragcun.retrieval.dense import Priced
+
+        endpoint = EmbeddingsEndpoint(options.api_url, self.model, self.dimensions)
+        price = PRICES.get(self.model) if endpoint.url == OPENAI else None
+        embedder = ApiEmbedder(
+            endpoint,
+            self.model,
+            self.dimensions,
+            options.store,
+            options.budget,
+            price,
+            options.max_length or self.recipe.max_length,
+            self.recipe,
+        )
+        return Priced(embedder, self._called(options), options)
+
+    def _called(self, options: RetrieverOptions) -> str:
+        dimensions = "" if self.dimensions is None else f"@{self.dimensions}"
+        return (self.label or self.model + dimensions + self.note) + options.note
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """The reciprocal-rank fusion of two others; `label` is the user's name for it, if there is one."""
+
+    first: Entry
+    second: Entry
+    label: str | None = None
+
+    def identify(self, options: RetrieverOptions) -> Identity:
+        first, second = self.first.identify(options), self.second.identify(options)
+        inputs = {"fusion": {"k": K, "depth": DEPTH}, "inputs": [first.inputs, second.inputs]}
+        return Identity(self._called(first.label, second.label, options), inputs)
+
+    def load(self, options: RetrieverOptions) -> Retriever:
+        first, second = self.first.load(options), self.second.load(options)
+        return ReciprocalRank(first, second, self._called(first.label, second.label, options))
+
+    def _called(self, first: str, second: str, options: RetrieverOptions) -> str:
+        return f"RRF of {first} and {second}" if self.label is None else self.label + options.note
 
 
 def entry(name: str) -> Entry:
     """What `name` stands for; nothing is looked for. Raises `UserError` where nothing can be called so."""
-    if name.startswith(_FUSION):
-        inputs = name.removeprefix(_FUSION).split("+")
-        if len(inputs) != 2 or not all(inputs):
-            raise UserError(f"{name}: fusion takes two retrievers, as in {_FUSION}bm25+minilm")
-        return Fusion(entry(inputs[0]), entry(inputs[1]))
+    label, model = parse_label(name)
+    if model.startswith(_FUSION):
+        return replace(_fusion(model), label=label)
     options = ""
-    if not _is_folder(name) and (found := _OPTIONS.fullmatch(name)):
-        name, options = found["name"], found["options"]
-    plain = _plain(name)
+    if not is_folder(model) and (found := _OPTIONS.fullmatch(model)):
+        model, options = found["name"], found["options"]
+    plain = _plain(model)
     if isinstance(plain, Lexical):
-        return replace(plain, **_values(name, options, [field.name for field in fields(plain)]))
+        return replace(plain, label=label, **_values(model, options, ["k1", "b"]))
     not_there = {"pooling"} if isinstance(plain, ApiModel) else set()
-    values = _values(name, options, [field.name for field in fields(Recipe) if field.name not in not_there])
+    values = _values(model, options, [field.name for field in fields(Recipe) if field.name not in not_there])
     note = f" ({', '.join(f'{key} = {value}' for key, value in values.items())})" if values else ""
-    return replace(plain, recipe=replace(plain.recipe, **values), note=plain.note + note)
+    return replace(plain, recipe=replace(plain.recipe, **values), note=note, label=label)
 
 
-def identify(name: str, encoding: RetrieverOptions) -> Identity:
+def identify(name: str, options: RetrieverOptions) -> Identity:
     """What the retriever called `name` is.
 
     Raises:
         UserError: there is no such retriever, or one of its options is unknown.
         RagcunError: a hub did not answer.
     """
-    return entry(name).identify(encoding)
+    return entry(name).identify(options)
 
 
-def load_retriever(name: str, encoding: RetrieverOptions) -> Retriever:
+def load_retriever(name: str, options: RetrieverOptions) -> Retriever:
     """The retriever called `name`, ready to rank. Raises as `identify` does."""
-    return entry(name).load(encoding)
+    return entry(name).load(options)
 
 
 def encoder(name: str) -> Encoder | None:
@@ -79,24 +221,26 @@ def encoder(name: str) -> Encoder | None:
     return found if isinstance(found, Encoder) else None
 
 
+def _fusion(name: str) -> Fusion:
+    inputs = name.removeprefix(_FUSION).split("+")
+    if len(inputs) != 2 or not all(inputs):
+        raise UserError(f"{name}: fusion takes two retrievers, as in {_FUSION}bm25+minilm")
+    return Fusion(entry(inputs[0]), entry(inputs[1]))
+
+
 def _plain(name: str) -> Lexical | Encoder | ApiModel:
-    if name in BUILT_IN:
-        return BUILT_IN[name]
+    if name.lower() == _LEXICAL:
+        return Lexical()
     if name.startswith(_API):
         model, _, dimensions = name.removeprefix(_API).partition("@")
         if not model or (dimensions and not dimensions.isdecimal()):
             raise UserError(f"{name}: not {_API}MODEL or {_API}MODEL@DIMENSIONS")
         return ApiModel(model, int(dimensions) if dimensions else None)
-    if not _is_folder(name) and (found := _REVISION.fullmatch(name)):
-        return Encoder(found["model"], found["revision"], note=f"@{found['revision']}")
+    if (known := find_known(name)) is not None:
+        return Encoder(name, known.recipe)
+    if not is_folder(name):
+        refuse_misspelt(name, [_LEXICAL, *KNOWN])
     return Encoder(name)
-
-
-def _is_folder(name: str) -> bool:
-    try:
-        return Path(name).expanduser().is_dir()
-    except OSError:  # a long prompt is no file name
-        return False
 
 
 def _values(name: str, options: str, known: list[str]) -> dict[str, Any]:
@@ -113,3 +257,7 @@ def _values(name: str, options: str, known: list[str]) -> dict[str, Any]:
         except ValueError:
             raise UserError(f"{name}: {key}={value} is not a number") from None
     return values
+
+
+def _index(options: RetrieverOptions) -> dict[str, str]:
+    return {} if options.index == "exact" else {"index": options.index}

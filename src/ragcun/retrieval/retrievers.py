@@ -76,10 +76,10 @@ class Identity:
 class Entry(Protocol):
     """What a name stands for."""
 
-    def identify(self, encoding: RetrieverOptions) -> Identity:
+    def identify(self, options: RetrieverOptions) -> Identity:
         """The retriever's identity, without loading a model. Raises `UserError` where there is no such model."""
         ...
 
-    def load(self, encoding: RetrieverOptions) -> Retriever:
+    def load(self, options: RetrieverOptions) -> Retriever:
         """The retriever, ready to rank."""
         ...

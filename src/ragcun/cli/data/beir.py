@@ -1,11 +1,12 @@
 """`ragcun data beir`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from ragcun.cli import options
+from ragcun.cli.output import print_table
 from ragcun.errors import Failure, exit_code
 
 if TYPE_CHECKING:
@@ -15,11 +16,15 @@ if TYPE_CHECKING:
 def beir(
     names: Annotated[list[str], typer.Argument(help="Datasets, or all, public, small, nanobeir; or ls to list them.")],
     data_dir: Annotated[
-        Path | None, typer.Option(help="Folder of the datasets. (default: beir in the cache)", file_okay=False)
+        Path | None, typer.Option(help="Folder of the datasets.", file_okay=False, show_default="beir in the cache")
     ] = None,
     source: Annotated[
         Literal["hub", "zip"] | None,
-        typer.Option("--from", help="BeIR/NAME on the hub, or BEIR's zip archives.", show_default="hub if it is there"),
+        typer.Option(
+            "--from",
+            help="Source: BeIR/NAME on the hub, or BEIR's zip archives.",
+            show_default="the hub if it is there",
+        ),
     ] = None,
     offline: options.Offline = False,
     json: options.Json = False,
@@ -51,28 +56,26 @@ def beir(
 
 
 def _list(found: "list[Dataset]", folder: Path, json: bool) -> None:
-    from rich.table import Table
-
-    from ragcun.console import console
     from ragcun.data.benchmark import present
+    from ragcun.table import Column, Table, cells, count
 
-    table = Table("dataset", "split", "documents", "queries", "qrels", "from", "here")
-    for column in table.columns[2:5]:
-        column.justify = "right"
-    rows: list[dict[str, Any]] = []
-    for dataset in found:
-        sources = [dataset.hub and "hub", dataset.md5 and "zip", dataset.bring and "its owner"]
-        there = present(dataset, folder)
-        counts = (dataset.documents, dataset.queries, dataset.judgements)
-        table.add_row(
-            dataset.name,
-            dataset.split,
-            *("" if count is None else f"{count:,}" for count in counts),
-            ", ".join(source for source in sources if source),
-            "yes" if there else "",
-        )
-        rows.append(dataset.to_json() | {"here": there})
+    there = {dataset.name: present(dataset, folder) for dataset in found}
     if json:
+        rows = [dataset.to_json() | {"here": there[dataset.name]} for dataset in found]
         options.print_json({"data_dir": str(folder), "datasets": rows})
-    else:
-        console.print(table)
+        return
+    columns = [Column("dataset"), Column("split"), Column("documents", count), Column("queries", count)]
+    columns += [Column("qrels", count), Column("from"), Column("here")]
+    lines = [
+        cells(
+            one.name,
+            one.split,
+            one.documents,
+            one.queries,
+            one.judgements,
+            ", ".join(filter(None, (one.hub and "hub", one.md5 and "zip", one.bring and "its owner"))),
+            "yes" if there[one.name] else "",
+        )
+        for one in found
+    ]
+    print_table(Table("", columns, [lines], [], "datasets"))

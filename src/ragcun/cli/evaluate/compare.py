@@ -57,7 +57,7 @@ def compare(
 
 def _draw(rows: "list[Row]", metric: str, base: str, folder: Path) -> list[Path]:
     from ragcun.analysis.differences import query_differences
-    from ragcun.evaluation.cells import slug
+    from ragcun.evaluation.results import slug
 
     datasets = dict.fromkeys((row.dataset, row.split) for row in rows if row.dataset is not None)
     written = []

@@ -1,7 +1,15 @@
-"""What the commands that score retrievers share: their options, and how results and failures are told."""
+"""What the commands that score retrievers share: their options, their work, and how results and failures are told."""
 
-from collections.abc import Sequence
+import io
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -11,59 +19,179 @@ from ragcun.cli.output import print_table
 from ragcun.errors import Failure, exit_code
 
 if TYPE_CHECKING:
-    from ragcun.evaluation.averages import Average
-    from ragcun.evaluation.cells import CellResult
+    from ragcun.data.benchmark import Dataset
+    from ragcun.evaluation.results import Result
+    from ragcun.retrieval.retrievers import RetrieverOptions
 
-Model = Annotated[
-    list[str],
-    typer.Option(
-        "--model", help="bm25, minilm, contriever, a hub id, a folder, openai:MODEL, rrf:A+B; may be repeated."
-    ),
-]
+_SEARCH = "Search"
+_APIS = "Embeddings APIs"
+
 Output = Annotated[Path, typer.Option(help="Folder for runs and scores.", file_okay=False)]
-MaxLength = Annotated[
-    int | None, typer.Option(min=1, help="Tokens a text is cut to; the model's own limit by default.")
-]
-Precision = Annotated[Literal["fp32", "bf16", "fp16"], typer.Option(help="Precision of the encoder.")]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda, mps; the fastest by default.")]
-OnError = Annotated[
-    Literal["refuse", "skip"], typer.Option(help="Malformed rows of a collection: refuse, or skip and count.")
-]
-
+Device = Annotated[str | None, typer.Option(help="Device: cpu, cuda or mps.", show_default="the fastest")]
 RESULTS = Path("results")
 
 
-def tell(results: "Sequence[CellResult]", failures: Sequence[Failure], output: Path, json: bool) -> None:
-    """Print the table, and the JSON where asked for, and exit."""
+@dataclass(frozen=True)
+class Scoring:
+    """The options of every command that scores retrievers; `with_scoring` gives them to it."""
+
+    model: Annotated[
+        list[str],
+        typer.Option(
+            "--model",
+            help="Retriever: bm25, minilm, mpnet, contriever, a hub id, a folder, an experiment, openai:MODEL or "
+            "rrf:A+B. NAME=MODEL gives it a name in tables. May be repeated.",
+            metavar="[NAME=]MODEL",
+        ),
+    ]
+    output: Output = RESULTS
+    max_length: Annotated[
+        int | None, typer.Option(min=1, help="Maximum number of tokens of a text.", show_default="the model's own")
+    ] = None
+    precision: Annotated[Literal["fp32", "bf16", "fp16"], typer.Option(help="Precision of the encoder.")] = "fp32"
+    device: Device = None
+    on_error: Annotated[
+        Literal["refuse", "skip"], typer.Option(help="Refuse malformed rows of a collection, or skip and count them.")
+    ] = "refuse"
+    store: options.Store = None
+    json: options.Json = False
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            help="Memory that the process may hold while it searches.",
+            metavar="SIZE",
+            show_default="4GiB more than before",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = None
+    index: Annotated[
+        Literal["exact", "hnsw", "ivfpq"],
+        typer.Option(help="Exact search, or an approximate index of FAISS, with its recall.", rich_help_panel=_SEARCH),
+    ] = "exact"
+    openai_base_url: Annotated[
+        str | None,
+        typer.Option(
+            "--openai-base-url",
+            help="Endpoint that speaks OpenAI's protocol, up to /embeddings.",
+            show_default="https://api.openai.com/v1",
+            rich_help_panel=_APIS,
+        ),
+    ] = None
+    max_cost: Annotated[
+        float | None, typer.Option(min=0, help="Maximum cost of this command, in US dollars.", rich_help_panel=_APIS)
+    ] = None
+    yes: Annotated[bool, typer.Option("--yes", help="Spend without asking.", rich_help_panel=_APIS)] = False
+
+    def retriever_options(self) -> "RetrieverOptions":
+        """How retrievers encode and search. Raises `UserError` where --memory is no size."""
+        from ragcun.embedding.budget import OPENAI, Budget
+        from ragcun.retrieval.memory import parse_memory
+        from ragcun.retrieval.retrievers import RetrieverOptions
+
+        return RetrieverOptions(
+            options.store_folder(self.store),
+            self.precision,
+            self.max_length,
+            self.device,
+            memory=None if self.memory is None else parse_memory(self.memory),
+            index=self.index,
+            api_url=self.openai_base_url or OPENAI,
+            budget=Budget(self.max_cost, self.yes),
+        )
+
+
+def with_scoring(command: Callable[..., None]) -> Callable[..., None]:
+    """`command` with an option for each field of `Scoring` in place of its parameter `scoring`."""
+    own = [one for name, one in signature(command).parameters.items() if name != "scoring"]
+    shared = list(signature(Scoring).parameters.values())
+    names = [one.name for one in shared]
+
+    @wraps(command)
+    def taking_options(**given: Any) -> None:
+        command(scoring=Scoring(**{name: given.pop(name) for name in names}), **given)
+
+    parameters = [one.replace(kind=Parameter.KEYWORD_ONLY) for one in [*own, *shared]]
+    taking_options.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    taking_options.__annotations__ = {one.name: one.annotation for one in parameters}
+    return taking_options
+
+
+def score(
+    scoring: Scoring,
+    chosen: "Iterable[Dataset | Path]",
+    split: str | None,
+    data_dir: Path | None = None,
+    offline: bool = False,
+) -> None:
+    """Score the retrievers on what was chosen, print the table or the JSON, and exit.
+
+    Several processes, as a launcher starts them, work in step: what fails on one ends all, where one alone would go on
+    with the next cell.
+    """
+    from ragcun.distributed import first_process_first, launched_processes
+    from ragcun.evaluation.beir import evaluate_tasks, identify_all
+    from ragcun.evaluation.tasks import open_tasks
+
+    retriever_options = scoring.retriever_options()
+    failures: list[Failure] = []
+    of_models = None if launched_processes() > 1 else failures
+    with _joined(scoring.output) as output:
+        with first_process_first():
+            models = identify_all(scoring.model, retriever_options, of_models)
+            tasks, not_opened = open_tasks(chosen if models else [], split, scoring.on_error, data_dir, offline)
+            failures += not_opened
+        results = evaluate_tasks(models, tasks, output, retriever_options, of_models)
+        tell(results, failures, output, scoring.json)
+
+
+@contextmanager
+def _joined(output: Path) -> Iterator[Path]:
+    """Join the other processes, if there are any, and give the folder that this one writes to.
+
+    The first has `output`. Another has a folder of its own for as long as it works, in which it sees the cells of
+    `output`, so that it computes the same ones; of its results nothing stays, and it prints nothing.
+    """
+    from ragcun.console import console
+    from ragcun.distributed import join_processes, launched_processes
+
+    if launched_processes() == 1:
+        yield output
+        return
+    processes = join_processes()
+    if processes.is_main_process:
+        processes.wait_for_everyone()
+        yield output
+        return
+    with TemporaryDirectory() as own, redirect_stdout(io.StringIO()):
+        if (output / "cells").is_dir():
+            shutil.copytree(output.resolve() / "cells", Path(own) / "cells", copy_function=os.symlink)
+        processes.wait_for_everyone()
+        console.quiet = True
+        try:
+            yield Path(own)
+        finally:
+            console.quiet = False
+
+
+def tell(results: "Sequence[Result]", failures: Sequence[Failure], output: Path, json: bool) -> None:
+    """Print the table, or the JSON where asked for, and exit."""
     from ragcun.console import say
-    from ragcun.evaluation.averages import average_parts
     from ragcun.evaluation.metrics import MAIN
+    from ragcun.evaluation.results import average_parts
     from ragcun.evaluation.tables import scores_table
 
     rows = average_parts(results)
-    if rows:
-        print_table(scores_table(rows, MAIN))
-        say(f"runs and scores: {output / 'cells'}")
     if json:
         failed = [failure.to_json() for failure in failures]
-        options.print_json({"results": [_row(row, output) for row in rows], "failures": failed})
+        options.print_json({"results": [_row(row) for row in rows], "failures": failed})
+    elif rows:
+        print_table(scores_table(rows, MAIN))
+        say(f"runs and scores: {output / 'cells'}")
     raise typer.Exit(exit_code(failures, done=bool(results)))
 
 
-def _row(row: "CellResult | Average[CellResult]", output: Path) -> dict[str, Any]:
-    from ragcun.evaluation.cells import CellResult
-
-    cells = [row] if isinstance(row, CellResult) else row.parts
-    shown = {
-        "model": cells[0].model,
-        "dataset": row.dataset,
-        "split": row.split,
-        "metrics": row.metrics,
-        "settings": row.settings,
-        "queries": sum(cell.queries for cell in cells),
-        "documents": sum(cell.documents for cell in cells),
-        "seconds": round(sum(cell.seconds for cell in cells), 3),
-    }
-    if isinstance(row, CellResult):
-        return shown | {"run": str(output / row.run), "scores": str(output / row.scores)}
-    return shown | {"parts": [_row(cell, output) for cell in cells]}
+def _row(result: "Result") -> dict[str, Any]:
+    shown = result.to_json() | {"seconds": round(result.seconds, 3)}
+    if result.parts:
+        return shown | {"parts": [_row(part) for part in result.parts]}
+    return shown | {"run": str(result.run), "scores": str(result.scores)}

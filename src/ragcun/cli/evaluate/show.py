@@ -22,9 +22,8 @@ def show(
 ) -> None:
     """Print the results below a folder again. CSV and JSON hold every metric unless some are chosen."""
     from ragcun.errors import UserError
-    from ragcun.evaluation.averages import average_parts
     from ragcun.evaluation.metrics import MAIN
-    from ragcun.evaluation.results import read_results
+    from ragcun.evaluation.results import average_parts, read_results
     from ragcun.evaluation.tables import scores_table
 
     asked = [name for name, given in {"json": json, "csv": csv, "markdown": markdown}.items() if given]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ragcun.cli import options
+from ragcun.cli.evaluate.scoring import RESULTS, Device, Output
 from ragcun.cli.output import print_table
 
 if TYPE_CHECKING:
@@ -13,61 +14,97 @@ if TYPE_CHECKING:
 
 
 def verify(
-    models: Annotated[str, typer.Option("--models", help="Retrievers, separated by commas, or all.")] = "all",
-    datasets: Annotated[str, typer.Option(help="Datasets, separated by commas, or all that are there.")] = "all",
+    models: Annotated[
+        str, typer.Option("--models", help="Retrievers with published scores, separated by commas; or all.")
+    ] = "all",
+    datasets: Annotated[
+        str, typer.Option(help="Datasets with published scores, separated by commas; or all that are there.")
+    ] = "all",
     data_dir: Annotated[
-        Path | None, typer.Option(help="Folder of BEIR's datasets. (default: beir in the cache)", file_okay=False)
+        Path | None, typer.Option(help="Folder of BEIR's datasets.", file_okay=False, show_default="beir in the cache")
     ] = None,
-    output: Annotated[Path, typer.Option(help="Folder for runs and scores.", file_okay=False)] = Path("results"),
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps; the fastest by default.")] = None,
+    output: Output = RESULTS,
+    device: Device = None,
     store: options.Store = None,
     json: options.Json = False,
 ) -> None:
     """Run what has published scores and is here, and print expected, obtained, difference and verdict.
 
-    Exit code 1 where a score differs by more than its tolerance, or nothing could be run.
+    Each run is also scored by BEIR's own evaluator, which must give the same nDCG@10. The exit code is 1 where a score
+    differs by more than its tolerance, where the evaluators differ, or where nothing could be run.
     """
     from ragcun.console import say
     from ragcun.data.beir import beir_folder
     from ragcun.errors import RagcunError, UserError
     from ragcun.evaluation.tables import verification_table
-    from ragcun.evaluation.verify import published
     from ragcun.evaluation.verify import verify as run
     from ragcun.retrieval.retrievers import RetrieverOptions
 
-    retrievers = _chosen(models, "retriever", [one.retriever for one in published()])
-    names = _chosen(datasets, "dataset", [one.dataset for one in published()])
+    retrievers, names = _retrievers(models), _datasets(datasets)
     folder = data_dir or beir_folder()
     if data_dir is not None and not data_dir.is_dir():
         raise UserError(f"--data-dir {data_dir}: no such folder")
-    encoding = RetrieverOptions(options.store_folder(store), device=device)
-    verdicts = list(run(retrievers, names, folder, output, encoding))
+    retriever_options = RetrieverOptions(options.store_folder(store), device=device)
+    verdicts = list(run(retrievers, names, folder, output, retriever_options))
     if datasets == "all":
         here = {verdict.published.dataset for verdict in verdicts if (folder / verdict.published.dataset).is_dir()}
         absent = [name for name in names if name not in here]
         verdicts = [verdict for verdict in verdicts if verdict.published.dataset in here]
         if absent:
             say(f"not in {folder}, left out: {', '.join(absent)}")
-    print_table(verification_table(verdicts))
-    differ = [verdict for verdict in verdicts if verdict.agrees is False]
-    run_count = sum(verdict.agrees is not None for verdict in verdicts)
     if json:
         options.print_json({"verdicts": [_row(verdict) for verdict in verdicts]})
-    if differ:
-        raise RagcunError(f"{len(differ)} of {run_count} scores differ from the published ones")
-    if not run_count:
-        raise RagcunError("no published score could be run; the table says why")
+    else:
+        print_table(verification_table(verdicts))
+    if wrong := _complaints(verdicts):
+        raise RagcunError("; ".join(wrong))
 
 
-def _chosen(given: str, what: str, known: list[str]) -> list[str]:
-    from ragcun.errors import UserError
+def _retrievers(given: str) -> list[str]:
+    from ragcun.errors import UserError, did_you_mean
+    from ragcun.evaluation.verify import published
 
-    known = list(dict.fromkeys(known))
-    names = [name.strip() for name in given.split(",") if name.strip()]
+    known = list(dict.fromkeys(one.retriever for one in published()))
+    names = _split(given)
     for name in names:
         if name not in {"all", *known}:
-            raise UserError(f"{what} {name!r}: no published scores; there are those of {', '.join(known)}")
+            hint = did_you_mean(name, known)
+            raise UserError(f"retriever {name!r}: no published scores{hint}; there are those of {', '.join(known)}")
     return known if "all" in names else names
+
+
+def _datasets(given: str) -> list[str]:
+    from ragcun.data.benchmark import select_datasets
+    from ragcun.errors import UserError
+    from ragcun.evaluation.verify import published
+
+    known = list(dict.fromkeys(one.dataset for one in published()))
+    if given == "all":
+        return known
+    names = [dataset.name for dataset in select_datasets(_split(given))]
+    if not set(names) & set(known):
+        raise UserError(f"datasets {given!r}: no published scores; there are those of {', '.join(known)}")
+    return names
+
+
+def _split(given: str) -> list[str]:
+    return [name.strip() for name in given.split(",") if name.strip()]
+
+
+def _complaints(verdicts: "list[Verdict]") -> list[str]:
+    run = [verdict for verdict in verdicts if verdict.obtained is not None]
+    if not run:
+        return ["no published score could be run; the table says why"]
+    differ = sum(verdict.agrees is False for verdict in run)
+    others = {
+        f"{verdict.published.retriever} on {verdict.published.dataset} ({verdict.evaluator_difference:+.5f})"
+        for verdict in run
+        if verdict.evaluators_agree is False
+    }
+    complaints = [f"{differ} of {len(run)} scores differ from the published ones"] if differ else []
+    if others:
+        complaints.append(f"BEIR's own evaluator gives another nDCG@10 to {', '.join(sorted(others))}")
+    return complaints
 
 
 def _row(verdict: "Verdict") -> dict[str, Any]:
@@ -76,5 +113,7 @@ def _row(verdict: "Verdict") -> dict[str, Any]:
     return asdict(verdict.published) | {
         "obtained": verdict.obtained,
         "agrees": verdict.agrees,
+        "evaluator_difference": verdict.evaluator_difference,
+        "evaluators_agree": verdict.evaluators_agree,
         "reason": verdict.reason,
     }
