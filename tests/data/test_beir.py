@@ -237,9 +237,12 @@ def test_links_bombs_and_what_is_no_archive_are_refused(server: Hub, tmp_path: P
 def test_one_archive_of_several_collections(server: Hub, tmp_path: Path) -> None:
     content = archive(collection_files("toy/red", 40) | collection_files("toy/blue", 30))
     server.archives["/BEIR/toy.zip"] = content
-    parts = tuple(dataset_of(content, count, name=f"toy-{name}") for name, count in (("red", 40), ("blue", 30)))
+    parts = tuple(
+        dataset_of(content, count, name=f"toy-{name}", whole="toy") for name, count in (("red", 40), ("blue", 30))
+    )
     folder = prepare_dataset(dataset_of(content, 70, parts=parts), tmp_path / "data")
     assert [len(Collection.open(folder / name).corpus) for name in ("red", "blue")] == [40, 30]
+    assert prepare_dataset(parts[1], tmp_path / "data") == folder / "blue"  # it is there
 
 
 def test_ls(tmp_path: Path) -> None:
