@@ -19,7 +19,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["sentence_transformers", "accelerate", "pydantic_settings", "rich.progress", "typer"])
+_SERVER.set_forkserver_preload(
+    ["sentence_transformers", "accelerate", "bm25s", "ir_measures", "matplotlib.figure", "pydantic_settings", "typer"]
+)
 
 
 class Child:
@@ -36,6 +38,7 @@ class Child:
         given = (self.args, environment, str(cwd or Path.cwd()), str(self._told))
         self._process = _SERVER.Process(target=_python, args=given)
         self._process.start()
+        atexit.register(self.kill)  # where a test fails before it ends: pytest would wait for it
 
     @property
     def pid(self) -> int:
