@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def beir(
-    names: Annotated[list[str], typer.Argument(help="Datasets to download, or all, public, small, nanobeir; or ls to list them.")],
+    names: Annotated[list[str], typer.Argument(help="Datasets, or all, public, small, nanobeir; ls lists them.")],
     data_dir: Annotated[
         Path | None, typer.Option(help="Folder of the datasets.", file_okay=False, show_default="beir in the cache")
     ] = None,
