@@ -119,6 +119,33 @@ def test_sigreg_averages_epps_pulley_over_unit_slices() -> None:
     assert isotropy.sigreg(embeddings_ND, seed=4, slices=300) == pytest.approx(float(expected), rel=1e-9)
 
 
+def test_along_principal_axes_a_spectrum_shows_that_random_slices_average_away() -> None:
+    generator = np.random.default_rng(0)
+    normal_ND = generator.standard_normal((3000, 48))
+    stretched_ND = normal_ND * np.geomspace(2, 0.2, 48)
+    round_, long = View(normal_ND), View(stretched_ND)
+    found = {measure.key: measure.function(long) / measure.function(round_) for measure in MEASURES}
+    assert found["sigreg_shape_axes"] > 1.5 * found["sigreg_shape"] > 5
+    assert found["sigreg_whitened"] == pytest.approx(1, rel=0.1)
+    assert found["sigreg_whitened_axes"] == pytest.approx(1, rel=0.1)
+    cube = View(generator.uniform(-1, 1, (3000, 48)) ** 3 * np.geomspace(2, 0.2, 48))
+    assert isotropy.sigreg_along(cube.whitened_NR, np.eye(48)) > 10 * isotropy.sigreg_along(
+        long.whitened_NR, np.eye(48)
+    )
+
+
+def test_the_participation_ratio_counts_dimensions_over_d() -> None:
+    assert isotropy.participation_ratio(np.r_[np.full(3, 2.0), np.zeros(9)]) == pytest.approx(3 / 12)
+    assert isotropy.participation_ratio(np.zeros(4)) == 0
+
+
+def test_shape_and_whitened_are_standardised() -> None:
+    view = View(sample())
+    assert np.cov(view.shape_ND, rowvar=False).trace() == pytest.approx(7)
+    np.testing.assert_allclose(np.cov(view.whitened_NR, rowvar=False), np.eye(7), atol=1e-10)
+    assert View(sample(5, 40)).whitened_NR.shape == (5, 4)
+
+
 def test_sigreg_sees_scale_shift_and_shape() -> None:
     gaussian_ND = np.random.default_rng(1).standard_normal((2000, 8))
     two_points_ND = np.sign(gaussian_ND[:, :1]) * np.ones(8)

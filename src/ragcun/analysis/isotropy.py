@@ -69,6 +69,18 @@ def iso_score(eigenvalues_D: Floats) -> float:
     return float((1 / (shares_D @ shares_D) - 1) / (len(shares_D) - 1))
 
 
+def participation_ratio(eigenvalues_D: Floats) -> float:
+    """Participation ratio over D, 1/D to 1: (sum of eigenvalues)² / (D times the sum of squared ones).
+
+    Gao et al. 2017 (bioRxiv 214262), divided by D. 0 for equal rows.
+    """
+    total = eigenvalues_D.sum()
+    if total == 0:
+        return 0.0
+    shares_D = eigenvalues_D / total
+    return float(1 / (shares_D @ shares_D) / len(shares_D))
+
+
 def effective_rank(eigenvalues_D: Floats) -> float:
     """Effective rank, between 1 and min(N - 1, D): exp of the entropy of the centred embeddings' singular values.
 
@@ -123,16 +135,23 @@ def sigreg(embeddings_ND: Floats, seed: int = 0, slices: int = SLICES) -> float:
     LeJEPA (arXiv:2511.08544), where it is multiplied by N; without that factor it estimates a property of the
     distribution, whatever the size of the sample.
     """
-    import torch  # a report needs the measures' names, not torch
+    from ragcun.losses import draw_directions  # imports torch, which a report of these measures does without
 
-    from ragcun.losses import draw_directions, epps_pulley
+    directions_KD = draw_directions(slices, embeddings_ND.shape[1], seed).double().numpy()
+    return sigreg_along(embeddings_ND, directions_KD)
 
-    embeddings = torch.from_numpy(embeddings_ND)
-    directions_KD = draw_directions(slices, embeddings_ND.shape[1], seed).to(embeddings.dtype)
+
+def sigreg_along(embeddings_ND: Floats, directions_KD: Floats) -> float:
+    """SIGReg's statistic, as `sigreg` has it, along K given unit directions."""
+    import torch
+
+    from ragcun.losses import epps_pulley
+
     total = 0.0
-    for start in range(0, slices, _SLICES_AT_ONCE):
-        total += float(epps_pulley(embeddings @ directions_KD[start : start + _SLICES_AT_ONCE].T).sum())
-    return total / (slices * len(embeddings_ND))
+    for start in range(0, len(directions_KD), _SLICES_AT_ONCE):
+        along_NC = embeddings_ND @ directions_KD[start : start + _SLICES_AT_ONCE].T
+        total += float(epps_pulley(torch.from_numpy(along_NC)).sum())
+    return total / (len(directions_KD) * len(embeddings_ND))
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from ragcun.analysis import isotropy
 from ragcun.analysis.view import View
 
@@ -47,12 +49,14 @@ class Measure:
 _SHAPE: frozenset[Transformation] = frozenset({"translation", "scale", "rotation"})
 _ROTATION: frozenset[Transformation] = frozenset({"rotation"})
 _DISTANCE: frozenset[Transformation] = frozenset({"translation", "rotation"})
+_MOVED_AND_SCALED: frozenset[Transformation] = frozenset({"translation", "scale"})
 _COORDINATES: frozenset[Transformation] = frozenset({"translation"})
 
 _ISOSCORE = "Rudman et al. (2022), Findings of ACL, arXiv:2108.07344"
 _PARTITION = "Mu and Viswanath (2018), ICLR, arXiv:1702.01417"
 _EFFECTIVE_RANK = "Roy and Vetterli (2007), EUSIPCO; singular values of the centred embeddings"
 _COSINE = "Ethayarajh (2019), EMNLP, arXiv:1909.00512; mean over all pairs"
+_PARTICIPATION = "Gao et al. (2017), bioRxiv 214262; divided by d"
 _SIGREG = "Balestriero and LeCun (2025), arXiv:2511.08544; mean over slices, divided by the number of rows"
 _CONTRAST = "Reciprocal of the relative contrast of He et al. (2012), ICML, arXiv:1206.6411"
 _CHI = "Chi-distributed with d degrees of freedom for N(0, I)"
@@ -74,6 +78,14 @@ MEASURES = (
         "higher",
         _ROTATION,
         _PARTITION,
+    ),
+    Measure(
+        "participation_ratio",
+        "Participation ratio over d",
+        lambda view: isotropy.participation_ratio(view.eigenvalues_D),
+        "higher",
+        _SHAPE,
+        _PARTICIPATION,
     ),
     Measure(
         "effective_rank",
@@ -105,9 +117,49 @@ MEASURES = (
         "SIGReg statistic",
         lambda view: isotropy.sigreg(view.embeddings_ND, view.seed),
         "lower",
-        frozenset(),  # rotations move it as other slices do
+        frozenset(),  # a rotation moves what is averaged over random slices as other slices do
         _SIGREG,
         headline=True,
+    ),
+    Measure(
+        "sigreg_axes",
+        "SIGReg along principal axes",
+        lambda view: isotropy.sigreg_along(view.embeddings_ND, view.axes_DD.T),
+        "lower",
+        _ROTATION,
+        _SIGREG,
+    ),
+    Measure(
+        "sigreg_shape",
+        "SIGReg of shape",
+        lambda view: isotropy.sigreg(view.shape_ND, view.seed),
+        "lower",
+        _MOVED_AND_SCALED,
+        _SIGREG,
+    ),
+    Measure(
+        "sigreg_shape_axes",
+        "SIGReg of shape along principal axes",
+        lambda view: isotropy.sigreg_along(view.shape_ND, view.axes_DD.T),
+        "lower",
+        _SHAPE,
+        _SIGREG,
+    ),
+    Measure(
+        "sigreg_whitened",
+        "SIGReg after whitening",
+        lambda view: isotropy.sigreg(view.whitened_NR, view.seed),
+        "lower",
+        _MOVED_AND_SCALED,
+        _SIGREG,
+    ),
+    Measure(
+        "sigreg_whitened_axes",
+        "SIGReg after whitening, along principal axes",
+        lambda view: isotropy.sigreg_along(view.whitened_NR, np.eye(view.whitened_NR.shape[1])),
+        "lower",
+        _SHAPE,
+        _SIGREG,
     ),
     Measure(
         "mean_vector_norm",

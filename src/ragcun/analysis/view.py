@@ -78,6 +78,20 @@ class View:
         return self._principal[1]
 
     @cached_property
+    def shape_ND(self) -> Floats:
+        """Centred embeddings divided by one number, so that the mean variance is 1; zero where all rows are equal."""
+        scale = float(self.eigenvalues_D.mean()) ** 0.5
+        return self.centred_ND / scale if scale > 0 else self.centred_ND
+
+    @cached_property
+    def whitened_NR(self) -> Floats:
+        """Coordinates along the R axes that have variance, each divided by its deviation; R is at least 1."""
+        kept = max(1, int((self.eigenvalues_D > 0).sum()))
+        deviations_R = np.sqrt(self.eigenvalues_D[:kept])
+        along_NR: Floats = self.centred_ND @ self.axes_DD[:, :kept]
+        return along_NR / np.where(deviations_R > 0, deviations_R, 1.0)
+
+    @cached_property
     def distances(self) -> Distances:
         """Distances of each row to its nearest, and moments of the distances of all pairs."""
         return isotropy.distances(self.centred_ND)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ragcun.cli import options
+from ragcun.cli.output import print_table
 
 
 def pydocs(
@@ -22,21 +23,16 @@ def pydocs(
     Its sources are the docstrings of the standard library and the topics of `help()`. A query is the first sentence
     of a docstring or paragraph, and its relevant document is what follows. The same Python gives the same collection.
     """
-    from rich.table import Table
-
-    from ragcun.console import console
     from ragcun.data.pydocs import pydocs_collection
     from ragcun.files import read_json
+    from ragcun.table import Column, Note, Table, cells, count
 
     folder = pydocs_collection(output, documents, seed, max_words)
     source = read_json(folder / "source.json")
-    caption = f"{source['python']}, fingerprint {source['fingerprint'][:16]}"
-    table = Table("split", "modules and topics", "queries", title=str(folder), caption=caption)
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for split, queries in source["splits"].items():
-        table.add_row(split, f"{len(source['parts'][split]):,}", f"{queries:,}")
-    console.print(table)
+    rows = [cells(split, len(source["parts"][split]), queries) for split, queries in source["splits"].items()]
+    columns = [Column("split"), Column("modules and topics", count), Column("queries", count)]
+    note = Note(f"{source['python']}, fingerprint {source['fingerprint'][:16]}")
+    print_table(Table(str(folder), columns, [rows], [note], "pydocs"))
     if json:
         keys = ("documents", "queries", "splits", "python", "fingerprint")
         options.print_json({"path": str(folder), **{key: source[key] for key in keys}})
