@@ -26,7 +26,11 @@ def scores_table(results: Sequence[Result], measures: Sequence[str]) -> Table:
             scores = [best_marked(column, found) for column, found in zip(columns, scores, strict=True)]
         groups.append([[*cells(dataset, split, row.label), *found] for row, *found in zip(rows, *scores, strict=True)])
     return Table(
-        "", [Column("dataset"), Column("split"), Column("model"), *columns], groups, _settings(results), "scores"
+        "Scores (×100). Best value of each dataset in bold, second best underlined.",
+        [Column("dataset"), Column("split"), Column("model"), *columns],
+        groups,
+        _settings(results),
+        "scores",
     )
 
 

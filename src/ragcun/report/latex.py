@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from ragcun.report.escape import escape
-from ragcun.table import MISSING, Cell, Column, Table
+from ragcun.table import MISSING, Cell, Column, Table, one_line
 
 _SIGN = re.compile(r"(?<![\w.])[-+](?=\d)")
 _POWER = re.compile(r"(?<=\d)e([-+]\d+)\b")
@@ -17,8 +17,7 @@ def render(table: Table) -> str:
         r"% Written by ragcun; needs \usepackage{booktabs,graphicx}",
         r"\begin{table}[tbp]",
         r"\centering",
-        *([rf"\caption{{{_text(table.title)}}}"] if table.title else []),
-        rf"\label{{tab:{table.label}}}",
+        *([rf"\caption{{{_text(table.title)}}}", rf"\label{{tab:{table.label}}}"] if table.title else []),
         r"\par\smallskip",
         r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
         rf"\begin{{tabular}}{{{alignment}}}",
@@ -68,7 +67,7 @@ def _cell(column: Column, cell: Cell) -> str:
 
 
 def _text(text: str) -> str:
-    return escape(text).replace("N(0, I)", r"\ensuremath{\mathcal{N}(0, I)}")
+    return escape(one_line(text)).replace("N(0, I)", r"\ensuremath{\mathcal{N}(0, I)}")
 
 
 def _number(text: str) -> str:
