@@ -41,7 +41,7 @@ def test_bm25_takes_its_parameters(encoding: RetrieverOptions) -> None:
     assert load_retriever("bm25:b=0.75", encoding).describe()["k1"] == 0.9
     corpus = ["red fox", "red fox red fox red fox red", "blue"]
     flat = load_retriever("bm25:b=0,k1=0", encoding).rank(corpus, ["red"], 2, np.arange(3), np.array([-1]))
-    assert flat.scores[0, 0] == flat.scores[0, 1]  # neither length nor frequency counts
+    assert flat.scores[0, 0] == pytest.approx(flat.scores[0, 1], rel=1e-6)  # neither length nor frequency counts
 
 
 @pytest.mark.parametrize(
@@ -126,3 +126,10 @@ def test_fusion_names_both_and_changes_with_either(tiny_model: Path, encoding: R
     assert identify(f"Ours={name}", encoding).inputs == found.inputs
     assert found.inputs != identify(f"rrf:bm25:b=0.5+{tiny_model}", encoding).inputs
     assert found.inputs != identify(name, RetrieverOptions(encoding.store, "bf16")).inputs
+
+
+def test_bm25_takes_a_language(encoding: RetrieverOptions) -> None:
+    german = identify("bm25:language=german,b=0.5", encoding)
+    assert german.label == "BM25 (k1 = 0.9, b = 0.5, language = german)"
+    assert german.inputs["stop_words"] == "bm25s' german"
+    assert identify("bm25:language=tamil", encoding).inputs["stop_words"] == "no"

@@ -1,60 +1,71 @@
-"""BM25 as Pyserini's published BEIR figures have it: Lucene's formula, its English analyser, title and text as one."""
+"""BM25 as Pyserini's published BEIR figures have it: Lucene's formula and English analyser, title and text as one."""
 
 import math
-import re
-from collections.abc import Iterator
 from importlib.metadata import version
+from itertools import chain
 from typing import Any
 
 import numpy as np
-import Stemmer
-from bm25s.stopwords import STOPWORDS_EN
 
-from ragcun.console import progress
+from ragcun.console import progress, warn
 from ragcun.data.texts import Texts
 from ragcun.errors import UserError
 from ragcun.retrieval.postings import Postings
-from ragcun.retrieval.topk import EMPTY, Rows, TopK, best, inverse, pack, unpack
+from ragcun.retrieval.topk import EMPTY, Rows, TopK, best, pack, to_rows
+from ragcun.retrieval.words import ENGLISH, LANGUAGES, LONGEST, analyser, stop_words_of, tokenize
 
 K1 = 0.9
 B = 0.4
 
-# Words as Unicode's word boundaries (UAX 29) cut them: an apostrophe or full stop joins letters, a comma digits.
-_WORD = re.compile(r"\w+(?:(?<=[^\W\d_])['’.:](?=[^\W\d_])\w+|(?<=\d)['’.,;](?=\d)\w+)*")
-_STOP_WORDS = frozenset(STOPWORDS_EN)  # Lucene's 33
-
 
 class BM25:
-    """Okapi BM25 (Robertson and Zaragoza 2009) through bm25s. A retriever.
+    """Okapi BM25 (Robertson and Zaragoza 2009) as Lucene's BM25Similarity computes it, through bm25s. A retriever.
 
-    Words are lower-cased, rid of a possessive 's and of Lucene's English stop words, and stemmed by Porter's algorithm.
-    A document that shares no word with the query is not returned.
+    A document's length is rounded as Lucene stores it, in one byte. A document that shares no word with the query is
+    not returned.
 
     Args:
         k1: how much a word's further occurrences count, 0 or more.
         b: how much a document's length does, 0 to 1.
+        language: whose stemmer and stop words are used, one of `words.LANGUAGES`.
 
     Raises:
-        UserError: k1 or b is out of its range.
+        UserError: k1 or b is out of its range, or there is no such language.
     """
 
-    def __init__(self, k1: float = K1, b: float = B) -> None:
+    def __init__(self, k1: float = K1, b: float = B, language: str = ENGLISH) -> None:
         if not (0 <= k1 < math.inf and 0 <= b <= 1):
             raise UserError(f"bm25: k1 = {k1} and b = {b}, but k1 must be 0 or more and b from 0 to 1")
-        self.label = "BM25" if (k1, b) == (K1, B) else f"BM25 (k1 = {k1:g}, b = {b:g})"
+        if language not in LANGUAGES:
+            raise UserError(f"bm25: language = {language!r} is unknown; one of {', '.join(LANGUAGES)}")
+        shown = [f"k1 = {k1:g}", f"b = {b:g}"] if (k1, b) != (K1, B) else []
+        shown += [f"language = {language}"] if language != ENGLISH else []
+        self.label = "BM25" + (f" ({', '.join(shown)})" if shown else "")
         self._k1 = k1
         self._b = b
+        self._language = language
 
     def rank(self, corpus: Texts, queries: Texts, k: int, id_ranks: Rows, exclude: Rows) -> TopK:
-        """The k best documents of each query; arguments and result as those of `search.search`."""
-        words = _Words()
+        """The k best documents of each query; arguments and result as those of `search.search`, but for ties.
+
+        Of equal scores the lower id is first, as in Anserini, and as there each score is made lower than the one
+        before it (here by float32's least step), so that trec_eval has the same order.
+        """
+        id_ranks = len(id_ranks) - 1 - id_ranks  # the lower, the better
+        terms = _Terms(self._language)
         keys_QK = np.full((len(queries), k), EMPTY)
         with Postings() as postings:
             with progress("indexing for BM25", len(corpus), "documents") as bar:
                 for text in corpus:
-                    postings.add(words.learn(text))
+                    postings.add(terms.learn(text))
                     bar.advance()
-            asked = [list(words.known(text)) for text in queries]
+            asked = [terms.known(text) for text in queries]
+            strangers = sum(not numbers for numbers in asked)
+            if 2 * strangers > len(asked):
+                warn(
+                    f"{self.label}: {strangers:,} of {len(asked):,} queries share no word with the corpus and find "
+                    "nothing; are they in one language, and is it the one given as bm25:language=...?"
+                )
             with progress("searching with BM25", len(corpus), "documents") as bar:
                 for segment in postings.segments(self._k1, self._b):
                     for query in [query for query, numbers in enumerate(asked) if numbers]:
@@ -63,8 +74,11 @@ class BM25:
                         keys = pack(scores[found], id_ranks[segment.start + found])
                         keys_QK[query] = best(np.concatenate([keys_QK[query], keys])[None], k)[0]
                     bar.advance(len(segment))
-        scores_QK, place_QK = unpack(keys_QK)
-        return TopK(scores_QK, np.where(place_QK < 0, -1, inverse(id_ranks)[place_QK]))
+        top = to_rows(keys_QK, id_ranks)
+        for column in range(1, k):
+            below = np.nextafter(top.scores[:, column - 1], np.float32(-np.inf))
+            np.minimum(top.scores[:, column], below, out=top.scores[:, column])
+        return top
 
     def describe(self) -> dict[str, Any]:
         """Everything that determines the ranking; JSON."""
@@ -73,34 +87,48 @@ class BM25:
             "k1": self._k1,
             "b": self._b,
             "formula": "lucene",
-            "stemmer": "porter",
-            "stop_words": "Lucene's English 33",
+            "length": "in a byte, as Lucene stores it",
+            "words": "Unicode's (UAX 29), as Lucene's StandardTokenizer cuts them",
+            "language": self._language,
+            "stemmer": "Lucene's Porter" if self._language == ENGLISH else "Snowball's",
+            "stop_words": stop_words_of(self._language),
+            "ties": "the lower id first",
             "title": "joined with the text",
-            "versions": {name: version(name) for name in ("bm25s", "pystemmer")},
+            "versions": {name: version(name) for name in ("bm25s", "pystemmer", "regex")},
         }
 
 
-class _Words:
-    """Texts as the numbers of their stems."""
+class _Terms:
+    """Texts as the numbers of their terms."""
 
-    def __init__(self) -> None:
+    def __init__(self, language: str) -> None:
         self.vocabulary: dict[str, int] = {}
-        self._stem = Stemmer.Stemmer("porter").stemWord
-        self._stems: dict[str, str | None] = {}
+        self._analyse = analyser(language)
+        self._numbers = _Numbers(self)
 
-    def learn(self, text: str) -> Iterator[int]:
-        """The numbers of a document's stems; new ones get the next number."""
-        vocabulary = self.vocabulary
-        return (vocabulary.setdefault(stem, len(vocabulary)) for stem in self._stemmed(text))
+    def learn(self, text: str) -> "chain[int]":
+        """The numbers of a document's terms; new ones get the next number."""
+        return chain.from_iterable(map(self._numbers.__getitem__, tokenize(text)))
 
-    def known(self, text: str) -> Iterator[int]:
-        """The numbers of those of a query's stems that occur in a document."""
-        return (self.vocabulary[stem] for stem in self._stemmed(text) if stem in self.vocabulary)
+    def known(self, text: str) -> list[int]:
+        """The numbers of those of a query's terms that occur in a document."""
+        return [self.vocabulary[term] for word in tokenize(text) for term in self.of(word) if term in self.vocabulary]
 
-    def _stemmed(self, text: str) -> Iterator[str]:
-        for word in _WORD.findall(text.lower()):
-            if word not in self._stems:
-                bare = word[:-2] if word.endswith(("'s", "’s")) else word
-                self._stems[word] = None if bare in _STOP_WORDS else self._stem(bare)
-            if (stem := self._stems[word]) is not None:
-                yield stem
+    def of(self, word: str) -> list[str]:
+        """The terms of a word as it stands in a text: none of a stop word, several of one that is too long."""
+        pieces = (word[start : start + LONGEST] for start in range(0, len(word), LONGEST))
+        return [term for term in map(self._analyse, pieces) if term]
+
+
+class _Numbers(dict[str, tuple[int, ...]]):
+    """The numbers of a word's terms; each word is analysed once."""
+
+    def __init__(self, terms: _Terms) -> None:
+        super().__init__()
+        self._terms = terms
+
+    def __missing__(self, word: str) -> tuple[int, ...]:
+        vocabulary = self._terms.vocabulary
+        numbers = tuple(vocabulary.setdefault(term, len(vocabulary)) for term in self._terms.of(word))
+        self[word] = numbers
+        return numbers

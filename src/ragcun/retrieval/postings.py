@@ -8,15 +8,18 @@ N documents, V words of the vocabulary, P postings of a segment.
 
 from array import array
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import bm25s
 import numpy as np
+import numpy.typing as npt
 
 from ragcun.retrieval.topk import Floats
 
 SEGMENT = 4_000_000  # words, about 250 MiB while they are sorted
+_EXACT = 24  # lengths below it are stored as they are
 
 
 class Segment:
@@ -36,6 +39,17 @@ class Segment:
         if self.start <= exclude < self.start + len(self):
             scores[exclude - self.start] = 0
         return scores
+
+
+def stored_length(lengths: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """The lengths that remain of documents' lengths in a byte: Lucene's SmallFloat.intToByte4 and byte4ToInt.
+
+    Up to 24 all is kept, and beyond that of what is more the four highest bits.
+    """
+    more = np.maximum(lengths - _EXACT, 0)
+    _, bits = np.frexp(more.astype(np.float64))
+    dropped = np.maximum(bits - 4, 0)
+    return np.asarray(np.minimum(lengths, _EXACT) + (more >> dropped << dropped), dtype=np.int32)
 
 
 class Postings:
@@ -66,11 +80,12 @@ class Postings:
         """All documents, with weights as Lucene's BM25Similarity has them. Nothing can be added afterwards."""
         if len(self._lengths) > self._starts[-1]:
             self._spool()
-        lengths_N = np.frombuffer(self._lengths, dtype=np.int32)
-        n, holding_V = len(lengths_N), self._holding_V
+        lengths_N, holding_V = np.frombuffer(self._lengths, dtype=np.int32), self._holding_V
+        n = np.count_nonzero(lengths_N)  # a document without words does not count
         idf_V = np.log1p((n - holding_V + 0.5) / (holding_V + 0.5))
-        norms_N = k1 * (1 - b + b * lengths_N / max(lengths_N.sum() / max(n, 1), 1e-9))
-        for start, stop in zip(self._starts[:-1], self._starts[1:], strict=True):
+        mean = max(lengths_N.sum() / max(n, 1), 1e-9)
+        norms_N = k1 * (1 - b + b * stored_length(lengths_N) / mean)
+        for start, stop in pairwise(self._starts):
             word_P, document_P, count_P = np.load(self._file(start))
             weights_P = idf_V[word_P] * count_P / (count_P + norms_N[start:stop][document_P])
             index = bm25s.BM25()

@@ -23,6 +23,7 @@ from ragcun.retrieval.bm25 import BM25, K1, B
 from ragcun.retrieval.fusion import DEPTH, K, ReciprocalRank
 from ragcun.retrieval.retrievers import Entry, Identity, Retriever, RetrieverOptions
 from ragcun.retrieval.search import SIMILARITIES
+from ragcun.retrieval.words import ENGLISH
 
 if TYPE_CHECKING:
     from ragcun.embedding.embedder import Embedder
@@ -37,10 +38,11 @@ _TYPES = {"k1": float, "b": float, "max_length": int}
 
 @dataclass(frozen=True)
 class Lexical:
-    """BM25 with its two parameters; `label` is the user's name for it, if there is one."""
+    """BM25 with its two parameters and its language; `label` is the user's name for it, if there is one."""
 
     k1: float = K1
     b: float = B
+    language: str = ENGLISH
     label: str | None = None
 
     def identify(self, options: RetrieverOptions) -> Identity:
@@ -48,7 +50,7 @@ class Lexical:
         return Identity(retriever.label, retriever.describe())
 
     def load(self, _: RetrieverOptions) -> Retriever:
-        retriever = BM25(self.k1, self.b)
+        retriever = BM25(self.k1, self.b, self.language)
         retriever.label = self.label or retriever.label
         return retriever
 
@@ -193,7 +195,7 @@ def entry(name: str) -> Entry:
         model, options = found["name"], found["options"]
     plain = _plain(model)
     if isinstance(plain, Lexical):
-        return replace(plain, label=label, **_values(model, options, ["k1", "b"]))
+        return replace(plain, label=label, **_values(model, options, ["k1", "b", "language"]))
     not_there = {"pooling"} if isinstance(plain, ApiModel) else set()
     values = _values(model, options, [field.name for field in fields(Recipe) if field.name not in not_there])
     note = f" ({', '.join(f'{key} = {value}' for key, value in values.items())})" if values else ""
