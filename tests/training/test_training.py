@@ -224,7 +224,7 @@ def test_a_second_training_encodes_nothing(
     def refuse(*_: Any) -> None:
         raise AssertionError("something was encoded")
 
-    monkeypatch.setattr(encode, "_plan", refuse)
+    monkeypatch.setattr(encode, "plan_batches", refuse)
     train(settings_for(collection, tiny_model, lambda_isotropy=10.0), tmp_path / "b", tmp_path / "store")
     with pytest.raises(AssertionError, match="encoded"):
         train(settings_for(collection, tiny_model), tmp_path / "c", tmp_path / "another store")
