@@ -35,7 +35,7 @@ def test_labelled_arrays_become_reports_and_figures(tmp_path: Path) -> None:
 
 def test_two_models_of_one_name_are_refused(tiny_model: Path, collection: Path, tmp_path: Path) -> None:
     embedder = Embedder(str(tiny_model), tmp_path / "store")
-    with pytest.raises(UserError, match="two models are called 'model'"):
+    with pytest.raises(UserError, match=f"two models are called '{embedder.label}'"):
         analyze_models([embedder, embedder], Collection.open(collection), tmp_path / "out")
 
 
@@ -48,7 +48,8 @@ def test_the_command_measures_a_sample_of_the_documents(tiny_model: Path, collec
     assert done.exit_code == 0, done.output
     printed = json.loads(done.stdout)
     (result,) = printed["results"]
-    assert (result["model"], result["data"], result["dimension"]) == ("model", "animals", 32)
+    assert (result["data"], result["dimension"]) == ("animals", 32)
+    assert result["model"] == Embedder(str(tiny_model), tmp_path / "store").label
     assert (result["rows"], result["population"]) == (30, 40)
     assert result["measures"]["norm_mean"] == pytest.approx(1, abs=1e-5)
     assert result["settings"]["precision"] == "fp32"
