@@ -4,10 +4,12 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from children import ragcun
 from ragcun.errors import UserError
+from ragcun.planning import machines
 from ragcun.planning.architecture import KNOWN
 from ragcun.planning.machines import MACHINES, find_machine
 from ragcun.planning.plan import Plan, make_plan
@@ -104,6 +106,16 @@ def test_this_machine_is_measured() -> None:
     slower = replace(machine, peak_fp32=machine.peak_fp32 / 2)
     settings = load_settings("hybrid")
     assert make_plan(settings, slower, (), None).seconds > make_plan(settings, machine, (), None).seconds
+
+
+@pytest.mark.parametrize(("percent", "told"), [(3.0, False), (60.0, True)])
+def test_a_busy_machine_is_told(
+    percent: float, told: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(psutil, "cpu_percent", lambda interval: percent)
+    monkeypatch.setattr(machines, "_seconds", lambda work, device: 1.0)
+    machines.measure_here(KNOWN["sentence-transformers/all-MiniLM-L6-v2"])
+    assert ("other processes use 60% of this machine's cores" in " ".join(capsys.readouterr().err.split())) == told
 
 
 def test_what_cannot_be_planned_is_said() -> None:

@@ -8,9 +8,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import psutil
 import torch
 from torch import nn
 
+from ragcun.console import warn
 from ragcun.errors import UserError
 from ragcun.planning.architecture import Architecture
 
@@ -51,6 +53,7 @@ HERE = "here"
 DOWNLOAD = 50e6  # bytes/s, an assumption stated with every plan
 _TOKENS = 128  # of the texts that are measured with
 _LAYERS = 2
+_BUSY = 0.1  # share of the cores that others use, from which on a measurement is not to be trusted
 
 
 def find_machine(name: str, base: Architecture) -> Machine:
@@ -67,7 +70,11 @@ def find_machine(name: str, base: Architecture) -> Machine:
 
 
 def measure_here(base: Architecture) -> Machine:
-    """This machine: what matrix products reach, and layers as wide as the base's, forward and in training."""
+    """This machine: what matrix products reach, and layers as wide as the base's, forward and in training.
+
+    Warns where other processes keep it busy meanwhile, because the measurement is then too low.
+    """
+    _tell_if_busy()
     if torch.cuda.is_available():
         device = torch.device("cuda")
         properties = torch.cuda.get_device_properties(device)
@@ -78,14 +85,21 @@ def measure_here(base: Architecture) -> Machine:
             _layers(base, device, torch.bfloat16, 32, backward=True) / peak,
         )
         return Machine(properties.name, peak, peak_fp32, *shares, 0.01, properties.total_memory, "measured")
-    import psutil
-
     device = torch.device("cpu")
     peak = _products(device, torch.float32, 512)
     encoding, training = (_layers(base, device, torch.float32, 4, backward) / peak for backward in (False, True))
     name = f"this CPU, {torch.get_num_threads()} threads"
     memory = psutil.virtual_memory().available
     return Machine(name, peak, peak, encoding, encoding, training, 0.005, memory, "measured")
+
+
+def _tell_if_busy() -> None:
+    busy = psutil.cpu_percent(interval=0.5) / 100
+    if busy > _BUSY:
+        warn(
+            f"--gpu {HERE}: other processes use {busy:.0%} of this machine's cores, so it is measured too slow "
+            "and the plan too long; plan again when it is idle"
+        )
 
 
 def _products(device: torch.device, dtype: torch.dtype, rows: int, width: int = 768) -> float:
