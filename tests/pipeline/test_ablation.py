@@ -14,8 +14,9 @@ import pytest
 from children import ragcun
 from ragcun.console import say
 from ragcun.errors import UserError
-from ragcun.pipeline.ablation import Evaluation, Measured, _most_data, encode, train_cell
+from ragcun.pipeline.ablation import Evaluation, Measured, encode, train_cell
 from ragcun.pipeline.grid import cells_of, parse_grid
+from ragcun.pipeline.preflight import most_data
 from ragcun.settings.load import load_settings
 from ragcun.settings.schema import Settings, StageSettings
 
@@ -78,7 +79,7 @@ def test_a_grid_is_trained_once_scored_and_drawn(tmp_path: Path, collection: Pat
 def test_data_is_prepared_for_the_cell_that_asks_for_most() -> None:
     def most(*grid: str) -> StageSettings:
         load = partial(load_settings, "hybrid", None)
-        return _most_data(cells_of(parse_grid(list(grid)), 1, load, Path("e"))).training
+        return most_data(cells_of(parse_grid(list(grid)), 1, load, Path("e"))).training
 
     asked = most("negatives=0,4", "rows=1000,10000")
     assert (asked.rows, asked.negatives) == (10_000, 4)
@@ -87,18 +88,18 @@ def test_data_is_prepared_for_the_cell_that_asks_for_most() -> None:
 
 @pytest.mark.long
 def test_a_cell_that_fails_is_told_and_the_rest_goes_on(tmp_path: Path, collection: Path, tiny_model: Path) -> None:
-    command = ["ablate", "--grid", "output_dim=64,16", "--seeds", "1", "--epochs", "1"]
+    command = ["ablate", "--grid", "head=whiten,linear", "--seeds", "1", "--rows", "8", "--epochs", "1"]
     command += ["--train-data", str(collection), "--base-model", str(tiny_model), "--jobs", "1"]
     command += ["--store", str(tmp_path / "store"), "--output-dir", str(tmp_path / "out")]
 
     done = ragcun(*command)
 
     assert done.returncode == 1
-    assert "1 of 2 cells failed: output_dim=64 seed 0" in done.stderr
+    assert "1 of 2 cells failed: head=whiten seed 0" in done.stderr
     found = json.loads((tmp_path / "out" / "ablation.json").read_text(encoding="utf-8"))
-    assert [row["name"] for row in found["rows"]] == ["output_dim=16"]
+    assert [row["name"] for row in found["rows"]] == ["head=linear"]
     assert found["rows"][0]["dev"][1] is None
-    assert "Traceback" in (tmp_path / "out" / "cells" / "output_dim=64" / "seed=0" / "log.txt").read_text("utf-8")
+    assert "Traceback" in (tmp_path / "out" / "cells" / "head=whiten" / "seed=0" / "log.txt").read_text("utf-8")
 
 
 def test_what_cells_need_is_encoded_before_they_are_trained_and_each_has_its_log(
@@ -109,11 +110,11 @@ def test_what_cells_need_is_encoded_before_they_are_trained_and_each_has_its_log
         return load_settings(flags={**flags, "training.rows": 8, **values})
 
     cells = cells_of(parse_grid(["epochs=1"]), 3, load, tmp_path)
-    where = Evaluation((collection,), "test", tmp_path / "results", tmp_path / "store")
+    where = Evaluation((collection,), tmp_path / "results", tmp_path / "store")
 
     bases = encode(cells, where)
 
-    assert [found.scores.keys() for found in bases] == [{collection.name}] * 3
+    assert [found.scores.keys() for found in bases] == [{collection.name}]
     shards = {path: path.stat().st_mtime_ns for path in (tmp_path / "store").rglob("*.safetensors")}
     assert shards
     capsys.readouterr()

@@ -13,27 +13,26 @@ from ragcun.planning import machines
 from ragcun.planning.architecture import KNOWN
 from ragcun.planning.machines import MACHINES, find_machine
 from ragcun.planning.plan import Plan, make_plan
-from ragcun.planning.workload import PUBLISHED
 from ragcun.settings.load import load_settings
 
 
 def planned(preset: str, datasets: tuple[str, ...] = (), **flags: object) -> Plan:
-    return make_plan(load_settings(preset, None, flags), MACHINES["t4"], datasets, None)
+    return make_plan(load_settings(preset, None, {"evaluation.datasets": datasets, **flags}), MACHINES["t4"])
 
 
 @pytest.mark.parametrize("preset", ["prototype", "medium", "hybrid"])
 def test_every_preset_can_be_planned_without_its_data(preset: str) -> None:
-    plan = planned(preset, tuple(PUBLISHED))
+    plan = planned(preset, ("all", "nanobeir"))
     assert all(step.seconds > 0 for step in plan.steps)
     assert plan.seconds == pytest.approx(sum(step.seconds for step in plan.steps))
-    assert len([step for step in plan.steps if step.name.startswith("evaluate")]) == 15
+    assert len([step for step in plan.steps if step.name.startswith("evaluate")]) == 19 + 13
     assert plan.to_json(price=2.0)["cost"] == pytest.approx(plan.seconds / 1800)
 
 
 def test_more_work_takes_more_time() -> None:
     def training(**flags: object) -> float:
         settings = {"training." + name: value for name, value in flags.items()}
-        plan = make_plan(load_settings("hybrid", None, settings), MACHINES["t4"], (), None)
+        plan = make_plan(load_settings("hybrid", None, settings), MACHINES["t4"])
         return next(step.seconds for step in plan.steps if step.name == "train")
 
     assert training(epochs=6) == pytest.approx(2 * training(epochs=3), rel=0.05)
@@ -58,16 +57,14 @@ def test_a_shared_corpus_is_encoded_once() -> None:
 
 
 def test_data_that_is_here_is_counted(collection: Path) -> None:
-    settings = load_settings("hybrid", None, {"data.train": str(collection), "training.batch_size": 8})
-    plan = make_plan(settings, MACHINES["t4"], (collection.name,), collection.parent)
+    where = {"evaluation.data_dir": str(collection.parent), "training.batch_size": 8}
+    plan = planned("hybrid", (collection.name,), **{"data.train": str(collection)}, **where)
     encoding, training = (next(s for s in plan.steps if s.name == name) for name in ("encode", "train"))
     assert "24 batches" not in training.work
     assert f"{3 * 24 // 8} batches of 8" in training.work
     assert "72 texts" in encoding.work  # 24 queries and their documents, 8 dev queries, the other 16 documents
     assert any("40 documents, 8 queries (counted)" in step.work for step in plan.steps)
-    elsewhere = make_plan(
-        load_settings("hybrid", None, {"training.batch_size": 8}), MACHINES["t4"], (collection.name,), collection.parent
-    )
+    elsewhere = planned("hybrid", (collection.name,), **where)
     assert plan.steps[-1].disk < elsewhere.steps[-1].disk  # what was trained on is encoded
 
 
@@ -105,7 +102,7 @@ def test_this_machine_is_measured() -> None:
     assert 0.01 < machine.training <= 1.5
     slower = replace(machine, peak_fp32=machine.peak_fp32 / 2)
     settings = load_settings("hybrid")
-    assert make_plan(settings, slower, (), None).seconds > make_plan(settings, machine, (), None).seconds
+    assert make_plan(settings, slower).seconds > make_plan(settings, machine).seconds
 
 
 @pytest.mark.parametrize(("percent", "told"), [(3.0, False), (60.0, True)])
@@ -123,8 +120,10 @@ def test_what_cannot_be_planned_is_said() -> None:
         find_machine("k80", KNOWN["sentence-transformers/all-MiniLM-L6-v2"])
     with pytest.raises(UserError, match="no-such-set"):
         planned("hybrid", ("no-such-set",))
+    with pytest.raises(UserError, match="give --output-dim 384 or less"):
+        planned("hybrid", **{"model.base": "sentence-transformers/all-MiniLM-L6-v2"})
     with pytest.raises(UserError, match="no training data"):
-        make_plan(load_settings(), MACHINES["t4"], (), None)
+        make_plan(load_settings(), MACHINES["t4"])
 
 
 def test_plan_as_users_meet_it() -> None:

@@ -94,3 +94,30 @@ def test_an_empty_variable_is_no_value(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAGCUN_TRAINING__EPOCHS", "")
 
     assert load_settings("demo").training.epochs == load_settings("demo").training.epochs > 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("training.keep_base", "training.lambda_distill"),
+        ("training.share", "training.interpolate"),
+        ("training.share_tolerance", "training.interpolate_tolerance"),
+        ("data.abroad", "data.out_of_domain"),
+    ],
+)
+def test_old_names_are_refused_by_their_new_ones(
+    old: str, new: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    section, name = old.split(".")
+    (tmp_path / "old.toml").write_text(f"[{section}]\n{name} = 1\n", encoding="utf-8")
+    with pytest.raises(UserError, match=rf"{old}: no such setting; it is called {new} now"):
+        load_settings(config=tmp_path / "old.toml")
+    variable, called = (f"RAGCUN_{one.upper().replace('.', '__')}" for one in (old, new))
+    monkeypatch.setenv(variable, "1")
+    with pytest.raises(UserError, match=rf"{variable}: no such setting; it is called {called} now"):
+        load_settings()
+
+
+def test_a_number_that_is_not_finite_is_refused() -> None:
+    with pytest.raises(UserError, match="max_grad_norm"):
+        load_settings(flags={"training.max_grad_norm": float("inf")})

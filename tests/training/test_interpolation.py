@@ -10,7 +10,9 @@ import torch
 from ragcun.errors import UserError
 from ragcun.files import read_json
 from ragcun.settings.load import load_settings
-from ragcun.training.interpolation import ALPHAS, choose_alpha, interpolated, out_of_domain_texts
+from ragcun.settings.schema import DataSettings
+from ragcun.training.data import out_of_domain_texts
+from ragcun.training.interpolation import ALPHAS, choose_alpha, interpolated
 
 
 class _Line:
@@ -52,12 +54,12 @@ def test_test_queries_are_never_chosen_on(tmp_path: Path, collection: Path) -> N
     import shutil
 
     shutil.copytree(collection, tmp_path / "c")
-    assert out_of_domain_texts(tmp_path / "c", "refuse", 0).source["split"] == "dev"
+    assert out_of_domain_texts(tmp_path / "c", DataSettings()).source["split"] == "dev"
     (tmp_path / "c" / "qrels" / "dev.tsv").unlink()
-    assert out_of_domain_texts(tmp_path / "c", "refuse", 0).source["split"] == "train"
+    assert out_of_domain_texts(tmp_path / "c", DataSettings()).source["split"] == "train"
     (tmp_path / "c" / "qrels" / "train.tsv").unlink()
     with pytest.raises(UserError, match="no dev and no train split"):
-        out_of_domain_texts(tmp_path / "c", "refuse", 0)
+        out_of_domain_texts(tmp_path / "c", DataSettings())
 
 
 def test_what_cannot_be_asked_for() -> None:

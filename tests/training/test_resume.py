@@ -16,11 +16,11 @@ from ragcun.embedding.embedder import Embedder
 from ragcun.errors import UserError
 from ragcun.losses.retrieval import RetrievalObjective
 from ragcun.settings.load import load_settings
-from ragcun.settings.schema import Settings
+from ragcun.settings.schema import DataSettings, Settings
 from ragcun.training import dev
 from ragcun.training.batches import PairVectors
 from ragcun.training.checkpoint import load_tensors, save_tensors
-from ragcun.training.dev import dev_from_pairs
+from ragcun.training.data import dev_from_pairs
 from ragcun.training.history import read_history
 from ragcun.training.loop import Training
 from ragcun.training.run import train
@@ -180,15 +180,12 @@ def test_a_base_that_ends_in_dense_layers_keeps_them(tmp_path: Path, collection:
     assert np.corrcoef(gram[0].ravel(), gram[1].ravel())[0, 1] > 0.95  # share 0: the PCA of what the base gives
 
 
-def test_held_out_pairs_are_as_many_as_can_be_scored_often(
-    collection: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_held_out_pairs_are_as_many_as_are_asked_for(collection: Path) -> None:
     pairs = load_pairs(collection, "train")
-    monkeypatch.setattr(dev, "_MOST_QUERIES", 5)
-    texts = dev_from_pairs(pairs, 0)
+    texts, again, other = (dev_from_pairs(pairs, DataSettings(dev_rows=5, sample_seed=seed)) for seed in (0, 0, 1))
     assert (len(texts.queries), len(texts.documents), len(texts.qrels)) == (5, 5, 5)
-    assert "dev: 5 of 24 held-out queries" in capfd.readouterr().err
-    assert list(texts.queries) == list(dev_from_pairs(pairs, 0).queries) != list(dev_from_pairs(pairs, 1).queries)
+    assert texts.notes == ("dev: 5 of 24 held-out queries, with their documents",)
+    assert list(texts.queries) == list(again.queries) != list(other.queries)
 
 
 def test_the_loss_is_followed_on_held_out_pairs(tmp_path: Path, collection: Path, tiny_model: Path) -> None:

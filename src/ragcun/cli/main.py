@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ragcun.cli import ablate, analyze, data, doctor, evaluate, plan, presets, report, run, store, train
+from ragcun.cli.settings_flags import WithSettings, of_sections
 from ragcun.errors import RagcunError
 
 app = typer.Typer(
@@ -20,13 +21,13 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 app.add_typer(data.app, name="data")
-app.command("train")(train.train)
-app.command("ablate")(ablate.ablate)
+app.command("train", cls=of_sections("", "data", "model", "training"))(train.train)
+app.command("ablate", cls=of_sections("data", "model", "training", "evaluation"))(ablate.ablate)
 app.add_typer(evaluate.app, name="eval")
 app.add_typer(analyze.app, name="analyze")
 app.command("report")(report.report)
-app.command("run")(run.run)
-app.command("plan")(plan.plan)
+app.command("run", cls=WithSettings)(run.run)
+app.command("plan", cls=WithSettings)(plan.plan)
 app.command("doctor")(doctor.doctor)
 app.add_typer(store.app, name="store")
 app.add_typer(presets.app, name="presets")

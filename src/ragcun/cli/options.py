@@ -1,4 +1,4 @@
-"""Options that several commands share, and where they go in the settings."""
+"""Options that several commands share. Those of settings are made of the schema, in `settings_flags`."""
 
 import sys
 from pathlib import Path
@@ -6,11 +6,35 @@ from typing import Annotated, Any, TextIO, cast
 
 import typer
 
-Preset = Annotated[str | None, typer.Option("--preset", "-p", help="demo, prototype, medium or hybrid.")]
-Config = Annotated[Path | None, typer.Option("--config", "-c", help="TOML file of settings.", dir_okay=False)]
+from ragcun.cli.completion import complete, presets
+
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        "--preset",
+        "-p",
+        help="Preset to start from: demo, prototype, medium or hybrid.",
+        autocompletion=complete(presets),
+    ),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="TOML file of settings, which go before the preset's.", dir_okay=False),
+]
 Store = Annotated[
     Path | None,
-    typer.Option("--store", help="Folder of stored base embeddings. (default: store in the cache)", file_okay=False),
+    typer.Option(
+        "--store",
+        help="Folder of stored base embeddings.",
+        show_default="store in the cache",
+        file_okay=False,
+    ),
+]
+Experiment = Annotated[
+    Path | None,
+    typer.Option(
+        "--output-dir", "-o", help="Folder of the experiment.", show_default="experiments/PRESET", file_okay=False
+    ),
 ]
 
 
@@ -34,19 +58,7 @@ Json = Annotated[
     bool,
     typer.Option("--json", help="Print the result as JSON on standard output.", callback=_keep_for_the_result),
 ]
-Offline = Annotated[bool, typer.Option("--offline", help="Take what is in the local cache; no network.")]
-TrainData = Annotated[
-    str | None, typer.Option("--train-data", help="Pairs file or collection's folder (its train split).")
-]
-ValData = Annotated[
-    str | None,
-    typer.Option("--val-data", help="Pairs file or collection's folder (its dev split).", show_default="train's dev"),
-]
-BaseModel = Annotated[str | None, typer.Option("--base-model", help="Hub id or folder of the base.")]
-Seed = Annotated[int | None, typer.Option("--seed", help="Everything random follows from it.")]
-OnError = Annotated[
-    str | None, typer.Option("--on-error", help="Malformed rows: refuse, or skip and count.", metavar="refuse|skip")
-]
+Offline = Annotated[bool, typer.Option("--offline", help="Use what is in the local cache, without network.")]
 
 
 def store_folder(given: Path | None) -> Path:

@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from ragcun.cli.completion import complete
+from ragcun.cli.completion import presets as preset_names
 from ragcun.cli.output import print_table
 
 app = typer.Typer(help="List presets, or print one as TOML.", invoke_without_command=True)
@@ -14,7 +16,7 @@ def presets(context: typer.Context) -> None:
     """List the presets."""
     if context.invoked_subcommand is not None:
         return
-    from ragcun.settings.load import load_settings, preset_names, preset_text
+    from ragcun.settings.load import load_settings, preset_text
     from ragcun.table import Column, Table, cells, decimals
 
     rows = []
@@ -28,7 +30,14 @@ def presets(context: typer.Context) -> None:
 
 
 @app.command("show")
-def show(name: Annotated[str, typer.Argument(help="demo, prototype, medium or hybrid.")]) -> None:
+def show(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="Preset to print: demo, prototype, medium or hybrid.", autocompletion=complete(preset_names)
+        ),
+    ],
+) -> None:
     """Print a preset with all its values as TOML, to be changed and fed back with --config."""
     from ragcun.settings.load import load_settings, to_toml
 

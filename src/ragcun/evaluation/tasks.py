@@ -19,7 +19,7 @@ from ragcun.data.collection import Collection
 from ragcun.data.problems import OnError
 from ragcun.errors import Failure, UserError, did_you_mean
 
-_OWN_SPLIT = "test"
+OWN_SPLIT = "test"
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def open_tasks(
                 prepare_dataset(one, home, offline=offline)
                 tasks += [_open_part(part, home / folder, split, on_error) for folder, part in one.folders.items()]
             else:
-                tasks.append(open_task(Collection.open(one, on_error), split or _OWN_SPLIT))
+                tasks.append(open_task(Collection.open(one, on_error), split or OWN_SPLIT))
         except Exception as error:  # whatever it is, the rest goes on
             failures.append(Failure.of(one.name, error))
             warn_of(failures[-1])

@@ -18,7 +18,7 @@ def build_head(settings: ModelSettings, spectrum: Spectrum, seed: int) -> Head:
     own = {name: getattr(settings, name) for name in entry.settings}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        head = entry.build(spectrum, settings.output_dim, **own)
+        head = entry.build(spectrum, settings.dimension, **own)
     if entry.trainable and settings.init == "base":
-        head.start_as(*spectrum.projection(settings.output_dim))
+        head.start_as(*spectrum.projection(settings.dimension))
     return head

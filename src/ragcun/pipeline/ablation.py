@@ -9,7 +9,7 @@ OUTPUT/figures/trade-*.pdf, .png   isotropy against nDCG@10
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,24 +21,23 @@ from ragcun.analysis.geometry import measure, sample_rows
 from ragcun.analysis.measures import HEADLINES
 from ragcun.analysis.trade import Point, isotropy_against_score
 from ragcun.console import console, say, warn
+from ragcun.data.benchmark import Dataset
 from ragcun.data.texts import Selected, Texts
-from ragcun.distributed import refuse_launcher
 from ragcun.embedding.embedder import Embedder
 from ragcun.errors import RagcunError
-from ragcun.evaluation.beir import evaluate
+from ragcun.evaluation.beir import evaluate_tasks, identify_all
 from ragcun.files import read_json, write_json, write_text
 from ragcun.machine import cores
 from ragcun.pipeline.grid import Cell
-from ragcun.pipeline.steps import prepare_data
+from ragcun.pipeline.preflight import open_datasets
 from ragcun.pipeline.table import ablation_table
 from ragcun.pipeline.workers import in_workers
 from ragcun.report import csv, latex
 from ragcun.retrieval.retrievers import RetrieverOptions
 from ragcun.settings.schema import Settings
 from ragcun.training.batches import PairVectors
-from ragcun.training.data import training_data
+from ragcun.training.data import out_of_domain_texts, training_data
 from ragcun.training.dev import StoredDev
-from ragcun.training.interpolation import out_of_domain_texts
 from ragcun.training.run import train
 
 SCORE = "nDCG@10"
@@ -51,8 +50,7 @@ Pair = tuple[float, float | None]  # mean, and deviation over seeds where there 
 class Evaluation:
     """What all cells are scored on, and where scores and base embeddings are kept."""
 
-    datasets: tuple[Path, ...]
-    split: str
+    datasets: tuple[Dataset | Path, ...]
     results: Path
     store: Path
 
@@ -72,28 +70,26 @@ class Measured:
 
 
 def run_ablation(
-    cells: Sequence[Cell], output: Path, store: Path, datasets: Sequence[Path], split: str, jobs: int | None
+    cells: Sequence[Cell], datasets: Sequence[Dataset | Path], output: Path, store: Path, jobs: int | None
 ) -> dict[str, Any]:
     """Train all cells, score them, and write tables and figures; returns what ablation.json holds.
 
-    What the cells need is encoded first, once, by this process; then each is trained and scored in one of `jobs`
-    processes (a core each; one on a GPU). A cell that is complete is not trained again, one that was interrupted goes
-    on. A cell that fails is told, and the rest goes on.
+    `cells` and `datasets` are as `preflight.ready_to_ablate` gives them. What the cells need is encoded first, once, by
+    this process; then each is trained and scored in one of `jobs` processes (a core each; one on a GPU). A cell that is
+    complete is not trained again, one that was interrupted goes on. A cell that fails is told, and the rest goes on.
 
     Raises:
-        UserError: settings or data that cannot be served.
         RagcunError: cells failed, and what the others gave is written; or a worker was killed.
     """
-    refuse_launcher("ablate: starts its own processes; run it without a launcher, with --jobs")
-    data = prepare_data(_most_data(cells), output).data
-    cells = [replace(cell, settings=cell.settings.model_copy(update={"data": data})) for cell in cells]
-    where = Evaluation(tuple(datasets), split, output / "results", store)
+    where = Evaluation(tuple(datasets), output / "results", store)
     bases = encode(cells, where)
     measured, failures = _train_all(cells, where, jobs or _jobs())
-    in_domain = {Path(path).resolve() for path in (data.train, data.val) if path is not None}
+    settings = cells[0].settings
+    trained_on = {Path(path).resolve() for path in (settings.data.train, settings.data.val) if path is not None}
+    tasks = open_datasets(settings, datasets)
     found = {
-        "base": {"model": cells[0].settings.model.base, **_row(bases)},
-        "in_domain": [folder.name for folder in datasets if folder.resolve() in in_domain],
+        "base": {"model": settings.model.base, **_row(bases)},
+        "in_domain": [one.collection.name for one in tasks if one.collection.path.resolve() in trained_on],
         "rows": [
             {"name": name, "values": of[0].values, **_row([measured[cell] for cell in of])}
             for name, of in _by_name([cell for cell in cells if cell in measured]).items()
@@ -106,18 +102,6 @@ def run_ablation(
     return found
 
 
-def _most_data(cells: Sequence[Cell]) -> Settings:
-    """Settings that ask for as much data as any cell does; each takes its share of it."""
-    stages = [cell.settings.training for cell in cells]
-    rows = [stage.rows for stage in stages if stage.rows is not None]
-    most = {
-        "rows": max(rows) if len(rows) == len(stages) else None,
-        "negatives": max(stage.negatives or 0 for stage in stages) or None,
-    }
-    training = stages[0].model_copy(update=most)
-    return cells[0].settings.model_copy(update={"training": training})
-
-
 def _jobs() -> int:
     return 1 if torch.cuda.is_available() else cores()
 
@@ -127,17 +111,17 @@ def encode(cells: Sequence[Cell], where: Evaluation) -> list[Measured]:
     settings = cells[0].settings
     embedder = _embedder(settings.model.base, settings, where.store)
     scores = _scores(settings.model.base, settings, where)
-    seen: dict[tuple[Any, ...], Settings] = {}
+    seen: dict[tuple[int | None, int | None], Settings] = {}
     for cell in cells:
         stage = cell.settings.training
-        seen.setdefault((cell.settings.seed, stage.rows, stage.negatives), cell.settings)
+        seen.setdefault((stage.rows, stage.negatives), cell.settings)
     found = []
     for each in seen.values():
         pairs, dev_texts = training_data(each)
         PairVectors(pairs, embedder, "training")
         dev = StoredDev(dev_texts, embedder)
         for path in each.data.out_of_domain:
-            StoredDev(out_of_domain_texts(Path(path), each.data.on_error, each.seed), embedder)
+            StoredDev(out_of_domain_texts(Path(path), each.data), embedder)
         score = dev.ndcg_of_base(embedder.similarity)
         found.append(Measured(score, score, scores, _isotropy(embedder, dev_texts.documents)))
     return found
@@ -155,7 +139,8 @@ def _scores(model: str, settings: Settings, where: Evaluation) -> dict[str, floa
     encoding = RetrieverOptions(
         where.store, settings.model.precision, settings.model.max_length, runtime=settings.model.runtime
     )
-    results = evaluate([model], where.datasets, where.results, encoding, where.split, settings.data.on_error)
+    tasks = open_datasets(settings, where.datasets)
+    results = evaluate_tasks(identify_all([model], encoding), tasks, where.results, encoding)
     return {result.dataset: result.metrics[SCORE] for result in results}
 
 

@@ -7,6 +7,7 @@ cells/                                                                runs and s
 analysis/, tables/, figures/, summary.json                            what was found
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,14 @@ from ragcun.analysis.figures import training_curves
 from ragcun.analysis.run import analyze_models
 from ragcun.console import say
 from ragcun.data.collection import Collection
-from ragcun.distributed import refuse_launcher
-from ragcun.errors import UserError
-from ragcun.evaluation.beir import evaluate, find_datasets
+from ragcun.evaluation.beir import evaluate_tasks, identify_all
 from ragcun.evaluation.compare import Comparison, compare
 from ragcun.evaluation.results import Result
+from ragcun.evaluation.tasks import Task
 from ragcun.files import write_json
 from ragcun.losses.terms import TERMS
-from ragcun.pipeline.steps import PYDOCS, once, prepare_data
+from ragcun.pipeline.preflight import BASE, RANDOM
+from ragcun.pipeline.steps import once
 from ragcun.report.write import compile_pdf, has_latex, write_tables
 from ragcun.retrieval.registry import encoder
 from ragcun.retrieval.retrievers import RetrieverOptions
@@ -31,7 +32,7 @@ from ragcun.training.history import read_history
 from ragcun.training.stages import train_stages
 
 TRAINED = "trained head"
-RANDOM = "head from random start"
+STARTED_AT_RANDOM = "head from random start"
 
 
 @dataclass(frozen=True)
@@ -55,40 +56,30 @@ class Summary:
         }
 
 
-def run(settings: Settings, experiment: Path, store: Path) -> Summary:
+def run(settings: Settings, tasks: Sequence[Task], experiment: Path, store: Path) -> Summary:
     """Run the whole chain; what is already there from the same inputs is not done again.
+
+    `settings` and `tasks` are as `preflight.ready_to_run` gives them.
 
     Raises:
         UserError: a setting that cannot be served, or an experiment folder that holds another experiment.
     """
-    refuse_launcher("run: is one process; under a launcher, give `ragcun train` and `ragcun eval` one after the other")
-    folders = _datasets(settings, experiment)  # before anything is downloaded
-    resolved = prepare_data(settings, experiment)
-    train_stages(resolved, experiment, store, label=TRAINED)
-    base = resolved.model.base
-    models = {"bm25": "bm25", "base": base, "random": str(experiment / "random")}
-    if "random" in resolved.evaluation.baselines:
-        train_stages(_at_random(resolved), experiment / "random", store, label=RANDOM)
-    chosen = [models.get(name, name) for name in resolved.evaluation.baselines] + [str(experiment)]
+    train_stages(settings, experiment, store, label=TRAINED)
+    base = settings.model.base
+    models = {BASE: base, RANDOM: str(experiment / "random")}
+    if RANDOM in settings.evaluation.baselines:
+        train_stages(_at_random(settings), experiment / "random", store, label=STARTED_AT_RANDOM)
+    chosen = [models.get(name, name) for name in settings.evaluation.baselines] + [str(experiment)]
     encoding = RetrieverOptions(
-        store, resolved.model.precision, resolved.model.max_length, runtime=resolved.model.runtime
+        store, settings.model.precision, settings.model.max_length, runtime=settings.model.runtime
     )
-    results = evaluate(chosen, folders, experiment, encoding, resolved.evaluation.split, resolved.data.on_error)
-    files = _analyse(resolved, experiment, encoding, folders[0], chosen)
+    results = evaluate_tasks(identify_all(chosen, encoding), tasks, experiment, encoding)
+    files = _analyse(settings, experiment, encoding, tasks[0].collection, chosen)
     files += _report(experiment, results)
     comparisons = _compare(experiment, results, base)
     summary = Summary(experiment, results, comparisons, _verdict(comparisons, base), files)
     write_json(experiment / "summary.json", summary.to_json())
     return summary
-
-
-def _datasets(settings: Settings, experiment: Path) -> list[Path]:
-    evaluation = settings.evaluation
-    if evaluation.datasets == (PYDOCS,):
-        return [experiment / "data" / PYDOCS]
-    if evaluation.data_dir is None or not evaluation.datasets:
-        raise UserError("run: nothing to evaluate on; give --datasets and --data-dir")
-    return find_datasets(evaluation.datasets, Path(evaluation.data_dir), evaluation.split)
 
 
 def _at_random(settings: Settings) -> Settings:
@@ -98,18 +89,18 @@ def _at_random(settings: Settings) -> Settings:
 
 
 def _analyse(
-    settings: Settings, experiment: Path, encoding: RetrieverOptions, folder: Path, models: list[str]
+    settings: Settings, experiment: Path, encoding: RetrieverOptions, collection: Collection, models: list[str]
 ) -> list[Path]:
     output = experiment / "analysis"
     encoders = {name: found for name in models if (found := encoder(name)) is not None}
 
     def work() -> None:
         embedders = [found.embedder(encoding) for found in encoders.values()]
-        analyze_models(embedders, Collection.open(folder, settings.data.on_error), output, settings.seed)
+        analyze_models(embedders, collection, output, settings.seed)
         training_curves(read_history(experiment / "history.jsonl"), output / "figures")
 
     inputs = {name: found.identify(encoding).inputs for name, found in encoders.items()}
-    once(output / "done.json", {"models": inputs, "data": str(folder), "seed": settings.seed}, work)
+    once(output / "done.json", {"models": inputs, "data": str(collection.path), "seed": settings.seed}, work)
     return [output / "isotropy.json", *sorted((output / "figures").glob("*.pdf"))]
 
 

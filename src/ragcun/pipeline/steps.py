@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ragcun.data.beir import beir_folder
 from ragcun.errors import UserError
 from ragcun.files import read_json, write_json
 from ragcun.settings.schema import Settings, Stage, StageSettings
@@ -26,7 +27,7 @@ def _prepare_pydocs(settings: Settings, experiment: Path) -> Settings:
     folder = experiment / "data" / PYDOCS
     wanted = {
         "documents": settings.data.pydocs_documents,
-        "seed": settings.seed,
+        "seed": settings.data.sample_seed,
         "max_words": settings.data.pydocs_max_words,
     }
     source = folder / "source.json"
@@ -68,7 +69,7 @@ def _wiki(settings: Settings, stage: StageSettings, experiment: Path) -> tuple[P
 
     corpus, pairs = experiment / "data" / "wiki", experiment / "data" / "wiki-pairs"
     prepare_wiki(corpus, stage.rows or _WIKI_PASSAGES, stage.passage_chars)
-    prepare_pairs(corpus, pairs, PairSettings(seed=settings.seed), RetrieverOptions(experiment / "store"))
+    prepare_pairs(corpus, pairs, PairSettings(seed=settings.data.sample_seed), RetrieverOptions(experiment / "store"))
     return pairs / "train.jsonl", pairs / "val.jsonl"
 
 
@@ -76,8 +77,13 @@ def _msmarco(settings: Settings, stage: StageSettings, experiment: Path) -> tupl
     from ragcun.data.msmarco import prepare_msmarco
 
     folder = experiment / "data" / "msmarco"
-    prepare_msmarco(folder, stage.rows, stage.negatives or 0, settings.seed)
+    prepare_msmarco(folder, stage.rows, stage.negatives or 0, settings.data.sample_seed)
     return folder / "train.parquet", folder / "dev.parquet"
+
+
+def evaluation_folder(settings: Settings) -> Path:
+    """The folder of the collections to evaluate on."""
+    return Path(settings.evaluation.data_dir) if settings.evaluation.data_dir is not None else beir_folder()
 
 
 def once(marker: Path, inputs: dict[str, Any], work: Callable[[], None]) -> None:

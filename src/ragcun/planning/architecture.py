@@ -13,6 +13,7 @@ from pathlib import Path
 from safetensors import safe_open
 
 from ragcun.embedding.resolve import resolve_model
+from ragcun.embedding.width import embedding_width
 from ragcun.errors import RagcunError
 
 
@@ -89,7 +90,8 @@ def find_architecture(base: str) -> Architecture:
         )
     except KeyError as error:
         raise RagcunError(f"{base}: its config.json does not name {error}, so it cannot be planned with") from None
-    return Architecture(weights, embeddings, layers, hidden, heads, hidden, _max_length(folder, config))
+    width = embedding_width(folder) or hidden
+    return Architecture(weights, embeddings, layers, hidden, heads, width, _max_length(folder, config))
 
 
 def _count(folder: Path) -> tuple[int, int]:

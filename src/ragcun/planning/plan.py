@@ -7,8 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ragcun.embedding.width import fit_output_dim
 from ragcun.heads.registry import HEADS
 from ragcun.losses.terms import SLICES, TERMS, BatchShape
+from ragcun.pipeline.preflight import chosen_datasets
+from ragcun.pipeline.steps import evaluation_folder
 from ragcun.planning.architecture import Architecture, find_architecture
 from ragcun.planning.machines import DOWNLOAD, Machine
 from ragcun.planning.workload import (
@@ -79,12 +82,13 @@ class Plan:
         }
 
 
-def make_plan(settings: Settings, machine: Machine, datasets: tuple[str, ...], data_dir: Path | None) -> Plan:
-    """What `settings` will take on `machine`, with an evaluation on `datasets` at its end.
+def make_plan(settings: Settings, machine: Machine) -> Plan:
+    """What `settings` will take on `machine`, with their evaluation at the end.
 
-    Raises as `find_architecture`, `training_load` and `collection_load` do.
+    Raises as `find_architecture`, `fit_output_dim`, `chosen_datasets`, `training_load` and `collection_load` do.
     """
     base = find_architecture(settings.model.base)
+    settings = fit_output_dim(settings, base.dimension, settings.model.base)
     limit = min(settings.model.max_length or base.max_length, base.max_length)
     costs = _Costs(base, settings.model, machine)
     steps = [Step("start", "imports, loading", _START, 0, 0)]
@@ -109,22 +113,22 @@ def make_plan(settings: Settings, machine: Machine, datasets: tuple[str, ...], d
         else:
             steps.append(costs.full_training(name, load, stage))
     encoded: set[str] = set()
-    for name in datasets:
-        collection = collection_load(name, settings, data_dir, limit)
-        stored = SAME_CORPUS.get(name) in encoded or _trained_on(name, settings, data_dir)
+    for dataset in chosen_datasets(settings, Path()):
+        collection = collection_load(dataset, settings, limit)
+        stored = SAME_CORPUS.get(dataset.name) in encoded or _trained_on(dataset.name, settings)
         steps.append(costs.evaluation(collection, stored))
-        encoded.add(name)
+        encoded.add(dataset.name)
         if settings.model.freeze_base:
             repeated += costs.encode([collection.queries, collection.documents])  # the base's own row
     return Plan(machine, steps, sum(step.seconds for step in steps) + repeated, second, _assumptions(machine))
 
 
-def _trained_on(name: str, settings: Settings, data_dir: Path | None) -> bool:
+def _trained_on(name: str, settings: Settings) -> bool:
     """Whether a collection's documents have been encoded for training."""
     train = settings.data.train
     if train is None or not settings.model.freeze_base:
         return False
-    return train == name or (data_dir is not None and Path(train).resolve() == (data_dir / name).resolve())
+    return train == name or Path(train).resolve() == (evaluation_folder(settings) / name).resolve()
 
 
 class _Costs:
@@ -132,7 +136,7 @@ class _Costs:
         self.base = base
         self.model = model
         self.machine = machine
-        self.head = HEADS[model.head].weights(base.dimension, model.output_dim)
+        self.head = HEADS[model.head].weights(base.dimension, model.dimension)
 
     def encode(self, loads: list[TextLoad]) -> float:
         """Seconds to encode texts once."""
@@ -152,7 +156,7 @@ class _Costs:
 
     def head_training(self, load: PairLoad, stage: StageSettings) -> Step:
         batch = min(stage.batch_size, load.pairs)
-        d, columns = self.model.output_dim, 2 + load.negatives
+        d, columns = self.model.dimension, 2 + load.negatives
         rows = columns * batch
         forward: float = 2 * rows * self.head + 2 * (columns - 1) * batch**2 * d
         weights, shape = stage.weights(), BatchShape(batch, rows, d, self.base.dimension)
@@ -192,7 +196,7 @@ class _Costs:
         return Step(f"evaluate {collection.name}", work, seconds, self._inference(), self.stored(texts))
 
     def _scoring(self, queries: TextLoad, documents: TextLoad) -> float:
-        d = self.model.output_dim
+        d = self.model.dimension
         flops = 2 * (queries.count + documents.count) * self.head + 2 * queries.count * documents.count * d
         return flops / (self.machine.peak_fp32 * self.machine.encoding_fp32)
 

@@ -6,15 +6,17 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from ragcun.data.benchmark import Dataset, find_dataset
 from ragcun.data.collection import Collection
 from ragcun.data.pairs import Pairs, load_pairs
 from ragcun.data.pydocs import SHARES
 from ragcun.data.texts import Texts
 from ragcun.errors import UserError
+from ragcun.evaluation.tasks import OWN_SPLIT
 from ragcun.mining.pairs import PairSettings
-from ragcun.pipeline.steps import PYDOCS
+from ragcun.pipeline.steps import PYDOCS, evaluation_folder
 from ragcun.settings.schema import DataSettings, Settings, StageSettings
-from ragcun.training.batches import limit_negatives
+from ragcun.training.data import limit_negatives
 
 TOKENS_PER_WORD = 1.35  # of English under the presets' tokenizers
 _SAMPLE = 500
@@ -69,23 +71,27 @@ class CollectionLoad:
     source: str
 
 
-# Judged queries, documents, and mean words of both (Thakur et al., arXiv 2104.08663, Table 1).
-PUBLISHED = {
-    "msmarco": (6_980, 8_841_823, 5.96, 55.98),
-    "trec-covid": (50, 171_332, 10.60, 160.77),
-    "nfcorpus": (323, 3_633, 3.30, 232.26),
-    "nq": (3_452, 2_681_468, 9.16, 78.88),
-    "hotpotqa": (7_405, 5_233_329, 17.61, 46.30),
-    "fiqa": (648, 57_638, 10.77, 132.32),
-    "arguana": (1_406, 8_674, 192.98, 166.80),
-    "webis-touche2020": (49, 382_545, 6.55, 292.37),
-    "cqadupstack": (13_145, 457_199, 8.59, 129.09),
-    "quora": (10_000, 522_931, 9.53, 11.44),
-    "dbpedia-entity": (400, 4_635_922, 5.39, 49.68),
-    "scidocs": (1_000, 25_657, 9.38, 176.19),
-    "fever": (6_666, 5_416_568, 8.13, 84.76),
-    "climate-fever": (1_535, 5_416_593, 20.13, 84.76),
-    "scifact": (300, 5_183, 12.37, 213.63),
+# Mean words of queries and documents (Thakur et al., arXiv 2104.08663, Table 1).
+WORDS = {
+    "msmarco": (5.96, 55.98),
+    "trec-covid": (10.60, 160.77),
+    "bioasq": (8.05, 202.61),
+    "nfcorpus": (3.30, 232.26),
+    "nq": (9.16, 78.88),
+    "hotpotqa": (17.61, 46.30),
+    "fiqa": (10.77, 132.32),
+    "signal1m": (9.30, 13.93),
+    "trec-news": (11.14, 634.79),
+    "robust04": (15.27, 466.40),
+    "arguana": (192.98, 166.80),
+    "webis-touche2020": (6.55, 292.37),
+    "cqadupstack": (8.59, 129.09),
+    "quora": (9.53, 11.44),
+    "dbpedia-entity": (5.39, 49.68),
+    "scidocs": (9.38, 176.19),
+    "fever": (8.13, 84.76),
+    "climate-fever": (20.13, 84.76),
+    "scifact": (12.37, 213.63),
 }
 SAME_CORPUS = {"climate-fever": "fever", "fever": "climate-fever"}  # but for 25 documents
 _MSMARCO_BYTES = 1_660_000_000  # BeIR/msmarco: corpus and queries as parquet
@@ -108,12 +114,12 @@ def training_load(settings: Settings, stage: StageSettings, data: str | None, li
     if data is not None:
         pairs = load_pairs(Path(data), "train", on_error=settings.data.on_error)
         if stage.rows is not None:
-            pairs = pairs.take(stage.rows, settings.seed)
+            pairs = pairs.take(stage.rows, settings.data.sample_seed)
         return _counted(limit_negatives(pairs, stage.negatives), Path(data), limit)
     if stage.source == "msmarco":
         pairs_count = min(stage.rows or 532_751, 532_751)
         share = pairs_count / 532_751
-        query_tokens, document_tokens = (_published(words, limit) for words in PUBLISHED["msmarco"][2:])
+        query_tokens, document_tokens = (_published(words, limit) for words in WORDS["msmarco"])
         held_out = TextLoad(_MOST_SCORED, query_tokens), TextLoad(_MOST_SCORED, document_tokens)
         negatives = stage.negatives or 0
         return PairLoad(
@@ -136,36 +142,33 @@ def training_load(settings: Settings, stage: StageSettings, data: str | None, li
         held_out = TextLoad(held, texts[0].tokens), TextLoad(held, texts[1].tokens)
         download = shards * _WIKI_SHARD[0]
         return PairLoad(pairs_count, *texts, held_out, held_out, download, "wikimedia/wikipedia")
-    raise UserError("plan: no training data; give --train-data a pairs file or a collection's folder")
+    raise UserError("no training data; give --train-data a pairs file or a collection's folder")
 
 
-def collection_load(name: str, settings: Settings, data_dir: Path | None, limit: int) -> CollectionLoad:
-    """A collection as it lies in `data_dir`, or as published; texts are cut to `limit` tokens.
-
-    Raises:
-        UserError: it is neither there nor known.
-    """
-    if data_dir is not None and (data_dir / name / "corpus.jsonl").is_file():
-        collection = Collection.open(data_dir / name, on_error="skip")
-        rows = collection.queries.rows(sorted(collection.qrels(settings.evaluation.split)))
+def collection_load(dataset: Dataset | Path, settings: Settings, limit: int) -> CollectionLoad:
+    """A collection as it lies on disk, or as published; texts are cut to `limit` tokens."""
+    home = dataset if isinstance(dataset, Path) else evaluation_folder(settings) / dataset.name
+    if (home / "corpus.jsonl").is_file():
+        collection = Collection.open(home, on_error="skip")
+        split = settings.evaluation.split or (OWN_SPLIT if isinstance(dataset, Path) else dataset.split)
+        rows = collection.queries.rows(sorted(collection.qrels(split)))
         everything = np.arange(len(collection.corpus))
         return CollectionLoad(
-            name,
+            dataset.name,
             TextLoad(len(rows), _tokens(collection.queries, rows, limit)),
             TextLoad(len(everything), _tokens(collection.corpus, everything, limit)),
             "counted",
         )
-    if name == PYDOCS:
+    if isinstance(dataset, Path):
         load = _pydocs(settings.data)
         queries = TextLoad(round(settings.data.pydocs_documents * SHARES["test"]), _PYDOCS_QUERY_TOKENS)
-        return CollectionLoad(name, queries, load.held_out[1], "about")
-    if name not in PUBLISHED:
-        raise UserError(f"--datasets {name}: not in --data-dir, and not one of {', '.join(PUBLISHED)}")
-    queries, documents, query_words, document_words = PUBLISHED[name]
+        return CollectionLoad(dataset.name, queries, load.held_out[1], "about")
+    whole = find_dataset(dataset.name.removeprefix("nano-")) or dataset
+    query_words, document_words = WORDS[whole.name]
     return CollectionLoad(
-        name,
-        TextLoad(queries, _published(query_words, limit)),
-        TextLoad(documents, _published(document_words, limit)),
+        dataset.name,
+        TextLoad(dataset.queries, _published(query_words, limit)),
+        TextLoad(dataset.documents, _published(document_words, limit)),
         "published",
     )
 

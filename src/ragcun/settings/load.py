@@ -15,6 +15,13 @@ from ragcun.errors import UserError
 from ragcun.settings.schema import Settings
 
 PREFIX = "RAGCUN_"
+# Settings under the names that they had before.
+RENAMED = {
+    "keep_base": "lambda_distill",
+    "share": "interpolate",
+    "share_tolerance": "interpolate_tolerance",
+    "abroad": "out_of_domain",
+}
 # Variables that ragcun reads elsewhere: they are no settings.
 _OTHER_VARIABLES = {"RAGCUN_BEIR_URL", "RAGCUN_CACHE_DIR", "RAGCUN_COLLECTIONS", "RAGCUN_DEBUG"}
 
@@ -54,7 +61,12 @@ def load_settings(
 
     class _Sources(BaseSettings, Settings):
         model_config = SettingsConfigDict(
-            env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", env_ignore_empty=True, frozen=True
+            env_prefix=PREFIX,
+            env_nested_delimiter="__",
+            env_ignore_empty=True,
+            enable_decoding=False,
+            extra="forbid",
+            frozen=True,
         )
 
         @classmethod
@@ -106,9 +118,7 @@ def _refuse_unknown_variables() -> None:
     names = _variables(Settings, PREFIX)
     for variable in sorted(os.environ):
         if variable.startswith(PREFIX) and variable not in names | _OTHER_VARIABLES:
-            close = difflib.get_close_matches(variable, names, n=1)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            raise UserError(f"environment variable {variable}: no such setting{hint}")
+            raise UserError(f"environment variable {variable}: no such setting{_hint(variable, '__', names)}")
 
 
 def _variables(section: type[BaseModel], prefix: str) -> set[str]:
@@ -126,13 +136,22 @@ def _explain(error: ValidationError) -> str:
         field = ".".join(str(part) for part in problem["loc"])
         message = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
-            close = difflib.get_close_matches(field, sorted(_dotted(Settings)), n=1)
-            lines.append(f"{field}: no such setting" + (f"; did you mean {close[0]}?" if close else ""))
+            lines.append(f"{field}: no such setting{_hint(field, '.', _dotted(Settings))}")
         elif not field:
             lines.append(message)
         else:
             lines.append(f"{field} = {problem['input']!r}: {message[0].lower()}{message[1:]}")
     return "; ".join(lines)
+
+
+def _hint(name: str, separator: str, names: set[str]) -> str:
+    """What was meant by `name`: the new name of a setting that was renamed, or one that is spelt alike."""
+    *section, old = name.split(separator)
+    if old.lower() in RENAMED:
+        new = RENAMED[old.lower()]
+        return f"; it is called {separator.join([*section, new.upper() if old.isupper() else new])} now"
+    close = difflib.get_close_matches(name, sorted(names), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 def _dotted(section: type[BaseModel]) -> set[str]:

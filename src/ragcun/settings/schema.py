@@ -1,5 +1,9 @@
-"""What can be set, its type, its range and its default. One class a concern; `Settings` holds them all."""
+"""What can be set: its type, range, default and help, once. Flags, files, variables and checks follow from it.
 
+One class a section; `Settings` holds them all. To add a setting is to add one field with `setting`.
+"""
+
+import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
@@ -14,6 +18,7 @@ Init = Literal["base", "random"]
 Scheduler = Literal["cosine", "linear", "constant"]
 OnError = Literal["refuse", "skip"]
 Tracker = Literal["tensorboard", "wandb", "trackio"]
+Source = Literal["pairs", "wiki", "msmarco"]
 Stage = Literal["both", "pretrain", "finetune"]  # of the full strategies: which to train
 
 if TYPE_CHECKING:
@@ -23,7 +28,10 @@ else:
 
 Count = Annotated[int, Field(ge=1)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Rate = Annotated[float, Field(gt=0, le=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 def _interpolation(value: Any) -> Any:
@@ -38,7 +46,46 @@ def _interpolation(value: Any) -> Any:
     return number
 
 
+def _texts(value: Any) -> Any:
+    """One text, or a JSON list in an environment variable, as a list."""
+    if not isinstance(value, str):
+        return value
+    return json.loads(value) if value.startswith("[") else [value]
+
+
+def _names(value: Any) -> Any:
+    """As `_texts`; a comma separates names."""
+    listed = _texts(value)
+    if not isinstance(listed, list | tuple) or not all(isinstance(text, str) for text in listed):
+        return listed
+    return [name.strip() for text in listed for name in text.split(",") if name.strip()]
+
+
 Interpolation = Annotated[float | Literal["auto"], BeforeValidator(_interpolation)]
+Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
+Trackers = Annotated[tuple[Tracker, ...], BeforeValidator(_names)]
+
+
+def setting(
+    default: Any, help_: str, panel: str, *, flag: str | None = None, unset: str | None = None, names: str | None = None
+) -> Any:
+    """A field of a section, with what its flag needs besides its type.
+
+    Args:
+        default: the value where no source gives another.
+        help_: a sentence for `--help`.
+        panel: the heading under which `--help` lists it.
+        flag: the flag's name where it is not the field's.
+        unset: what None means, in words.
+        names: whose names complete a value in the shell (see `ragcun.cli.completion`); those of a Literal always do.
+    """
+    extra = {"panel": panel, "flag": flag, "unset": unset, "names": names}
+    return Field(default=default, description=help_, json_schema_extra={k: v for k, v in extra.items() if v})
+
+
+DATA, ENCODER, LOSS, OPTIMISATION = "Data", "Encoder", "Loss", "Optimisation"
+MACHINE, PROGRESS, EVALUATION = "Machine", "Progress", "Evaluation"
 
 
 class _Section(BaseModel):
@@ -49,7 +96,7 @@ Section = TypeVar("Section", bound=_Section)
 
 
 def _with_fields(fields: Mapping[str, Any]) -> Callable[[type[Section]], type[Section]]:
-    """Add the fields that a registry declares to a section: types and `Field`s by name."""
+    """Add the fields that a registry declares to a section: types and settings by name."""
 
     def extend(section: type[Section]) -> type[Section]:
         return create_model(
@@ -62,21 +109,47 @@ def _with_fields(fields: Mapping[str, Any]) -> Callable[[type[Section]], type[Se
 class DataSettings(_Section):
     """Where training pairs come from. `pydocs` as a source means the documentation that comes with Python."""
 
-    train: str | None = Field(default=None, description="pairs file, collection folder, or 'pydocs'")
-    val: str | None = Field(default=None, description="pairs file or collection folder; default: train's dev split")
-    pretrain: str | None = Field(default=None, description="what stage 1 trains on, as train")
-    pretrain_val: str | None = Field(default=None, description="what stage 1 is scored on, as val")
-    out_of_domain: tuple[str, ...] = Field(
-        default=(), description="collection folders that are not trained on; interpolate auto keeps their dev scores"
+    train: str | None = setting(
+        None, "Pairs file, collection's folder (its train split), or pydocs.", DATA, flag="train-data"
     )
-    on_error: OnError = Field(default="refuse", description="what to do with malformed rows")
-    pydocs_documents: Count = Field(default=2_000, description="documents of the embedded collection")
-    pydocs_max_words: Count = Field(default=100, description="words kept of each of them")
+    val: str | None = setting(
+        None,
+        "Pairs file or collection's folder (its dev split) that checkpoints are scored on.",
+        DATA,
+        flag="val-data",
+        unset="the train data's dev split, or else held-out queries",
+    )
+    pretrain: str | None = setting(
+        None,
+        "Pairs file or collection's folder for stage 1 of the full strategies.",
+        DATA,
+        flag="pretrain-data",
+        unset="the stage's source",
+    )
+    pretrain_val: str | None = setting(
+        None,
+        "Pairs file or collection's folder that checkpoints of stage 1 are scored on.",
+        DATA,
+        flag="pretrain-val-data",
+        unset="as for --val-data",
+    )
+    out_of_domain: Texts = setting(
+        (),
+        "Collection that is not trained on and whose dev score --interpolate auto protects; repeat for more.",
+        DATA,
+    )
+    dev_rows: Count = setting(2_000, "Number of dev queries that checkpoints are scored on, at most.", DATA)
+    sample_seed: Seed = setting(
+        0, "Seed of all samples of data: --rows, --dev-rows, and what is held out or generated.", DATA
+    )
+    on_error: OnError = setting("refuse", "Refuse data with malformed rows, or skip and count them.", DATA)
+    pydocs_documents: Count = setting(2_000, "Number of documents of the pydocs collection.", DATA)
+    pydocs_max_words: Count = setting(100, "Words kept of each document of pydocs.", DATA)
 
 
 @_with_fields(
     {
-        name: (own.type, Field(default=own.default, description=own.help))
+        name: (own.type, setting(own.default, own.help, ENCODER))
         for head in HEADS.values()
         for name, own in head.settings.items()
     }
@@ -84,70 +157,99 @@ class DataSettings(_Section):
 class ModelSettings(_Section):
     """The base and the head, with the settings that only one head has (see `ragcun.heads.registry`)."""
 
-    base: str = Field(default="sentence-transformers/all-mpnet-base-v2", description="hub id or folder of the base")
-    revision: str | None = Field(default=None, description="revision of the base on the hub")
-    max_length: Count | None = Field(default=None, description="tokens the base sees; default: its own")
-    precision: Precision = Field(default="fp32", description="precision in which a frozen base is computed")
-    runtime: str = Field(
-        default="auto", description="runtime that computes a frozen base; auto: the fastest one that supports it"
+    base: str = setting(
+        "sentence-transformers/all-mpnet-base-v2",
+        "Hub id or folder of the base.",
+        ENCODER,
+        flag="base-model",
+        names="models",
     )
-    freeze_base: bool = Field(default=True, description="train the head only")
-    freeze_early_layers: Annotated[int, Field(ge=0)] = Field(
-        default=0, description="layers of an unfrozen base kept fixed"
+    revision: str | None = setting(None, "Revision of the base on the hub.", ENCODER, unset="the newest")
+    max_length: Count | None = setting(
+        None, "Number of tokens after which the base cuts a text.", ENCODER, unset="the base's own"
     )
-    head: Head = Field(default="mlp", description="; ".join(f"{name}: {head.help}" for name, head in HEADS.items()))
-    init: Init = Field(default="base", description="start as the base's PCA projection, or at random")
-    output_dim: Count = Field(default=512, description="d, the dimension of the embeddings")
+    precision: Precision = setting("fp32", "Precision used to encode with a frozen base.", MACHINE)
+    runtime: str = setting(
+        "auto",
+        "Runtime that computes a frozen base; auto is the fastest one that supports it.",
+        MACHINE,
+        names="runtimes",
+    )
+    freeze_base: bool = setting(True, "Train only the head, or the base with it.", ENCODER)
+    freeze_early_layers: Annotated[int, Field(ge=0)] = setting(
+        0, "Keep the embeddings and the first N layers of a trained base fixed.", ENCODER
+    )
+    head: Head = setting(
+        "mlp",
+        "Head on the base. " + "; ".join(f"{name}: {head.help}" for name, head in HEADS.items()) + ".",
+        ENCODER,
+    )
+    init: Init = setting("base", "Start the head as the base's PCA projection, or at random.", ENCODER)
+    output_dim: Count | None = setting(
+        None, "Dimension d of the embeddings.", ENCODER, unset="the base's width, at most 512"
+    )
+
+    @property
+    def dimension(self) -> int:
+        """`output_dim`, once the base has decided on it (`ragcun.embedding.width`)."""
+        if self.output_dim is None:
+            raise ValueError("output_dim is not decided on yet")
+        return self.output_dim
 
 
-@_with_fields({term.weight: (Weight, Field(default=term.default, description=term.help)) for term in TERMS})
+@_with_fields({term.weight: (Weight, setting(term.default, term.help, LOSS)) for term in TERMS})
 class StageSettings(_Section):
     """One stage of training: its data's size, its optimisation, and the weight of each term of the loss.
 
     The terms are those of `ragcun.losses.terms`.
     """
 
-    source: Literal["pairs", "wiki", "msmarco"] = Field(default="pairs", description="what the stage trains on")
-    rows: Count | None = Field(default=None, description="how many pairs (or passages) are taken; default: all")
-    passage_chars: Count = Field(default=500, description="characters kept of a Wikipedia passage")
-    epochs: Count = 10
-    batch_size: Annotated[int, Field(ge=2)] = Field(default=512, description="pairs a process and step")
-    gradient_accumulation_steps: Count = 1
-    mini_batch_size: Count | None = Field(
-        default=None, description="texts a trained base sees at a time (GradCache); default: the whole batch"
+    source: Source = setting("pairs", "What the stage downloads where no data is given for it.", DATA)
+    rows: Count | None = setting(None, "Number of pairs (or passages) drawn from the data.", DATA, unset="all")
+    passage_chars: Count = setting(500, "Characters kept of a Wikipedia passage.", DATA)
+    negatives: Annotated[int, Field(ge=0)] | None = setting(
+        None, "Number of a pair's given negatives that are used.", DATA, unset="all"
     )
-    negatives: Annotated[int, Field(ge=0)] | None = Field(
-        default=None, description="given negatives of a pair that are used; default: all"
+    epochs: Count = setting(10, "Passes over the pairs.", OPTIMISATION)
+    batch_size: Annotated[int, Field(ge=2)] = setting(512, "Pairs per process per step.", OPTIMISATION)
+    gradient_accumulation_steps: Count = setting(1, "Batches per optimiser step.", OPTIMISATION)
+    mini_batch_size: Count | None = setting(
+        None,
+        "Texts that pass a trained base at a time (GradCache), for large batches in little memory.",
+        OPTIMISATION,
+        unset="the whole batch",
     )
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-3
-    base_learning_rate: Annotated[float, Field(gt=0, le=1)] | None = Field(
-        default=None, description="of a base that is trained; default: learning_rate"
+    learning_rate: Rate = setting(1e-3, "Highest learning rate.", OPTIMISATION)
+    base_learning_rate: Rate | None = setting(
+        None, "Highest learning rate of a trained base.", OPTIMISATION, unset="--learning-rate"
     )
-    warmup_steps: Annotated[int, Field(ge=0)] = 20
-    scheduler: Scheduler = "cosine"
-    weight_decay: Weight = 0.01
-    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
-    temperature: Annotated[float, Field(gt=0)] | None = Field(
-        default=None, description="of squared distances; default: d/10"
+    warmup_steps: Annotated[int, Field(ge=0)] = setting(20, "Steps of linear warm-up.", OPTIMISATION)
+    scheduler: Scheduler = setting("cosine", "Course of the learning rate after warm-up.", OPTIMISATION)
+    weight_decay: Weight = setting(0.01, "Weight decay of AdamW.", OPTIMISATION)
+    max_grad_norm: Positive = setting(1.0, "Norm to which gradients are clipped.", OPTIMISATION)
+    temperature: Positive | None = setting(
+        None, "Temperature that divides squared distances.", LOSS, unset="output-dim / 10"
     )
-    learnable_temperature: bool = False
-    interpolate: Interpolation = Field(
-        default=0.9, description="how far what is saved goes from the start (0) to the end (1); auto: chosen on dev"
+    learnable_temperature: bool = setting(False, "Train the temperature.", LOSS)
+    interpolate: Interpolation = setting(
+        0.9,
+        "Interpolate saved weights between the initial (0) and the best (1) ones; auto chooses on dev.",
+        ENCODER,
     )
-    interpolate_tolerance: Share = Field(
-        default=0.0, description="nDCG@10 that interpolate auto may lose on a collection of data.out_of_domain"
+    interpolate_tolerance: Share = setting(
+        0.0, "nDCG@10 that --interpolate auto may lose on an out-of-domain collection.", ENCODER
     )
-    mixed_precision: MixedPrecision = Field(
-        default="auto", description="auto: bf16 where the device has it, else fp16 on GPUs"
+    mixed_precision: MixedPrecision = setting(
+        "auto", "Precision used in training; auto is bf16 where the device has it, else fp16 on GPUs.", MACHINE
     )
-    gradient_checkpointing: bool = Field(default=False, description="compute a trained base's activations twice")
-    compile: bool = Field(default=False, description="compile a trained base (torch.compile)")
-    track: tuple[Tracker, ...] = Field(default=(), description="where the history goes besides history.jsonl")
-    log_interval: Count = 10
-    eval_interval: Count | None = Field(
-        default=None, description="steps between evaluations on dev; default: each epoch"
+    gradient_checkpointing: bool = setting(
+        False, "Compute the activations of a trained base twice, to save memory.", MACHINE
     )
-    save_interval: Count | None = Field(default=None, description="steps between checkpoints; default: each epoch")
+    compile: bool = setting(False, "Compile a trained base (torch.compile).", MACHINE)
+    track: Trackers = setting((), "Log the history there besides history.jsonl; repeat for more.", PROGRESS)
+    log_interval: Count = setting(10, "Steps between lines of the history.", PROGRESS)
+    eval_interval: Count | None = setting(None, "Steps between evaluations on dev.", PROGRESS, unset="an epoch")
+    save_interval: Count | None = setting(None, "Steps between checkpoints.", PROGRESS, unset="an epoch")
 
     def weights(self) -> dict[str, float]:
         """The weight of each term of the loss, by its setting's name."""
@@ -162,22 +264,35 @@ class StageSettings(_Section):
 class EvaluationSettings(_Section):
     """What `ragcun run` evaluates on, and against what."""
 
-    datasets: tuple[str, ...] = Field(default=(), description="collections below data_dir, or 'pydocs'")
-    data_dir: str | None = Field(default=None, description="folder of collections in BEIR's layout")
-    split: str = "test"
-    baselines: tuple[str, ...] = Field(
-        default=("bm25", "base"), description="'base' is the base of the head, 'random' its head started at random"
+    datasets: Names = setting(
+        (),
+        "Datasets to evaluate on, separated by commas: BEIR's names, all, public, small, nanobeir, "
+        "folders in --data-dir, or pydocs.",
+        EVALUATION,
+        names="datasets",
+    )
+    data_dir: str | None = setting(
+        None, "Folder of collections in BEIR's layout.", EVALUATION, unset="beir in the cache"
+    )
+    split: str | None = setting(
+        None, "Split whose queries are evaluated.", EVALUATION, unset="the dataset's own; test for other collections"
+    )
+    baselines: Texts = setting(
+        ("bm25", "base"),
+        "System to compare with: a model, base, or random (the head started at random); repeat for more.",
+        EVALUATION,
+        names="models",
     )
 
 
 class Settings(_Section):
     """A complete configuration: what a preset, a `--config` file and `settings.toml` of an experiment hold."""
 
-    preset: str | None = Field(default=None, description="the preset it started from")
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    preset: str | None = Field(default=None, description="Preset that it started from.")
+    seed: Seed = setting(0, "Random seed of the training.", OPTIMISATION)
     data: DataSettings = DataSettings()
     model: ModelSettings = ModelSettings()
-    pretraining: StageSettings | None = Field(default=None, description="stage 1, of the full strategies")
+    pretraining: StageSettings | None = Field(default=None, description="Stage 1 of the full strategies.")
     training: StageSettings = StageSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
 
@@ -188,6 +303,8 @@ class Settings(_Section):
             raise ValueError("freeze_early_layers is for a base that is trained; set freeze_base = false")
         if model.freeze_base and self.pretraining is not None:
             raise ValueError("pretraining is for a base that is trained; set freeze_base = false")
+        if model.freeze_base and (self.data.pretrain or self.data.pretrain_val):
+            raise ValueError("data.pretrain is for a base that is trained; set freeze_base = false")
         if not model.freeze_base and not HEADS[model.head].trainable:
             raise ValueError(f"head {model.head} has nothing to train and needs a frozen base")
         if not model.freeze_base and self.training.interpolate == "auto":

@@ -4,7 +4,7 @@ B: pairs of a batch, K: negatives a pair, b: base dimension.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -50,11 +50,6 @@ class PairSource(Protocol):
     def __len__(self) -> int: ...
 
     def batch(self, rows: Index, device: torch.device) -> Batch: ...
-
-
-def limit_negatives(pairs: Pairs, count: int | None) -> Pairs:
-    """The pairs with the first `count` of their given negatives; all of them for None."""
-    return pairs if count is None else replace(pairs, negatives=pairs.negatives[:, :count])
 
 
 class _PairRows:

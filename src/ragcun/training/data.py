@@ -1,18 +1,131 @@
-"""What is trained on and what is held out, as the settings name them."""
+"""What is trained on and what is held out, as the settings name them. Without torch: wrong data is refused early."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from ragcun.console import say
+from ragcun.data.collection import Collection
 from ragcun.data.pairs import Pairs, load_pairs
+from ragcun.data.texts import Selected, Texts
 from ragcun.errors import UserError
-from ragcun.settings.schema import Settings
-from ragcun.training.batches import limit_negatives
-from ragcun.training.dev import DevTexts, dev_from_collection, dev_from_pairs
+from ragcun.settings.schema import DataSettings, Settings, Stage
+
+PRETRAINING = "pretraining"  # the folder of stage 1 in an experiment
 
 _HELD_OUT = 0.05
 _MOST_HELD_OUT = 1_000
+_MOST_DOCUMENTS = 20_000
+
+
+@dataclass(frozen=True)
+class DevTexts:
+    """Held-out queries and the documents they are ranked against; `qrels` name both by row.
+
+    `notes` are lines that tell how they were chosen.
+    """
+
+    queries: Texts
+    documents: Texts
+    qrels: dict[str, dict[str, int]]
+    source: dict[str, object]
+    notes: tuple[str, ...] = ()
+
+
+def dev_from_collection(path: Path, split: str, data: DataSettings) -> DevTexts:
+    """A collection's held-out split: at most `data.dev_rows` of its queries, against at most 20,000 documents.
+
+    Where the corpus is larger, the judged documents and a random sample of the others stand for it, and this is said.
+    """
+    collection = Collection.open(path, on_error=data.on_error)
+    judged = collection.qrels(split)
+    chosen = sorted(judged)
+    if len(chosen) > data.dev_rows:
+        chosen = sorted(
+            np.random.default_rng(data.sample_seed).permutation(np.array(chosen, dtype=object))[: data.dev_rows]
+        )
+    query_rows = collection.queries.rows(chosen)
+    wanted = sorted({document for query in chosen for document in judged[query]})
+    judged_rows = collection.corpus.rows(wanted)
+    row_of = dict(zip(wanted, judged_rows.tolist(), strict=True))
+    judged_rows = judged_rows[judged_rows >= 0]  # a judged document that is not there counts in the ideal ranking only
+    rows = np.arange(len(collection.corpus))
+    notes: list[str] = []
+    if len(rows) > _MOST_DOCUMENTS:
+        others = np.setdiff1d(rows, judged_rows)
+        sampled = np.random.default_rng(data.sample_seed).permutation(others)[
+            : max(0, _MOST_DOCUMENTS - len(judged_rows))
+        ]
+        rows = np.sort(np.concatenate([np.unique(judged_rows), sampled]))
+        notes.append(
+            f"dev: {len(rows):,} of {len(collection.corpus):,} documents of {path.name}, the judged ones among them"
+        )
+    place = {int(row): str(i) for i, row in enumerate(rows)}
+    qrels = {
+        str(i): {place.get(row_of[document], f"missing {document}"): grade for document, grade in judged[query].items()}
+        for i, query in enumerate(chosen)
+    }
+    source = {"path": str(path), "split": split, "sha256": collection.fingerprint(split)}
+    return DevTexts(
+        Selected(collection.queries, query_rows),
+        Selected(collection.corpus, rows),
+        qrels,
+        {**source, "queries": len(chosen), "documents": len(rows)},
+        tuple(notes),
+    )
+
+
+def dev_from_pairs(pairs: Pairs, data: DataSettings) -> DevTexts:
+    """Held-out pairs: each query, at most `data.dev_rows`, is ranked against the positives and negatives of all."""
+    if len(pairs) < 2:
+        raise UserError("dev: at least two held-out pairs are needed")
+    queries = np.unique(pairs.anchor)
+    notes: list[str] = []
+    if len(queries) > data.dev_rows:
+        chosen = np.random.default_rng(data.sample_seed).permutation(queries)[: data.dev_rows]
+        pairs = pairs.where(np.isin(pairs.anchor, chosen))
+        notes.append(f"dev: {data.dev_rows:,} of {len(queries):,} held-out queries, with their documents")
+    query_rows, query_of = np.unique(pairs.anchor, return_inverse=True)
+    documents = np.unique(np.concatenate([pairs.positive, pairs.negatives[pairs.negatives >= 0]]))
+    positive = np.searchsorted(documents, pairs.positive)
+    qrels: dict[str, dict[str, int]] = {}
+    for query, document in zip(query_of.tolist(), positive.tolist(), strict=True):
+        qrels.setdefault(str(query), {})[str(document)] = 1
+    return DevTexts(
+        Selected(pairs.queries, query_rows),
+        Selected(pairs.documents, documents),
+        qrels,
+        {**pairs.source, "queries": len(query_rows), "documents": len(documents)},
+        tuple(notes),
+    )
+
+
+def trainings(settings: Settings, stage: Stage = "both", load_checkpoint: str | None = None) -> dict[str, Settings]:
+    """The stages that are trained, "pretrain" and "finetune", each with the settings of a training of its own.
+
+    Settings without a stage 1 are stage 2 alone, and `stage` plays no part.
+
+    Raises:
+        UserError: a stage has neither data nor a source of it, or nothing to start from.
+    """
+    first, second = settings.pretraining, settings.model_copy(update={"pretraining": None})
+    if first is None:
+        stage = "finetune"
+    elif stage == "finetune" and load_checkpoint is None:
+        raise UserError("stage 2 alone needs the encoder that it starts from; give --load-checkpoint")
+    found = {}
+    if first is not None and stage != "finetune":
+        data = settings.data.model_copy(update={"train": settings.data.pretrain, "val": settings.data.pretrain_val})
+        found["pretrain"] = second.model_copy(update={"training": first, "data": data})
+        if data.train is None and first.source == "pairs":
+            raise UserError("stage 1 has no data; give --pretrain-data a pairs file or a collection's folder")
+    if stage != "pretrain":
+        found["finetune"] = second
+        if settings.data.train is None and settings.training.source == "pairs":
+            raise UserError("no training data; give --train-data a pairs file or a collection's folder")
+    return found
 
 
 def training_data(settings: Settings) -> tuple[Pairs, DevTexts]:
@@ -23,26 +136,51 @@ def training_data(settings: Settings) -> tuple[Pairs, DevTexts]:
     """
     data = settings.data
     if data.train is None:
-        raise UserError("train: no training data; give --train-data a pairs file or a collection's folder")
+        raise UserError("no training data; give --train-data a pairs file or a collection's folder")
     path = Path(data.train)
     pairs = limit_negatives(load_pairs(path, "train", on_error=data.on_error), settings.training.negatives)
     if settings.training.rows is not None:
-        pairs = pairs.take(settings.training.rows, settings.seed)
+        pairs = pairs.take(settings.training.rows, data.sample_seed)
     if data.val is not None:
         val = Path(data.val)
         if val.is_dir():
-            return pairs, dev_from_collection(val, "dev", data.on_error, settings.seed)
-        return pairs, dev_from_pairs(load_pairs(val, "dev", on_error=data.on_error), settings.seed)
+            return pairs, dev_from_collection(val, "dev", data)
+        return pairs, dev_from_pairs(load_pairs(val, "dev", on_error=data.on_error), data)
     if path.is_dir() and (path / "qrels" / "dev.tsv").is_file():
-        return pairs, dev_from_collection(path, "dev", data.on_error, settings.seed)
-    return _hold_out(pairs, settings.seed)
+        return pairs, dev_from_collection(path, "dev", data)
+    return _hold_out(pairs, data)
 
 
-def _hold_out(pairs: Pairs, seed: int) -> tuple[Pairs, DevTexts]:
+def limit_negatives(pairs: Pairs, count: int | None) -> Pairs:
+    """The pairs with the first `count` of their given negatives; all of them for None."""
+    return pairs if count is None else replace(pairs, negatives=pairs.negatives[:, :count])
+
+
+def _hold_out(pairs: Pairs, data: DataSettings) -> tuple[Pairs, DevTexts]:
     queries = np.unique(pairs.anchor)
     count = min(_MOST_HELD_OUT, max(2, int(_HELD_OUT * len(queries))))
     if len(queries) < 2 * count:
         raise UserError(f"train: {len(queries)} queries are too few to hold some out; give --val-data")
-    held = np.isin(pairs.anchor, np.random.default_rng(seed).permutation(queries)[:count])
-    say(f"no validation data given: {count:,} of {len(queries):,} training queries are held out for it")
-    return pairs.where(~held), dev_from_pairs(pairs.where(held), seed)
+    held = np.isin(pairs.anchor, np.random.default_rng(data.sample_seed).permutation(queries)[:count])
+    note = f"no validation data given: {count:,} of {len(queries):,} training queries are held out for it"
+    dev = dev_from_pairs(pairs.where(held), data)
+    return pairs.where(~held), replace(dev, notes=(note, *dev.notes))
+
+
+def out_of_domain_texts(path: Path, data: DataSettings) -> DevTexts:
+    """The dev queries of a collection that is not trained on, or its train queries; never those of its test split.
+
+    Raises:
+        UserError: it has neither.
+    """
+    splits = Collection.open(path, on_error=data.on_error).splits()
+    split = next((name for name in ("dev", "train") if name in splits), None)
+    if split is None:
+        raise UserError(f"--out-of-domain {path}: it has no dev and no train split to choose the weights on")
+    return dev_from_collection(path, split, data)
+
+
+def tell(texts: Iterable[DevTexts]) -> None:
+    """Say how held-out queries and documents were chosen."""
+    for note in (note for one in texts for note in one.notes):
+        say(note)

@@ -8,11 +8,8 @@ import numpy as np
 import torch
 
 from ragcun.console import progress, warn
-from ragcun.data.collection import Collection
-from ragcun.data.problems import OnError
-from ragcun.errors import UserError
 from ragcun.files import write_json
-from ragcun.training.dev import Dev, DevTexts, dev_from_collection
+from ragcun.training.dev import Dev
 from ragcun.training.encoder import EncoderWithObjective, Tensors
 from ragcun.training.loop import Outcome
 
@@ -23,19 +20,6 @@ ALPHAS = tuple(np.linspace(0, 1, 21).round(2).tolist())
 def interpolated(start: Tensors, end: Tensors, alpha: float) -> Tensors:
     """Weights at `alpha` of the way from `start` (0) to `end` (1), as in WiSE-FT (arXiv 2109.01903, Eq. 1)."""
     return {name: torch.lerp(start[name], end[name], alpha) for name in start}
-
-
-def out_of_domain_texts(path: Path, on_error: OnError, seed: int) -> DevTexts:
-    """The dev queries of a collection that is not trained on, or its train queries; never those of its test split.
-
-    Raises:
-        UserError: it has neither.
-    """
-    splits = Collection.open(path, on_error=on_error).splits()
-    split = next((name for name in ("dev", "train") if name in splits), None)
-    if split is None:
-        raise UserError(f"--out-of-domain {path}: has no dev and no train split to choose the alpha on")
-    return dev_from_collection(path, split, on_error, seed)
 
 
 def choose_alpha(

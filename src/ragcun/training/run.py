@@ -18,6 +18,7 @@ from ragcun.data.pairs import Pairs
 from ragcun.embedding.base import load_model
 from ragcun.embedding.embedder import Embedder
 from ragcun.embedding.resolve import ResolvedModel, resolve_model
+from ragcun.embedding.width import with_output_dim
 from ragcun.errors import UserError
 from ragcun.files import read_json, write_json, write_text
 from ragcun.heads.registry import HEADS
@@ -28,10 +29,10 @@ from ragcun.settings.load import to_toml
 from ragcun.settings.schema import Settings
 from ragcun.training.accelerator import make_accelerator
 from ragcun.training.batches import PairSource, PairTexts, PairVectors, sample_vectors
-from ragcun.training.data import training_data
-from ragcun.training.dev import MEASURE, Dev, DevTexts, EncodedDev, StoredDev
+from ragcun.training.data import DevTexts, out_of_domain_texts, tell, training_data
+from ragcun.training.dev import MEASURE, Dev, EncodedDev, StoredDev
 from ragcun.training.encoder import EncoderWithObjective
-from ragcun.training.interpolation import choose_alpha, interpolated, out_of_domain_texts
+from ragcun.training.interpolation import choose_alpha, interpolated
 from ragcun.training.loop import Job, Outcome, Training
 from ragcun.training.start import starting_encoder
 
@@ -62,9 +63,10 @@ def train(
     if done is not None:
         say(f"{experiment}: already trained with these settings")
         return done
+    tell([plan.dev, *plan.out_of_domain.values()])
     accelerator = make_accelerator(settings, experiment)
     if accelerator.is_main_process:
-        write_text(experiment / "settings.toml", to_toml(settings))
+        write_text(experiment / "settings.toml", to_toml(plan.settings))
     built = _build(plan, store)
     encoded = time.perf_counter()
     found = _fit(plan, built, experiment, accelerator)
@@ -107,15 +109,15 @@ def _prepare(settings: Settings, load_checkpoint: str | None) -> _Plan:
     data = settings.data
     pairs, dev = training_data(settings)
     base = resolve_model(settings.model.base, settings.model.revision)
-    out_of_domain = {
-        Path(name).name: out_of_domain_texts(Path(name), data.on_error, settings.seed) for name in data.out_of_domain
-    }
+    settings = with_output_dim(settings, base)
+    out_of_domain = {Path(name).name: out_of_domain_texts(Path(name), data) for name in data.out_of_domain}
     start = None if load_checkpoint is None else resolve_model(load_checkpoint)
     decides = {
         "seed": settings.seed,
         "model": settings.model.model_dump(mode="json"),
         "training": settings.training.model_dump(mode="json", exclude={"log_interval", "track"}),
         "data": [pairs.source, *(texts.source for texts in (dev, *out_of_domain.values()))],
+        "sample": {"seed": data.sample_seed, "dev_rows": data.dev_rows},
         "base": base.fingerprint,
         "load_checkpoint": None if start is None else start.fingerprint,
     }

@@ -4,11 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from ragcun.console import say
-from ragcun.errors import UserError
 from ragcun.settings.schema import Settings, Stage
+from ragcun.training.data import PRETRAINING, trainings
 from ragcun.training.run import train
-
-PRETRAINING = "pretraining"
 
 
 def train_stages(
@@ -24,26 +22,16 @@ def train_stages(
     The second starts from `load_checkpoint` where it is given without the first, and otherwise from the first's
     encoder. Settings without a stage 1 are one stage, and `stage` plays no part.
 
-    Returns and raises as `train` does, for the last stage that is trained.
+    Returns and raises as `train` does, for the last stage that is trained, and raises as `trainings` does.
     """
-    if settings.pretraining is None:
-        return train(settings, experiment, store, load_checkpoint, label)
-    second = settings.model_copy(update={"pretraining": None})
-    if stage == "finetune":
-        if load_checkpoint is None:
-            raise UserError("train: stage 2 alone needs the encoder that it starts from; give --load-checkpoint")
-        return train(second, experiment, store, load_checkpoint, label)
-    if settings.data.pretrain is None:
-        raise UserError("train: stage 1 has no data; give --pretrain-data pairs or a collection's folder")
-    say("stage 1: pre-training")
-    manifest = train(first_stage(settings), experiment / PRETRAINING, store, load_checkpoint)
-    if stage == "pretrain":
-        return manifest
-    say("stage 2: fine-tuning")
-    return train(second, experiment, store, str(experiment / PRETRAINING), label)
-
-
-def first_stage(settings: Settings) -> Settings:
-    """The settings of stage 1 alone, as those of a training."""
-    data = settings.data.model_copy(update={"train": settings.data.pretrain, "val": settings.data.pretrain_val})
-    return settings.model_copy(update={"pretraining": None, "training": settings.pretraining, "data": data})
+    stages = trainings(settings, stage, load_checkpoint)
+    manifest: dict[str, Any] = {}
+    if "pretrain" in stages:
+        say("stage 1: pre-training")
+        manifest = train(stages["pretrain"], experiment / PRETRAINING, store, load_checkpoint)
+        load_checkpoint = str(experiment / PRETRAINING)
+    if "finetune" in stages:
+        if settings.pretraining is not None:
+            say("stage 2: fine-tuning")
+        manifest = train(stages["finetune"], experiment, store, load_checkpoint, label)
+    return manifest

@@ -25,7 +25,7 @@ def starting_encoder(
     """
     model, stage = settings.model, settings.training
     head = build_head(model, found, settings.seed)
-    scale = found.scale(min(model.output_dim, found.dimension))
+    scale = found.scale(min(model.dimension, found.dimension))
     if start is not None:
         load_head_weights(str(start.path), head)
     if model.freeze_base:
@@ -44,7 +44,7 @@ def _objective(settings: Settings) -> RetrievalObjective:
     stage = settings.training
     weights: dict[str, Any] = stage.weights()
     return RetrievalObjective(
-        temperature=stage.temperature or settings.model.output_dim / 10,
+        temperature=stage.temperature or settings.model.dimension / 10,
         learnable_temperature=stage.learnable_temperature,
         seed=settings.seed,
         **weights,

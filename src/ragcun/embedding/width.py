@@ -1,0 +1,81 @@
+"""The width of a model's embeddings, read from its files without torch, and the output dimension that fits it."""
+
+from pathlib import Path
+from typing import Any
+
+from ragcun.embedding.resolve import ResolvedModel
+from ragcun.errors import UserError
+from ragcun.files import read_json
+from ragcun.settings.schema import Settings
+
+_MOST = 512  # dimensions, where none are asked for
+
+
+def embedding_width(folder: Path) -> int | None:
+    """The dimension of the embeddings of the model in `folder`; None where its configuration does not tell."""
+    modules = folder / "modules.json"
+    if not modules.is_file():
+        return _hidden_size(folder)
+    for module in reversed(read_json(modules)):
+        place = folder / module.get("path", "")
+        match str(module["type"]).rpartition(".")[2]:
+            case "Dense":
+                return int(read_json(place / "config.json")["out_features"])
+            case "Pooling":
+                return _pooled(read_json(place / "config.json"))
+            case "Transformer":
+                return _hidden_size(place)
+    return None
+
+
+def with_output_dim(settings: Settings, base: ResolvedModel) -> Settings:
+    """As `fit_output_dim`, for the base's width.
+
+    Raises:
+        UserError: its files do not tell the width, and no output dimension is given, or as `fit_output_dim` does.
+    """
+    width = embedding_width(base.path)
+    if width is not None:
+        return fit_output_dim(settings, width, base.label)
+    if settings.model.output_dim is None:
+        raise UserError(f"{base.label}: its files do not tell the width of its embeddings; give --output-dim")
+    return settings
+
+
+def fit_output_dim(settings: Settings, width: int, base: str) -> Settings:
+    """Settings whose `model.output_dim` fits the base: `width`, at most 512, where none is asked for.
+
+    Raises:
+        UserError: the one that is asked for is impossible for this base, called `base`.
+    """
+    model = settings.model
+    if model.head == "identity":
+        if model.output_dim not in {None, width}:
+            raise UserError(
+                f"--output-dim {model.output_dim}: head identity keeps the {width} dimensions of {base}; "
+                f"give --output-dim {width}"
+            )
+        chosen = width
+    else:
+        chosen = min(width, _MOST) if model.output_dim is None else model.output_dim
+        if chosen > width and (model.init == "base" or model.head == "whiten"):
+            raise UserError(
+                f"--output-dim {chosen}: {base} has {width} dimensions, and a head that starts as its projection "
+                f"has at most these; give --output-dim {width} or less, or --init random"
+            )
+    return settings.model_copy(update={"model": model.model_copy(update={"output_dim": chosen})})
+
+
+def _hidden_size(folder: Path) -> int | None:
+    config: dict[str, Any] = read_json(folder / "config.json")
+    size = config.get("text_config", config).get("hidden_size")
+    return None if size is None else int(size)
+
+
+def _pooled(config: dict[str, Any]) -> int:
+    """The width after pooling, which puts the outcomes of several modes side by side."""
+    if "embedding_dimension" in config:
+        mode = config.get("pooling_mode", "mean")
+        return int(config["embedding_dimension"]) * (1 if isinstance(mode, str) else len(mode))
+    modes = sum(bool(value) for name, value in config.items() if name.startswith("pooling_mode_"))
+    return int(config["word_embedding_dimension"]) * max(1, modes)

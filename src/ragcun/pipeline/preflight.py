@@ -1,0 +1,165 @@
+"""Checks before torch is imported and before the first long step: all that a command uses is there, and fits."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ragcun.data.benchmark import Dataset
+from ragcun.data.pairs import load_pairs
+from ragcun.distributed import refuse_launcher
+from ragcun.embedding.resolve import resolve_model
+from ragcun.embedding.width import with_output_dim
+from ragcun.errors import RagcunError, UserError
+from ragcun.evaluation.tasks import Task, choose, open_tasks
+from ragcun.files import read_json
+from ragcun.pipeline.grid import Cell
+from ragcun.pipeline.steps import PYDOCS, evaluation_folder, prepare_data
+from ragcun.settings.load import RENAMED
+from ragcun.settings.schema import Settings, Stage
+from ragcun.training.data import PRETRAINING, out_of_domain_texts, training_data, trainings
+
+BASE, RANDOM = "base", "random"  # as baselines: the head's own base, and the same head started at random
+
+
+def ready_to_train(
+    settings: Settings, experiment: Path, stage: Stage = "both", load_checkpoint: str | None = None
+) -> Settings:
+    """The settings, with an output dimension that fits the base, after all that training uses has been opened.
+
+    Data that is still to be made or downloaded is not looked for; the base is, and downloaded where it is not here.
+
+    Raises:
+        UserError: what is missing, malformed or impossible.
+        RagcunError: the base could not be downloaded.
+    """
+    stages = _open_training_data(settings, stage, load_checkpoint)
+    base = resolve_model(settings.model.base, settings.model.revision)
+    for name, one in stages.items():
+        _refuse_another(experiment / PRETRAINING if name == "pretrain" else experiment, with_output_dim(one, base))
+    return with_output_dim(settings, base)
+
+
+def _open_training_data(
+    settings: Settings, stage: Stage = "both", load_checkpoint: str | None = None
+) -> dict[str, Settings]:
+    stages = trainings(settings, stage, load_checkpoint)
+    for one in stages.values():
+        data = one.data
+        for path, split in ((data.train, "train"), (data.val, "dev")):
+            if path not in {None, PYDOCS}:
+                load_pairs(str(path), split, data.on_error)
+        if data.train not in {None, PYDOCS}:
+            training_data(one)
+    for folder in settings.data.out_of_domain:
+        out_of_domain_texts(Path(folder), settings.data)
+    if load_checkpoint is not None:
+        resolve_model(load_checkpoint)
+    return stages
+
+
+def ready_to_run(settings: Settings, experiment: Path) -> tuple[Settings, list[Task]]:
+    """The settings with their data prepared, and the collections that are evaluated, opened. Raises as its steps do."""
+    refuse_launcher("run: is one process; under a launcher, give `ragcun train` and `ragcun eval` one after the other")
+    chosen = chosen_datasets(settings, experiment)
+    if not chosen:
+        raise UserError("run: no dataset to evaluate on; give --datasets")
+    settings = ready_to_train(settings, experiment)
+    from ragcun.retrieval.registry import entry  # brings scipy in, which takes as long as all else here
+
+    for name in settings.evaluation.baselines:
+        if name not in {BASE, RANDOM}:
+            entry(name)
+    made = experiment / "data" / PYDOCS
+    open_datasets(settings, [one for one in chosen if one != made])
+    settings = prepare_data(settings, experiment)
+    return settings, open_datasets(settings, chosen)
+
+
+def ready_to_ablate(cells: Sequence[Cell], output: Path) -> tuple[list[Cell], list[Dataset | Path]]:
+    """The cells with their data prepared, and what they are evaluated on. Raises as its steps do."""
+    refuse_launcher("ablate: starts its own processes; run it without a launcher, with --jobs")
+    most = most_data(cells)
+    chosen = chosen_datasets(most, output)
+    _open_training_data(most)
+    base = resolve_model(most.model.base, most.model.revision)
+    fitted = [with_output_dim(cell.settings, base) for cell in cells]
+    made = output / "data" / PYDOCS
+    open_datasets(most, [one for one in chosen if one != made])
+    data = prepare_data(most, output).data
+    cells = [
+        replace(cell, settings=settings.model_copy(update={"data": data}))
+        for cell, settings in zip(cells, fitted, strict=True)
+    ]
+    open_datasets(most, chosen)
+    return cells, chosen
+
+
+def ready_to_plan(settings: Settings) -> None:
+    """Open the data that a plan counts. Raises as `chosen_datasets` does, and for data that is missing or malformed."""
+    chosen_datasets(settings, Path())
+    _open_training_data(settings)
+
+
+def most_data(cells: Sequence[Cell]) -> Settings:
+    """Settings that ask for as much data as any cell does; each takes its share of it."""
+    stages = [cell.settings.training for cell in cells]
+    rows = [stage.rows for stage in stages if stage.rows is not None]
+    most = {
+        "rows": max(rows) if len(rows) == len(stages) else None,
+        "negatives": max(stage.negatives or 0 for stage in stages) or None,
+    }
+    training = stages[0].model_copy(update=most)
+    return cells[0].settings.model_copy(update={"training": training})
+
+
+def chosen_datasets(settings: Settings, experiment: Path) -> list[Dataset | Path]:
+    """What `evaluation.datasets` means: what it means to `ragcun eval`, and `pydocs` the experiment's own collection.
+
+    Raises:
+        UserError: there is no such dataset.
+    """
+    chosen: dict[str, Dataset | Path] = {}
+    for name in settings.evaluation.datasets:
+        if name == PYDOCS:
+            chosen[name] = experiment / "data" / PYDOCS
+        else:
+            chosen |= {one.name: one for one in choose([name], evaluation_folder(settings))}
+    return list(chosen.values())
+
+
+def open_datasets(settings: Settings, chosen: Sequence[Dataset | Path]) -> list[Task]:
+    """Open all of `chosen`; those of the benchmark are downloaded where they are not here.
+
+    Raises:
+        UserError: one of them is malformed or has no such split.
+        RagcunError: one of them could not be downloaded.
+    """
+    evaluation = settings.evaluation
+    tasks, failures = open_tasks(chosen, evaluation.split, settings.data.on_error, evaluation_folder(settings))
+    if failures:
+        kind = UserError if all(failure.exit_code == UserError.exit_code for failure in failures) else RagcunError
+        raise kind(f"{len(failures)} of {len(chosen)} datasets cannot be evaluated on: {failures[0]}")
+    return tasks
+
+
+def _refuse_another(experiment: Path, settings: Settings) -> None:
+    """Raise where `experiment` holds what other settings trained, or a ragcun whose settings had other names."""
+    path = experiment / "manifest.json"
+    if not path.is_file():
+        return
+    manifest = read_json(path)
+    if not isinstance(manifest, dict) or not {"identity", "settings"} <= manifest.keys():
+        raise UserError(f"{path}: was not written by ragcun; choose another --output-dir")
+    kept, wanted = manifest["settings"], settings.model_dump(mode="json")
+    old = next((name for name in RENAMED if name in kept["training"] or name in kept["data"]), None)
+    if old is not None:
+        raise UserError(
+            f"{path}: was written by an older ragcun, which called {RENAMED[old]} {old}; choose another --output-dir"
+        )
+    for ignored in ("log_interval", "track"):
+        for values in (kept, wanted):
+            values["training"].pop(ignored, None)
+    if any(kept[section] != wanted[section] for section in ("seed", "model", "training")):
+        raise UserError(
+            f"{experiment}: holds an encoder trained with other settings or data; choose another --output-dir"
+        )
