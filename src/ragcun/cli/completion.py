@@ -17,11 +17,16 @@ def datasets() -> list[str]:
     return [*GROUPS, *datasets(), "pydocs"]
 
 
-def models() -> list[str]:
-    """The built-in retrievers."""
-    from ragcun.retrieval.registry import BUILT_IN
+def bases() -> list[str]:
+    """The models that go by a short name."""
+    from ragcun.embedding.known import KNOWN
 
-    return list(BUILT_IN)
+    return list(KNOWN)
+
+
+def models() -> list[str]:
+    """The retrievers that go by a short name."""
+    return ["bm25", *bases()]
 
 
 def runtimes() -> list[str]:
@@ -46,7 +51,12 @@ def gpus() -> list[str]:
 
 
 # As the schema calls them.
-NAMES: dict[str, Callable[[], Iterable[str]]] = {"datasets": datasets, "models": models, "runtimes": runtimes}
+NAMES: dict[str, Callable[[], Iterable[str]]] = {
+    "bases": bases,
+    "datasets": datasets,
+    "models": models,
+    "runtimes": runtimes,
+}
 
 
 def complete(names: Callable[[], Iterable[str]] | Iterable[str]) -> Callable[[str], list[str]]:

@@ -162,7 +162,7 @@ class ModelSettings(_Section):
         "Hub id or folder of the base.",
         ENCODER,
         flag="base-model",
-        names="models",
+        names="bases",
     )
     revision: str | None = setting(None, "Revision of the base on the hub.", ENCODER, unset="the newest")
     max_length: Count | None = setting(
