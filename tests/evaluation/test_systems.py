@@ -12,16 +12,17 @@ from typer.testing import CliRunner
 from ragcun.cli.evaluate import app
 from ragcun.data.benchmark import datasets
 from ragcun.errors import UserError
-from ragcun.evaluation.compare import compare_queries, holm
-from ragcun.evaluation.systems import _SEED, compare_systems, read_systems
+from ragcun.evaluation.compare import compare_queries
+from ragcun.evaluation.statistics import holm
+from ragcun.evaluation.systems import _SEED, Method, compare_systems, read_systems
 from ragcun.files import write_json
 
 M = "nDCG@10"
 
 
-def add(folder: Path, label: str, dataset: str, values: list[float]) -> Path:
+def add(folder: Path, label: str, dataset: str, values: list[float], domain: str | None = None) -> Path:
     cell = folder / "cells" / label.replace(" ", "-") / dataset / "test"
-    named = {"model": label, "label": label, "dataset": dataset, "split": "test"}
+    named = {"model": label, "label": label, "dataset": dataset, "split": "test", "domain": domain}
     write_json(cell / "result.json", named | {"metrics": {M: float(np.mean(values)), "MRR@10": 0.5}})
     queries = [f"q{i}" for i in range(len(values))]
     pq.write_table(pa.table({"query_id": queries, M: values}), cell / "scores.parquet")
@@ -109,6 +110,65 @@ def test_the_forums_of_cqadupstack_are_one_dataset(tmp_path: Path) -> None:
         assert rows[name, "head"].score == pytest.approx(0.5 + gain)
 
 
+def test_averages_keep_what_was_trained_on_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    gains = {"in1": 0.2, "in2": 0.3, "out1": -0.1, "out2": 0.0, "out3": 0.1}
+    for dataset, gain in gains.items():
+        domain = "in-domain" if dataset.startswith("in") else "guard" if dataset == "out3" else "out-of-domain"
+        add(tmp_path, "base", dataset, [0.5] * 8)
+        add(tmp_path, "bm25", dataset, [0.4, 0.5] * 4)
+        add(tmp_path, "head", dataset, [0.5 + gain - 0.01, 0.5 + gain + 0.01] * 4, domain)
+        add(tmp_path, "other", dataset, [0.5] * 8, "in-domain" if dataset == "out1" else "out-of-domain")
+
+    rows = compare_systems(read_systems([str(tmp_path)]), "base")
+
+    averages = {(row.domain, row.over, row.label): row for row in rows if row.dataset is None}
+    head = {domain: row for (domain, _, label), row in averages.items() if label == "head"}
+    assert head["in-domain"].over == ("in1", "in2")
+    assert head["out-of-domain"].over == ("out1", "out2", "out3")
+    for domain, gain in (("in-domain", 0.25), ("out-of-domain", 0.0)):
+        against = head[domain].against
+        assert against is not None and against.difference == pytest.approx(gain)
+    assert [over for (_, over, label) in averages if label == "other"] == [("in1", "in2", "out2", "out3")]
+    for domain, over in {(domain, over) for domain, over, _ in averages}:
+        assert {"base", "bm25"} <= {label for *group, label in averages if group == [domain, over]}
+    assert "head: chosen by its scores on held-out queries of out3" in " ".join(capsys.readouterr().err.split())
+    single = {(row.dataset, row.label): row.domain for row in rows if row.dataset is not None}
+    assert (single["in1", "head"], single["out3", "head"]) == ("in-domain", "out-of-domain")
+    assert (single["in1", "base"], single["in1", "bm25"]) == (None, None)
+
+
+def test_several_baselines_are_one_family(tmp_path: Path) -> None:
+    for label, values in (("base", [0.5] * 7), ("bm25", [0.4] * 7), ("head", [0.6] * 6 + [0.5])):
+        add(tmp_path, label, "d", values)
+    systems = read_systems([str(tmp_path)])
+
+    rows = compare_systems(systems, ["base", "bm25"])
+
+    found = {(row.baseline, row.label): row for row in rows if row.adjusted is not None}
+    assert list(found) == [("base", "bm25"), ("base", "head"), ("bm25", "base"), ("bm25", "head")]
+    raw = [row.against.p_value for row in found.values() if row.against is not None]
+    assert [row.adjusted.p_value for row in found.values() if row.adjusted is not None] == pytest.approx(holm(raw))
+    assert len(compare_systems(systems, ["base", "base"])) == 3
+
+
+def test_verdicts(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    base = draw.uniform(0.3, 0.6, 400)
+    add(tmp_path, "base", "d", base.tolist())
+    for label, moved in (("same", 0.001), ("better", 0.05)):
+        add(tmp_path, label, "d", (base + moved + draw.normal(0, 0.01, 400)).tolist())
+    for seed, moved in enumerate((0.0, 0.2, 0.4)):
+        add(tmp_path, f"seeded seed {seed}", "d", (base + moved + draw.normal(0, 0.01, 400)).tolist())
+    rows = {row.label: row for row in compare_systems(read_systems([str(tmp_path)]), "base")}
+    assert [rows[label].verdict for label in ("base", "same", "better")] == [None, "equivalent within 0.5", "different"]
+    seeded = rows["seeded"]
+    assert seeded.adjusted is not None and seeded.adjusted.p_across_seeds is not None
+    assert seeded.adjusted.p_value < 0.01
+    assert seeded.adjusted.p_across_seeds > 0.05
+    assert seeded.verdict == "undecided", "other seeds might not show it"
+    assert seeded.to_json()["against"]["across_seeds"]["low"] < 0
+
+
 def test_p_values_are_uniform_where_nothing_differs() -> None:
     draw = np.random.default_rng(0)
     p_values = [
@@ -140,7 +200,7 @@ def test_what_cannot_be_compared_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="baseline 'x': not among the results; they have base, head"):
         compare_systems(systems, "x")
     with pytest.raises(UserError, match="no measure 'P@10'; it has nDCG@10, MRR@10"):
-        compare_systems(systems, measure="P@10")
+        compare_systems(systems, method=Method("P@10"))
     with pytest.raises(UserError, match="different queries"):
         compare_systems(systems)
 
@@ -152,8 +212,22 @@ def test_commands(tmp_path: Path) -> None:
 
     done = run(app, ["compare", str(tmp_path), "--json", "--figures", str(tmp_path / "f")], catch_exceptions=False)
     found = json.loads(done.stdout)
-    assert (found["baseline"], found["metric"]) == ("base", M)
-    assert found["rows"][1]["against"]["p_value"] == found["rows"][1]["p_holm"] == pytest.approx(2 / 2**6)
+    assert (found["baselines"], found["metric"], found["margin"]) == (["base"], M, 0.5)
+    row = found["rows"][1]
+    assert row["against"]["p_value"] == row["adjusted"]["p_value"] == pytest.approx(2 / 2**6)
+    assert row["against"]["effect"] > 1
+    assert row["against"]["low"] < row["against"]["difference"] < row["against"]["high"]
+    assert 0 < row["against"]["power"] < 1
+    assert row["against"]["queries_needed"] > 6
+    assert row["verdict"] == "different"
+    wilcoxon = ["compare", str(tmp_path), "--json", "--test", "wilcoxon", "--correction", "bh", "--margin", "90"]
+    row = json.loads(run(app, wilcoxon, catch_exceptions=False).stdout)["rows"][1]
+    assert row["verdict"] == "equivalent within 90"
+    shown = run(app, ["compare", str(tmp_path), "--format", "csv"], catch_exceptions=False).stdout
+    assert "p (Holm)" in shown
+    assert "across seeds" not in shown
+    with pytest.raises(UserError, match="--margin 0: a number of points above 0"):
+        run(app, ["compare", str(tmp_path), "--margin", "0"], catch_exceptions=False)
     assert [Path(path).name for path in found["figures"]] == ["differences-d-test.pdf", "differences-d-test.png"]
     assert all(Path(path).stat().st_size > 1000 for path in found["figures"])
 

@@ -12,7 +12,7 @@ from scipy.integrate import quad
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ragcun.errors import UserError
+from ragcun.errors import RagcunError, UserError
 from ragcun.losses import SIGReg, draw_directions, epps_pulley
 
 GOLDEN = Path(__file__).parent / "sigreg_golden.npz"
@@ -194,6 +194,39 @@ def test_computes_in_fp32_under_autocast_and_for_half_precision(dtype: torch.dty
     assert half_ND.grad is not None
     assert half_ND.grad.dtype == dtype
     assert torch.equal(half_ND.grad, exact_ND.grad.to(dtype))  # type: ignore[union-attr]
+
+
+def test_a_second_derivative_is_refused_and_a_first_one_that_keeps_its_graph_is_not() -> None:
+    x_ND = sample(20, 4).requires_grad_()
+    for loss in (SIGReg(8)(x_ND), SIGReg(8)(x_ND.tanh()), epps_pulley(x_ND.tanh()).sum()):
+        (plain_ND,) = torch.autograd.grad(loss, x_ND, retain_graph=True)
+        (found_ND,) = torch.autograd.grad(loss, x_ND, create_graph=True)
+        assert torch.equal(found_ND, plain_ND)
+        with pytest.raises(RagcunError, match="differentiable once"):
+            torch.autograd.grad(found_ND.square().sum(), x_ND)
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.0**16])
+def test_the_gradient_of_a_large_batch_in_fp16_is_told_where_it_underflows_and_whole_where_it_can_be(
+    scale: float,
+) -> None:
+    half_ND = torch.randn(4096, 64, generator=torch.Generator().manual_seed(0)).half()
+    exact_ND, kept_ND = half_ND.float().requires_grad_(), half_ND.clone().requires_grad_()
+    half_ND.requires_grad_()
+    kept_ND.grad_dtype = torch.float32
+    loss = SIGReg(64)
+    for x_ND in (exact_ND, kept_ND):
+        (loss(x_ND, step=0) * scale).backward()
+    if scale == 1:
+        with pytest.warns(RuntimeWarning, match="underflows in fp16"):
+            loss(half_ND, step=0).backward()
+    else:
+        (loss(half_ND, step=0) * scale).backward()
+    assert exact_ND.grad is not None
+    largest = float(exact_ND.grad.abs().max())
+    for x_ND in (kept_ND,) if scale == 1 else (kept_ND, half_ND):
+        assert x_ND.grad is not None
+        torch.testing.assert_close(x_ND.grad.float(), exact_ND.grad, rtol=0.01, atol=0.01 * largest)
 
 
 def test_reduced_matmul_precision_is_put_aside_and_restored() -> None:

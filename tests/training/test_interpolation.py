@@ -29,11 +29,11 @@ def dev(score: Any) -> Any:
     return SimpleNamespace(ndcg=lambda encoder: score(encoder.alpha))
 
 
-def chosen(tmp_path: Path, in_domain: Any, tolerance: float = 0.0, **out_of_domain: Any) -> float:
+def chosen(tmp_path: Path, in_domain: Any, tolerance: float = 0.0, guard: Any = "worst", **out_of_domain: Any) -> float:
     outcome: Any = SimpleNamespace(start={"alpha": torch.tensor(0.0)}, best={"alpha": torch.tensor(1.0)})
     encoder: Any = _Line()
     devs = {name: dev(score) for name, score in out_of_domain.items()}
-    return choose_alpha(outcome, encoder, dev(in_domain), devs, tolerance, tmp_path / "interpolation.json")
+    return choose_alpha(outcome, encoder, dev(in_domain), devs, tolerance, guard, tmp_path / "interpolation.json")
 
 
 def test_the_rule(tmp_path: Path) -> None:
@@ -48,6 +48,18 @@ def test_the_rule(tmp_path: Path) -> None:
     found = read_json(tmp_path / "interpolation.json")
     assert [row["alpha"] for row in found["curve"]] == list(ALPHAS)
     assert found["curve"][10] == {"alpha": 0.5, "in_domain": 0.5, "out_of_domain": {"far": -0.5}}
+
+
+def test_the_guard_is_the_worst_collection_or_the_mean(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    devs = {"a": lambda alpha: 0.5 + alpha, "b": lambda alpha: 0.5 - alpha, "c": lambda alpha: 0.5 - alpha / 2}
+    assert chosen(tmp_path, lambda alpha: alpha, **devs) == 0.0
+    assert chosen(tmp_path, lambda alpha: alpha, tolerance=0.2001, **devs) == 0.2
+    assert chosen(tmp_path, lambda alpha: alpha, tolerance=0.1001, guard="mean", **devs) == 0.6
+    assert read_json(tmp_path / "interpolation.json")["guard"] == "mean"
+    assert "give at least 3" not in capsys.readouterr().err
+    del devs["c"]
+    assert chosen(tmp_path, lambda alpha: alpha, guard="mean", **devs) == 1.0
+    assert "2 out-of-domain collections guard the choice; give at least 3" in " ".join(capsys.readouterr().err.split())
 
 
 def test_test_queries_are_never_chosen_on(tmp_path: Path, collection: Path) -> None:

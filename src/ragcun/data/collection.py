@@ -87,16 +87,24 @@ class Collection:
 
     def fingerprint(self, split: str) -> str:
         """SHA-256 over the bytes of the corpus, the queries and that split's judgements."""
-        digest = hashlib.sha256()
-        for file in (self.corpus.path, self.queries.path, self._qrels_file(split)):
-            stat = file.stat()
-            digest.update(bytes.fromhex(_sha256(file, stat.st_size, stat.st_mtime_ns)))
-        return digest.hexdigest()
+        return _fingerprint(self.corpus.path, self.queries.path, self._qrels_file(split))
+
+    def texts_fingerprint(self) -> str:
+        """SHA-256 over the bytes of the corpus and the queries, whatever the split."""
+        return _fingerprint(self.corpus.path, self.queries.path)
 
     def _qrels_file(self, split: str) -> Path:
         if split not in self.splits():
             raise UserError(f"{self.path}: no split {split!r}; it has {_listed(self.splits())}")
         return _present(self.path / "qrels", f"{split}.tsv")
+
+
+def _fingerprint(*files: Path) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        stat = file.stat()
+        digest.update(bytes.fromhex(_sha256(file, stat.st_size, stat.st_mtime_ns)))
+    return digest.hexdigest()
 
 
 @lru_cache(maxsize=256)

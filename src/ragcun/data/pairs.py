@@ -107,6 +107,7 @@ def _from_collection(collection: Collection, split: str) -> Pairs:
     source = {
         "path": str(collection.path),
         "fingerprint": collection.fingerprint(split),
+        "texts": collection.texts_fingerprint(),
         "split": split,
         "pairs": len(anchor),
         "queries": len(np.unique(anchor)),

@@ -5,8 +5,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ragcun.data.hub import HubFiles, endpoint, fetch
+from ragcun.data.provenance import Provenance
 from ragcun.embedding.known import KNOWN, KnownModel, find_known
 from ragcun.errors import RagcunError, UserError, did_you_mean
 from ragcun.files import file_sha256, read_json, tree_sha256
@@ -20,12 +22,21 @@ _ALIKE = 0.75
 
 @dataclass(frozen=True)
 class ResolvedModel:
-    """A model on disk. `label` names it in tables; `fingerprint` is the SHA-256 of its files; `source` says whence."""
+    """A model on disk.
+
+    Attributes:
+        label: its name in tables.
+        path: the folder.
+        fingerprint: the SHA-256 of its files.
+        source: whence it comes.
+        provenance: what it was trained on; None where nothing is known.
+    """
 
     label: str
     path: Path
     fingerprint: str
     source: str
+    provenance: Provenance | None = None
 
 
 def parse_label(given: str) -> tuple[str | None, str]:
@@ -86,19 +97,23 @@ def _local(folder: Path) -> ResolvedModel:
     for candidate in (folder, folder / "model"):
         if (candidate / "modules.json").is_file() or (candidate / "config.json").is_file():
             path = candidate.resolve()
-            label = _experiment(path.parent / "manifest.json") or _known_weights(path) or _own_name(path, folder)
-            return ResolvedModel(label, path, tree_sha256(path), str(folder))
+            manifest = _manifest(path.parent / "manifest.json")
+            if manifest is None:
+                label = _known_weights(path) or _own_name(path, folder)
+                return ResolvedModel(label, path, tree_sha256(path), str(folder))
+            provenance = Provenance.of_training(manifest.get("data") or {})
+            return ResolvedModel(str(manifest["label"]), path, tree_sha256(path), str(folder), provenance)
     raise UserError(f"{folder}: holds neither a model (modules.json or config.json) nor an experiment (model/)")
 
 
-def _experiment(manifest: Path) -> str | None:
-    """The label of the experiment that a model lies in; None where the manifest, if any, is somebody else's."""
+def _manifest(path: Path) -> dict[str, Any] | None:
+    """The manifest of the experiment that a model lies in; None where there is none, or somebody else's."""
     try:
-        content = read_json(manifest)
+        content = read_json(path)
     except (UserError, OSError):
         return None
     ours = isinstance(content, dict) and {"label", "identity"} <= content.keys()
-    return str(content["label"]) if ours else None
+    return content if ours else None
 
 
 def _known_weights(path: Path) -> str | None:

@@ -128,7 +128,9 @@ class _Asked:
 
 def _ask(model: str, identity: Identity, task: Task, output: Path) -> _Asked:
     cell = Cell(output, identity.label, task.collection.name, task.split)
+    domain = None if identity.provenance is None else identity.provenance.domain(task.collection)
     inputs = {"retriever": identity.inputs, "data": task.data, "measures": list(MEASURES), "depth": DEPTH}
+    inputs |= {"domain": domain}
     return _Asked(model, identity.label, task, cell, inputs, cell.read(model, inputs))
 
 

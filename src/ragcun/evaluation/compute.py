@@ -54,6 +54,7 @@ def compute(
         queries=len(qrels),
         documents=len(collection.corpus),
         seconds=round(time.perf_counter() - began, 3),
+        domain=inputs["domain"],
     )
     record = {
         "own_documents_excluded": int((exclude >= 0).sum()),

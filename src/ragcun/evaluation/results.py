@@ -35,6 +35,8 @@ class Result:
         queries: number of judged queries.
         documents: number of documents in the corpus.
         seconds: wall time to encode what was not in the store, to rank and to score.
+        domain: what the dataset is to the retriever: "in-domain", "out-of-domain", "guard" (see `data.provenance`), or
+            None where nothing is known.
         parts: the results whose mean this is, where the dataset is several collections.
     """
 
@@ -48,6 +50,7 @@ class Result:
     queries: int = field(default=0, compare=False)
     documents: int = field(default=0, compare=False)
     seconds: float = field(default=0.0, compare=False)
+    domain: str | None = None
     parts: "tuple[Result, ...]" = ()
 
     @property
@@ -75,14 +78,15 @@ class Result:
                 queries=int(content.get("queries", 0)),
                 documents=int(content.get("documents", 0)),
                 seconds=float(content.get("seconds", 0)),
+                domain=content.get("domain"),
             )
         except (KeyError, TypeError, ValueError, AttributeError):
             raise UserError(f"{path}: not an evaluation result (model, dataset, split, metrics)") from None
 
     def to_json(self) -> dict[str, Any]:
         """What result.json holds: all but the places of files, and parts, which have files of their own."""
-        names = ("model", "label", "dataset", "split", "metrics", "queries", "documents", "seconds", "settings")
-        return {name: getattr(self, name) for name in names}
+        names = ("model", "label", "dataset", "split", "domain", "metrics", "queries", "documents", "seconds")
+        return {name: getattr(self, name) for name in (*names, "settings")}
 
 
 class Cell:

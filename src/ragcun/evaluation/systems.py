@@ -1,4 +1,7 @@
-"""Models side by side: each against a baseline on every dataset and over them, the seeds of one model as one."""
+"""Models side by side: each against baselines on every dataset and over them, the seeds of one model as one.
+
+Averages never mix datasets that a model was trained on with others: those are two groups, as its results say.
+"""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -9,12 +12,16 @@ from typing import Any
 import numpy as np
 
 from ragcun.console import warn
+from ragcun.data.provenance import DOMAINS, Domain
 from ragcun.embedding.resolve import parse_label
 from ragcun.errors import UserError
-from ragcun.evaluation.compare import Comparison, Doubles, compare_queries, differences, holm
+from ragcun.evaluation.compare import MARGIN, Comparison, compare_sides, sides
 from ragcun.evaluation.results import Result, read_results, whole_datasets
+from ragcun.evaluation.statistics import CORRECTIONS, Doubles
 
 _SEED = re.compile(r"[\s,/_-]*(?<![^\W_])seed[\s=_-]*\d+$")
+
+LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -26,30 +33,80 @@ class System:
 
 
 @dataclass(frozen=True)
-class Row:
-    """A model on a dataset, or over all (`dataset` and `split` None).
+class Method:
+    """How models are compared.
 
     Attributes:
+        measure: the measure.
+        test: "randomisation" or "wilcoxon", over queries.
+        correction: "holm" or "bh", of all p-values of a family.
+        margin: the difference that matters, 0 to 1: within it, models are equivalent.
+        seed: of the randomisation and the bootstrap.
+    """
+
+    measure: str = "nDCG@10"
+    test: str = "randomisation"
+    correction: str = "holm"
+    margin: float = MARGIN
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Adjusted:
+    """The p-values of a comparison, corrected for all that were made: of the test, across seeds, of equivalence."""
+
+    p_value: float
+    p_equivalent: float
+    p_across_seeds: float | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A model on a dataset, or over several (`dataset` and `split` None), beside a baseline.
+
+    Attributes:
+        baseline: the label of the model that it is compared with; its own for the baseline itself.
+        domain: "in-domain" where the model or the baseline was trained on the dataset, "out-of-domain" where neither
+            was; None where nothing is known of either.
+        over: the datasets of the mean.
         score: the measure's mean, 0 to 1, over `seeds` seeds.
         deviation: the sample's standard deviation over them; None for one.
         against: the comparison with the baseline; None for the baseline itself.
-        p_holm: its p-value, corrected for all models and datasets that were compared.
+        adjusted: its corrected p-values: single datasets are one family, means over several another.
         differences: (queries,) what was tested: this model less the baseline, each the mean over seeds.
     """
 
     dataset: str | None
     split: str | None
     label: str
+    baseline: str
+    domain: Domain | None
+    over: tuple[str, ...]
     score: float
     deviation: float | None
     seeds: int
     against: Comparison | None = None
-    p_holm: float | None = None
+    adjusted: Adjusted | None = None
     differences: Doubles | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def verdict(self) -> str | None:
+        """What is shown at 5 percent: "equivalent within ..." points, "different", or "undecided".
+
+        A difference that is shown but within the margin is "equivalent". With several seeds it has to hold across them.
+        """
+        if self.against is None or self.adjusted is None:
+            return None
+        if self.adjusted.p_equivalent < LEVEL:
+            return f"equivalent within {100 * self.against.margin:g}"
+        across = self.adjusted.p_across_seeds
+        return "different" if (self.adjusted.p_value if across is None else across) < LEVEL else "undecided"
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the single differences."""
-        return {name: value for name, value in asdict(self).items() if name != "differences"}
+        return {name: value for name, value in asdict(self).items() if name != "differences"} | {
+            "verdict": self.verdict
+        }
 
 
 def read_systems(sources: Sequence[str]) -> list[System]:
@@ -82,27 +139,43 @@ def read_systems(sources: Sequence[str]) -> list[System]:
 
 
 def compare_systems(
-    systems: Sequence[System], baseline: str | None = None, measure: str = "nDCG@10", seed: int = 0
+    systems: Sequence[System], baselines: str | Sequence[str] | None = None, method: Method | None = None
 ) -> list[Row]:
-    """Compare each model with the baseline, the first where None: dataset by dataset, then over those that all have.
+    """Compare each model with each baseline: dataset by dataset, then over those that all have.
 
-    P-values are corrected by Holm's method: those on single datasets as one family, those over all as another.
+    `baselines` None is the first model. P-values are corrected over all baselines: those on single datasets as one
+    family, those over several as another.
 
     Raises:
-        UserError: no such baseline or measure, or two models have no dataset or other queries in common.
+        UserError: no such baseline or measure, or two models have other queries on a dataset.
     """
+    method = method or Method()
     known = {system.label: system for system in systems}
-    base = known.get(baseline) if baseline is not None else systems[0]
-    if base is None:
-        raise UserError(f"baseline {baseline!r}: not among the results; they have {', '.join(known)}")
+    named = [systems[0].label] if baselines is None else [baselines] if isinstance(baselines, str) else baselines
+    for name in named:
+        if name not in known:
+            raise UserError(f"baseline {name!r}: not among the results; they have {', '.join(known)}")
     columns = _columns(systems)
     common = [column for column in columns if all(column.of(system) for system in systems)]
-    rows = _corrected([row for column in columns for row in _rows(systems, base, [column], measure, seed)])
     if missing := [column.dataset for column in columns if column not in common]:
         warn(f"not every model has results on {', '.join(missing)}: left out of the average")
-    if len(common) > 1:
-        rows += _corrected(list(_rows(systems, base, common, measure, seed)))
-    return rows
+    _tell_guards(systems)
+    single: list[Row] = []
+    averages: list[Row] = []
+    for name in dict.fromkeys(named):
+        base = known[name]
+        for column in columns:
+            single += _rows(systems, base, [column], None, method)
+        for (domain, of), members in _groups(systems, base, common).items():
+            averages += _rows(members, base, of, domain, method)
+    return _corrected(single, method.correction) + _corrected(averages, method.correction)
+
+
+def _tell_guards(systems: Sequence[System]) -> None:
+    for system in systems:
+        guards = [dataset for (dataset, _), of in system.results.items() if any(one.domain == "guard" for one in of)]
+        if guards:
+            warn(f"{system.label}: chosen by its scores on held-out queries of {', '.join(guards)}, out-of-domain here")
 
 
 @dataclass(frozen=True)
@@ -118,6 +191,11 @@ class _Column:
         found = [system.results.get((part, self.split), []) for part in self.parts]
         return found if all(found) else []
 
+    def domain(self, *systems: System) -> Domain | None:
+        """Whether one of `systems` was trained on the dataset; None where nothing is known of any."""
+        found = {result.domain for system in systems for seeds in self.of(system) for result in seeds}
+        return "in-domain" if "in-domain" in found else "out-of-domain" if found - {None} else None
+
 
 def _columns(systems: Sequence[System]) -> list[_Column]:
     names: dict[str, dict[str, None]] = {}
@@ -131,26 +209,63 @@ def _columns(systems: Sequence[System]) -> list[_Column]:
     ]
 
 
+def _groups(
+    systems: Sequence[System], base: System, columns: Sequence[_Column]
+) -> dict[tuple[Domain | None, tuple[_Column, ...]], list[System]]:
+    """The averages over `columns`, two or more at a time, and the systems that each is of, the baseline among them.
+
+    A system that was trained, or whose baseline was, has an average in-domain and one out-of-domain. Those of which
+    nothing is known stand beside each; where there are no others, there is one average.
+    """
+    groups: dict[tuple[Domain | None, tuple[_Column, ...]], set[str]] = {}
+    unknown = {base.label}
+    for system in systems:
+        domains = {column: column.domain(system, base) for column in columns}
+        if system is base or not any(domains.values()):
+            unknown.add(system.label)
+            continue
+        for domain in DOMAINS:
+            of = tuple(column for column in columns if (domains[column] or "out-of-domain") == domain)
+            if len(of) > 1:
+                groups.setdefault((domain, of), set()).add(system.label)
+    if not groups and len(columns) > 1 and len(unknown) == len(systems):
+        groups[None, tuple(columns)] = set()
+    return {
+        group: [system for system in systems if system.label in members | unknown] for group, members in groups.items()
+    }
+
+
 def _rows(
-    systems: Sequence[System], base: System, columns: Sequence[_Column], measure: str, seed: int
+    systems: Sequence[System], base: System, columns: Sequence[_Column], domain: Domain | None, method: Method
 ) -> Iterator[Row]:
-    """A row for each of the models that have results on all `columns`."""
-    dataset, split = (columns[0].dataset, columns[0].split) if len(columns) == 1 else (None, None)
+    """A row for each of the models that have results on all `columns`; `domain` None is that of a single one."""
+    one = columns[0] if len(columns) == 1 else None
+    over = tuple(column.dataset for column in columns)
     theirs = [column.of(base) for column in columns]
     for system in systems:
         ours = [column.of(system) for column in columns]
         if not all(ours):
             continue
-        means = _means(ours, measure)
-        deviation = float(means.std(ddof=1)) if len(means) > 1 else None
-        row = Row(dataset, split, system.label, float(means.mean()), deviation, len(means))
+        means = _means(ours, method.measure)
+        row = Row(
+            None if one is None else one.dataset,
+            None if one is None else one.split,
+            system.label,
+            base.label,
+            domain if one is None else one.domain(system, base),
+            over,
+            float(means.mean()),
+            float(means.std(ddof=1)) if len(means) > 1 else None,
+            len(means),
+        )
         if system is not base and all(theirs):
             found = [
-                [differences(_scores(a), _scores(b), measure) for a, b in zip(*parts, strict=True)]
+                [sides(_scores(a), _scores(b), method.measure) for a, b in zip(*parts, strict=True)]
                 for parts in zip(ours, theirs, strict=True)
             ]
-            pooled = np.concatenate([one for parts in found for one in parts])
-            row = replace(row, against=compare_queries(found, measure, seed), differences=pooled)
+            pooled = np.concatenate([a.mean(axis=0) - b.mean(axis=0) for parts in found for a, b in parts])
+            against = compare_sides(found, method.measure, method.seed, method.test, method.margin)
+            row = replace(row, against=against, differences=pooled)
         yield row
 
 
@@ -171,10 +286,20 @@ def _scores(seeds: Sequence[Result]) -> list[Path]:
     return [result.scores for result in seeds]
 
 
-def _corrected(rows: list[Row]) -> list[Row]:
-    tested = [row for row in rows if row.against is not None]
-    adjusted = iter(holm([row.against.p_value for row in tested if row.against is not None]))
-    return [row if row.against is None else replace(row, p_holm=next(adjusted)) for row in rows]
+def _corrected(rows: list[Row], correction: str) -> list[Row]:
+    tested = [row.against for row in rows if row.against is not None]
+    correct = CORRECTIONS[correction]
+    across = iter(correct([one.across_seeds.p_value for one in tested if one.across_seeds is not None]))
+    adjusted = iter(
+        Adjusted(p_value, p_equivalent, None if one.across_seeds is None else next(across))
+        for one, p_value, p_equivalent in zip(
+            tested,
+            correct([one.p_value for one in tested]),
+            correct([one.p_equivalent for one in tested]),
+            strict=True,
+        )
+    )
+    return [row if row.against is None else replace(row, adjusted=next(adjusted)) for row in rows]
 
 
 def _named(source: str) -> tuple[str | None, Path]:

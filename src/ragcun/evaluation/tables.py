@@ -5,11 +5,9 @@ from collections.abc import Sequence
 from ragcun.errors import UserError
 from ragcun.evaluation.footnotes import footnotes
 from ragcun.evaluation.results import Result
-from ragcun.evaluation.systems import Row
+from ragcun.evaluation.systems import LEVEL, Method, Row
 from ragcun.evaluation.verify import Verdict
-from ragcun.table import Cell, Column, Note, Table, best_marked, cells, decimals
-
-_SIGNIFICANT = 0.05
+from ragcun.table import Cell, Column, Note, Table, best_marked, cells, count, decimals
 
 
 def scores_table(results: Sequence[Result], measures: Sequence[str]) -> Table:
@@ -73,29 +71,52 @@ def benchmark_table(
     )
 
 
-def comparison_table(rows: Sequence[Row], metric: str, baseline: str) -> Table:
-    """Return a table of models against the baseline: a group for each dataset, and one over all of them."""
-    difference = decimals(2, scale=100, sign=True)
+def comparison_table(rows: Sequence[Row], method: Method) -> Table:
+    """Return a table of models against their baselines: a group for each dataset and baseline, then the averages."""
+    difference, p_value = decimals(2, scale=100, sign=True), decimals(4)
+    correction = {"holm": "Holm", "bh": "Benjamini-Hochberg"}[method.correction]
     columns = [
         Column("dataset"),
         Column("split"),
+        Column("domain"),
         Column("model"),
         Column("seeds", decimals(0)),
-        Column(metric, decimals(2, scale=100)),
+        Column(method.measure, decimals(2, scale=100)),
         Column("difference", difference),
-        Column("p (Holm)", decimals(4)),
+        Column(f"p ({correction})", p_value),
+        Column("across seeds", difference),
+        Column("p across seeds", p_value),
         Column("d_z", decimals(2, sign=True)),
         Column("won", decimals(0)),
         Column("tied", decimals(0)),
         Column("lost", decimals(0)),
+        Column("verdict"),
+        Column("power", decimals(2)),
+        Column("queries needed", count),
     ]
-    places = dict.fromkeys((row.dataset, row.split) for row in rows)
-    groups = [[_compared(row) for row in rows if (row.dataset, row.split) == place] for place in places]
-    note = Note(
-        f"The baseline is {baseline}. Differences and scores are times 100; brackets hold 95% bootstrap intervals, and "
-        f"p-values of paired randomisation tests below {_SIGNIFICANT} are bold."
-    )
-    return Table("", columns, groups, [note], "comparison")
+    baselines = list(dict.fromkeys(row.baseline for row in rows))
+    places = dict.fromkeys((row.baseline, row.over, row.split) for row in rows)
+    groups = [[row for row in rows if (row.baseline, row.over, row.split) == place] for place in places]
+    body = [[_compared(row, len(baselines) > 1) for row in group] for group in groups]
+    if not any(row.against is not None and row.against.across_seeds is not None for row in rows):
+        columns, body = columns[:8] + columns[10:], [[row[:8] + row[10:] for row in group] for group in body]
+    return Table("", columns, body, _notes(baselines, method, correction), "comparison")
+
+
+def _notes(baselines: Sequence[str], method: Method, correction: str) -> list[Note]:
+    margin = f"{100 * method.margin:g}"
+    test = {"randomisation": "paired randomisation", "wilcoxon": "Wilcoxon's signed-rank"}[method.test]
+    return [
+        Note(
+            f"The baseline is {' or '.join(baselines)}. Differences and scores are times 100; brackets hold 95% "
+            f"bootstrap intervals over queries, and p-values of {test} tests, corrected by {correction}'s method, are "
+            f"bold below {LEVEL}. Columns across seeds hold for other seeds too."
+        ),
+        Note(
+            f"Models are equivalent where the difference is shown to be within {margin} points; power is the chance "
+            f"that these queries show a difference of {margin} points, and 80% of it takes the queries needed."
+        ),
+    ]
 
 
 def verification_table(verdicts: Sequence[Verdict]) -> Table:
@@ -135,19 +156,30 @@ def verification_table(verdicts: Sequence[Verdict]) -> Table:
     return Table("", columns, [rows], [Note(text) for text in dict.fromkeys(notes)], "verification")
 
 
-def _compared(row: Row) -> list[Cell]:
-    named = cells(row.dataset or "all", row.split or "", row.label, row.seeds)
+def _compared(row: Row, several_baselines: bool) -> list[Cell]:
+    averaged = f"over {len(row.over)} {row.domain + ' ' if row.domain else ''}datasets"
+    label = row.label
+    if several_baselines and row.against is not None:
+        label += f" against {row.baseline}"
+    named = cells(row.dataset or averaged, row.split or "", row.domain or "", label, row.seeds)
     score = Cell(row.score, row.deviation)
-    found = row.against
-    if found is None or row.p_holm is None:
-        return [*named, score, *cells("", "", "", "", "", "")]
+    found, adjusted = row.against, row.adjusted
+    if found is None or adjusted is None:
+        return [*named, score, *cells(*[""] * 11)]
+    across = found.across_seeds
     return [
         *named,
         score,
         Cell(found.difference, interval=(found.low, found.high)),
-        Cell(row.p_holm, bold=row.p_holm < _SIGNIFICANT),
-        *cells(found.effect, found.wins, found.ties, found.losses),
+        _significance(adjusted.p_value),
+        Cell("") if across is None else Cell(found.difference, interval=(across.low, across.high)),
+        Cell("") if adjusted.p_across_seeds is None else _significance(adjusted.p_across_seeds),
+        *cells(found.effect, found.wins, found.ties, found.losses, row.verdict, found.power, found.queries_needed),
     ]
+
+
+def _significance(p_value: float) -> Cell:
+    return Cell(p_value, bold=p_value < LEVEL)
 
 
 def _average(row: Sequence[float | None]) -> float | None:

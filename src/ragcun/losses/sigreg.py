@@ -3,15 +3,15 @@
 Shapes: N embeddings, D dimensions, K slices.
 """
 
+import warnings
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from ragcun.distributed.collectives import add_up, process_count
-from ragcun.errors import UserError
+from ragcun.errors import RagcunError, UserError
 from ragcun.losses.characteristic import Characteristic, quadrature
 from ragcun.losses.precision import full, full_precision
 
@@ -22,11 +22,11 @@ def epps_pulley(projections_NK: Tensor, knots: int = 17, t_max: float = 3.0) -> 
     N times the integral of |φ̂(t) - φ(t)|² φ(t) over [-t_max, t_max], φ(t) = exp(-t²/2), by the trapezoidal rule with
     `knots` evenly spaced knots on [0, t_max], as in LeJEPA's reference implementation (arXiv 2511.08544). Takes N
     samples of each of K slices, of this process alone. Computed in fp32, or fp64 if given so. Raises `UserError` for
-    another shape, fewer than 2 knots or t_max <= 0.
+    another shape, fewer than 2 knots or t_max <= 0, and `RagcunError` where a second derivative is computed.
     """
     _require_matrix(projections_NK)
     wanted = torch.is_grad_enabled() and projections_NK.requires_grad
-    statistics_K: Tensor = _EppsPulley.apply(full(projections_NK), knots, t_max, wanted)
+    statistics_K: Tensor = _EppsPulley.apply(projections_NK, knots, t_max, wanted)
     return statistics_K
 
 
@@ -70,9 +70,7 @@ class SIGReg(nn.Module):
         if self.training:
             self.step += 1
         wanted = torch.is_grad_enabled() and embeddings_ND.requires_grad
-        loss: Tensor = _Sketch.apply(
-            full(embeddings_ND), directions_KD, self.knots, self.t_max, self.per_sample, wanted
-        )
+        loss: Tensor = _Sketch.apply(embeddings_ND, directions_KD, self.knots, self.t_max, self.per_sample, wanted)
         return loss
 
     def extra_repr(self) -> str:
@@ -91,9 +89,39 @@ def _block(device: torch.device) -> int:
     return 256 if device.type == "cpu" else 512
 
 
+_LOST = 0.01  # share of a gradient's norm that fp16 may lose before it is told
+
+
+class _Once(torch.autograd.Function):
+    """A gradient that is part of a graph, so that its own derivative raises instead of being taken for zero."""
+
+    @staticmethod
+    def forward(_: Any, gradient: Tensor, source: Tensor) -> Tensor:
+        return gradient.view_as(gradient)
+
+    @staticmethod
+    def backward(_: Any, *upstream: Tensor) -> Tensor:
+        raise RagcunError("SIGReg is differentiable once; a second derivative needs another implementation of it")
+
+
+def _handed_back(gradient: Tensor, source: Tensor) -> Tensor:
+    """The gradient by `source`, which PyTorch casts to the source's dtype; a warning where fp16 loses some of it."""
+    if source.dtype == torch.float16:
+        lost = (gradient - gradient.half()).norm() > _LOST * gradient.norm()
+        kept = getattr(source, "grad_dtype", source.dtype)  # of the source as a leaf; since torch 2.10
+        if kept == torch.float16 and lost:
+            warnings.warn(
+                "SIGReg: its gradient underflows in fp16; scale the loss (torch.amp.GradScaler), or use fp32 or bf16",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+    return _Once.apply(gradient, source) if torch.is_grad_enabled() else gradient
+
+
 class _EppsPulley(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, projections_NK: Tensor, knots: int, t_max: float, wanted: bool) -> Tensor:
+    def forward(ctx: Any, source_NK: Tensor, knots: int, t_max: float, wanted: bool) -> Tensor:
+        projections_NK = full(source_NK)
         rows, slices = projections_NK.shape
         device = projections_NK.device
         block = min(_block(device), slices)
@@ -108,14 +136,13 @@ class _EppsPulley(torch.autograd.Function):
                 statistics_K[part], residuals_K2T = work.statistic(work.sums(size))
                 if gradient_NK is not None:
                     gradient_NK[:, part] = work.gradient(residuals_K2T).T
-        ctx.save_for_backward(gradient_NK)
+        ctx.save_for_backward(gradient_NK, source_NK)
         return statistics_K
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, upstream_K: Tensor) -> tuple[Tensor, None, None, None]:
-        (gradient_NK,) = ctx.saved_tensors
-        return gradient_NK * upstream_K, None, None, None
+        gradient_NK, source_NK = ctx.saved_tensors
+        return _handed_back(gradient_NK * upstream_K, source_NK), None, None, None
 
 
 class _Sketch(torch.autograd.Function):
@@ -124,13 +151,14 @@ class _Sketch(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        embeddings_ND: Tensor,
+        source_ND: Tensor,
         directions_KD: Tensor,
         knots: int,
         t_max: float,
         per_sample: bool,
         wanted: bool,
     ) -> Tensor:
+        embeddings_ND = full(source_ND)
         device, slices = embeddings_ND.device, len(directions_KD)
         directions_KD = directions_KD.to(embeddings_ND)
         block = min(_block(device), slices)
@@ -150,11 +178,10 @@ class _Sketch(torch.autograd.Function):
         scale = 1 / (slices * sums_KUV[0, 0, 0]) if per_sample else sums_KUV.new_tensor(1 / slices)
         if gradient_ND is not None:
             gradient_ND.mul_(scale * process_count())
-        ctx.save_for_backward(gradient_ND)
+        ctx.save_for_backward(gradient_ND, source_ND)
         return (torch.stack(totals).sum() * scale).to(embeddings_ND.dtype)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None, None, None, None]:
-        (gradient_ND,) = ctx.saved_tensors
-        return gradient_ND * upstream, None, None, None, None, None
+        gradient_ND, source_ND = ctx.saved_tensors
+        return _handed_back(gradient_ND * upstream, source_ND), None, None, None, None, None

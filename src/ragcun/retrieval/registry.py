@@ -14,6 +14,7 @@ import re
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
+from ragcun.data.provenance import Provenance
 from ragcun.embedding.budget import OPENAI, PRICES
 from ragcun.embedding.known import KNOWN, find_known
 from ragcun.embedding.recipe import POOLINGS, Recipe
@@ -83,7 +84,8 @@ class Encoder:
         resolved = resolve_model(self.model)
         inputs = {"files": resolved.fingerprint, "precision": options.precision, "recipe": asdict(self.recipe)}
         inputs |= _index(options)
-        return Identity(self._called(resolved.label, options), inputs | {"max_length": options.max_length})
+        label = self._called(resolved.label, options)
+        return Identity(label, inputs | {"max_length": options.max_length}, resolved.provenance)
 
     def load(self, options: RetrieverOptions) -> Retriever:
         from ragcun.retrieval.dense import Dense
@@ -175,7 +177,8 @@ class Fusion:
     def identify(self, options: RetrieverOptions) -> Identity:
         first, second = self.first.identify(options), self.second.identify(options)
         inputs = {"fusion": {"k": K, "depth": DEPTH}, "inputs": [first.inputs, second.inputs]}
-        return Identity(self._called(first.label, second.label, options), inputs)
+        provenance = Provenance.of_all([first.provenance, second.provenance])
+        return Identity(self._called(first.label, second.label, options), inputs, provenance)
 
     def load(self, options: RetrieverOptions) -> Retriever:
         first, second = self.first.load(options), self.second.load(options)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from ragcun.data.provenance import Provenance
 from ragcun.data.texts import Texts
 from ragcun.embedding.budget import OPENAI, Budget
 from ragcun.retrieval.topk import Rows, TopK
@@ -67,10 +68,17 @@ class RetrieverOptions:
 
 @dataclass(frozen=True)
 class Identity:
-    """A retriever before it is loaded: its name in tables, and what determines its rankings (JSON)."""
+    """A retriever before it is loaded.
+
+    Attributes:
+        label: its name in tables.
+        inputs: what determines its rankings; JSON.
+        provenance: what it was trained on; None where nothing is known.
+    """
 
     label: str
     inputs: dict[str, Any]
+    provenance: Provenance | None = None
 
 
 class Entry(Protocol):

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 else:
     Head = Literal[tuple(HEADS)]
 
+Guard = Literal["worst", "mean"]
+
 Count = Annotated[int, Field(ge=1)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -237,7 +239,12 @@ class StageSettings(_Section):
         ENCODER,
     )
     interpolate_tolerance: Share = setting(
-        0.0, "nDCG@10 that --interpolate auto may lose on an out-of-domain collection.", ENCODER
+        0.0, "nDCG@10 that --interpolate auto may lose on the out-of-domain collections.", ENCODER
+    )
+    interpolate_guard: Guard = setting(
+        "worst",
+        "Whether --interpolate auto limits the loss on the worst of these collections or their mean loss.",
+        ENCODER,
     )
     mixed_precision: MixedPrecision = setting(
         "auto", "Precision used in training; auto is bf16 where the device has it, else fp16 on GPUs.", MACHINE

@@ -68,6 +68,7 @@ def dev_from_collection(path: Path, split: str, data: DataSettings) -> DevTexts:
         for i, query in enumerate(chosen)
     }
     source = {"path": str(path), "split": split, "sha256": collection.fingerprint(split)}
+    source["texts"] = collection.texts_fingerprint()
     return DevTexts(
         Selected(collection.queries, query_rows),
         Selected(collection.corpus, rows),

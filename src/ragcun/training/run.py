@@ -15,6 +15,7 @@ from accelerate import Accelerator
 
 from ragcun.console import say, warn
 from ragcun.data.pairs import Pairs
+from ragcun.data.provenance import Provenance
 from ragcun.embedding.base import load_model
 from ragcun.embedding.embedder import Embedder
 from ragcun.embedding.resolve import ResolvedModel, resolve_model
@@ -170,7 +171,8 @@ def _fit(plan: _Plan, built: _Built, experiment: Path, accelerator: Accelerator)
     if alpha == "auto":
         devs = {name: StoredDev(texts, built.embedder) for name, texts in plan.out_of_domain.items()}
         curve = experiment / "interpolation.json" if accelerator.is_main_process else None
-        alpha = choose_alpha(outcome, built.encoder, built.dev, devs, stage.interpolate_tolerance, curve)
+        tolerance, guard = stage.interpolate_tolerance, stage.interpolate_guard
+        alpha = choose_alpha(outcome, built.encoder, built.dev, devs, tolerance, guard, curve)
     return _interpolate(outcome, built.encoder, built.dev, alpha)
 
 
@@ -205,6 +207,7 @@ def _interpolate(outcome: Outcome, encoder: EncoderWithObjective, dev: Dev, alph
 def _manifest(plan: _Plan, built: _Built, label: str) -> dict[str, Any]:
     start = plan.start
     embedder, encoder = built.embedder, built.encoder
+    before = Provenance.of_all(model.provenance for model in (plan.base, start) if model is not None)
     return {
         "label": label,
         "identity": plan.identity,
@@ -215,6 +218,7 @@ def _manifest(plan: _Plan, built: _Built, label: str) -> dict[str, Any]:
             "pairs": len(plan.pairs),
             "dev": plan.dev.source,
             "out_of_domain": [texts.source for texts in plan.out_of_domain.values()],
+            "before": None if before is None else before.to_json(),
         },
         "base": embedder.describe() | {"fingerprint": embedder.fingerprint},
         "parameters": {

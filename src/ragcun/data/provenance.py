@@ -1,0 +1,69 @@
+"""What a model was trained on, as the manifest of its training says, and which collections that makes in-domain."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from ragcun.data.collection import Collection
+
+Domain = Literal["in-domain", "out-of-domain"]
+DOMAINS: tuple[Domain, ...] = ("in-domain", "out-of-domain")
+_KEPT = ("path", "split", "texts")  # of a source
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """The data behind a model, each as a manifest has a source.
+
+    Attributes:
+        trained: what it was trained on, and whose held-out queries chose the best checkpoint.
+        guards: what it was not trained on, but whose held-out queries chose how far it goes from its start.
+    """
+
+    trained: tuple[Mapping[str, Any], ...] = ()
+    guards: tuple[Mapping[str, Any], ...] = ()
+
+    @classmethod
+    def of_training(cls, data: Mapping[str, Any]) -> Self:
+        """What the manifest of a training says under "data", and what it says of the models it started from."""
+        before = data.get("before") or {}
+        trained = [data.get("train"), data.get("dev"), *before.get("trained", ())]
+        guards = [*data.get("out_of_domain", ()), *before.get("guards", ())]
+        return cls(tuple(one for one in trained if one), tuple(guards))
+
+    @classmethod
+    def of_all(cls, several: Iterable["Provenance | None"]) -> "Provenance | None":
+        """What is known of several models together; None where nothing is known of any."""
+        known = [one for one in several if one is not None]
+        trained = (source for one in known for source in one.trained)
+        guards = (source for one in known for source in one.guards)
+        return cls(tuple(trained), tuple(guards)) if known else None
+
+    def to_json(self) -> dict[str, Any]:
+        """As a manifest has it under "before"."""
+        return {
+            name: [{key: source.get(key) for key in _KEPT} for source in sources]
+            for name, sources in (("trained", self.trained), ("guards", self.guards))
+        }
+
+    def domain(self, collection: Collection) -> Domain | Literal["guard"]:
+        """What `collection` is to the model.
+
+        It is what was trained on where corpus and queries have the same bytes, or where the names are the same: two
+        copies of one dataset may differ. A file of pairs is that collection which it lies in or is named after, and the
+        one that `ragcun data pairs` made beside it.
+        """
+        if any(_same(source, collection) for source in self.trained):
+            return "in-domain"
+        return "guard" if any(_same(source, collection) for source in self.guards) else "out-of-domain"
+
+
+def _same(source: Mapping[str, Any], collection: Collection) -> bool:
+    if source.get("texts") == collection.texts_fingerprint():
+        return True
+    path, folder = Path(source["path"]), collection.path.resolve()
+    if source.get("split") is not None:
+        return path.name == collection.name
+    made_beside = path.resolve().parent == folder.parent and (folder.parent / "source.json").is_file()
+    return made_beside or collection.name in (path.stem, path.parent.name) or folder in path.resolve().parents

@@ -1,0 +1,156 @@
+"""The tests and intervals behind comparisons, on differences of queries.
+
+A sample is a sequence of strata: the differences of each dataset's (or part's) queries, (n,), and its share of the
+mean. The statistic is the sum of share times mean.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+Doubles = npt.NDArray[np.float64]
+Strata = Sequence[tuple[Doubles, float]]
+
+RESAMPLES = 9_999
+_AT_ONCE = 2**20  # numbers drawn at a time
+
+
+def mean(strata: Strata) -> float:
+    """The sum of share times mean."""
+    return float(sum(share * values.mean() for values, share in strata))
+
+
+def variance(strata: Strata) -> tuple[float, float]:
+    """The variance of `mean` and its degrees of freedom (Welch 1947, Satterthwaite 1946).
+
+    Both are NaN where a stratum is one query, whose variance is unknown.
+    """
+    if any(len(values) < 2 for values, _ in strata):
+        return math.nan, math.nan
+    parts = np.array([share**2 * values.var(ddof=1) / len(values) for values, share in strata])
+    freedom = np.array([len(values) - 1 for values, _ in strata])
+    total = float(parts.sum())
+    return total, total**2 / float((parts**2 / freedom).sum()) if total > 0 else float(freedom.sum())
+
+
+def interval(strata: Strata, rng: np.random.Generator, resamples: int = RESAMPLES) -> tuple[float, float]:
+    """The 95 percent interval of `mean`: the symmetric studentised bootstrap (Hall, Annals of Statistics, 1988).
+
+    Queries are drawn again within their stratum. Its ends are within [-1, 1], as differences of measures are; they are
+    -1 and 1 where too few queries differ to say anything.
+    """
+    centre = mean(strata)
+    spread, _ = variance(strata)
+    if math.isnan(spread):
+        return -1.0, 1.0
+    moved, drawn = np.zeros(resamples), np.zeros(resamples)
+    for values, share in strata:
+        means, variances = _resampled(values - values.mean(), rng, resamples)
+        moved += share * means
+        drawn += share**2 * variances / len(values)
+    far = np.where(np.abs(moved) > 1e-12, np.inf, 0.0)
+    np.divide(np.abs(moved), np.sqrt(drawn), out=far, where=drawn > 0)
+    width = float(np.quantile(far, 0.95, method="higher"))
+    half = width * math.sqrt(spread) if spread > 0 else 0.0
+    return max(-1.0, centre - half), min(1.0, centre + half)
+
+
+def randomisation(strata: Strata, rng: np.random.Generator) -> float:
+    """The two-sided p-value of the paired randomisation test (Smucker, Allan and Carterette, CIKM 2007).
+
+    Its statistic is `mean`; of 9,999 random swaps of both sides within queries, or of all where there are fewer.
+    """
+    return _share_of_signs(np.concatenate([values * (share / len(values)) for values, share in strata]), rng)
+
+
+def wilcoxon(strata: Strata, _: np.random.Generator) -> float:
+    """The two-sided p-value of Wilcoxon's signed-rank test: of the queries, or of the means of several strata.
+
+    Over several datasets their means are the sample, as Demsar (JMLR 2006) advises.
+    """
+    values = strata[0][0] if len(strata) == 1 else np.array([one.mean() for one, _ in strata])
+    return float(stats.wilcoxon(values).pvalue) if values.any() else 1.0
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjust the p-values of one family of tests, so that all true null hypotheses of it are kept at the level.
+
+    Holm, Scandinavian Journal of Statistics, 1979.
+    """
+    adjusted = [0.0] * len(p_values)
+    highest = 0.0
+    for rank, index in enumerate(np.argsort(p_values, kind="stable").tolist()):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = highest
+    return adjusted
+
+
+def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
+    """Adjust the p-values of one family, so that the expected share of false discoveries is kept at the level.
+
+    Benjamini and Hochberg, Journal of the Royal Statistical Society B, 1995.
+    """
+    return list(map(float, stats.false_discovery_control(p_values))) if p_values else []
+
+
+TESTS: dict[str, Callable[[Strata, np.random.Generator], float]] = {
+    "randomisation": randomisation,
+    "wilcoxon": wilcoxon,
+}
+CORRECTIONS: dict[str, Callable[[Sequence[float]], list[float]]] = {"holm": holm, "bh": benjamini_hochberg}
+
+
+def power(strata: Strata, margin: float) -> tuple[float | None, int | None]:
+    """How well a true difference of `margin` would be seen, at the deviations that were observed.
+
+    Returns:
+        The power of the two-sided t-test at 5 percent, and the queries that would give 80 percent (Cohen 1988), as many
+        times those that there are; None where the variance is unknown.
+    """
+    spread, freedom = variance(strata)
+    if math.isnan(spread):
+        return None, None
+    queries = sum(len(values) for values, _ in strata)
+    if spread == 0:
+        return 1.0, queries
+    critical = float(stats.t.ppf(0.975, freedom))
+    shift = min(margin / math.sqrt(spread), 30.0)  # beyond it the power is 1 to the last digit
+    found = float(stats.nct.sf(critical, freedom, shift) + stats.nct.cdf(-critical, freedom, shift))
+    needed = queries * spread * ((stats.norm.ppf(0.975) + stats.norm.ppf(0.8)) / margin) ** 2
+    return found, math.ceil(needed)
+
+
+def _share_of_signs(values: Doubles, rng: np.random.Generator) -> float:
+    """The share of patterns of signs whose sum is as far from 0: of all, or of the one found and random ones."""
+    every = len(values) < math.log2(RESAMPLES)
+    patterns, width = 2 ** len(values) if every else RESAMPLES, -(-len(values) // 8)
+    found = abs(values.sum()) * (1 - 1e-12)  # equal sums may differ by rounding
+    extreme = 0
+    for start, stop in _batches(patterns, 8 * width):
+        if every:
+            packed = np.arange(start, stop, dtype="<u4").view(np.uint8).reshape(-1, 4)[:, :width]
+        else:
+            packed = np.frombuffer(rng.bytes((stop - start) * width), np.uint8).reshape(-1, width)
+        kept_BN = np.unpackbits(packed, axis=1, count=len(values), bitorder="little")
+        sums_B = 2 * (kept_BN @ values) - values.sum()
+        extreme += int((np.abs(sums_B) >= found).sum())
+    return extreme / patterns if every else (extreme + 1) / (patterns + 1)
+
+
+def _resampled(centred: Doubles, rng: np.random.Generator, resamples: int) -> tuple[Doubles, Doubles]:
+    """Means and variances of bootstrap samples of values whose mean is 0."""
+    count = len(centred)
+    means, squares = np.empty(resamples), np.empty(resamples)
+    for start, stop in _batches(resamples, count):
+        drawn_BN = centred[rng.integers(count, size=(stop - start, count), dtype=np.int32)]
+        means[start:stop] = drawn_BN.mean(axis=1)
+        squares[start:stop] = np.einsum("bn,bn->b", drawn_BN, drawn_BN)
+    return means, np.maximum(squares - count * means**2, 0) / (count - 1)
+
+
+def _batches(count: int, width: int) -> Iterator[tuple[int, int]]:
+    size = max(1, _AT_ONCE // width)
+    return ((at, min(at + size, count)) for at in range(0, count, size))
