@@ -41,7 +41,7 @@ def in_the_loop(collection: Path, base: str, steps: int, scratch: Path) -> float
 
     from ragcun import IsotropicRetrievalLoss
     from ragcun.data.pairs import load_pairs
-    from ragcun.embedding.base import load_model
+    from ragcun.embedding.load import load_model
     from ragcun.embedding.resolve import resolve_model
 
     model = load_model(resolve_model(base), device="cpu").requires_grad_(requires_grad=False)

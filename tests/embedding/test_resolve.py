@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from hub import COMMIT, Hub
-from ragcun.embedding.base import load_model
 from ragcun.embedding.known import KNOWN, KnownModel
+from ragcun.embedding.load import load_model
 from ragcun.embedding.resolve import parse_label, resolve_model
 from ragcun.errors import RagcunError, UserError
 from ragcun.files import file_sha256

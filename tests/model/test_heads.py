@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from children import python
-from ragcun.embedding.base import base_key, load_model, split
+from ragcun.embedding.base import split
+from ragcun.embedding.identity import base_key
+from ragcun.embedding.load import load_model
 from ragcun.embedding.resolve import resolve_model
 from ragcun.errors import UserError
 from ragcun.heads.registry import HEADS

@@ -16,8 +16,8 @@ from sentence_transformers import SentenceTransformer
 
 from children import python, ragcun
 from ragcun.data.pairs import Pairs, load_pairs
-from ragcun.embedding.base import load_model
 from ragcun.embedding.embedder import Embedder
+from ragcun.embedding.load import load_model
 from ragcun.embedding.resolve import resolve_model
 from ragcun.errors import RagcunError, UserError
 from ragcun.heads.layers import MLPHead

@@ -13,8 +13,10 @@ from sentence_transformers.sentence_transformer.modules import Pooling
 from torch import nn
 
 from ragcun.data.texts import Texts
-from ragcun.embedding.base import Precision, Role, base_key, load_model, prompt_of, split, weights_sha256
+from ragcun.embedding.base import Precision, Role, has_routes, length_limit, prompt_of, split
 from ragcun.embedding.encode import encode_missing
+from ragcun.embedding.identity import base_key, weights_sha256
+from ragcun.embedding.load import load_model
 from ragcun.embedding.recipe import Recipe
 from ragcun.embedding.resolve import resolve_model
 from ragcun.embedding.runtimes import AUTO, Engine, choose_runtime
@@ -31,7 +33,7 @@ class Vectors:
         shape: (n, d).
     """
 
-    def __init__(self, store: EmbeddingStore, rows: Rows, head: nn.Module | None, dimension: int) -> None:
+    def __init__(self, store: EmbeddingStore, rows: Rows, head: nn.Sequential | None, dimension: int) -> None:
         self._store = store
         self._rows = rows
         self._head = head
@@ -50,16 +52,20 @@ class Vectors:
 
     def block(self, start: int, stop: int) -> Floats:
         """Rows start .. stop-1, C-contiguous."""
-        return self._project(self._store.read(self._rows[start:stop]))
+        return self._finished(self._store.read(self._rows[start:stop]))
 
     def rows(self, index: npt.NDArray[np.int64]) -> Floats:
         """The rows at `index`, in that order."""
-        return self._project(self._store.read(self._rows[index]))
+        return self._finished(self._store.read(self._rows[index]))
 
     def blocks(self, size: int = _BLOCK) -> Iterator[Floats]:
         """All rows, `size` at a time."""
         for start in range(0, len(self), size):
             yield self.block(start, min(start + size, len(self)))
+
+    def _finished(self, base_NB: Floats) -> Floats:
+        """Through the head, and cut to the dimensions that the model's files ask for (`truncate_dim`)."""
+        return np.ascontiguousarray(self._project(base_NB)[:, : self.shape[1]])
 
     @torch.no_grad()
     def _project(self, base_NB: Floats) -> Floats:
@@ -67,7 +73,8 @@ class Vectors:
         if self._head is None:
             return base_NB
         parameter = next(self._head.parameters())
-        projected_ND = np.empty((len(base_NB), self.shape[1]), np.float32)
+        width = int(self._head[-1].get_embedding_dimension())
+        projected_ND = np.empty((len(base_NB), width), np.float32)
         for start in range(0, len(base_NB), _PORTION):
             some = base_NB[start : start + _PORTION]
             filled = torch.zeros(_PORTION, some.shape[1])
@@ -143,8 +150,9 @@ class Embedder:
 
     def _embed(self, texts: Texts, role: Role, description: str) -> Vectors:
         prompt = prompt_of(self.base, role)
-        store = EmbeddingStore(self._root, {**self._key, "prompt": prompt})
-        digests = encode_missing(self.base, lambda: self._engine, texts, store, prompt, description)
+        way = {"role": role} if has_routes(self.base) else {}
+        store = EmbeddingStore(self._root, {**self._key, "prompt": prompt, **way})
+        digests = encode_missing(self.base, lambda: self._engine, texts, store, prompt, role, description)
         return Vectors(store, store.find(digests), self.head, self.dimension)
 
     def describe(self) -> dict[str, Any]:
@@ -153,7 +161,7 @@ class Embedder:
             "model": self.resolved.source,
             "dimension": self.dimension,
             "parameters": self.parameters,
-            "max_length": self.base.max_seq_length,
+            "max_length": length_limit(self.base),
             "prompts": {"query": prompt_of(self.base, "query"), "document": prompt_of(self.base, "document")},
             "pooling": next((module.pooling_mode for module in self.base if isinstance(module, Pooling)), None),
             "modules": [type(module).__name__ for module in self.base]

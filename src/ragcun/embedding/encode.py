@@ -6,18 +6,22 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
 
 import numpy as np
+import torch
 from sentence_transformers import SentenceTransformer
 
 from ragcun.console import progress
 from ragcun.data.texts import Texts
 from ragcun.distributed.collectives import process_count, process_rank, wait_for_all
+from ragcun.embedding.base import Role, features_of, prompt_of
 from ragcun.embedding.runtimes import Engine, TorchEngine
 from ragcun.embedding.store import Digests, EmbeddingStore, Floats, digest_texts
 from ragcun.embedding.token_batches import TokenBatch, plan_batches
+from ragcun.errors import RagcunError
 
 _WINDOW = 65_536  # texts that are sorted together
 _FLUSH_SECONDS = 20.0
 _FLUSH_ROWS = 65_536
+_SHOWN = 60  # characters of a text in a message
 
 
 def encode_missing(
@@ -26,6 +30,7 @@ def encode_missing(
     texts: Texts,
     store: EmbeddingStore,
     prompt: str,
+    role: Role,
     description: str,
 ) -> Digests:
     """Encode the texts that `store` lacks, and return the digests of all, in order, (n, 2).
@@ -37,11 +42,11 @@ def encode_missing(
     digests = digest_texts(texts)
     if process_count() > 1:
         _encode_missing(
-            base, load, texts, digests, store, prompt, description, rank=process_rank(), world=process_count()
+            base, load, texts, digests, store, prompt, role, description, rank=process_rank(), world=process_count()
         )
         wait_for_all()
         store.refresh()
-    _encode_missing(base, load, texts, digests, store, prompt, description, rank=0, world=1)
+    _encode_missing(base, load, texts, digests, store, prompt, role, description, rank=0, world=1)
     return digests
 
 
@@ -52,6 +57,7 @@ def _encode_missing(
     digests: Digests,
     store: EmbeddingStore,
     prompt: str,
+    role: Role,
     description: str,
     rank: int,
     world: int,
@@ -63,7 +69,7 @@ def _encode_missing(
     engine = load()
     with (
         progress(description, float(absent.sum() // world), "texts") as bar,
-        _Workers(base, engine, prompt) as workers,
+        _Workers(base, engine, prompt, role) as workers,
     ):
         for start in range(0, len(digests), _WINDOW):
             window = slice(start, min(start + _WINDOW, len(digests)))
@@ -78,15 +84,16 @@ def _encode_missing(
     store.compact()
 
 
-def encode_now(model: SentenceTransformer, texts: Texts, prompt: str) -> Floats:
+def encode_now(model: SentenceTransformer, texts: Texts, role: Role) -> Floats:
     """The vectors of texts under a model that is being trained, (n, dimension), in order; nothing is stored."""
+    prompt = prompt_of(model, role)
     digests = digest_texts(texts)
     distinct, first, inverse = np.unique(digests, axis=0, return_index=True, return_inverse=True)
     engine = TorchEngine(model)
     batches = plan_batches(model, [texts[int(row)] for row in first], distinct, prompt, engine.tokens)
     row_of = {digest: row for row, digest in enumerate(map(bytes, distinct))}
     out = np.empty((len(distinct), int(model.get_embedding_dimension() or 0)), dtype=np.float32)
-    with _Workers(model, engine, prompt) as workers:
+    with _Workers(model, engine, prompt, role) as workers:
         for batch, vectors in workers.run(iter(batches)):
             out[[row_of[digest] for digest in map(bytes, batch.digests)]] = vectors
     return out[inverse.reshape(-1)]
@@ -95,10 +102,11 @@ def encode_now(model: SentenceTransformer, texts: Texts, prompt: str) -> Floats:
 class _Workers:
     """Runs batches through an engine: this thread tokenises the next ones while the engine's threads compute."""
 
-    def __init__(self, base: SentenceTransformer, engine: Engine, prompt: str) -> None:
+    def __init__(self, base: SentenceTransformer, engine: Engine, prompt: str, role: Role) -> None:
         self.base = base
         self.engine = engine
-        self.prompt = prompt or None
+        self.prompt = prompt
+        self.role: Role = role
         self.pool = ThreadPoolExecutor(engine.threads, initializer=engine.start_thread)
 
     def __enter__(self) -> "_Workers":
@@ -113,12 +121,24 @@ class _Workers:
         pending: dict[Future[Floats], TokenBatch] = {}
         while True:
             for batch in islice(batches, 2 * self.engine.threads - len(pending)):
-                features = self.base.preprocess(batch.texts, prompt=self.prompt)
+                features = features_of(self.base, batch.texts, self.role, self.prompt)
                 pending[self.pool.submit(self.engine.encode, features)] = batch
             if not pending:
                 return
             for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                yield pending.pop(future), future.result()
+                batch, vectors = pending.pop(future), future.result()
+                _refuse_infinite(batch, vectors, self.base.dtype)
+                yield batch, vectors
+
+
+def _refuse_infinite(batch: TokenBatch, vectors: Floats, precision: torch.dtype | None) -> None:
+    wrong = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    if not len(wrong):
+        return
+    advice = "its weights may be damaged" if precision == torch.float32 else "try --precision fp32"
+    text = " ".join(batch.texts[int(wrong[0])].split())
+    shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    raise RagcunError(f"the base gave NaN or infinity for {len(wrong)} texts, {shown!r} is one; {advice}")
 
 
 class _Shard:

@@ -15,11 +15,13 @@ class Recipe:
         pooling: one of `POOLINGS`.
         similarity: "euclidean", "cosine" or "dot".
         max_length: tokens a text is cut to.
+        truncate_dim: dimensions that are kept of a vector, the first ones.
         query, document: prompts put before a text.
     """
 
     pooling: str | None = None
     similarity: str | None = None
     max_length: int | None = None
+    truncate_dim: int | None = None
     query: str | None = None
     document: str | None = None

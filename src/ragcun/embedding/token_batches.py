@@ -9,8 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from sentence_transformers import SentenceTransformer
+from transformers import PreTrainedTokenizerBase
 
+from ragcun.embedding.base import length_limit
 from ragcun.embedding.store import Digests
+
+_CHARACTERS = 4  # of a token, about
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,11 @@ def plan_batches(
 
 
 def token_lengths(base: SentenceTransformer, texts: list[str]) -> npt.NDArray[np.int64]:
-    """How many tokens the base sees of each text, (n,)."""
-    limit = base.max_seq_length or 10**9
-    encoded = base.tokenizer(texts, truncation=True, max_length=limit, add_special_tokens=True, verbose=False)
+    """How many tokens the base sees of each text, (n,); an estimate where no transformer's tokenizer can be asked."""
+    tokenizer = getattr(base, "tokenizer", None)
+    if not isinstance(tokenizer, PreTrainedTokenizerBase):
+        return np.fromiter((len(text) // _CHARACTERS + 1 for text in texts), dtype=np.int64, count=len(texts))
+    limit = length_limit(base)
+    cut = {"truncation": True, "max_length": limit} if limit is not None else {}
+    encoded = tokenizer(texts, add_special_tokens=True, verbose=False, **cut)
     return np.fromiter((len(ids) for ids in encoded["input_ids"]), dtype=np.int64, count=len(texts))

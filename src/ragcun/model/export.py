@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from sentence_transformers import SentenceTransformer
 
-from ragcun.embedding.base import load_model, split
+from ragcun.embedding.base import split
+from ragcun.embedding.load import load_model
 from ragcun.embedding.resolve import resolve_model
 from ragcun.errors import UserError
 from ragcun.heads.layers import Head

@@ -14,6 +14,7 @@ from ragcun.retrieval.distributed import distributed_search
 from ragcun.retrieval.matrices import Matrix
 from ragcun.retrieval.memory import Resources
 from ragcun.retrieval.retrievers import RetrieverOptions
+from ragcun.retrieval.search import SIMILARITIES
 from ragcun.retrieval.topk import Rows, TopK
 
 
@@ -40,9 +41,17 @@ class Dense:
     """Search by the encoder's own similarity, with its own prompts: exact, or with an index. A retriever.
 
     What a long exact search has found is kept in the cache: one that was killed goes on where it was.
+
+    Raises:
+        UserError: the encoder's similarity is none that can be searched by.
     """
 
     def __init__(self, embedder: Embeds, label: str, encoding: RetrieverOptions) -> None:
+        if embedder.similarity not in SIMILARITIES:
+            raise UserError(
+                f"{label}: its similarity is {embedder.similarity}, which is not searched by; "
+                f"MODEL:similarity=NAME chooses one of {', '.join(SIMILARITIES)}"
+            )
         self.label = label
         self._embedder = embedder
         self._encoding = encoding

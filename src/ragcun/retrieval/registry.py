@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ragcun.data.provenance import Provenance
 from ragcun.embedding.budget import OPENAI, PRICES
 from ragcun.embedding.known import KNOWN, find_known
+from ragcun.embedding.model_files import check_model_files
 from ragcun.embedding.recipe import POOLINGS, Recipe
 from ragcun.embedding.resolve import is_folder, parse_label, refuse_misspelt, resolve_model
 from ragcun.errors import UserError
@@ -34,7 +35,7 @@ _LEXICAL = "bm25"
 _API = "openai:"
 _FUSION = "rrf:"
 _OPTIONS = re.compile(r"(?P<name>.+?):(?P<options>\w+=.*)", re.DOTALL)
-_TYPES = {"k1": float, "b": float, "max_length": int}
+_TYPES = {"k1": float, "b": float, "max_length": int, "truncate_dim": int}
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ class Encoder:
 
     def identify(self, options: RetrieverOptions) -> Identity:
         resolved = resolve_model(self.model)
+        check_model_files(resolved.path, resolved.source)
         inputs = {"files": resolved.fingerprint, "precision": options.precision, "recipe": asdict(self.recipe)}
         inputs |= _index(options)
         label = self._called(resolved.label, options)
@@ -199,7 +201,7 @@ def entry(name: str) -> Entry:
     plain = _plain(model)
     if isinstance(plain, Lexical):
         return replace(plain, label=label, **_values(model, options, ["k1", "b", "language"]))
-    not_there = {"pooling"} if isinstance(plain, ApiModel) else set()
+    not_there = {"pooling", "truncate_dim"} if isinstance(plain, ApiModel) else set()
     values = _values(model, options, [field.name for field in fields(Recipe) if field.name not in not_there])
     note = f" ({', '.join(f'{key} = {value}' for key, value in values.items())})" if values else ""
     return replace(plain, recipe=replace(plain.recipe, **values), note=note, label=label)

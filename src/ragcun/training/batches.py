@@ -14,7 +14,7 @@ from sentence_transformers import SentenceTransformer
 
 from ragcun.data.pairs import Pairs
 from ragcun.data.texts import Selected, Texts
-from ragcun.embedding.base import Role, prompt_of
+from ragcun.embedding.base import Role, features_of, prompt_of
 from ragcun.embedding.embedder import Embedder, Vectors
 from ragcun.embedding.store import digest_texts
 from ragcun.losses.infonce import pair_keys
@@ -160,8 +160,7 @@ class PairTexts:
         )
 
     def _tokens(self, texts: Texts, rows: Index, role: Role, device: torch.device) -> Inputs:
-        prompt = prompt_of(self._base, role) or None
-        features = self._base.preprocess([texts[int(row)] for row in rows], prompt=prompt)
+        features = features_of(self._base, [texts[int(row)] for row in rows], role, prompt_of(self._base, role))
         return {name: value.to(device) if torch.is_tensor(value) else value for name, value in features.items()}
 
 

@@ -8,7 +8,6 @@ import torch
 
 from ragcun.analysis.isotropy import as_matrix, centred, effective_rank, principal_axes, sigreg
 from ragcun.console import quietly
-from ragcun.embedding.base import prompt_of
 from ragcun.embedding.embedder import Embedder
 from ragcun.embedding.encode import encode_now
 from ragcun.embedding.store import Floats
@@ -83,8 +82,8 @@ class EncodedDev(Dev):
         if base is None:
             raise ValueError("the encoder has no base of its own to encode with")
         with quietly():
-            queries = encode_now(base, self.texts.queries, prompt_of(base, "query"))
-            documents = encode_now(base, self.texts.documents, prompt_of(base, "document"))
+            queries = encode_now(base, self.texts.queries, "query")
+            documents = encode_now(base, self.texts.documents, "document")
         return _project(_blocks(queries), encoder), _project(_blocks(documents), encoder)
 
 

@@ -16,8 +16,8 @@ from accelerate import Accelerator
 from ragcun.console import say, warn
 from ragcun.data.pairs import Pairs
 from ragcun.data.provenance import Provenance
-from ragcun.embedding.base import load_model
 from ragcun.embedding.embedder import Embedder
+from ragcun.embedding.load import load_model
 from ragcun.embedding.resolve import ResolvedModel, resolve_model
 from ragcun.embedding.width import with_output_dim
 from ragcun.errors import UserError

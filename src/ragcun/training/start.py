@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from ragcun.embedding.base import load_model, split
+from ragcun.embedding.base import split
+from ragcun.embedding.load import load_model
 from ragcun.embedding.resolve import ResolvedModel
 from ragcun.heads.spectrum import Spectrum
 from ragcun.losses.retrieval import RetrievalObjective

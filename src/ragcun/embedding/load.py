@@ -1,0 +1,124 @@
+"""A model, loaded whole or refused."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import Transformer
+from sentence_transformers.sentence_transformer.modules import Pooling
+from transformers import modeling_utils
+from transformers.utils import logging as transformers_logging
+
+from ragcun.console import say
+from ragcun.embedding.base import warn_of_shadowed_prompts
+from ragcun.embedding.model_files import check_model_files
+from ragcun.embedding.recipe import Recipe
+from ragcun.embedding.resolve import ResolvedModel
+from ragcun.errors import UserError
+
+_LAYER = re.compile(r"(?:^|\.)(?:layers?|h|blocks?)\.\d+\.")
+_POOLER = re.compile(r"(?:^|\.)pooler\.")
+
+
+def load_model(
+    resolved: ResolvedModel, max_length: int | None = None, device: str | None = None, recipe: Recipe | None = None
+) -> SentenceTransformer:
+    """Load a sentence-transformers model (or a transformers model) in fp32, in evaluation mode.
+
+    `max_length`, where given, goes before the recipe's.
+
+    Raises:
+        UserError: as `check_model_files` does; weights are missing, left over or of another shape than the
+            configuration says; a package is missing; `max_length` is more than its positions allow; the recipe's
+            pooling replaces none, or there is no pooling at all.
+    """
+    transformers_logging.disable_progress_bar()
+    check_model_files(resolved.path, resolved.source)
+    recipe = recipe or Recipe()
+    if not ((resolved.path / "modules.json").is_file() or (recipe.pooling and recipe.similarity)):
+        defaults = f"{recipe.pooling or 'mean'} pooling and {recipe.similarity or 'cosine'} similarity"
+        say(f"{resolved.source}: not a sentence-transformers model; {defaults} are taken, no normalisation")
+    try:
+        with _loaded_whole(resolved.source):
+            model = SentenceTransformer(
+                str(resolved.path),
+                device=device,
+                local_files_only=True,
+                trust_remote_code=False,
+                model_kwargs={"dtype": torch.float32, "use_safetensors": True},
+            )
+    except ImportError as error:
+        if "peft" not in str(error):
+            raise UserError(f"{resolved.source}: needs a package that is not installed ({_line(error)})") from error
+        raise UserError(f"{resolved.source}: has a LoRA adapter; pip install 'ragcun[peft]' to load it") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
+        raise UserError(f"{resolved.source}: cannot be loaded as a model ({_line(error)})") from error
+    _follow(model, recipe, resolved.source)
+    if isinstance(model[0], Transformer) and not any(isinstance(module, Pooling) for module in model.modules()):
+        raise UserError(f"{resolved.source}: has no pooling, so a text has no vector; add Pooling to modules.json")
+    warn_of_shadowed_prompts(model, resolved.source)
+    max_length = max_length or recipe.max_length
+    if max_length is not None:
+        positions = getattr(getattr(model[0], "config", None), "max_position_embeddings", None)
+        if positions is not None and max_length > positions:
+            raise UserError(f"max_length {max_length}: {resolved.source} has {positions} positions")
+        model.max_seq_length = max_length
+    if recipe.truncate_dim is not None:
+        model.truncate_dim = recipe.truncate_dim
+    return model.eval()
+
+
+@contextmanager
+def _loaded_whole(source: str) -> Iterator[None]:
+    """Raise where transformers reports weights that it initialised at random, or layers that it left aside.
+
+    It only warns of them. Its report reaches this block in place of the terminal. A pooler is neither missed nor left
+    over: no pooling reads it. Heads of other tasks, which are not layers, may be left aside.
+    """
+    reports: list[Any] = []
+
+    def keep(*arguments: Any, loading_info: Any, **named: Any) -> None:
+        reports.append(loading_info)
+        if loading_info.error_msgs or loading_info.conversion_errors:
+            report(*arguments, loading_info=loading_info, **named)
+
+    report = modeling_utils.log_state_dict_report
+    modeling_utils.log_state_dict_report = keep
+    try:
+        yield
+    finally:
+        modeling_utils.log_state_dict_report = report
+    for found in reports:
+        kinds = {
+            "missing": [name for name in found.missing_keys if not _POOLER.search(name)],
+            "of another shape than the configuration says": [str(one[0]) for one in found.mismatched_keys],
+            "in the file but not in the configuration": [n for n in found.unexpected_keys if _LAYER.search(n)],
+        }
+        for kind, names in kinds.items():
+            if names:
+                raise UserError(
+                    f"{source}: not loaded whole, {len(names)} weights are {kind} ({sorted(names)[0]} is one); "
+                    "fetch or save the model again"
+                )
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+def _follow(model: SentenceTransformer, recipe: Recipe, source: str) -> None:
+    if recipe.pooling is not None:
+        places = [place for place, module in enumerate(model) if isinstance(module, Pooling)]
+        if not places:
+            raise UserError(f"{source}: has no pooling, so {recipe.pooling} cannot replace it")
+        old = model[places[0]]
+        model[places[0]] = Pooling(old.embedding_dimension, recipe.pooling, include_prompt=old.include_prompt)
+    if recipe.similarity is not None:
+        model.similarity_fn_name = recipe.similarity
+    for role, prompt in (("query", recipe.query), ("document", recipe.document)):
+        if prompt is not None:
+            model.prompts[role] = prompt

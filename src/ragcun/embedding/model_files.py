@@ -1,0 +1,128 @@
+"""What can be seen of a model from its files alone, before any of it is loaded. Imports nothing heavy."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from ragcun.errors import UserError
+from ragcun.files import read_json
+
+_KINDS = {
+    "CrossEncoder": "a cross-encoder, which scores pairs of texts and embeds none",
+    "SparseEncoder": "a sparse encoder, whose vectors an inverted index searches",
+    "MultiVectorEncoder": "a multi-vector (late-interaction) model, which gives a text several vectors",
+}
+_PICKLES = {"pytorch_model*.bin": "model", "adapter_model*.bin": "adapter_model"}
+_VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model", "*.tiktoken", "vocab*")
+_ACTIVATION = re.compile(r"torch\.nn\.[\w.]+")
+
+
+def check_model_files(folder: Path, source: str) -> None:
+    """Refuse what cannot be loaded whole or should not be loaded, by what its files say.
+
+    Raises:
+        UserError: another kind of model than one that gives a text one dense vector; weights that would be unpickled;
+            a shard index that points out of the folder; a module that is missing or has no weights; an activation
+            that is not torch's, which sentence-transformers replaces by Tanh; a transformer without a vocabulary.
+    """
+    modules = _modules(folder, source)
+    _refuse_kind(folder, source, modules)
+    _refuse_pickles(folder, source)
+    _refuse_stray_shards(folder, source)
+    for module in modules:
+        _check_module(folder, source, module)
+    _refuse_lost_head(folder, source, modules)
+    for config in (folder / "config.json", *folder.glob("*/config.json")):
+        if _is_transformer(config) and not any(any(config.parent.glob(name)) for name in _VOCABULARIES):
+            raise UserError(f"{source}: {_inside(config.parent, folder)} has no vocabulary (tokenizer.json, vocab.txt)")
+
+
+def _modules(folder: Path, source: str) -> list[dict[str, str]]:
+    path = folder / "modules.json"
+    if not path.is_file():
+        return []
+    modules = read_json(path)
+    known = isinstance(modules, list) and all(
+        isinstance(one, dict) and isinstance(one.get("type"), str) and isinstance(one.get("path"), str)
+        for one in modules
+    )
+    if not known or not modules:
+        raise UserError(f"{source}: modules.json is no list of modules, each with a type and a path")
+    return list(modules)
+
+
+def _refuse_kind(folder: Path, source: str, modules: list[dict[str, str]]) -> None:
+    stated = folder / "config_sentence_transformers.json"
+    content = read_json(stated) if stated.is_file() else {}
+    kind = content.get("model_type") if isinstance(content, dict) else None
+    types = " ".join(module["type"] for module in modules)
+    if ".sparse_encoder." in types:
+        kind = "SparseEncoder"
+    elif ".multi_vector_encoder." in types:
+        kind = "MultiVectorEncoder"
+    architectures = _config(folder / "config.json").get("architectures") or []
+    if "HF_ColBERT" in architectures:
+        kind = "MultiVectorEncoder"
+    elif not modules and any(str(name).endswith("ForSequenceClassification") for name in architectures):
+        kind = "CrossEncoder"
+    if kind in _KINDS:
+        raise UserError(f"{source}: {_KINDS[kind]}; ragcun evaluates encoders of one dense vector a text")
+
+
+def _refuse_pickles(folder: Path, source: str) -> None:
+    """Raise where sentence-transformers would unpickle: it is asked for safetensors, but only the Transformer obeys."""
+    for pattern, stem in _PICKLES.items():
+        for pickle in folder.rglob(pattern):
+            safe = (f"{stem}.safetensors", f"{stem}.safetensors.index.json")
+            if not any((pickle.parent / name).is_file() for name in safe):
+                raise UserError(
+                    f"{source}: {_inside(pickle, folder)} would be unpickled, which ragcun never does; "
+                    "sentence-transformers' save_pretrained writes such a model anew, as safetensors"
+                )
+
+
+def _refuse_stray_shards(folder: Path, source: str) -> None:
+    for index in folder.rglob("*.safetensors.index.json"):
+        content = read_json(index)
+        shards = content.get("weight_map") if isinstance(content, dict) else None
+        if not isinstance(shards, dict):
+            raise UserError(f"{source}: {_inside(index, folder)} holds no weight_map")
+        for name in sorted(set(map(str, shards.values()))):
+            if name != Path(name).name:
+                raise UserError(f"{source}: {_inside(index, folder)} points out of its folder ({name!r})")
+            if not (index.parent / name).is_file():
+                raise UserError(f"{source}: {name} is missing, which {_inside(index, folder)} names")
+
+
+def _check_module(folder: Path, source: str, module: dict[str, str]) -> None:
+    place = folder / module["path"]
+    if not place.resolve().is_relative_to(folder.resolve()):
+        raise UserError(f"{source}: modules.json points out of the folder ({module['path']!r})")
+    if module["type"].rpartition(".")[2] != "Dense":
+        return
+    activation = _config(place / "config.json").get("activation_function", "torch.nn.Tanh")
+    if not _ACTIVATION.fullmatch(str(activation)):
+        raise UserError(f"{source}: {module['path']} has the activation {activation!r}, which is not one of torch's")
+    if not any(place.glob("model.safetensors")) and not any(place.glob("pytorch_model.bin")):
+        raise UserError(f"{source}: {module['path']} has no weights (model.safetensors)")
+
+
+def _refuse_lost_head(folder: Path, source: str, modules: list[dict[str, str]]) -> None:
+    """Raise where the experiment that the model lies in has trained a head, and the model does not end in one."""
+    manifest = _config(folder.parent / "manifest.json")
+    trained = isinstance(manifest.get("parameters"), dict) and manifest["parameters"].get("head")
+    if trained and "identity" in manifest and not (modules and modules[-1]["type"].endswith(".Dense")):
+        raise UserError(f"{source}: its head is gone from modules.json; train it again with the same command")
+
+
+def _is_transformer(config: Path) -> bool:
+    return "model_type" in _config(config)
+
+
+def _config(path: Path) -> dict[str, Any]:
+    content = read_json(path) if path.is_file() else {}
+    return content if isinstance(content, dict) else {}
+
+
+def _inside(path: Path, folder: Path) -> str:
+    return "its folder" if path == folder else path.relative_to(folder).as_posix()

@@ -1,0 +1,299 @@
+"""An encoder is what its own files say: it gives what sentence-transformers' own methods give, or is refused."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import Router
+from sentence_transformers.sentence_transformer.modules import (
+    BoW,
+    Dense,
+    Normalize,
+    Pooling,
+    StaticEmbedding,
+    Transformer,
+    WordEmbeddings,
+)
+from sentence_transformers.sentence_transformer.modules.tokenizer import WhitespaceTokenizer
+from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification, T5Config, T5EncoderModel
+
+from ragcun.embedding.embedder import Embedder
+from ragcun.errors import RagcunError, UserError
+
+Build = Callable[[Path, Path], SentenceTransformer]
+QUERIES = ["where is the owl", "honey", "which bird sings under the old tree at night"]
+DOCUMENTS = ["the owl sleeps in the old tree", "bees make honey", "the hawk flies fast " * 9]
+
+
+def transformer(tiny: Path, **options: Any) -> Transformer:
+    return Transformer(str(tiny), **options)
+
+
+def pooled(tiny: Path, mode: str = "mean", **options: Any) -> list[Any]:
+    return [transformer(tiny, **options), Pooling(32, mode)]
+
+
+def static(tiny: Path) -> StaticEmbedding:
+    torch.manual_seed(3)
+    return StaticEmbedding(AutoTokenizer.from_pretrained(tiny)._tokenizer, embedding_dim=16)
+
+
+def other(modules: list[Any]) -> list[Any]:
+    """The same modules with other weights."""
+    with torch.no_grad():
+        for weights in modules[0].parameters():
+            weights.add_(0.1)
+    return modules
+
+
+def t5(tiny: Path, folder: Path) -> SentenceTransformer:
+    torch.manual_seed(0)
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    tokenizer.model_max_length = int(1e30)
+    config = T5Config(vocab_size=len(tokenizer), d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4)
+    T5EncoderModel(config).save_pretrained(folder / "t5")
+    tokenizer.save_pretrained(folder / "t5")
+    return SentenceTransformer(modules=pooled(folder / "t5"), device="cpu")
+
+
+def words(tiny: Path, _: Path) -> SentenceTransformer:
+    vocabulary = ["owl", "tree", "honey", "bees", "hawk"]
+    weights = np.random.default_rng(0).standard_normal((5, 8)).astype(np.float32)
+    return SentenceTransformer(modules=[WordEmbeddings(WhitespaceTokenizer(vocabulary), weights), Pooling(8, "mean")])
+
+
+MODELS: dict[str, Build] = {
+    "router": lambda tiny, _: SentenceTransformer(
+        modules=[Router.for_query_document(pooled(tiny), other(pooled(tiny)))]
+    ),
+    "router at the end": lambda tiny, _: SentenceTransformer(
+        modules=[*pooled(tiny), Router.for_query_document([Dense(32, 8)], [Dense(32, 8)])]
+    ),
+    "router of a static and a dense way": lambda tiny, _: SentenceTransformer(
+        modules=[Router.for_query_document([static(tiny), Dense(16, 32)], pooled(tiny))]
+    ),
+    "truncated": lambda tiny, _: SentenceTransformer(modules=pooled(tiny), truncate_dim=8),
+    "truncated behind a head": lambda tiny, _: SentenceTransformer(
+        modules=[*pooled(tiny), Dense(32, 16)], truncate_dim=4
+    ),
+    "static": lambda tiny, _: SentenceTransformer(modules=[static(tiny)]),
+    "static, normalised": lambda tiny, _: SentenceTransformer(modules=[static(tiny), Normalize()]),
+    "bag of words": lambda *_: SentenceTransformer(modules=[BoW(["owl", "tree", "honey", "hawk"]), Dense(4, 3)]),
+    "word embeddings": words,
+    "no length limit": t5,
+    "cut at the left": lambda tiny, _: SentenceTransformer(
+        modules=pooled(tiny, max_seq_length=6, processor_kwargs={"truncation_side": "left"})
+    ),
+    "cut at the right": lambda tiny, _: SentenceTransformer(modules=pooled(tiny, max_seq_length=6)),
+    "first token": lambda tiny, _: SentenceTransformer(modules=pooled(tiny, "cls")),
+    "prompts": lambda tiny, _: SentenceTransformer(
+        modules=pooled(tiny), prompts={"query": "the owl ", "document": "bees "}
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One store for all models: what tells them apart is their keys."""
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture
+def build(tiny_model: Path, tmp_path: Path) -> Callable[[str], Path]:
+    def saved(name: str) -> Path:
+        torch.manual_seed(1)
+        model = MODELS[name](tiny_model, tmp_path)
+        model.save_pretrained(str(tmp_path / "model"), create_model_card=False)
+        return tmp_path / "model"
+
+    return saved
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_vectors_are_those_of_sentence_transformers(name: str, build: Callable[[str], Path], store: Path) -> None:
+    folder = build(name)
+    model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+    embedder = Embedder(str(folder), store)
+    for vectors, expected in (
+        (embedder.queries(QUERIES), model.encode_query(QUERIES)),
+        (embedder.documents(DOCUMENTS), model.encode_document(DOCUMENTS)),
+    ):
+        found = vectors.block(0, len(vectors))
+        assert found.shape == expected.shape == (len(vectors), embedder.dimension)
+        np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+        np.testing.assert_array_equal(vectors.rows(np.array([2, 0])), found[[2, 0]])
+    json.dumps(embedder.describe(), allow_nan=False)
+
+
+def test_a_router_without_the_role_takes_its_default_way(tiny_model: Path, tmp_path: Path, store: Path) -> None:
+    vectors = []
+    for mode in ("mean", "cls"):
+        router = Router({"default": pooled(tiny_model, mode)}, default_route="default")
+        SentenceTransformer(modules=[router]).save_pretrained(str(tmp_path / mode), create_model_card=False)
+        model = SentenceTransformer(str(tmp_path / mode), device="cpu", local_files_only=True)
+        vectors.append(Embedder(str(tmp_path / mode), store).queries(QUERIES).block(0, 3))
+        np.testing.assert_allclose(vectors[-1], model.encode(QUERIES), atol=1e-5)
+    assert np.abs(vectors[0] - vectors[1]).max() > 0.01
+
+
+def test_a_prompt_that_the_library_shadows_is_told(
+    tiny_model: Path, tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = SentenceTransformer(modules=pooled(tiny_model), prompts={"query": "q: ", "passage": "bees "})
+    model.save_pretrained(str(tmp_path / "model"), create_model_card=False)
+    Embedder(str(tmp_path / "model"), store)
+    assert "its prompt 'bees ' for the passage is not used" in " ".join(capsys.readouterr().err.split())
+
+
+def _without_vocabulary(folder: Path) -> None:
+    for name in ("tokenizer.json", "vocab.txt"):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _renamed_weights(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    renamed = {name.replace("encoder.layer.1.", "encoder.lager.1."): w for name, w in weights.items()}
+    assert renamed.keys() != weights.keys()
+    save_file(renamed, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def _configured(name: str, **values: Any) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        path = folder / name
+        path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+    return change
+
+
+def _pickled(folder: Path) -> None:
+    save_file({"decoy": torch.zeros(1)}, folder / "2_Dense" / "decoy.safetensors")
+    (folder / "2_Dense" / "model.safetensors").rename(folder / "2_Dense" / "pytorch_model.bin")
+
+
+def _stray_index(folder: Path) -> None:
+    index = {"metadata": {}, "weight_map": {"a": "../../other.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def _kind(kind: str) -> Callable[[Path], None]:
+    return _configured("config_sentence_transformers.json", model_type=kind)
+
+
+DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
+    "weights missing": (_renamed_weights, "weights are missing"),
+    "fewer layers than weights": (_configured("config.json", num_hidden_layers=1), "in the file but not in the conf"),
+    "more layers than weights": (_configured("config.json", num_hidden_layers=3), "weights are missing"),
+    "another width": (_configured("config.json", intermediate_size=96), "another shape|size mismatch|mismatch"),
+    "no vocabulary": (_without_vocabulary, "has no vocabulary"),
+    "an activation that is not torch's": (
+        _configured("2_Dense/config.json", activation_function="mine.Swish"),
+        "'mine.Swish', which is not one of torch's",
+    ),
+    "a module's weights gone": (lambda f: (f / "2_Dense" / "model.safetensors").unlink(), "2_Dense has no weights"),
+    "modules.json is null": (lambda f: (f / "modules.json").write_text("null") and None, "no list of modules"),
+    "a pickle with a decoy beside it": (_pickled, "would be unpickled"),
+    "an index that leaves the folder": (_stray_index, "points out of its folder"),
+    "a cross-encoder": (_kind("CrossEncoder"), "a cross-encoder"),
+    "a sparse encoder": (_kind("SparseEncoder"), "a sparse encoder"),
+    "a multi-vector model": (_kind("MultiVectorEncoder"), "a multi-vector"),
+}
+
+
+@pytest.fixture(scope="module")
+def sound(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sound") / "model"
+    SentenceTransformer(modules=[*pooled(tiny_model), Dense(32, 8)]).save_pretrained(
+        str(folder), create_model_card=False
+    )
+    return folder
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_what_is_not_whole_or_of_another_kind_is_refused(name: str, sound: Path, tmp_path: Path, store: Path) -> None:
+    damage, said = DAMAGE[name]
+    shutil.copytree(sound, tmp_path / "model")
+    Embedder(str(tmp_path / "model"), store)
+    damage(tmp_path / "model")
+    with pytest.raises(UserError, match=said):
+        Embedder(str(tmp_path / "model"), store)
+
+
+@pytest.fixture
+def adapted(tiny_model: Path, tmp_path: Path) -> Path:
+    """A LoRA adapter of the tiny model, as peft and sentence-transformers save one."""
+    folder = tmp_path / "adapted"
+    (folder / "1_Pooling").mkdir(parents=True)
+    kind = "sentence_transformers.models"
+    modules = [
+        {"idx": 0, "name": "0", "path": "", "type": f"{kind}.Transformer"},
+        {"idx": 1, "name": "1", "path": "1_Pooling", "type": f"{kind}.Pooling"},
+    ]
+    (folder / "modules.json").write_text(json.dumps(modules))
+    pooling = {"word_embedding_dimension": 32, "pooling_mode_mean_tokens": True}
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
+    adapter = {"peft_type": "LORA", "task_type": "FEATURE_EXTRACTION", "base_model_name_or_path": str(tiny_model)}
+    adapter |= {"r": 2, "lora_alpha": 8, "target_modules": ["query"], "inference_mode": True, "bias": "none"}
+    (folder / "adapter_config.json").write_text(json.dumps(adapter))
+    shapes = {"lora_A": (2, 32), "lora_B": (32, 2)}
+    names = {
+        f"base_model.model.encoder.layer.{i}.attention.self.query.{part}.weight": s
+        for i in range(2)
+        for part, s in shapes.items()
+    }
+    torch.manual_seed(0)
+    save_file({name: torch.randn(shape) for name, shape in names.items()}, folder / "adapter_model.safetensors")
+    AutoTokenizer.from_pretrained(tiny_model).save_pretrained(folder)
+    return folder
+
+
+def test_an_adapter_is_loaded_or_names_what_it_needs(
+    adapted: Path, tiny_model: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedder = Embedder(str(adapted), store)
+    expected = SentenceTransformer(str(adapted), device="cpu", local_files_only=True).encode_query(QUERIES)
+    np.testing.assert_allclose(embedder.queries(QUERIES).block(0, 3), expected, atol=1e-5)
+    without = SentenceTransformer(modules=pooled(tiny_model), device="cpu").encode_query(QUERIES)
+    assert np.abs(expected - without).max() > 0.01
+
+    def not_installed(*_: object, **__: object) -> None:
+        raise ImportError("Loading a PEFT model requires installing the `peft` package.")
+
+    monkeypatch.setattr("ragcun.embedding.load.SentenceTransformer", not_installed)
+    with pytest.raises(UserError, match=r"pip install 'ragcun\[peft\]'"):
+        Embedder(str(adapted), store)
+
+
+def test_a_classifier_is_no_encoder(tiny_model: Path, tmp_path: Path, store: Path) -> None:
+    config = BertConfig(vocab_size=80, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
+    BertForSequenceClassification(config).save_pretrained(tmp_path / "model")
+    AutoTokenizer.from_pretrained(tiny_model).save_pretrained(tmp_path / "model")
+    with pytest.raises(UserError, match="a cross-encoder"):
+        Embedder(str(tmp_path / "model"), store)
+
+
+def test_an_experiment_that_lost_its_head_is_refused(sound: Path, tmp_path: Path, store: Path) -> None:
+    shutil.copytree(sound, tmp_path / "e" / "model")
+    manifest = {"label": "mine", "identity": "x", "parameters": {"head": 264}}
+    (tmp_path / "e" / "manifest.json").write_text(json.dumps(manifest))
+    assert Embedder(str(tmp_path / "e"), store).dimension == 8
+    modules = json.loads((tmp_path / "e" / "model" / "modules.json").read_text())
+    (tmp_path / "e" / "model" / "modules.json").write_text(json.dumps(modules[:-1]))
+    with pytest.raises(UserError, match="its head is gone"):
+        Embedder(str(tmp_path / "e"), store)
+
+
+def test_infinite_vectors_name_the_text(tiny_model: Path, tmp_path: Path, store: Path) -> None:
+    model = SentenceTransformer(modules=pooled(tiny_model))
+    row = model.tokenizer.convert_tokens_to_ids("honey")
+    with torch.no_grad():
+        model[0].auto_model.embeddings.word_embeddings.weight[row] = float("nan")
+    model.save_pretrained(str(tmp_path / "model"), create_model_card=False)
+    with pytest.raises(RagcunError, match=r"NaN or infinity for 1 texts, 'honey' is one; its weights may be damaged"):
+        Embedder(str(tmp_path / "model"), store).queries(QUERIES)
