@@ -239,7 +239,7 @@ def test_digests_follow_the_order_of_the_texts(tmp_path: Path, tiny_model: Path,
     store = EmbeddingStore(tmp_path, KEY)
 
     load = partial(TorchEngine, embedder.base)
-    digests = encode_missing(embedder.base, load, [*sentences, sentences[0]], store, "", "encoding")
+    digests = encode_missing(embedder.base, load, [*sentences, sentences[0]], store, "", "query", "encoding")
 
     np.testing.assert_array_equal(digests, digest_texts([*sentences, sentences[0]]))
     assert len(store) == len(sentences)

@@ -73,7 +73,8 @@ class Vectors:
         if self._head is None:
             return base_NB
         parameter = next(self._head.parameters())
-        width = int(self._head[-1].get_embedding_dimension())
+        last: Any = self._head[-1]
+        width = int(last.get_embedding_dimension())
         projected_ND = np.empty((len(base_NB), width), np.float32)
         for start in range(0, len(base_NB), _PORTION):
             some = base_NB[start : start + _PORTION]

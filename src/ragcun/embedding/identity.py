@@ -50,7 +50,7 @@ def _says_what_it_is(module: nn.Module) -> bool:
 
 def _module_key(module: Any) -> dict[str, Any]:
     key: dict[str, Any] = {"type": type(module).__name__}
-    config = getattr(module, "config", None)
+    config: Any = getattr(module, "config", None)
     if hasattr(config, "to_dict"):
         key["architecture"] = {name: v for name, v in sorted(config.to_dict().items()) if name not in _VOLATILE}
     if hasattr(module, "get_config_dict"):
