@@ -1,6 +1,9 @@
 """Data flows in one direction: a module imports only from those before it, and nothing imports the CLI."""
 
 import ast
+import re
+import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import ragcun
@@ -64,3 +67,16 @@ def test_the_cli_imports_nothing_heavy_until_a_command_needs_it() -> None:
                 assert module in {"ragcun.errors", "ragcun.cli"} or module.startswith("ragcun.cli."), (
                     f"{path}: {module}"
                 )
+
+
+def test_every_required_dependency_is_imported() -> None:
+    def normalised(name: str) -> str:
+        return re.sub("[-_.]+", "-", name).lower()
+
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    required = {normalised(re.split(r"[^\w.-]", dependency)[0]) for dependency in project["dependencies"]}
+    assert len(required) > 15
+    modules = {module.split(".")[0] for path in ROOT.rglob("*.py") for module in imports(path)}
+    provided = metadata.packages_distributions()
+    imported = {normalised(name) for module in modules for name in provided.get(module, [])}
+    assert required <= imported, f"required, but imported nowhere: {sorted(required - imported)}"
