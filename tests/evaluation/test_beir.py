@@ -15,7 +15,7 @@ from ragcun.data.collection import Collection, write_collection
 from ragcun.embedding.resolve import resolve_model
 from ragcun.errors import RagcunError, UserError
 from ragcun.evaluation import beir, compute
-from ragcun.evaluation.beir import evaluate, find_datasets, identify_all
+from ragcun.evaluation.beir import evaluate, identify_all
 from ragcun.evaluation.footnotes import settings_text
 from ragcun.evaluation.metrics import DEPTH, MEASURES, score
 from ragcun.evaluation.results import read_results, slug
@@ -210,19 +210,6 @@ def test_a_name_of_a_row_travels_to_its_files(animals: Path, encoding: Retriever
     assert read_results(tmp_path) == sorted(results, key=lambda result: result.path)
     indexed = identify_all(["Ours=bm25", "Theirs=rrf:bm25+bm25:b=0.5"], replace(encoding, index="hnsw"))
     assert [one.label for one in indexed.values()] == ["Ours", "Theirs (HNSW)"]  # BM25 has no index
-
-
-def test_find_datasets(animals: Path) -> None:
-    data = animals.parent
-    write_collection(data / "untested", [("d", "", "x")], [("q", "x")], {"train": [("q", "d", 1)]})
-    (data / "notes").mkdir()
-    assert find_datasets(["all"], data, "test") == [animals]
-    assert find_datasets(["all"], data, "train") == [animals, data / "untested"]
-    assert find_datasets(["untested", "animals"], data, "test") == [data / "untested", animals]
-    with pytest.raises(UserError, match=r"no collection 'plants'; it has animals, untested"):
-        find_datasets(["animals", "plants"], data, "test")
-    with pytest.raises(UserError, match=r"no collection with a split 'sealed'"):
-        find_datasets(["all"], data, "sealed")
 
 
 def test_a_missing_split_is_told_before_anything_is_computed(

@@ -17,28 +17,6 @@ from ragcun.evaluation.tasks import Task, open_task
 from ragcun.retrieval.registry import entry, load_retriever
 from ragcun.retrieval.retrievers import Identity, RetrieverOptions
 
-EVERY = "all"
-
-
-def find_datasets(names: Sequence[str], data_dir: Path, split: str) -> list[Path]:
-    """The folders of the collections called `names` in `data_dir`; "all" is every one that has the split.
-
-    Raises:
-        UserError: one of them is not there; says what is.
-    """
-    there = {folder.name: folder for folder in sorted(data_dir.glob("*")) if (folder / "corpus.jsonl").is_file()}
-    wanted: dict[str, Path] = {}
-    for name in names:
-        if name == EVERY:
-            wanted |= {name: path for name, path in there.items() if (path / "qrels" / f"{split}.tsv").is_file()}
-        elif name in there:
-            wanted[name] = there[name]
-        else:
-            raise UserError(f"{data_dir}: no collection {name!r}; it has {', '.join(there) or 'none'}")
-    if not wanted:
-        raise UserError(f"{data_dir}: no collection with a split {split!r}; it has {', '.join(there) or 'none'}")
-    return list(wanted.values())
-
 
 def evaluate(
     models: Sequence[str],
