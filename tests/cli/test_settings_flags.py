@@ -111,6 +111,9 @@ def test_values_complete_in_the_shell() -> None:
     assert "minilm" in offered("plan", "--base-model m")
     assert offered("plan", "--gpu t") == {"t4"}
     assert offered("train", "--track w") == {"wandb"}
+    assert offered("eval beir", "--model bm") == {"bm25"}
+    assert offered("eval beir", "--datasets nano-nf") == {"nano-nfcorpus"}
+    assert "nDCG@10" in offered("eval compare", "--metric nDCG")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from ragcun.cli import options
+from ragcun.cli.completion import bases, complete
 from ragcun.cli.output import print_table
 
 app = typer.Typer(help="Analyse the geometry of embeddings.", no_args_is_help=True)
@@ -13,7 +14,12 @@ app = typer.Typer(help="Analyse the geometry of embeddings.", no_args_is_help=Tr
 
 @app.command()
 def isotropy(
-    model: Annotated[list[str], typer.Option("--model", help="Hub id, model folder or experiment; repeat to compare.")],
+    model: Annotated[
+        list[str],
+        typer.Option(
+            "--model", help="Hub id, model folder or experiment; repeat to compare.", autocompletion=complete(bases)
+        ),
+    ],
     data: Annotated[Path, typer.Option("--data", help="Collection in BEIR's layout; its documents are embedded.")],
     sample: Annotated[int, typer.Option(min=2, help="Maximum number of documents to measure.")] = 10_000,
     max_length: Annotated[

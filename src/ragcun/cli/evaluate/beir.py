@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from ragcun.cli import options
+from ragcun.cli.completion import complete
+from ragcun.cli.completion import datasets as names_of_datasets
 from ragcun.cli.evaluate.scoring import Scoring, score, with_scoring
 
 
@@ -16,7 +18,8 @@ def beir(
         str,
         typer.Option(
             help="BEIR's datasets, CQADupStack's forums or folders in DATA_DIR, separated by commas; or all, public, "
-            "small, nanobeir."
+            "small, nanobeir.",
+            autocompletion=complete(names_of_datasets),
         ),
     ],
     scoring: Scoring,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ragcun.cli import options, output
+from ragcun.cli.completion import complete, measures
 from ragcun.errors import UserError
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def compare(
     baseline: Annotated[
         list[str] | None, typer.Option(help="Baseline system; repeat for several.", show_default="the first")
     ] = None,
-    metric: Annotated[str, typer.Option(help="Metric to compare.")] = "nDCG@10",
+    metric: Annotated[str, typer.Option(help="Metric to compare.", autocompletion=complete(measures))] = "nDCG@10",
     test: Annotated[Test, typer.Option(help="Test over queries.")] = "randomisation",
     correction: Annotated[
         Correction, typer.Option(help="Correction for many comparisons: Holm's or Benjamini and Hochberg's.")

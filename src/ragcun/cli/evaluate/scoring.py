@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ragcun.cli import options
+from ragcun.cli.completion import complete, models
 from ragcun.cli.output import print_table
 from ragcun.errors import Failure, exit_code
 
@@ -39,6 +40,7 @@ class Scoring:
         list[str],
         typer.Option(
             "--model",
+            autocompletion=complete(models),
             help="Retriever: bm25, minilm, mpnet, contriever, a hub id, a folder, an experiment, openai:MODEL or "
             "rrf:A+B. NAME=MODEL gives it a name in tables. May be repeated.",
             metavar="[NAME=]MODEL",
