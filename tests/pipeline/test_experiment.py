@@ -65,6 +65,8 @@ def test_the_chain_leaves_everything_that_it_names(whole: tuple[Path, dict[str, 
 
     assert labels[0] == "BM25"
     assert labels[2:] == ["head from random start", "trained head"]
+    domains = [result["domain"] for result in summary["results"]]
+    assert domains == [None, None, "in-domain", "in-domain"], "known from the manifests of what was trained"
     assert all(0 <= value <= 1 for result in summary["results"] for value in result["metrics"].values())
     assert all(Path(path).stat().st_size > 0 for path in summary["files"])
     assert len(summary["verdict"]) == 1
