@@ -14,6 +14,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from ragcun.losses import EuclideanInfoNCE, RetrievalObjective, SIGReg, distillation, scale
+from ragcun.losses.axes import AxesSIGReg
+from ragcun.losses.moments import covariance, global_orthogonality
 
 SHARES = [slice(0, 5), slice(5, 12)]  # of 12 rows: uneven
 ROWS = 12
@@ -54,7 +56,7 @@ class Case(nn.Module):
         negatives = self.encoder(batch["negatives"])
         ids = batch["anchor_ids"], torch.cat([batch["positive_ids"], batch["negative_ids"].flatten()])
         match self.name:
-            case "sigreg" | "sigreg_lejepa" | "scale":
+            case "sigreg" | "sigreg_lejepa" | "scale" | "covariance" | "orthogonality" | "axes":
                 return self.loss(positives)
             case "infonce" | "infonce_temperature":
                 return self.loss(anchors, positives, negatives, *ids)
@@ -75,6 +77,9 @@ def cases() -> list[Case]:
         "infonce_plain": EuclideanInfoNCE(2.0),
         "infonce_temperature": EuclideanInfoNCE(2.0, learnable=True),
         "scale": scale,
+        "covariance": covariance,
+        "orthogonality": global_orthogonality,
+        "axes": AxesSIGReg(4, slices=20),
         "distillation": distillation,
         "objective": RetrievalObjective(lambda_distill=1.0, temperature=2.0, learnable_temperature=True, slices=16),
     }

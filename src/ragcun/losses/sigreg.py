@@ -38,6 +38,15 @@ def draw_directions(slices: int, dimensions: int, seed: int, step: int = 0) -> T
     return nn.functional.normalize(directions_KD, dim=1, out=directions_KD)
 
 
+def sketched(
+    embeddings_ND: Tensor, directions_KD: Tensor, knots: int = 17, t_max: float = 3.0, per_sample: bool = True
+) -> Tensor:
+    """The mean Epps-Pulley statistic of the joined batch along unit `directions_KD`; arguments as those of `SIGReg`."""
+    wanted = torch.is_grad_enabled() and embeddings_ND.requires_grad
+    loss: Tensor = _Sketch.apply(embeddings_ND, directions_KD, knots, t_max, per_sample, wanted)
+    return loss
+
+
 class SIGReg(nn.Module):
     """LeJEPA's SIGReg (arXiv 2511.08544): the mean Epps-Pulley statistic over random slices, 0 or larger.
 
@@ -69,9 +78,7 @@ class SIGReg(nn.Module):
         directions_KD = draw_directions(self.slices, embeddings_ND.shape[1], self.seed, self.step)
         if self.training:
             self.step += 1
-        wanted = torch.is_grad_enabled() and embeddings_ND.requires_grad
-        loss: Tensor = _Sketch.apply(embeddings_ND, directions_KD, self.knots, self.t_max, self.per_sample, wanted)
-        return loss
+        return sketched(embeddings_ND, directions_KD, self.knots, self.t_max, self.per_sample)
 
     def extra_repr(self) -> str:
         return f"slices={self.slices}, knots={self.knots}, t_max={self.t_max}, per_sample={self.per_sample}"
