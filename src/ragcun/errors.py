@@ -23,8 +23,9 @@ def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
 
     `cutoff`, 0 to 1, is how alike they must be.
     """
-    close = difflib.get_close_matches(name.lower(), list(known), n=1, cutoff=cutoff)
-    return f" (did you mean {close[0]}?)" if close else ""
+    spelt = {one.lower(): one for one in known}
+    close = difflib.get_close_matches(name.lower(), spelt, n=1, cutoff=cutoff)
+    return f" (did you mean {spelt[close[0]]}?)" if close else ""
 
 
 @dataclass(frozen=True)

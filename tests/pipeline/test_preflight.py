@@ -8,6 +8,7 @@ import pytest
 from ragcun.data.benchmark import Dataset
 from ragcun.errors import UserError
 from ragcun.evaluation.tasks import choose
+from ragcun.pipeline.grid import cells_of
 from ragcun.pipeline.preflight import chosen_datasets, ready_to_run, ready_to_train
 from ragcun.planning.machines import MACHINES
 from ragcun.planning.plan import make_plan
@@ -27,9 +28,11 @@ def test_run_eval_and_plan_agree_on_what_a_dataset_name_means(
     by_eval = choose(names, collection.parent)
     asked = settings(collection, tiny_model, **{"evaluation.datasets": names})
     assert chosen_datasets(asked, Path("e")) == by_eval
-    planned = make_plan(asked.model_copy(update={"model": load_settings("demo").model}), MACHINES["t4"])
+    known = asked.model_copy(update={"model": load_settings("demo").model})
+    planned = make_plan(cells_of({}, 1, lambda _: known, Path()), MACHINES["t4"])
     steps = [step.name.removeprefix("evaluate ") for step in planned.steps if step.name.startswith("evaluate ")]
-    assert steps == [one.name for one in by_eval]
+    collections = [part for one in by_eval for part in (one.folders.values() if isinstance(one, Dataset) else [one])]
+    assert steps == [one.name for one in collections]
     assert {type(one) for one in by_eval} <= {Dataset, type(collection)}
 
 

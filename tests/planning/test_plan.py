@@ -9,15 +9,21 @@ import pytest
 
 from children import ragcun
 from ragcun.errors import UserError
+from ragcun.pipeline.grid import cells_of, parse_grid
 from ragcun.planning import machines
 from ragcun.planning.architecture import KNOWN
-from ragcun.planning.machines import MACHINES, find_machine
+from ragcun.planning.machines import MACHINES, Machine, find_machine
 from ragcun.planning.plan import Plan, make_plan
 from ragcun.settings.load import load_settings
+from ragcun.settings.schema import Settings
 
 
 def planned(preset: str, datasets: tuple[str, ...] = (), **flags: object) -> Plan:
-    return make_plan(load_settings(preset, None, {"evaluation.datasets": datasets, **flags}), MACHINES["t4"])
+    return plan_of(load_settings(preset, None, {"evaluation.datasets": datasets, **flags}))
+
+
+def plan_of(settings: Settings, machine: Machine = MACHINES["t4"]) -> Plan:
+    return make_plan(cells_of({}, 1, lambda _: settings, Path()), machine)
 
 
 @pytest.mark.parametrize("preset", ["prototype", "medium", "hybrid"])
@@ -25,14 +31,16 @@ def test_every_preset_can_be_planned_without_its_data(preset: str) -> None:
     plan = planned(preset, ("all", "nanobeir"))
     assert all(step.seconds > 0 for step in plan.steps)
     assert plan.seconds == pytest.approx(sum(step.seconds for step in plan.steps))
-    assert len([step for step in plan.steps if step.name.startswith("evaluate")]) == 19 + 13
+    assert (
+        len([step for step in plan.steps if step.name.startswith("evaluate")]) == 18 + 12 + 13
+    )  # CQADupStack has 12 parts
     assert plan.to_json(price=2.0)["cost"] == pytest.approx(plan.seconds / 1800)
 
 
 def test_more_work_takes_more_time() -> None:
     def training(**flags: object) -> float:
         settings = {"training." + name: value for name, value in flags.items()}
-        plan = make_plan(load_settings("hybrid", None, settings), MACHINES["t4"])
+        plan = plan_of(load_settings("hybrid", None, settings))
         return next(step.seconds for step in plan.steps if step.name == "train")
 
     assert training(epochs=6) == pytest.approx(2 * training(epochs=3), rel=0.05)
@@ -95,6 +103,26 @@ def test_the_data_of_both_stages_is_counted(collection: Path) -> None:
     assert [step.work.split(",")[0] for step in stages] == ["9 batches of 8", "3 batches of 8"]
 
 
+def test_a_grid_encodes_once_and_trains_every_cell() -> None:
+    def planned_grid(grid: list[str], seeds: int) -> Plan:
+        flags = {"evaluation.datasets": ("scifact",), "evaluation.baselines": ("base",)}
+        cells = cells_of(parse_grid(grid), seeds, lambda values: load_settings("hybrid", None, flags | values), Path())
+        return make_plan(cells, MACHINES["t4"])
+
+    def seconds(plan: Plan, start: str) -> list[float]:
+        return [step.seconds for step in plan.steps if step.name.startswith(start)]
+
+    single = planned("hybrid", ("scifact",), **{"evaluation.baselines": ("base",)})
+    plan = planned_grid(["lambda_isotropy=1.0,10", "learning_rate=1e-3"], 3)
+    assert seconds(plan, "encode") == seconds(single, "encode")
+    assert seconds(plan, "train ") == pytest.approx([3 * seconds(single, "train")[0]] * 2)
+    assert [step.work.split(" of")[0] for step in plan.steps if step.name.startswith("train ")] == ["3 seeds"] * 2
+    assert seconds(single, "evaluate")[0] < seconds(plan, "evaluate")[0] < 6 * seconds(single, "evaluate")[0]
+    assert plan.without_store > plan.seconds + 5 * sum(seconds(plan, "encode"))
+    narrow = planned_grid(["output_dim=64,512"], 1)
+    assert seconds(narrow, "train ")[0] < seconds(narrow, "train ")[1]
+
+
 def test_this_machine_is_measured() -> None:
     machine = find_machine("here", KNOWN["sentence-transformers/all-MiniLM-L6-v2"])
     assert 1e8 < machine.peak_fp32 < 1e15
@@ -102,7 +130,7 @@ def test_this_machine_is_measured() -> None:
     assert 0.01 < machine.training <= 1.5
     slower = replace(machine, peak_fp32=machine.peak_fp32 / 2)
     settings = load_settings("hybrid")
-    assert make_plan(settings, slower).seconds > make_plan(settings, machine).seconds
+    assert plan_of(settings, slower).seconds > plan_of(settings, machine).seconds
 
 
 @pytest.mark.parametrize(("percent", "told"), [(3.0, False), (60.0, True)])
@@ -123,7 +151,7 @@ def test_what_cannot_be_planned_is_said() -> None:
     with pytest.raises(UserError, match="give --output-dim 384 or less"):
         planned("hybrid", **{"model.base": "sentence-transformers/all-MiniLM-L6-v2"})
     with pytest.raises(UserError, match="no training data"):
-        make_plan(load_settings(), MACHINES["t4"])
+        plan_of(load_settings())
 
 
 def test_plan_as_users_meet_it() -> None:

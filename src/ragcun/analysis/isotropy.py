@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ragcun.errors import UserError
+from ragcun.slices import slices
 
 Floats = npt.NDArray[np.float64]
 
@@ -105,8 +106,8 @@ def partition_isotropy(embeddings_ND: Floats) -> float:
     """
     _, axes_DD = np.linalg.eigh(embeddings_ND.T @ embeddings_ND)
     log_z: list[float] = []
-    for start in range(0, axes_DD.shape[1], _SLICES_AT_ONCE):
-        along_NC = embeddings_ND @ axes_DD[:, start : start + _SLICES_AT_ONCE]
+    for part in slices(axes_DD.shape[1], _SLICES_AT_ONCE):
+        along_NC = embeddings_ND @ axes_DD[:, part]
         for signed_NC in (along_NC, -along_NC):
             peak_C = signed_NC.max(axis=0)
             log_z.extend(peak_C + np.log(np.exp(signed_NC - peak_C).sum(axis=0)))
@@ -148,8 +149,8 @@ def sigreg_along(embeddings_ND: Floats, directions_KD: Floats) -> float:
     from ragcun.losses import epps_pulley
 
     total = 0.0
-    for start in range(0, len(directions_KD), _SLICES_AT_ONCE):
-        along_NC = embeddings_ND @ directions_KD[start : start + _SLICES_AT_ONCE].T
+    for part in slices(len(directions_KD), _SLICES_AT_ONCE):
+        along_NC = embeddings_ND @ directions_KD[part].T
         total += float(epps_pulley(torch.from_numpy(along_NC)).sum())
     return total / (len(directions_KD) * len(embeddings_ND))
 
@@ -174,16 +175,16 @@ def distances(centred_ND: Floats) -> Distances:
     squares_N = np.einsum("nd,nd->n", centred_ND, centred_ND)
     nearest_N = np.full(count, np.inf)
     total = total_square = 0.0
-    for start in range(0, count, _ROWS_AT_ONCE):
-        rows_BD = centred_ND[start : start + _ROWS_AT_ONCE]
-        squared_BM = rows_BD @ centred_ND[start:].T
+    for block in slices(count, _ROWS_AT_ONCE):
+        rows_BD, following = centred_ND[block], slice(block.start, None)
+        squared_BM = rows_BD @ centred_ND[following].T
         squared_BM *= -2
-        squared_BM += squares_N[start : start + len(rows_BD), None]
-        squared_BM += squares_N[start:]
+        squared_BM += squares_N[block, None]
+        squared_BM += squares_N[following]
         np.maximum(squared_BM, 0, out=squared_BM)
         seen = np.tril_indices(len(rows_BD))
         squared_BM[seen] = np.inf
-        here_B, there_M = nearest_N[start : start + len(rows_BD)], nearest_N[start:]
+        here_B, there_M = nearest_N[block], nearest_N[following]
         np.minimum(here_B, squared_BM.min(axis=1), out=here_B)
         np.minimum(there_M, squared_BM.min(axis=0), out=there_M)
         squared_BM[seen] = 0.0

@@ -11,11 +11,8 @@ from ragcun.cli.output import print_table
 
 def ablate(
     context: typer.Context,
-    grid: Annotated[
-        list[str],
-        typer.Option(help="Values of a setting to compare, NAME=VALUE,VALUE,...; repeat for more dimensions."),
-    ],
-    seeds: Annotated[int, typer.Option(min=1, help="Number of trainings of each setting, with seeds 0, 1, ...")] = 3,
+    grid: Annotated[list[str], options.GRID],
+    seeds: options.Seeds = 3,
     preset: options.Preset = None,
     config: options.Config = None,
     jobs: Annotated[

@@ -1,7 +1,7 @@
 """`ragcun analyze`: the geometry of embeddings."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -22,11 +22,9 @@ def isotropy(
     ],
     data: Annotated[Path, typer.Option("--data", help="Collection in BEIR's layout; its documents are embedded.")],
     sample: Annotated[int, typer.Option(min=2, help="Maximum number of documents to measure.")] = 10_000,
-    max_length: Annotated[
-        int | None, typer.Option(min=1, help="Maximum tokens of a text; the model's own limit by default.")
-    ] = None,
-    precision: Annotated[Literal["fp32", "bf16", "fp16"], typer.Option(help="Precision of the encoder.")] = "fp32",
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps; the fastest by default.")] = None,
+    max_length: options.MaxLength = None,
+    precision: options.Precision = "fp32",
+    device: options.Device = None,
     seed: Annotated[
         int,
         typer.Option(
@@ -34,9 +32,7 @@ def isotropy(
         ),
     ] = 0,
     output: Annotated[Path, typer.Option(help="Folder for isotropy.json and figures/.")] = Path("isotropy"),
-    on_error: Annotated[
-        Literal["refuse", "skip"], typer.Option(help="Malformed documents: refuse, or skip and count.")
-    ] = "refuse",
+    on_error: options.OnError = "refuse",
     store: options.Store = None,
     json: options.Json = False,
 ) -> None:

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any, TextIO, cast
+from typing import Annotated, Any, Literal, TextIO, cast
 
 import typer
 
@@ -38,6 +38,14 @@ Experiment = Annotated[
 ]
 
 
+GRID = typer.Option(
+    "--grid", help="Values of a setting to compare, as NAME=VALUE,VALUE,...; may be repeated.", metavar="NAME=VALUES"
+)
+Seeds = Annotated[
+    int, typer.Option("--seeds", min=1, help="Number of trainings for each setting of the grid, with seeds 0, 1, ...")
+]
+
+
 class _ForTheResult:
     """Standard output kept for the result: what libraries print, also as the process ends, goes to standard error."""
 
@@ -57,6 +65,14 @@ def _keep_for_the_result(json: bool) -> bool:
 Json = Annotated[
     bool,
     typer.Option("--json", help="Print the result as JSON on standard output.", callback=_keep_for_the_result),
+]
+MaxLength = Annotated[
+    int | None, typer.Option(min=1, help="Maximum number of tokens of a text.", show_default="the model's own")
+]
+Precision = Annotated[Literal["fp32", "bf16", "fp16"], typer.Option(help="Precision of the encoder.")]
+Device = Annotated[str | None, typer.Option(help="Device: cpu, cuda or mps.", show_default="the fastest")]
+OnError = Annotated[
+    Literal["refuse", "skip"], typer.Option(help="Refuse data with malformed rows, or skip and count them.")
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Use what is in the local cache, without network.")]
 

@@ -1,5 +1,6 @@
 """`ragcun plan`."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,28 +22,37 @@ def plan(
             autocompletion=complete(gpus),
         ),
     ] = "here",
+    grid: Annotated[list[str], options.GRID] = [],  # noqa: B006
+    seeds: options.Seeds = 3,
     price: Annotated[float | None, typer.Option(min=0, help="Price per machine-hour, in any currency.")] = None,
     json: options.Json = False,
 ) -> None:
-    """Estimate time, memory, disk and cost of each step before they are spent, from a model of FLOPs and bytes.
+    """Estimate the time, memory, disk and cost of each step, from a model of FLOPs and bytes.
 
-    Data that is on disk is counted, other data is taken as published. Nothing is downloaded.
+    It plans `ragcun run` or, with --grid, `ragcun ablate`. Data on disk is counted; for other data, the published
+    counts are used. Nothing is downloaded.
     """
-    from ragcun.embedding.width import fit_output_dim
+    from ragcun.pipeline.grid import cells_of, parse_grid
     from ragcun.pipeline.preflight import ready_to_plan
     from ragcun.planning.architecture import find_architecture
     from ragcun.settings.load import load_settings
 
-    settings = load_settings(preset, config, context.obj)
-    ready_to_plan(settings)
-    base = find_architecture(settings.model.base)
-    settings = fit_output_dim(settings, base.dimension, settings.model.base)
+    flags = context.obj
+    parsed = parse_grid(grid)
+    cells = cells_of(
+        parsed,
+        seeds if parsed else 1,
+        lambda values: load_settings(preset, config, {**flags, **values} if parsed else flags),
+        Path(),
+    )
+    ready_to_plan(cells)
+    base = find_architecture(cells[0].settings.model.base)
 
     from ragcun.planning.machines import find_machine
     from ragcun.planning.plan import make_plan
     from ragcun.planning.tables import plan_table
 
-    made = make_plan(settings, find_machine(gpu, base))
+    made = make_plan(cells, find_machine(gpu, base))
     print_table(plan_table(made, price))
     if json:
         options.print_json(made.to_json(price))

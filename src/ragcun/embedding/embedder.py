@@ -21,6 +21,7 @@ from ragcun.embedding.recipe import Recipe
 from ragcun.embedding.resolve import resolve_model
 from ragcun.embedding.runtimes import AUTO, Engine, choose_runtime
 from ragcun.embedding.store import EmbeddingStore, Floats, Rows
+from ragcun.slices import slices
 
 _BLOCK = 8_192
 _PORTION = 256  # vectors that go through the head together
@@ -60,8 +61,8 @@ class Vectors:
 
     def blocks(self, size: int = _BLOCK) -> Iterator[Floats]:
         """All rows, `size` at a time."""
-        for start in range(0, len(self), size):
-            yield self.block(start, min(start + size, len(self)))
+        for part in slices(len(self), size):
+            yield self.block(part.start, part.stop)
 
     def _finished(self, base_NB: Floats) -> Floats:
         """Through the head, and cut to the dimensions that the model's files ask for (`truncate_dim`)."""
@@ -76,13 +77,13 @@ class Vectors:
         last: Any = self._head[-1]
         width = int(last.get_embedding_dimension())
         projected_ND = np.empty((len(base_NB), width), np.float32)
-        for start in range(0, len(base_NB), _PORTION):
-            some = base_NB[start : start + _PORTION]
+        for part in slices(len(base_NB), _PORTION):
+            some = base_NB[part]
             filled = torch.zeros(_PORTION, some.shape[1])
             filled[: len(some)] = torch.from_numpy(some)
             features = {"sentence_embedding": filled.to(parameter.device, parameter.dtype)}
             portion = self._head(features)["sentence_embedding"].float().cpu().numpy()
-            projected_ND[start : start + _PORTION] = portion[: len(some)]
+            projected_ND[part] = portion[: len(some)]
         return projected_ND
 
 

@@ -17,6 +17,7 @@ from ragcun.embedding.runtimes import Engine, TorchEngine
 from ragcun.embedding.store import Digests, EmbeddingStore, Floats, digest_texts
 from ragcun.embedding.token_batches import TokenBatch, plan_batches
 from ragcun.errors import RagcunError
+from ragcun.slices import slices
 
 _WINDOW = 65_536  # texts that are sorted together
 _FLUSH_SECONDS = 20.0
@@ -71,8 +72,7 @@ def _encode_missing(
         progress(description, float(absent.sum() // world), "texts") as bar,
         _Workers(base, engine, prompt, role) as workers,
     ):
-        for start in range(0, len(digests), _WINDOW):
-            window = slice(start, min(start + _WINDOW, len(digests)))
+        for window in slices(len(digests), _WINDOW):
             if not absent[window].any():
                 continue
             window_texts = [texts[row] for row in range(window.start, window.stop)]

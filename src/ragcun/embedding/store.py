@@ -23,6 +23,7 @@ from safetensors.numpy import save_file
 
 from ragcun.errors import RagcunError
 from ragcun.files import atomic_path, read_json, write_json
+from ragcun.slices import slices
 
 Digests = npt.NDArray[np.uint64]
 Floats = npt.NDArray[np.float32]
@@ -116,8 +117,8 @@ class EmbeddingStore:
     def fingerprint(self, rows: Rows) -> str:
         """SHA-256 of what determines the vectors at `rows`: the store's key, and the texts' digests in that order."""
         fingerprint = hashlib.sha256(self.folder.name.encode())
-        for start in range(0, len(rows), _ROWS):
-            some = rows[start : start + _ROWS]
+        for part in slices(len(rows), _ROWS):
+            some = rows[part]
             digests = np.empty((len(some), 2), dtype=np.uint64)
             for shard, mine, local in self._locate(some):
                 digests[mine] = shard.digests[local]

@@ -18,6 +18,7 @@ from ragcun.manifest import environment
 from ragcun.retrieval.retrievers import Retriever
 from ragcun.retrieval.runs import Run, write_run
 from ragcun.retrieval.topk import Rows, TopK, rank_ids
+from ragcun.slices import slices
 
 _QUERIES = 1_000  # whose rankings are Python objects at once
 
@@ -82,8 +83,7 @@ def own_documents(collection: Collection, qrels: Qrels) -> Rows:
 def _parts(collection: Collection, qrels: Qrels, top: TopK) -> Iterator[Run]:
     """The run in parts, so that few rankings are Python objects at once."""
     asked = list(qrels)
-    for start in range(0, len(asked), _QUERIES):
-        part = slice(start, start + _QUERIES)
+    for part in slices(len(asked), _QUERIES):
         ids = {row: collection.corpus.id(row) for row in np.unique(top.rows[part]).tolist() if row >= 0}
         yield {
             query: {ids[row]: score for row, score in zip(rows, values, strict=True) if row >= 0}

@@ -5,11 +5,13 @@ mean. The statistic is the sum of share times mean.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
+
+from ragcun.slices import slices
 
 Doubles = npt.NDArray[np.float64]
 Strata = Sequence[tuple[Doubles, float]]
@@ -129,11 +131,11 @@ def _share_of_signs(values: Doubles, rng: np.random.Generator) -> float:
     patterns, width = 2 ** len(values) if every else RESAMPLES, -(-len(values) // 8)
     found = abs(values.sum()) * (1 - 1e-12)  # equal sums may differ by rounding
     extreme = 0
-    for start, stop in _batches(patterns, 8 * width):
+    for part in slices(patterns, _rows_at_once(8 * width)):
         if every:
-            packed = np.arange(start, stop, dtype="<u4").view(np.uint8).reshape(-1, 4)[:, :width]
+            packed = np.arange(part.start, part.stop, dtype="<u4").view(np.uint8).reshape(-1, 4)[:, :width]
         else:
-            packed = np.frombuffer(rng.bytes((stop - start) * width), np.uint8).reshape(-1, width)
+            packed = np.frombuffer(rng.bytes((part.stop - part.start) * width), np.uint8).reshape(-1, width)
         kept_BN = np.unpackbits(packed, axis=1, count=len(values), bitorder="little")
         sums_B = 2 * (kept_BN @ values) - values.sum()
         extreme += int((np.abs(sums_B) >= found).sum())
@@ -144,13 +146,12 @@ def _resampled(centred: Doubles, rng: np.random.Generator, resamples: int) -> tu
     """Means and variances of bootstrap samples of values whose mean is 0."""
     count = len(centred)
     means, squares = np.empty(resamples), np.empty(resamples)
-    for start, stop in _batches(resamples, count):
-        drawn_BN = centred[rng.integers(count, size=(stop - start, count), dtype=np.int32)]
-        means[start:stop] = drawn_BN.mean(axis=1)
-        squares[start:stop] = np.einsum("bn,bn->b", drawn_BN, drawn_BN)
+    for part in slices(resamples, _rows_at_once(count)):
+        drawn_BN = centred[rng.integers(count, size=(part.stop - part.start, count), dtype=np.int32)]
+        means[part] = drawn_BN.mean(axis=1)
+        squares[part] = np.einsum("bn,bn->b", drawn_BN, drawn_BN)
     return means, np.maximum(squares - count * means**2, 0) / (count - 1)
 
 
-def _batches(count: int, width: int) -> Iterator[tuple[int, int]]:
-    size = max(1, _AT_ONCE // width)
-    return ((at, min(at + size, count)) for at in range(0, count, size))
+def _rows_at_once(width: int) -> int:
+    return max(1, _AT_ONCE // width)

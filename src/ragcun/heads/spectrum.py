@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from ragcun.errors import UserError
+from ragcun.slices import slices
 
 Matrix = npt.NDArray[np.float64]
 
@@ -70,8 +71,8 @@ def spectrum(base_Nb: npt.NDArray[np.float32]) -> Spectrum:
     """PCA of base embeddings (N, b), in fp64. The sign of each direction is fixed: its largest entry is positive."""
     mean = base_Nb.mean(axis=0, dtype=np.float64)
     covariance = np.zeros((base_Nb.shape[1], base_Nb.shape[1]))
-    for start in range(0, len(base_Nb), 16_384):
-        centred = base_Nb[start : start + 16_384] - mean
+    for part in slices(len(base_Nb), 16_384):
+        centred = base_Nb[part] - mean
         covariance += centred.T @ centred
     variances, vectors = np.linalg.eigh(covariance / max(1, len(base_Nb) - 1))
     directions = vectors.T[::-1]

@@ -14,6 +14,7 @@ from ragcun.distributed.collectives import add_up, process_count
 from ragcun.errors import RagcunError, UserError
 from ragcun.losses.characteristic import Characteristic, quadrature
 from ragcun.losses.precision import full, full_precision
+from ragcun.slices import slices
 
 
 def epps_pulley(projections_NK: Tensor, knots: int = 17, t_max: float = 3.0) -> Tensor:
@@ -129,15 +130,14 @@ class _EppsPulley(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, source_NK: Tensor, knots: int, t_max: float, wanted: bool) -> Tensor:
         projections_NK = full(source_NK)
-        rows, slices = projections_NK.shape
+        rows, count = projections_NK.shape
         device = projections_NK.device
-        block = min(_block(device), slices)
+        block = min(_block(device), count)
         work = Characteristic(block, rows, quadrature(knots, t_max, device), projections_NK)
-        statistics_K = projections_NK.new_empty(slices)
+        statistics_K = projections_NK.new_empty(count)
         gradient_NK = torch.empty_like(projections_NK) if wanted else None
         with full_precision(device):
-            for start in range(0, slices, block):
-                part = slice(start, start + block)
+            for part in slices(count, block):
                 size = len(statistics_K[part])
                 work.projections_KN[:size] = projections_NK[:, part].T
                 statistics_K[part], residuals_K2T = work.statistic(work.sums(size))

@@ -71,7 +71,7 @@ def write_negatives(
     output: Path,
     mining: Mining,
     seed: int,
-    encoding: RetrieverOptions,
+    options: RetrieverOptions,
     on_error: OnError = "refuse",
 ) -> dict[str, Any]:
     """Write the pairs of a file, or of a collection's split, with negatives into `output` (JSONL); what was done.
@@ -85,7 +85,7 @@ def write_negatives(
         raise UserError(f"{output}: pairs with negatives are written as JSON Lines; give a name that ends in .jsonl")
     pairs = load_pairs(source, split, on_error)
     output.parent.mkdir(parents=True, exist_ok=True)
-    write_pairs(output, with_negatives(pairs, mining, seed, encoding))
+    write_pairs(output, with_negatives(pairs, mining, seed, options))
     return {
         "path": str(output),
         "sha256": file_sha256(output),
@@ -96,12 +96,12 @@ def write_negatives(
     }
 
 
-def with_negatives(pairs: Pairs, mining: Mining, seed: int, encoding: RetrieverOptions) -> Iterator[dict[str, Any]]:
+def with_negatives(pairs: Pairs, mining: Mining, seed: int, options: RetrieverOptions) -> Iterator[dict[str, Any]]:
     """The pairs as rows for `write_pairs`, with the negatives that are found; says how many have too few."""
     if mining.source == "random":
         found = random_negatives(pairs, mining.count, seed)
     else:
-        retriever = load_retriever("bm25" if mining.source == "bm25" else str(mining.model), encoding)
+        retriever = load_retriever("bm25" if mining.source == "bm25" else str(mining.model), options)
         found = mined_negatives(pairs, retriever, mining.count, mining.filter)
     few = int((found < 0).any(1).sum())
     if few:

@@ -67,7 +67,7 @@ class PairSettings:
 
 
 def prepare_pairs(
-    documents: Path, output: Path, settings: PairSettings, encoding: RetrieverOptions, on_error: OnError = "refuse"
+    documents: Path, output: Path, settings: PairSettings, options: RetrieverOptions, on_error: OnError = "refuse"
 ) -> dict[str, Any]:
     """Write train.jsonl, val.jsonl and the collection test/ into `output`; returns what source.json holds.
 
@@ -102,7 +102,7 @@ def prepare_pairs(
                 yield number, method(passage, settings.seed)
 
     for split in (Split.TRAIN, Split.VAL):
-        _write(output / f"{split.name.lower()}.jsonl", (pair for _, pair in rows(split)), settings, encoding)
+        _write(output / f"{split.name.lower()}.jsonl", (pair for _, pair in rows(split)), settings, options)
     shutil.rmtree(output / "test", ignore_errors=True)
     write_collection(
         output / "test",
@@ -199,7 +199,7 @@ def _digest(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(words.encode(), digest_size=8).digest())
 
 
-def _write(path: Path, pairs: Iterator[Pair], settings: PairSettings, encoding: RetrieverOptions) -> None:
+def _write(path: Path, pairs: Iterator[Pair], settings: PairSettings, options: RetrieverOptions) -> None:
     plain = ({"query": query, "positive": document} for query, document in pairs)
     if settings.negatives is None:
         write_pairs(path, plain)
@@ -209,7 +209,7 @@ def _write(path: Path, pairs: Iterator[Pair], settings: PairSettings, encoding: 
     if bare.stat().st_size == 0:
         bare.replace(path)
         return
-    write_pairs(path, with_negatives(load_pairs(bare), settings.negatives, settings.seed, encoding))
+    write_pairs(path, with_negatives(load_pairs(bare), settings.negatives, settings.seed, options))
     bare.unlink()
 
 

@@ -70,11 +70,11 @@ def run(settings: Settings, tasks: Sequence[Task], experiment: Path, store: Path
     if RANDOM in settings.evaluation.baselines:
         train_stages(_at_random(settings), experiment / "random", store, label=STARTED_AT_RANDOM)
     chosen = [models.get(name, name) for name in settings.evaluation.baselines] + [str(experiment)]
-    encoding = RetrieverOptions(
+    options = RetrieverOptions(
         store, settings.model.precision, settings.model.max_length, runtime=settings.model.runtime
     )
-    results = evaluate_tasks(identify_all(chosen, encoding), tasks, experiment, encoding)
-    files = _analyse(settings, experiment, encoding, tasks[0].collection, chosen)
+    results = evaluate_tasks(identify_all(chosen, options), tasks, experiment, options)
+    files = _analyse(settings, experiment, options, tasks[0].collection, chosen)
     files += _report(experiment, results)
     comparisons = _compare(experiment, results, base)
     summary = Summary(experiment, results, comparisons, _verdict(comparisons, base), files)
@@ -89,17 +89,17 @@ def _at_random(settings: Settings) -> Settings:
 
 
 def _analyse(
-    settings: Settings, experiment: Path, encoding: RetrieverOptions, collection: Collection, models: list[str]
+    settings: Settings, experiment: Path, options: RetrieverOptions, collection: Collection, models: list[str]
 ) -> list[Path]:
     output = experiment / "analysis"
     encoders = {name: found for name in models if (found := encoder(name)) is not None}
 
     def work() -> None:
-        embedders = [found.embedder(encoding) for found in encoders.values()]
+        embedders = [found.embedder(options) for found in encoders.values()]
         analyze_models(embedders, collection, output, settings.seed)
         training_curves(read_history(experiment / "history.jsonl"), output / "figures")
 
-    inputs = {name: found.identify(encoding).inputs for name, found in encoders.items()}
+    inputs = {name: found.identify(options).inputs for name, found in encoders.items()}
     once(output / "done.json", {"models": inputs, "data": str(collection.path), "seed": settings.seed}, work)
     return [output / "isotropy.json", *sorted((output / "figures").glob("*.pdf"))]
 

@@ -1,6 +1,5 @@
 """A grid of settings: its names, its cells, and their folders."""
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from ragcun.errors import UserError
+from ragcun.errors import UserError, did_you_mean
 from ragcun.settings.schema import ModelSettings, Settings, StageSettings
 
 Grid = Mapping[str, Sequence[str]]
@@ -58,8 +57,7 @@ def _setting(name: str, option: str) -> str:
     section, _, field = name.replace("-", "_").rpartition(".")
     owner = next((s for s, fields in _FIELDS.items() if field in fields and section in {"", s}), None)
     if owner is None:
-        close = difflib.get_close_matches(field, sorted(set().union(*_FIELDS.values())), n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
+        hint = did_you_mean(field, sorted(set().union(*_FIELDS.values())))
         raise UserError(f"--grid {option}: no setting {name!r} of the training or of the model{hint}")
     if field in _SHARED:
         raise UserError(f"--grid {option}: all cells share one base's embeddings; run an ablation for each {field}")
@@ -67,15 +65,18 @@ def _setting(name: str, option: str) -> str:
 
 
 def cells_of(grid: Grid, seeds: int, load: Callable[[dict[str, Any]], Settings], output: Path) -> list[Cell]:
-    """The cells of a grid, setting by setting; `load` makes settings of dotted names and values, or refuses them."""
+    """The cells of a grid, setting by setting; an empty grid has one setting without a name.
+
+    `load` makes settings of dotted names and values, or refuses them.
+    """
     cells = []
     for values in product(*grid.values()):
         chosen = dict(zip(grid, values, strict=True))
         name = ",".join(f"{key.rpartition('.')[2]}={value}" for key, value in chosen.items())
         for seed in range(seeds):
             settings = load({**chosen, "seed": seed})
-            if not settings.model.freeze_base:
-                raise UserError("ablate: needs a frozen base, whose embeddings all trainings share")
+            if grid and not settings.model.freeze_base:
+                raise UserError("--grid: needs a frozen base, whose embeddings all trainings share; set --freeze-base")
             folder = output / "cells" / re.sub(r"[^\w.=,+-]", "-", name) / f"seed={seed}"
             cells.append(Cell(name, chosen, settings, folder))
     return cells

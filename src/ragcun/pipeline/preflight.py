@@ -94,19 +94,21 @@ def ready_to_ablate(cells: Sequence[Cell], output: Path) -> tuple[list[Cell], li
     return cells, chosen
 
 
-def ready_to_plan(settings: Settings) -> None:
+def ready_to_plan(cells: Sequence[Cell]) -> None:
     """Open the data that a plan counts. Raises as `chosen_datasets` does, and for data that is missing or malformed."""
-    chosen_datasets(settings, Path())
-    _open_training_data(settings)
+    most = most_data(cells)
+    chosen_datasets(most, Path())
+    _open_training_data(most)
 
 
 def most_data(cells: Sequence[Cell]) -> Settings:
     """Settings that ask for as much data as any cell does; each takes its share of it."""
     stages = [cell.settings.training for cell in cells]
     rows = [stage.rows for stage in stages if stage.rows is not None]
+    negatives = {stage.negatives for stage in stages}
     most = {
         "rows": max(rows) if len(rows) == len(stages) else None,
-        "negatives": max(stage.negatives or 0 for stage in stages) or None,
+        "negatives": negatives.pop() if len(negatives) == 1 else max(number or 0 for number in negatives),
     }
     training = stages[0].model_copy(update=most)
     return cells[0].settings.model_copy(update={"training": training})

@@ -3,14 +3,16 @@
 b: base dimension, d: output dimension.
 """
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ragcun.embedding.width import fit_output_dim
 from ragcun.heads.registry import HEADS
 from ragcun.losses.terms import SLICES, TERMS, BatchShape
-from ragcun.pipeline.preflight import chosen_datasets
+from ragcun.pipeline.grid import Cell
+from ragcun.pipeline.preflight import RANDOM, chosen_datasets, most_data
 from ragcun.pipeline.steps import evaluation_folder
 from ragcun.planning.architecture import Architecture, find_architecture
 from ragcun.planning.machines import DOWNLOAD, Machine
@@ -20,7 +22,7 @@ from ragcun.planning.workload import (
     CollectionLoad,
     PairLoad,
     TextLoad,
-    collection_load,
+    collection_loads,
     training_load,
 )
 from ragcun.settings.schema import ModelSettings, Settings, StageSettings
@@ -40,6 +42,10 @@ class Step:
     seconds: float
     memory: float
     disk: float
+
+    def times(self, count: int) -> "Step":
+        """The step done `count` times, one after the other."""
+        return replace(self, seconds=count * self.seconds, disk=count * self.disk)
 
 
 @dataclass(frozen=True)
@@ -82,45 +88,78 @@ class Plan:
         }
 
 
-def make_plan(settings: Settings, machine: Machine) -> Plan:
-    """What `settings` will take on `machine`, with their evaluation at the end.
+def make_plan(cells: Sequence[Cell], machine: Machine) -> Plan:
+    """What trainings on one base, and the evaluation of what they give, take on `machine`.
 
-    Raises as `find_architecture`, `fit_output_dim`, `chosen_datasets`, `training_load` and `collection_load` do.
+    One cell without a name is a run of the whole chain. Several cells are an ablation.
+
+    Raises as `find_architecture`, `fit_output_dim`, `chosen_datasets`, `training_load` and `collection_loads` do.
     """
-    base = find_architecture(settings.model.base)
-    settings = fit_output_dim(settings, base.dimension, settings.model.base)
-    limit = min(settings.model.max_length or base.max_length, base.max_length)
-    costs = _Costs(base, settings.model, machine)
-    steps = [Step("start", "imports, loading", _START, 0, 0)]
-    repeated = 0.0
-    second = None
+    name = cells[0].settings.model.base
+    base = find_architecture(name)
+    cells = [replace(cell, settings=fit_output_dim(cell.settings, base.dimension, name)) for cell in cells]
+    most = most_data(cells)
+    limit = min(most.model.max_length or base.max_length, base.max_length)
+    costs = _Costs(base, most.model, machine)
+    start = Step("start", "imports, loading", _START, 0, 0)
+    if most.model.freeze_base:
+        training, repeated, second = _frozen(cells, costs, limit)
+    else:
+        training, repeated, second = _full(most, costs, limit), 0.0, None
+    steps = [start, *training]
+    encoded: set[str] = set()
+    for dataset in chosen_datasets(most, Path()):
+        stored = SAME_CORPUS.get(dataset.name) in encoded or _trained_on(dataset.name, most)
+        encoded.add(dataset.name)
+        for collection in collection_loads(dataset, most, limit):
+            steps.append(costs.evaluation(collection, stored, [cell.settings.model for cell in cells]))
+            if most.model.freeze_base:  # each head, and the base's own row, read what is encoded once
+                repeated += len(cells) * costs.encode([collection.queries, collection.documents])
+    return Plan(machine, steps, sum(step.seconds for step in steps) + repeated, second, _assumptions(machine))
+
+
+def _frozen(cells: Sequence[Cell], costs: "_Costs", limit: int) -> tuple[list[Step], float, float]:
+    """Steps of trainings on stored embeddings, the seconds that the store saves, and those of another training."""
+    most = most_data(cells)
+    load = training_load(most, most.training, most.data.train, limit)
+    encoding = costs.encoding(load)
+    steps = [*_download("training", load), encoding]
+    epochs, longest = 0, 0.0
+    for name in dict.fromkeys(cell.name for cell in cells):
+        of = [cell.settings for cell in cells if cell.name == name]
+        stage, times = of[0].training, len(of)
+        own = load if stage.rows == most.training.rows and stage.negatives == most.training.negatives else None
+        training = costs.head_training(own or training_load(of[0], stage, of[0].data.train, limit), stage, of[0].model)
+        if not name and RANDOM in of[0].evaluation.baselines:
+            steps += [training, replace(training, name="train at random")]
+            times = 2
+        elif name:
+            steps.append(replace(training, name=f"train {name}", work=f"{times} seeds of {training.work}").times(times))
+        else:
+            steps.append(training)
+        epochs += times * stage.epochs
+        longest = max(longest, training.seconds)
+    return steps, encoding.seconds * (epochs - 1), _START + longest
+
+
+def _full(settings: Settings, costs: "_Costs", limit: int) -> list[Step]:
+    """Steps of trainings that change the base."""
+    steps = []
     stages = [
         ("pretraining", settings.pretraining, settings.data.pretrain),
         ("training", settings.training, settings.data.train),
     ]
     for name, stage, data in stages:
-        if stage is None:
-            continue
-        load = training_load(settings, stage, data, limit)
-        if load.download:
-            steps.append(Step(f"download for {name}", load.source, load.download / DOWNLOAD, 0, load.download))
-        if settings.model.freeze_base:
-            encoding, training = costs.encoding(load), costs.head_training(load, stage)
-            times = 2 if "random" in settings.evaluation.baselines else 1
-            steps += [encoding, *[training] * times]
-            repeated += encoding.seconds * (stage.epochs * times - 1)
-            second = _START + training.seconds
-        else:
-            steps.append(costs.full_training(name, load, stage))
-    encoded: set[str] = set()
-    for dataset in chosen_datasets(settings, Path()):
-        collection = collection_load(dataset, settings, limit)
-        stored = SAME_CORPUS.get(dataset.name) in encoded or _trained_on(dataset.name, settings)
-        steps.append(costs.evaluation(collection, stored))
-        encoded.add(dataset.name)
-        if settings.model.freeze_base:
-            repeated += costs.encode([collection.queries, collection.documents])  # the base's own row
-    return Plan(machine, steps, sum(step.seconds for step in steps) + repeated, second, _assumptions(machine))
+        if stage is not None:
+            load = training_load(settings, stage, data, limit)
+            steps += [*_download(name, load), costs.full_training(name, load, stage)]
+    return steps
+
+
+def _download(name: str, load: PairLoad) -> list[Step]:
+    if not load.download:
+        return []
+    return [Step(f"download for {name}", load.source, load.download / DOWNLOAD, 0, load.download)]
 
 
 def _trained_on(name: str, settings: Settings) -> bool:
@@ -136,7 +175,11 @@ class _Costs:
         self.base = base
         self.model = model
         self.machine = machine
-        self.head = HEADS[model.head].weights(base.dimension, model.dimension)
+        self.head = self.head_weights(model)
+
+    def head_weights(self, model: ModelSettings) -> int:
+        """The number of weights of the head that `model` asks for."""
+        return HEADS[model.head].weights(self.base.dimension, model.dimension)
 
     def encode(self, loads: list[TextLoad]) -> float:
         """Seconds to encode texts once."""
@@ -154,19 +197,19 @@ class _Costs:
         total = sum(text.count for text in texts)
         return Step("encode", f"{total:,} texts, once", self.encode(texts), self._inference(), self.stored(texts))
 
-    def head_training(self, load: PairLoad, stage: StageSettings) -> Step:
+    def head_training(self, load: PairLoad, stage: StageSettings, model: ModelSettings) -> Step:
         batch = min(stage.batch_size, load.pairs)
-        d, columns = self.model.dimension, 2 + load.negatives
+        d, head, columns = model.dimension, self.head_weights(model), 2 + load.negatives
         rows = columns * batch
-        forward: float = 2 * rows * self.head + 2 * (columns - 1) * batch**2 * d
+        forward: float = 2 * rows * head + 2 * (columns - 1) * batch**2 * d
         weights, shape = stage.weights(), BatchShape(batch, rows, d, self.base.dimension)
         forward += sum(term.flops(shape) for term in TERMS if weights[term.weight])
         batches = stage.epochs * max(1, load.pairs // batch)
         seconds = batches * (3 * forward / (self.machine.peak * self.machine.training) + self.machine.step)
-        seconds += (stage.epochs + 1) * self._scoring(*load.held_out)
-        memory = 16 * self.head + 4 * rows * (6 * self.base.dimension + SLICES) + 12 * batch**2
-        work = f"{batches:,} batches of {batch}, head of {self.head / 1e6:.1f} M weights"
-        return Step("train", work, seconds, memory, 5 * 4 * self.head)
+        seconds += (stage.epochs + 1) * self._scoring(*load.held_out, model)
+        memory = 16 * head + 4 * rows * (6 * self.base.dimension + SLICES) + 12 * batch**2
+        work = f"{batches:,} batches of {batch}, head of {head / 1e6:.1f} M weights"
+        return Step("train", work, seconds, memory, 5 * 4 * head)
 
     def full_training(self, name: str, load: PairLoad, stage: StageSettings) -> Step:
         frozen = self.model.freeze_early_layers
@@ -188,16 +231,19 @@ class _Costs:
         work = f"{batches:,} batches of {stage.batch_size}, {trained / 1e6:.0f} M of {self.base.parameters / 1e6:.0f} M"
         return Step(name, work, seconds, memory, 4 * self.base.parameters + 5 * 4 * trained)
 
-    def evaluation(self, collection: CollectionLoad, stored: bool) -> Step:
+    def evaluation(self, collection: CollectionLoad, stored: bool, models: Sequence[ModelSettings]) -> Step:
+        """Encode what is not `stored`, once, and search it with each of `models`."""
         texts = [collection.queries] if stored else [collection.queries, collection.documents]
-        seconds = self.encode(texts) + self._scoring(collection.queries, collection.documents)
-        seconds += _RESULTS * collection.queries.count
+        seconds = self.encode(texts)
+        for model in models:
+            seconds += self._scoring(collection.queries, collection.documents, model)
+            seconds += _RESULTS * collection.queries.count
         work = f"{collection.documents.count:,} documents, {collection.queries.count:,} queries ({collection.source})"
         return Step(f"evaluate {collection.name}", work, seconds, self._inference(), self.stored(texts))
 
-    def _scoring(self, queries: TextLoad, documents: TextLoad) -> float:
-        d = self.model.dimension
-        flops = 2 * (queries.count + documents.count) * self.head + 2 * queries.count * documents.count * d
+    def _scoring(self, queries: TextLoad, documents: TextLoad, model: ModelSettings) -> float:
+        d, head = model.dimension, self.head_weights(model)
+        flops = 2 * (queries.count + documents.count) * head + 2 * queries.count * documents.count * d
         return flops / (self.machine.peak_fp32 * self.machine.encoding_fp32)
 
     def _inference(self) -> float:

@@ -1,4 +1,4 @@
-"""What a configuration asks for: how many texts of how many tokens. Data that is here is counted."""
+"""How many texts of how many tokens a configuration needs. Data on disk is counted."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ragcun.data.benchmark import Dataset, find_dataset
+from ragcun.data.benchmark import Dataset, datasets
 from ragcun.data.collection import Collection
 from ragcun.data.pairs import Pairs, load_pairs
 from ragcun.data.pydocs import SHARES
@@ -22,7 +22,6 @@ TOKENS_PER_WORD = 1.35  # of English under the presets' tokenizers
 _SAMPLE = 500
 _DEV_SHARE = 0.05
 _MOST_DEV = 1_000  # held out of pairs
-_MOST_SCORED = 2_000  # queries that dev is scored with
 _MOST_RANKED = 20_000  # documents
 
 
@@ -71,29 +70,8 @@ class CollectionLoad:
     source: str
 
 
-# Mean words of queries and documents (Thakur et al., arXiv 2104.08663, Table 1).
-WORDS = {
-    "msmarco": (5.96, 55.98),
-    "trec-covid": (10.60, 160.77),
-    "bioasq": (8.05, 202.61),
-    "nfcorpus": (3.30, 232.26),
-    "nq": (9.16, 78.88),
-    "hotpotqa": (17.61, 46.30),
-    "fiqa": (10.77, 132.32),
-    "signal1m": (9.30, 13.93),
-    "trec-news": (11.14, 634.79),
-    "robust04": (15.27, 466.40),
-    "arguana": (192.98, 166.80),
-    "webis-touche2020": (6.55, 292.37),
-    "cqadupstack": (8.59, 129.09),
-    "quora": (9.53, 11.44),
-    "dbpedia-entity": (5.39, 49.68),
-    "scidocs": (9.38, 176.19),
-    "fever": (8.13, 84.76),
-    "climate-fever": (20.13, 84.76),
-    "scifact": (12.37, 213.63),
-}
 SAME_CORPUS = {"climate-fever": "fever", "fever": "climate-fever"}  # but for 25 documents
+_MSMARCO_TRAIN = (532_751, 502_939, 516_472)  # judged pairs, their queries, their passages
 _MSMARCO_BYTES = 1_660_000_000  # BeIR/msmarco: corpus and queries as parquet
 _WIKI_SHARD = (11_685_147_288 // 41, 6_407_814 // 41)  # bytes and articles of one of wikimedia/wikipedia's 41 shards
 _CHARACTERS_PER_TOKEN = 4.4
@@ -109,89 +87,116 @@ def training_load(settings: Settings, stage: StageSettings, data: str | None, li
     Raises:
         UserError: `data` is missing or malformed, or the stage has neither data nor a source to download.
     """
+    dev_rows = settings.data.dev_rows
     if data == PYDOCS:
         return _pydocs(settings.data)
     if data is not None:
         pairs = load_pairs(Path(data), "train", on_error=settings.data.on_error)
         if stage.rows is not None:
             pairs = pairs.take(stage.rows, settings.data.sample_seed)
-        return _counted(limit_negatives(pairs, stage.negatives), Path(data), limit)
+        return _counted(limit_negatives(pairs, stage.negatives), Path(data), limit, dev_rows)
     if stage.source == "msmarco":
-        pairs_count = min(stage.rows or 532_751, 532_751)
-        share = pairs_count / 532_751
-        query_tokens, document_tokens = (_published(words, limit) for words in WORDS["msmarco"])
-        held_out = TextLoad(_MOST_SCORED, query_tokens), TextLoad(_MOST_SCORED, document_tokens)
+        whole = datasets()["msmarco"]
+        most, queries, documents = _MSMARCO_TRAIN
+        count = min(stage.rows or most, most)
+        share = count / most
+        query_tokens, document_tokens = (_published(words, limit) for words in whole.words)
+        held_out = TextLoad(dev_rows, query_tokens), TextLoad(dev_rows, document_tokens)
         negatives = stage.negatives or 0
         return PairLoad(
-            pairs_count,
-            TextLoad(round(502_939 * share), query_tokens),
-            TextLoad(min(round(516_472 * share) + negatives * pairs_count, 8_841_823), document_tokens),
-            held_out,
-            held_out,
-            _MSMARCO_BYTES,
-            "MS MARCO passage ranking, as BEIR counts it",
-            negatives,
+            pairs=count,
+            queries=TextLoad(round(queries * share), query_tokens),
+            documents=TextLoad(min(round(documents * share) + negatives * count, whole.documents), document_tokens),
+            held_out=held_out,
+            others=held_out,
+            download=_MSMARCO_BYTES,
+            source="MS MARCO passage ranking, as BEIR counts it",
+            negatives=negatives,
         )
     if stage.source == "wiki":
         passages = stage.rows or _WIKI_SHARD[1] * 41
         shards = min(41, -(-passages // _WIKI_SHARD[1]))
-        tokens = stage.passage_chars / _CHARACTERS_PER_TOKEN
-        pairs_count = round(PairSettings().split[0] * passages)
-        texts = TextLoad(pairs_count, _WIKI_QUERY_TOKENS), TextLoad(pairs_count, tokens - _WIKI_QUERY_TOKENS)
-        held = min(_MOST_SCORED, round(PairSettings().split[1] * passages))
-        held_out = TextLoad(held, texts[0].tokens), TextLoad(held, texts[1].tokens)
-        download = shards * _WIKI_SHARD[0]
-        return PairLoad(pairs_count, *texts, held_out, held_out, download, "wikimedia/wikipedia")
+        train, val, _ = PairSettings().split
+        query_tokens, document_tokens = _WIKI_QUERY_TOKENS, stage.passage_chars / _CHARACTERS_PER_TOKEN
+        count, held = round(train * passages), min(dev_rows, round(val * passages))
+        held_out = TextLoad(held, query_tokens), TextLoad(held, document_tokens - query_tokens)
+        return PairLoad(
+            pairs=count,
+            queries=TextLoad(count, query_tokens),
+            documents=TextLoad(count, document_tokens - query_tokens),
+            held_out=held_out,
+            others=held_out,
+            download=shards * _WIKI_SHARD[0],
+            source="wikimedia/wikipedia",
+        )
     raise UserError("no training data; give --train-data a pairs file or a collection's folder")
 
 
-def collection_load(dataset: Dataset | Path, settings: Settings, limit: int) -> CollectionLoad:
-    """A collection as it lies on disk, or as published; texts are cut to `limit` tokens."""
-    home = dataset if isinstance(dataset, Path) else evaluation_folder(settings) / dataset.name
-    if (home / "corpus.jsonl").is_file():
-        collection = Collection.open(home, on_error="skip")
-        split = settings.evaluation.split or (OWN_SPLIT if isinstance(dataset, Path) else dataset.split)
-        rows = collection.queries.rows(sorted(collection.qrels(split)))
-        everything = np.arange(len(collection.corpus))
-        return CollectionLoad(
-            dataset.name,
-            TextLoad(len(rows), _tokens(collection.queries, rows, limit)),
-            TextLoad(len(everything), _tokens(collection.corpus, everything, limit)),
-            "counted",
-        )
+def collection_loads(dataset: Dataset | Path, settings: Settings, limit: int) -> list[CollectionLoad]:
+    """The collections of a dataset as they lie on disk, or as published; texts are cut to `limit` tokens."""
     if isinstance(dataset, Path):
-        load = _pydocs(settings.data)
-        queries = TextLoad(round(settings.data.pydocs_documents * SHARES["test"]), _PYDOCS_QUERY_TOKENS)
-        return CollectionLoad(dataset.name, queries, load.held_out[1], "about")
-    whole = find_dataset(dataset.name.removeprefix("nano-")) or dataset
-    query_words, document_words = WORDS[whole.name]
+        return [_counted_collection(dataset.name, dataset, OWN_SPLIT, settings, limit) or _pydocs_collection(settings)]
+    home = evaluation_folder(settings)
+    return [
+        _counted_collection(part.name, home / folder, part.split, settings, limit) or _published_load(part, limit)
+        for folder, part in dataset.folders.items()
+    ]
+
+
+def _counted_collection(name: str, folder: Path, split: str, settings: Settings, limit: int) -> CollectionLoad | None:
+    if not (folder / "corpus.jsonl").is_file():
+        return None
+    collection = Collection.open(folder, on_error="skip")
+    rows = collection.queries.rows(sorted(collection.qrels(settings.evaluation.split or split)))
+    everything = np.arange(len(collection.corpus))
     return CollectionLoad(
-        dataset.name,
-        TextLoad(dataset.queries, _published(query_words, limit)),
-        TextLoad(dataset.documents, _published(document_words, limit)),
-        "published",
+        name=name,
+        queries=TextLoad(len(rows), _tokens(collection.queries, rows, limit)),
+        documents=TextLoad(len(everything), _tokens(collection.corpus, everything, limit)),
+        source="counted",
     )
+
+
+def _published_load(dataset: Dataset, limit: int) -> CollectionLoad:
+    query_words, document_words = dataset.words
+    return CollectionLoad(
+        name=dataset.name,
+        queries=TextLoad(dataset.queries, _published(query_words, limit)),
+        documents=TextLoad(dataset.documents, _published(document_words, limit)),
+        source="published" if dataset.bring is None else "published; not to be downloaded",
+    )
+
+
+def _pydocs_collection(settings: Settings) -> CollectionLoad:
+    _, documents = _pydocs(settings.data).held_out
+    queries = TextLoad(round(settings.data.pydocs_documents * SHARES["test"]), _PYDOCS_QUERY_TOKENS)
+    return CollectionLoad(name=PYDOCS, queries=queries, documents=documents, source="about")
 
 
 def _pydocs(data: DataSettings) -> PairLoad:
     documents, tokens = data.pydocs_documents, float(data.pydocs_max_words)  # about one token for each word allowed
     train, dev = (TextLoad(round(documents * SHARES[split]), _PYDOCS_QUERY_TOKENS) for split in ("train", "dev"))
-    rest = TextLoad(documents - train.count, tokens)
-    held_out = dev, TextLoad(documents, tokens)
-    return PairLoad(train.count, train, TextLoad(train.count, tokens), held_out, (dev, rest), 0, PYDOCS)
+    return PairLoad(
+        pairs=train.count,
+        queries=train,
+        documents=TextLoad(train.count, tokens),
+        held_out=(dev, TextLoad(documents, tokens)),
+        others=(dev, TextLoad(documents - train.count, tokens)),
+        download=0,
+        source=PYDOCS,
+    )
 
 
-def _counted(pairs: Pairs, path: Path, limit: int) -> PairLoad:
+def _counted(pairs: Pairs, path: Path, limit: int, dev_rows: int) -> PairLoad:
     queries = np.unique(pairs.anchor)
     documents = np.unique(np.concatenate([pairs.positive, pairs.negatives[pairs.negatives >= 0]]))
     query_tokens = _tokens(pairs.queries, queries, limit)
     document_tokens = _tokens(pairs.documents, documents, limit)
-    loads = TextLoad(len(queries), query_tokens), TextLoad(len(documents), document_tokens)
     if path.is_dir() and (path / "qrels" / "dev.tsv").is_file():
         collection = Collection.open(path, on_error="skip")
         ranked = min(_MOST_RANKED, len(collection.corpus))
         held = (
-            TextLoad(min(_MOST_SCORED, len(collection.qrels("dev"))), query_tokens),
+            TextLoad(min(dev_rows, len(collection.qrels("dev"))), query_tokens),
             TextLoad(ranked, document_tokens),
         )
         others = held[0], TextLoad(max(0, ranked - len(documents)), document_tokens)
@@ -199,7 +204,16 @@ def _counted(pairs: Pairs, path: Path, limit: int) -> PairLoad:
         count = min(_MOST_DEV, max(2, int(_DEV_SHARE * len(queries))))
         held = TextLoad(count, query_tokens), TextLoad(count, document_tokens)
         others = TextLoad(0, 0), TextLoad(0, 0)
-    return PairLoad(len(pairs), *loads, held, others, 0, f"{path}, counted", pairs.negatives.shape[1])
+    return PairLoad(
+        pairs=len(pairs),
+        queries=TextLoad(len(queries), query_tokens),
+        documents=TextLoad(len(documents), document_tokens),
+        held_out=held,
+        others=others,
+        download=0,
+        source=f"{path}, counted",
+        negatives=pairs.negatives.shape[1],
+    )
 
 
 def _published(words: float, limit: int) -> float:

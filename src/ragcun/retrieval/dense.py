@@ -46,7 +46,7 @@ class Dense:
         UserError: the encoder's similarity is none that can be searched by.
     """
 
-    def __init__(self, embedder: Embeds, label: str, encoding: RetrieverOptions) -> None:
+    def __init__(self, embedder: Embeds, label: str, options: RetrieverOptions) -> None:
         if embedder.similarity not in SIMILARITIES:
             raise UserError(
                 f"{label}: its similarity is {embedder.similarity}, which is not searched by; "
@@ -54,18 +54,18 @@ class Dense:
             )
         self.label = label
         self._embedder = embedder
-        self._encoding = encoding
+        self._options = options
         self._index: dict[str, Any] = {}
 
     def rank(self, corpus: Texts, queries: Texts, k: int, id_ranks: Rows, exclude: Rows) -> TopK:
         """The k best documents of each query; arguments and result as those of `search.search`."""
-        kind, similarity = self._encoding.index, self._embedder.similarity
+        kind, similarity = self._options.index, self._embedder.similarity
         if kind != "exact" and process_count() > 1:
             raise UserError(f"--index {kind}: several processes share an exact search only")
         asked, documents = self._embedder.queries(queries), self._embedder.documents(corpus)
         resources = Resources(
-            self._encoding.memory,
-            accelerator(self._encoding.device),
+            self._options.memory,
+            accelerator(self._options.device),
             Checkpoints(ragcun_cache() / "searches", documents.fingerprint),
         )
         if kind == "exact":
@@ -88,10 +88,10 @@ class Dense:
 class Priced:
     """The same by an API's vectors: what they will cost is agreed to before anything is spent. A retriever."""
 
-    def __init__(self, embedder: ApiEmbedder, label: str, encoding: RetrieverOptions) -> None:
+    def __init__(self, embedder: ApiEmbedder, label: str, options: RetrieverOptions) -> None:
         self.label = label
         self._embedder = embedder
-        self._dense = Dense(embedder, label, encoding)
+        self._dense = Dense(embedder, label, options)
 
     def rank(self, corpus: Texts, queries: Texts, k: int, id_ranks: Rows, exclude: Rows) -> TopK:
         """The k best documents of each query; arguments and result as those of `search.search`."""

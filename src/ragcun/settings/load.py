@@ -1,6 +1,5 @@
 """Where settings come from: defaults < preset < `--config` FILE < environment (`RAGCUN_...`) < flags."""
 
-import difflib
 import os
 import tomllib
 from importlib.resources import files
@@ -11,7 +10,7 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from ragcun.errors import UserError
+from ragcun.errors import UserError, did_you_mean
 from ragcun.settings.schema import Settings
 
 PREFIX = "RAGCUN_"
@@ -38,8 +37,7 @@ def preset_text(name: str) -> str:
         UserError: there is no such preset.
     """
     if name not in preset_names():
-        close = difflib.get_close_matches(name, preset_names(), n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
+        hint = did_you_mean(name, preset_names())
         raise UserError(f"preset = {name!r}: not one of {', '.join(preset_names())}{hint}")
     return (files("ragcun.settings") / "presets" / f"{name}.toml").read_text(encoding="utf-8")
 
@@ -150,8 +148,7 @@ def _hint(name: str, separator: str, names: set[str]) -> str:
     if old.lower() in RENAMED:
         new = RENAMED[old.lower()]
         return f"; it is called {separator.join([*section, new.upper() if old.isupper() else new])} now"
-    close = difflib.get_close_matches(name, sorted(names), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    return did_you_mean(name, names)
 
 
 def _dotted(section: type[BaseModel]) -> set[str]:

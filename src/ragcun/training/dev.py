@@ -13,6 +13,7 @@ from ragcun.embedding.encode import encode_now
 from ragcun.embedding.store import Floats
 from ragcun.evaluation.metrics import mean_scores
 from ragcun.retrieval.search import search
+from ragcun.slices import slices
 from ragcun.training.data import DevTexts
 from ragcun.training.encoder import EncoderWithObjective
 
@@ -116,7 +117,7 @@ def _contrastive(
 
 
 def _blocks(vectors: Floats) -> Iterator[Floats]:
-    return (vectors[start : start + _BLOCK] for start in range(0, len(vectors), _BLOCK))
+    return (vectors[block] for block in slices(len(vectors), _BLOCK))
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 
 import torch
 
+from ragcun.slices import slices
 from ragcun.training.batches import Batch, Inputs
 from ragcun.training.encoder import EncoderWithObjective, Tensors
 
@@ -61,8 +62,7 @@ def _parts(inputs: Inputs, size: int) -> Iterator[Inputs]:
         yield from torch.split(inputs, size)
         return
     mask = inputs["attention_mask"]
-    for start in range(0, len(mask), size):
-        rows = slice(start, start + size)
+    for rows in slices(len(mask), size):
         longest = int(mask[rows].sum(1).max())
         left = not bool(mask[:, 0].all())
         columns = slice(mask.shape[1] - longest, None) if left else slice(longest)

@@ -22,9 +22,6 @@ Percentage = Annotated[
 Depth = Annotated[int, typer.Option("--depth", min=1, help="Number of documents retrieved per query.")]
 Skip = Annotated[int, typer.Option("--skip", min=0, help="Number of top-ranked documents that are skipped.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Random seed.")]
-OnError = Annotated[
-    Literal["refuse", "skip"], typer.Option("--on-error", help="Refuse malformed rows, or skip and count them.")
-]
 
 
 def mining_of(source: Source, model: str | None, count: int, percentage: float, depth: int, skip: int) -> "Mining":
@@ -47,7 +44,7 @@ def negatives(
     skip: Skip = 0,
     split: Annotated[str, typer.Option(help="Split of a collection whose judgements become pairs.")] = "train",
     seed: Seed = 0,
-    on_error: OnError = "refuse",
+    on_error: options.OnError = "refuse",
     store: options.Store = None,
     json: options.Json = False,
 ) -> None:

@@ -39,7 +39,7 @@ def pairs(
     skip: mining.Skip = 0,
     split: Annotated[str, typer.Option(help="Fractions of the pairs for train, val and test.")] = "0.8,0.1,0.1",
     seed: mining.Seed = 0,
-    on_error: mining.OnError = "refuse",
+    on_error: options.OnError = "refuse",
     store: options.Store = None,
     json: options.Json = False,
 ) -> None:

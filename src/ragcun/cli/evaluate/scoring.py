@@ -28,7 +28,6 @@ _SEARCH = "Search"
 _APIS = "Embeddings APIs"
 
 Output = Annotated[Path, typer.Option(help="Folder for runs and scores.", file_okay=False)]
-Device = Annotated[str | None, typer.Option(help="Device: cpu, cuda or mps.", show_default="the fastest")]
 RESULTS = Path("results")
 
 
@@ -47,14 +46,10 @@ class Scoring:
         ),
     ]
     output: Output = RESULTS
-    max_length: Annotated[
-        int | None, typer.Option(min=1, help="Maximum number of tokens of a text.", show_default="the model's own")
-    ] = None
-    precision: Annotated[Literal["fp32", "bf16", "fp16"], typer.Option(help="Precision of the encoder.")] = "fp32"
-    device: Device = None
-    on_error: Annotated[
-        Literal["refuse", "skip"], typer.Option(help="Refuse malformed rows of a collection, or skip and count them.")
-    ] = "refuse"
+    max_length: options.MaxLength = None
+    precision: options.Precision = "fp32"
+    device: options.Device = None
+    on_error: options.OnError = "refuse"
     store: options.Store = None
     json: options.Json = False
     memory: Annotated[

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ragcun.cli import options
-from ragcun.cli.evaluate.scoring import RESULTS, Device, Output
+from ragcun.cli.evaluate.scoring import RESULTS, Output
 from ragcun.cli.output import print_table
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def verify(
         Path | None, typer.Option(help="Folder of BEIR's datasets.", file_okay=False, show_default="beir in the cache")
     ] = None,
     output: Output = RESULTS,
-    device: Device = None,
+    device: options.Device = None,
     store: options.Store = None,
     json: options.Json = False,
 ) -> None:
