@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ragcun.embedding.base import load_model
+from ragcun.embedding.load import load_model
 from ragcun.embedding.resolve import resolve_model
 from ragcun.embedding.width import embedding_width, fit_output_dim, with_output_dim
 from ragcun.errors import UserError

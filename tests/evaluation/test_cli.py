@@ -17,7 +17,7 @@ def test_json_alone_on_standard_output(collection: Path, tmp_path: Path) -> None
     assert done.returncode == 0, done.stderr
     (row,) = json.loads(done.stdout)["results"]
     expected = {"model", "dataset", "split", "metrics", "settings", "queries", "documents", "seconds"}
-    expected |= {"label", "run", "scores"}
+    expected |= {"label", "domain", "run", "scores"}
     assert set(row) == expected
     assert (row["model"], row["dataset"], row["split"]) == ("bm25", "animals", "test")
     assert (tmp_path / row["run"]).is_file()

@@ -61,9 +61,10 @@ def _made_by(key: dict[str, Any]) -> "tuple[Value, Value, Value, Value]":
     if "api" in key:
         dimensions = "" if key["dimensions"] is None else f"@{key['dimensions']}"
         return f"{key['model']}{dimensions} at {key['api']}", None, None, None
-    base = key["modules"][0]
-    name = str(base.get("architecture", {}).get("model_type", base["type"]))
-    return name, repr(key["prompt"]), str(key["max_length"]), key["precision"]
+    modules = list(key["modules"].values()) if isinstance(key["modules"], dict) else key["modules"]
+    architectures = (module.get("architecture", {}).get("model_type") for module in modules)
+    name = next(filter(None, architectures), modules[0]["type"])
+    return str(name), repr(key["prompt"]), str(key["max_length"]), key["precision"]
 
 
 @app.command("verify")
