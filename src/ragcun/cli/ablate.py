@@ -17,18 +17,18 @@ def ablate(
     config: options.Config = None,
     jobs: Annotated[
         int | None,
-        typer.Option(min=1, help="Number of trainings at a time.", show_default="cores; 1 on a GPU"),
+        typer.Option(min=1, help="Number of parallel trainings.", show_default="one per core; 1 on a GPU"),
     ] = None,
     output_dir: Annotated[
-        Path, typer.Option("--output-dir", "-o", help="Folder of all trainings and results.", file_okay=False)
+        Path, typer.Option("--output-dir", "-o", help="Output folder for trainings and results.", file_okay=False)
     ] = Path("experiments/ablation"),
     store: options.Store = None,
     json: options.Json = False,
 ) -> None:
-    """Train a grid of settings over seeds on the same stored embeddings, and tabulate what each gives.
+    """Train a grid of settings over several seeds on the same stored embeddings, and tabulate the results.
 
-    The trade of isotropy against nDCG@10 is drawn for each collection. Finished trainings are not done again, killed
-    ones go on. The exit code is 1 where a training failed.
+    A figure for each collection shows isotropy against nDCG@10. Run the same command again to resume an interrupted
+    ablation; finished trainings are kept. The exit code is 1 if a training failed.
     """
     from ragcun.pipeline.grid import cells_of, parse_grid
     from ragcun.pipeline.preflight import ready_to_ablate

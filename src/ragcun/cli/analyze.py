@@ -17,10 +17,10 @@ def isotropy(
     model: Annotated[
         list[str],
         typer.Option(
-            "--model", help="Hub id, model folder or experiment; repeat to compare.", autocompletion=complete(bases)
+            "--model", help="Hub id, model folder or experiment; may be repeated.", autocompletion=complete(bases)
         ),
     ],
-    data: Annotated[Path, typer.Option("--data", help="Collection in BEIR's layout; its documents are embedded.")],
+    data: Annotated[Path, typer.Option("--data", help="Collection in BEIR's layout whose documents are embedded.")],
     sample: Annotated[int, typer.Option(min=2, help="Maximum number of documents to measure.")] = 10_000,
     max_length: options.MaxLength = None,
     precision: options.Precision = "fp32",
@@ -31,12 +31,12 @@ def isotropy(
             min=0, help="Random seed of the sample of documents, of SIGReg's slices and of the N(0, I) sample."
         ),
     ] = 0,
-    output: Annotated[Path, typer.Option(help="Folder for isotropy.json and figures/.")] = Path("isotropy"),
+    output: Annotated[Path, typer.Option(help="Output folder for isotropy.json and figures/.")] = Path("isotropy"),
     on_error: options.OnError = "refuse",
     store: options.Store = None,
     json: options.Json = False,
 ) -> None:
-    """Measure how isotropic embeddings are, beside an N(0, I) sample of the same size, and draw figures."""
+    """Measure how isotropic embeddings are, compare them with a sample of N(0, I), and draw figures."""
     from ragcun.analysis.reports import isotropy_table
     from ragcun.analysis.run import analyze_models
     from ragcun.console import say, warn

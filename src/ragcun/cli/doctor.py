@@ -7,7 +7,7 @@ from ragcun.cli.output import print_table
 
 
 def doctor(store: options.Store = None, json: options.Json = False) -> None:
-    """Check device, precision, memory, disk, hub access, token and versions, and say how to fix what is wrong.
+    """Check the device, precision, memory, disk, hub access, token and package versions, and suggest fixes.
 
     The exit code is 1 if something prevents ragcun from working.
     """

@@ -14,7 +14,7 @@ from ragcun.errors import RagcunError
 
 app = typer.Typer(
     name="ragcun",
-    help="Isotropic Gaussian embeddings for dense retrieval: from a question to a table.",
+    help="Train and evaluate isotropic Gaussian embeddings for dense retrieval.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
@@ -48,7 +48,7 @@ def root(
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
-    """Isotropic Gaussian embeddings for dense retrieval: from a question to a table."""
+    """Train and evaluate isotropic Gaussian embeddings for dense retrieval."""
     if debug:
         os.environ["RAGCUN_DEBUG"] = "1"
 

@@ -19,7 +19,7 @@ Preset = Annotated[
 ]
 Config = Annotated[
     Path | None,
-    typer.Option("--config", "-c", help="TOML file of settings, which go before the preset's.", dir_okay=False),
+    typer.Option("--config", "-c", help="TOML file of settings; they override the preset's.", dir_okay=False),
 ]
 Store = Annotated[
     Path | None,
@@ -74,7 +74,7 @@ Device = Annotated[str | None, typer.Option(help="Device: cpu, cuda or mps.", sh
 OnError = Annotated[
     Literal["refuse", "skip"], typer.Option(help="Refuse data with malformed rows, or skip and count them.")
 ]
-Offline = Annotated[bool, typer.Option("--offline", help="Use what is in the local cache, without network.")]
+Offline = Annotated[bool, typer.Option("--offline", help="Use only the local cache, without network access.")]
 
 
 def store_folder(given: Path | None) -> Path:

@@ -20,7 +20,7 @@ Format = Annotated[
     str,
     typer.Option(
         "--format",
-        help="Form of the table on standard output.",
+        help="Format of the table on standard output.",
         metavar="terminal|latex|markdown|csv|json|html",
         autocompletion=forms,
     ),

@@ -25,7 +25,7 @@ def presets(context: typer.Context) -> None:
         about = preset_text(name).partition("\n")[0].lstrip("# ")
         trains = "head" if settings.model.freeze_base else "base and head"
         rows.append(cells(name, about, settings.model.base, trains, settings.model.output_dim))
-    names = [Column(name) for name in ("preset", "what it is", "base", "trains")]
+    names = [Column(name) for name in ("preset", "description", "base", "trains")]
     print_table(Table("", [*names, Column("d", decimals(0))], [rows], label="presets"))
 
 
@@ -38,7 +38,7 @@ def show(
         ),
     ],
 ) -> None:
-    """Print a preset with all its values as TOML, to be changed and fed back with --config."""
+    """Print all values of a preset as TOML, to edit and use with --config."""
     from ragcun.settings.load import load_settings, to_toml
 
     typer.echo(to_toml(load_settings(name)), nl=False)

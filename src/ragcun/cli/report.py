@@ -12,22 +12,24 @@ def report(
     form: Annotated[
         str,
         typer.Argument(
-            help="Form of the tables.", metavar="latex|markdown|csv|json|html|terminal", autocompletion=output.forms
+            help="Format of the tables.", metavar="latex|markdown|csv|json|html|terminal", autocompletion=output.forms
         ),
     ],
     folder: Annotated[Path, typer.Argument(help="Experiment, or folder with results of `ragcun eval`.")],
     output_dir: Annotated[
-        Path | None, typer.Option("--output", help="Folder that gets tables/; FOLDER by default.")
+        Path | None, typer.Option("--output", help="Folder in which tables/ is written; FOLDER by default.")
     ] = None,
-    metric: Annotated[str, typer.Option(help="Metric of the benchmark's table.")] = "nDCG@10",
-    digits: Annotated[int, typer.Option(min=0, max=4, help="Decimals of the benchmark's table.")] = 1,
-    isotropy: Annotated[Path | None, typer.Option(help="isotropy.json; the one below FOLDER by default.")] = None,
+    metric: Annotated[str, typer.Option(help="Metric of the table of scores.")] = "nDCG@10",
+    digits: Annotated[int, typer.Option(min=0, max=4, help="Number of decimals in the table of scores.")] = 1,
+    isotropy: Annotated[
+        Path | None, typer.Option(help="Isotropy report (isotropy.json); the one below FOLDER by default.")
+    ] = None,
     compile_: Annotated[bool, typer.Option("--compile", help="Compile tables/main.tex to tables/main.pdf.")] = False,
     json: options.Json = False,
 ) -> None:
-    """Write tables of evaluation and isotropy results for a paper or a page, in the chosen form.
+    """Write tables of scores and isotropy for a paper or a web page.
 
-    LaTeX and HTML come with a document, main, that shows all tables.
+    In LaTeX and HTML, a document called main shows all tables.
     """
     from ragcun.console import say
     from ragcun.errors import UserError

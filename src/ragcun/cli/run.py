@@ -20,9 +20,9 @@ def run(
     store: options.Store = None,
     json: options.Json = False,
 ) -> None:
-    """Run the whole chain: data, training, evaluation, analysis, report.
+    """Run the whole chain: prepare data, train, evaluate, analyse and report.
 
-    Run again, it does nothing twice; killed anywhere, the same command resumes.
+    Run the same command again to resume an interrupted run; finished steps are not repeated.
     """
     from ragcun.pipeline.preflight import ready_to_run
     from ragcun.settings.load import load_settings

@@ -13,12 +13,12 @@ from ragcun.errors import RagcunError, UserError
 if TYPE_CHECKING:
     from ragcun.table import Table, Value
 
-app = typer.Typer(help="Look after stored base embeddings.", no_args_is_help=True)
+app = typer.Typer(help="List, verify and remove stored base embeddings.", no_args_is_help=True)
 
 
 @app.command("ls")
 def ls(store: options.Store = None, form: Format = "terminal", json: options.Json = False) -> None:
-    """List the stores with what made them, their number of texts, their size and their last use."""
+    """List the stores with their model, number of texts, size and last use."""
     from ragcun.embedding.store import describe_stores
 
     rows = describe_stores(options.store_folder(store))
@@ -71,10 +71,10 @@ def _made_by(key: dict[str, Any]) -> "tuple[Value, Value, Value, Value]":
 def verify(
     store: options.Store = None,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Remove damaged shards, whose texts are then encoded again.")
+        bool, typer.Option("--repair", help="Remove damaged shards; their texts will be encoded again.")
     ] = False,
 ) -> None:
-    """Compare the checksum of every shard with its bytes. Exit code 1 where any is damaged."""
+    """Verify the checksum of every shard. The exit code is 1 if a shard is damaged."""
     from ragcun.console import say
     from ragcun.embedding.store import verify_store
 
@@ -92,15 +92,15 @@ def verify(
 @app.command("prune")
 def prune(
     unused_for: Annotated[
-        float | None, typer.Option("--unused-for", help="Remove stores that were not used for this many days.")
+        float | None, typer.Option("--unused-for", help="Remove stores that were not used for this number of days.")
     ] = None,
-    name: Annotated[list[str] | None, typer.Option("--name", help="Remove this store. May be repeated.")] = None,
+    name: Annotated[list[str] | None, typer.Option("--name", help="Remove this store; may be repeated.")] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what would be removed, and remove nothing.")
+        bool, typer.Option("--dry-run", help="List what would be removed, without removing it.")
     ] = False,
     store: options.Store = None,
 ) -> None:
-    """Remove stores. Their texts are encoded again when they are needed."""
+    """Remove stores. Their texts will be encoded again when they are needed."""
     import shutil
 
     from ragcun.console import say

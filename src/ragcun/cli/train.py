@@ -14,7 +14,7 @@ def train(
     config: options.Config = None,
     output_dir: options.Experiment = None,
     stage: Annotated[
-        Literal["both", "pretrain", "finetune"], typer.Option(help="Stage of the full strategies to train.")
+        Literal["both", "pretrain", "finetune"], typer.Option(help="Stage to train in two-stage strategies.")
     ] = "both",
     load_checkpoint: Annotated[
         str | None,
@@ -25,9 +25,10 @@ def train(
 ) -> None:
     """Train a head on a frozen base, or a whole encoder.
 
-    Settings come from defaults < preset < --config < environment (RAGCUN_TRAINING__EPOCHS=3) < flags. Flags of a
-    training set stage 2 of the full strategies, or stage 1 with --stage pretrain. The same command, given again,
-    resumes an interrupted training and leaves a finished one as it is.
+    Settings are merged from the defaults, the preset, --config, the environment (such as RAGCUN_TRAINING__EPOCHS=3) and
+    the flags; a later source overrides an earlier one. In two-stage strategies, the flags of the training apply to
+    stage 2, or to stage 1 with --stage pretrain. Run the same command again to resume an interrupted training; a
+    finished one is kept.
     """
     from ragcun.pipeline.preflight import ready_to_train
     from ragcun.settings.load import load_settings

@@ -112,41 +112,44 @@ class DataSettings(_Section):
     """Where training pairs come from. `pydocs` as a source means the documentation that comes with Python."""
 
     train: str | None = setting(
-        None, "Pairs file, collection's folder (its train split), or pydocs.", DATA, flag="train-data"
+        None,
+        "Training data: a file of pairs, a collection's folder (its train split is used), or pydocs.",
+        DATA,
+        flag="train-data",
     )
     val: str | None = setting(
         None,
-        "Pairs file or collection's folder (its dev split) that checkpoints are scored on.",
+        "Validation data: a file of pairs, or a collection's folder (its dev split is used).",
         DATA,
         flag="val-data",
-        unset="the train data's dev split, or else held-out queries",
+        unset="the training data's dev split, else held-out queries",
     )
     pretrain: str | None = setting(
         None,
-        "Pairs file or collection's folder for stage 1 of the full strategies.",
+        "Training data of stage 1 in two-stage strategies: a file of pairs, or a collection's folder.",
         DATA,
         flag="pretrain-data",
-        unset="the stage's source",
+        unset="downloaded from the stage's source",
     )
     pretrain_val: str | None = setting(
         None,
-        "Pairs file or collection's folder that checkpoints of stage 1 are scored on.",
+        "Validation data of stage 1: a file of pairs, or a collection's folder.",
         DATA,
         flag="pretrain-val-data",
         unset="as for --val-data",
     )
     out_of_domain: Texts = setting(
         (),
-        "Collection that is not trained on and whose dev score --interpolate auto protects; repeat for more.",
+        "Out-of-domain collection whose dev score --interpolate auto protects; may be repeated.",
         DATA,
     )
-    dev_rows: Count = setting(2_000, "Number of dev queries that checkpoints are scored on, at most.", DATA)
+    dev_rows: Count = setting(2_000, "Maximum number of dev queries to score checkpoints on.", DATA)
     sample_seed: Seed = setting(
-        0, "Seed of all samples of data: --rows, --dev-rows, and what is held out or generated.", DATA
+        0, "Random seed of all samples of data: --rows, --dev-rows, held-out queries and generated data.", DATA
     )
     on_error: OnError = setting("refuse", "Refuse data with malformed rows, or skip and count them.", DATA)
-    pydocs_documents: Count = setting(2_000, "Number of documents of the pydocs collection.", DATA)
-    pydocs_max_words: Count = setting(100, "Words kept of each document of pydocs.", DATA)
+    pydocs_documents: Count = setting(2_000, "Number of documents in the pydocs collection.", DATA)
+    pydocs_max_words: Count = setting(100, "Maximum number of words per document of the pydocs collection.", DATA)
 
 
 @_with_fields(
@@ -167,28 +170,28 @@ class ModelSettings(_Section):
         names="bases",
     )
     revision: str | None = setting(None, "Revision of the base on the hub.", ENCODER, unset="the newest")
-    max_length: Count | None = setting(
-        None, "Number of tokens after which the base cuts a text.", ENCODER, unset="the base's own"
-    )
+    max_length: Count | None = setting(None, "Maximum number of tokens of a text.", ENCODER, unset="the base's own")
     precision: Precision = setting("fp32", "Precision used to encode with a frozen base.", MACHINE)
     runtime: str = setting(
         "auto",
-        "Runtime that computes a frozen base; auto is the fastest one that supports it.",
+        "Runtime used to encode with a frozen base; auto is the fastest one that supports it.",
         MACHINE,
         names="runtimes",
     )
-    freeze_base: bool = setting(True, "Train only the head, or the base with it.", ENCODER)
+    freeze_base: bool = setting(True, "Keep the base frozen and train only the head.", ENCODER)
     freeze_early_layers: Annotated[int, Field(ge=0)] = setting(
-        0, "Keep the embeddings and the first N layers of a trained base fixed.", ENCODER
+        0,
+        "Number of early transformer layers to freeze, together with the token embeddings, when the base is trained.",
+        ENCODER,
     )
     head: Head = setting(
         "mlp",
-        "Head on the base. " + "; ".join(f"{name}: {head.help}" for name, head in HEADS.items()) + ".",
+        "Projection head on the base. " + "; ".join(f"{name}: {head.help}" for name, head in HEADS.items()) + ".",
         ENCODER,
     )
-    init: Init = setting("base", "Start the head as the base's PCA projection, or at random.", ENCODER)
+    init: Init = setting("base", "Initialise the head as the base's PCA projection, or at random.", ENCODER)
     output_dim: Count | None = setting(
-        None, "Dimension d of the embeddings.", ENCODER, unset="the base's width, at most 512"
+        None, "Number of dimensions of the embeddings.", ENCODER, unset="the base's width, at most 512"
     )
 
     @property
@@ -206,57 +209,59 @@ class StageSettings(_Section):
     The terms are those of `ragcun.losses.terms`.
     """
 
-    source: Source = setting("pairs", "What the stage downloads where no data is given for it.", DATA)
-    rows: Count | None = setting(None, "Number of pairs (or passages) drawn from the data.", DATA, unset="all")
-    passage_chars: Count = setting(500, "Characters kept of a Wikipedia passage.", DATA)
+    source: Source = setting("pairs", "Source of the training data if no data is given.", DATA)
+    rows: Count | None = setting(None, "Number of pairs (or passages) to draw from the data.", DATA, unset="all")
+    passage_chars: Count = setting(500, "Maximum number of characters of a Wikipedia passage.", DATA)
     negatives: Annotated[int, Field(ge=0)] | None = setting(
-        None, "Number of a pair's given negatives that are used.", DATA, unset="all"
+        None, "Maximum number of the given negatives to use per pair.", DATA, unset="all"
     )
-    epochs: Count = setting(10, "Passes over the pairs.", OPTIMISATION)
+    epochs: Count = setting(10, "Number of epochs.", OPTIMISATION)
     batch_size: Annotated[int, Field(ge=2)] = setting(512, "Pairs per process per step.", OPTIMISATION)
     gradient_accumulation_steps: Count = setting(1, "Batches per optimiser step.", OPTIMISATION)
     mini_batch_size: Count | None = setting(
         None,
-        "Texts that pass a trained base at a time (GradCache), for large batches in little memory.",
+        "Number of texts per forward pass of a trained base (GradCache); lower values save memory.",
         OPTIMISATION,
         unset="the whole batch",
     )
-    learning_rate: Rate = setting(1e-3, "Highest learning rate.", OPTIMISATION)
+    learning_rate: Rate = setting(1e-3, "Peak learning rate.", OPTIMISATION)
     base_learning_rate: Rate | None = setting(
-        None, "Highest learning rate of a trained base.", OPTIMISATION, unset="--learning-rate"
+        None, "Peak learning rate of a trained base.", OPTIMISATION, unset="--learning-rate"
     )
-    warmup_steps: Annotated[int, Field(ge=0)] = setting(20, "Steps of linear warm-up.", OPTIMISATION)
-    scheduler: Scheduler = setting("cosine", "Course of the learning rate after warm-up.", OPTIMISATION)
+    warmup_steps: Annotated[int, Field(ge=0)] = setting(20, "Number of linear warm-up steps.", OPTIMISATION)
+    scheduler: Scheduler = setting("cosine", "Learning-rate schedule after warm-up.", OPTIMISATION)
     weight_decay: Weight = setting(0.01, "Weight decay of AdamW.", OPTIMISATION)
-    max_grad_norm: Positive = setting(1.0, "Norm to which gradients are clipped.", OPTIMISATION)
+    max_grad_norm: Positive = setting(1.0, "Maximum norm of gradients, for clipping.", OPTIMISATION)
     temperature: Positive | None = setting(
-        None, "Temperature that divides squared distances.", LOSS, unset="output-dim / 10"
+        None, "Temperature by which squared distances are divided.", LOSS, unset="output-dim / 10"
     )
-    learnable_temperature: bool = setting(False, "Train the temperature.", LOSS)
+    learnable_temperature: bool = setting(False, "Learn the temperature.", LOSS)
     interpolate: Interpolation = setting(
         0.9,
-        "Interpolate saved weights between the initial (0) and the best (1) ones; auto chooses on dev.",
+        "Interpolate saved weights between the initial (0) and the best (1) ones; auto chooses the value on dev.",
         ENCODER,
     )
     interpolate_tolerance: Share = setting(
-        0.0, "nDCG@10 that --interpolate auto may lose on the out-of-domain collections.", ENCODER
+        0.0, "Maximum loss of nDCG@10 (0 to 1) on the out-of-domain collections with --interpolate auto.", ENCODER
     )
     interpolate_guard: Guard = setting(
         "worst",
-        "Whether --interpolate auto limits the loss on the worst of these collections or their mean loss.",
+        "Loss that --interpolate auto limits: the worst, or the mean, over the out-of-domain collections.",
         ENCODER,
     )
     mixed_precision: MixedPrecision = setting(
-        "auto", "Precision used in training; auto is bf16 where the device has it, else fp16 on GPUs.", MACHINE
+        "auto", "Precision used in training; auto is bf16 if the device supports it, else fp16 on GPUs.", MACHINE
     )
     gradient_checkpointing: bool = setting(
-        False, "Compute the activations of a trained base twice, to save memory.", MACHINE
+        False, "Recompute the activations of a trained base, to save memory.", MACHINE
     )
     compile: bool = setting(False, "Compile a trained base (torch.compile).", MACHINE)
-    track: Trackers = setting((), "Log the history there besides history.jsonl; repeat for more.", PROGRESS)
-    log_interval: Count = setting(10, "Steps between lines of the history.", PROGRESS)
-    eval_interval: Count | None = setting(None, "Steps between evaluations on dev.", PROGRESS, unset="an epoch")
-    save_interval: Count | None = setting(None, "Steps between checkpoints.", PROGRESS, unset="an epoch")
+    track: Trackers = setting((), "Tracker that also logs the history; may be repeated.", PROGRESS)
+    log_interval: Count = setting(10, "Number of steps between two lines of the history.", PROGRESS)
+    eval_interval: Count | None = setting(
+        None, "Number of steps between two evaluations on dev.", PROGRESS, unset="one epoch"
+    )
+    save_interval: Count | None = setting(None, "Number of steps between two checkpoints.", PROGRESS, unset="one epoch")
 
     def weights(self) -> dict[str, float]:
         """The weight of each term of the loss, by its setting's name."""
@@ -273,8 +278,8 @@ class EvaluationSettings(_Section):
 
     datasets: Names = setting(
         (),
-        "Datasets to evaluate on, separated by commas: BEIR's names, all, public, small, nanobeir, "
-        "folders in --data-dir, or pydocs.",
+        "Datasets to evaluate on, separated by commas: BEIR's names, CQADupStack's forums, folders in "
+        "--data-dir, pydocs, or all, public, small or nanobeir.",
         EVALUATION,
         names="datasets",
     )
@@ -282,11 +287,11 @@ class EvaluationSettings(_Section):
         None, "Folder of collections in BEIR's layout.", EVALUATION, unset="beir in the cache"
     )
     split: str | None = setting(
-        None, "Split whose queries are evaluated.", EVALUATION, unset="the dataset's own; test for other collections"
+        None, "Split of queries to evaluate on.", EVALUATION, unset="the dataset's own; test for other collections"
     )
     baselines: Texts = setting(
         ("bm25", "base"),
-        "System to compare with: a model, base, or random (the head started at random); repeat for more.",
+        "Baseline system: a model, base, or random (the head initialised at random); may be repeated.",
         EVALUATION,
         names="models",
     )

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 def beir(
-    names: Annotated[list[str], typer.Argument(help="Datasets, or all, public, small, nanobeir; ls lists them.")],
+    names: Annotated[
+        list[str], typer.Argument(help="Names of datasets, or all, public, small or nanobeir; ls lists them.")
+    ],
     data_dir: Annotated[
         Path | None, typer.Option(help="Folder of the datasets.", file_okay=False, show_default="beir in the cache")
     ] = None,
@@ -22,16 +24,17 @@ def beir(
         Literal["hub", "zip"] | None,
         typer.Option(
             "--from",
-            help="Source: BeIR/NAME on the hub, or BEIR's zip archives.",
-            show_default="the hub if it is there",
+            help="Source of the download: BeIR/NAME on the hub, or BEIR's zip archives.",
+            show_default="the hub where it has the dataset",
         ),
     ] = None,
     offline: options.Offline = False,
     json: options.Json = False,
 ) -> None:
-    """Download BEIR's datasets, which `eval beir` also does by itself; `ls` lists them (`--json`: all that is known).
+    """Download BEIR's datasets, or list them with `ragcun data beir ls`.
 
-    A dataset that fails is reported, and the rest goes on.
+    `ragcun eval beir` downloads missing datasets itself. If a download fails, the error is reported and the other
+    datasets are still downloaded.
     """
     from ragcun.console import warn_of
     from ragcun.data.beir import beir_folder, prepare_dataset

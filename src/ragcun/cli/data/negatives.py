@@ -19,8 +19,8 @@ Percentage = Annotated[
         "--percentage", min=0.01, max=1, help="Maximum score of a negative, as a fraction of the positive's score."
     ),
 ]
-Depth = Annotated[int, typer.Option("--depth", min=1, help="Number of documents retrieved per query.")]
-Skip = Annotated[int, typer.Option("--skip", min=0, help="Number of top-ranked documents that are skipped.")]
+Depth = Annotated[int, typer.Option("--depth", min=1, help="Number of documents to retrieve per query.")]
+Skip = Annotated[int, typer.Option("--skip", min=0, help="Number of top-ranked documents to skip.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Random seed.")]
 
 
@@ -32,11 +32,11 @@ def mining_of(source: Source, model: str | None, count: int, percentage: float, 
 
 
 def negatives(
-    pairs: Annotated[Path, typer.Argument(help="File of pairs, or folder of a collection.")],
+    pairs: Annotated[Path, typer.Argument(help="File of pairs, or a collection's folder.")],
     output: Annotated[
-        Path, typer.Option(help="File to which the pairs with negatives are written, as JSON Lines.", dir_okay=False)
+        Path, typer.Option(help="Output file in JSON Lines for the pairs with their negatives.", dir_okay=False)
     ],
-    negatives: Annotated[Source, typer.Option(help="How negatives are found.")] = "bm25",
+    negatives: Annotated[Source, typer.Option(help="How hard negatives are found.")] = "bm25",
     negatives_model: Model = None,
     negatives_per_pair: Count = 1,
     percentage: Percentage = 0.95,

@@ -13,12 +13,10 @@ def pairs(
     documents: Annotated[
         Path,
         typer.Option(
-            help="File, folder or collection of documents: text (one per line), JSONL, JSON, CSV, TSV or Parquet."
+            help="Documents as a file, a folder or a collection: text (one per line), JSONL, JSON, CSV, TSV or Parquet."
         ),
     ],
-    output: Annotated[
-        Path, typer.Option(help="Folder to which train.jsonl, val.jsonl and test/ are written.", file_okay=False)
-    ],
+    output: Annotated[Path, typer.Option(help="Output folder for train.jsonl, val.jsonl and test/.", file_okay=False)],
     pairs: Annotated[
         int | None, typer.Option(min=3, help="Maximum number of pairs, drawn at random; all by default.")
     ] = None,
@@ -30,7 +28,7 @@ def pairs(
         str | None, typer.Option(help="Hub id or folder of the sequence-to-sequence model that doc2query uses.")
     ] = None,
     negatives: Annotated[
-        Literal["none", "random", "bm25", "dense"], typer.Option(help="How negatives are found.")
+        Literal["none", "random", "bm25", "dense"], typer.Option(help="How hard negatives are found.")
     ] = "none",
     negatives_model: mining.Model = None,
     negatives_per_pair: mining.Count = 1,
@@ -45,7 +43,7 @@ def pairs(
 ) -> None:
     """Make training pairs from documents without queries, and a collection to test on.
 
-    No query and no document is in two splits. Repeating the command leaves a complete folder unchanged.
+    No query and no document appears in two splits. A folder that is already complete is left unchanged.
     """
     from ragcun.console import say
     from ragcun.errors import UserError

@@ -10,18 +10,19 @@ from ragcun.cli.output import print_table
 
 
 def pydocs(
-    output: Annotated[Path, typer.Argument(help="Folder of the collection to write.", file_okay=False)],
+    output: Annotated[Path, typer.Argument(help="Output folder of the collection.", file_okay=False)],
     documents: Annotated[
-        int | None, typer.Option(min=10, help="Number of documents to sample at most; default: all.")
+        int | None, typer.Option(min=10, help="Maximum number of documents, drawn at random; all by default.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Random seed of the sample.")] = 0,
-    max_words: Annotated[int, typer.Option(min=12, help="Number of words kept of each document.")] = 100,
+    max_words: Annotated[int, typer.Option(min=12, help="Maximum number of words per document.")] = 100,
     json: options.Json = False,
 ) -> None:
-    """Write a collection with train, dev and test splits from the documentation that comes with Python.
+    """Make a collection with train, dev and test splits from Python's own documentation.
 
-    Its sources are the docstrings of the standard library and the topics of `help()`. A query is the first sentence
-    of a docstring or paragraph, and its relevant document is what follows. The same Python gives the same collection.
+    The documents come from the docstrings of the standard library and the topics of `help()`. A query is the first
+    sentence of a docstring or paragraph; its relevant document is the text that follows. The same version of Python
+    always gives the same collection.
     """
     from ragcun.data.pydocs import pydocs_collection
     from ragcun.files import read_json

@@ -12,15 +12,15 @@ def wiki(
     passages: Annotated[int, typer.Option(min=1, help="Number of passages.")] = 100_000,
     chars: Annotated[int, typer.Option(min=50, help="Maximum number of characters of a passage.")] = 500,
     output: Annotated[
-        Path | None, typer.Option(help="Folder to write the corpus to. (default: data/wiki-PASSAGES)", file_okay=False)
+        Path | None, typer.Option(help="Output folder. (default: data/wiki-PASSAGES)", file_okay=False)
     ] = None,
     offline: options.Offline = False,
     json: options.Json = False,
 ) -> None:
-    """Write the first passages of Wikipedia's articles as a corpus without queries (see `data pairs`).
+    """Download the opening passages of Wikipedia's articles as a corpus without queries (see `ragcun data pairs`).
 
-    The articles are those of wikimedia/wikipedia, 1 November 2023, English. Stubs, redirects, lists of meanings and
-    repetitions are left out. An interrupted command continues where it stopped.
+    The articles come from wikimedia/wikipedia, English, 1 November 2023. Stubs, redirects, disambiguation pages and
+    duplicates are left out. Run the same command again to resume an interrupted download.
     """
     from ragcun.console import say
     from ragcun.data.wiki import prepare_wiki

@@ -17,8 +17,8 @@ def beir(
     datasets: Annotated[
         str,
         typer.Option(
-            help="BEIR's datasets, CQADupStack's forums or folders in DATA_DIR, separated by commas; or all, public, "
-            "small, nanobeir.",
+            help="Datasets, separated by commas: BEIR's names, CQADupStack's forums, folders in --data-dir, or "
+            "all, public, small or nanobeir.",
             autocompletion=complete(names_of_datasets),
         ),
     ],
@@ -28,15 +28,18 @@ def beir(
         typer.Option(help="Folder of collections in BEIR's layout.", file_okay=False, show_default="beir in the cache"),
     ] = None,
     split: Annotated[
-        str | None, typer.Option(help="Split whose queries are asked.", show_default="the dataset's own; test")
+        str | None,
+        typer.Option(
+            help="Split of queries to evaluate on.", show_default="the dataset's own; test for other collections"
+        ),
     ] = None,
     offline: options.Offline = False,
 ) -> None:
     """Score retrievers on BEIR: nDCG, MRR, recall, MAP and precision.
 
-    Datasets that are not in DATA_DIR are downloaded; ragcun data beir ls lists them. Runs (TREC format) and scores of
-    each query are kept in OUTPUT. What is there and unchanged is not computed again. A dataset that fails is reported,
-    the rest goes on, and the exit code is 1.
+    Datasets that are missing from --data-dir are downloaded; `ragcun data beir ls` lists them. The runs (in TREC's
+    format) and the scores of each query are saved in --output and reused as long as model, data and settings are the
+    same. If a dataset fails, the error is reported, the other datasets are still evaluated, and the exit code is 1.
     """
     from ragcun.evaluation.tasks import choose
 

@@ -12,7 +12,7 @@ from ragcun.cli.evaluate.scoring import Scoring, score, with_scoring
 def collection(
     folders: Annotated[list[Path], typer.Argument(help="Collections in BEIR's layout.", metavar="FOLDER...")],
     scoring: Scoring,
-    split: Annotated[str, typer.Option(help="Split whose queries are asked.")] = "test",
+    split: Annotated[str, typer.Option(help="Split of queries to evaluate on.")] = "test",
 ) -> None:
-    """Score retrievers on collections of one's own, as eval beir does on the benchmark's."""
+    """Score retrievers on your own collections, in the same way as `ragcun eval beir`."""
     score(scoring, dict.fromkeys(folders), split)

@@ -20,33 +20,35 @@ def compare(
     results: Annotated[
         list[str],
         typer.Argument(
-            help="Folders with results; NAME=FOLDER names them, and several of one name are seeds of one model.",
+            help="Folders with results. NAME=FOLDER gives them a name in the table; folders with the same name "
+            "are seeds of one model.",
             metavar="[NAME=]FOLDER...",
         ),
     ],
     baseline: Annotated[
-        list[str] | None, typer.Option(help="Baseline system; repeat for several.", show_default="the first")
+        list[str] | None, typer.Option(help="Baseline system; may be repeated.", show_default="the first")
     ] = None,
     metric: Annotated[str, typer.Option(help="Metric to compare.", autocompletion=complete(measures))] = "nDCG@10",
-    test: Annotated[Test, typer.Option(help="Test over queries.")] = "randomisation",
+    test: Annotated[Test, typer.Option(help="Paired significance test over queries.")] = "randomisation",
     correction: Annotated[
-        Correction, typer.Option(help="Correction for many comparisons: Holm's or Benjamini and Hochberg's.")
+        Correction, typer.Option(help="Correction for multiple comparisons: Holm, or Benjamini and Hochberg.")
     ] = "holm",
     margin: Annotated[
-        float, typer.Option(help="Points within which two models are equivalent.", metavar="POINTS")
+        float,
+        typer.Option(help="Largest difference, in points, at which two models count as equivalent.", metavar="POINTS"),
     ] = 0.5,
     figures: Annotated[
-        Path | None, typer.Option(help="Folder for figures of each query's difference.", file_okay=False)
+        Path | None, typer.Option(help="Output folder for figures of the per-query differences.", file_okay=False)
     ] = None,
     seed: Annotated[int, typer.Option(help="Random seed of the randomisation and the bootstrap.")] = 0,
     form: output.Format = "terminal",
     json: options.Json = False,
 ) -> None:
-    """Compare models with a baseline: paired tests on the queries of each dataset, and over the datasets.
+    """Compare models with a baseline by paired tests, on each dataset and over all of them.
 
-    Each comparison has a two-sided p-value, a 95 percent bootstrap interval, an effect size, the queries won, tied and
-    lost, a test of equivalence, and the power. A model's seeds are one row, and a second interval and p-value hold for
-    other seeds too. Datasets that a model was trained on have an average of their own.
+    Each comparison reports a two-sided p-value, a 95 percent bootstrap interval, an effect size, the numbers of queries
+    won, tied and lost, a test of equivalence, and the power. The seeds of a model share one row, with a second interval
+    and p-value that also account for the variation between seeds. In-domain datasets are averaged separately.
     """
     from ragcun.console import say
     from ragcun.evaluation.systems import Method, compare_systems, read_systems

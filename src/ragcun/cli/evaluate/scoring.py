@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _SEARCH = "Search"
 _APIS = "Embeddings APIs"
 
-Output = Annotated[Path, typer.Option(help="Folder for runs and scores.", file_okay=False)]
+Output = Annotated[Path, typer.Option(help="Output folder for runs and scores.", file_okay=False)]
 RESULTS = Path("results")
 
 
@@ -55,21 +55,23 @@ class Scoring:
     memory: Annotated[
         str | None,
         typer.Option(
-            help="Memory that the process may hold while it searches.",
+            help="Maximum memory of the process during search.",
             metavar="SIZE",
-            show_default="4GiB more than before",
+            show_default="4GiB more than before the search",
             rich_help_panel=_SEARCH,
         ),
     ] = None
     index: Annotated[
         Literal["exact", "hnsw", "ivfpq"],
-        typer.Option(help="Exact search, or an approximate index of FAISS, with its recall.", rich_help_panel=_SEARCH),
+        typer.Option(
+            help="Exact search, or an approximate index (FAISS), whose recall is reported.", rich_help_panel=_SEARCH
+        ),
     ] = "exact"
     openai_base_url: Annotated[
         str | None,
         typer.Option(
             "--openai-base-url",
-            help="Endpoint that speaks OpenAI's protocol, up to /embeddings.",
+            help="Base URL of an OpenAI-compatible API, without /embeddings.",
             show_default="https://api.openai.com/v1",
             rich_help_panel=_APIS,
         ),
@@ -77,7 +79,7 @@ class Scoring:
     max_cost: Annotated[
         float | None, typer.Option(min=0, help="Maximum cost of this command, in US dollars.", rich_help_panel=_APIS)
     ] = None
-    yes: Annotated[bool, typer.Option("--yes", help="Spend without asking.", rich_help_panel=_APIS)] = False
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before spending money.", rich_help_panel=_APIS)] = False
 
     def retriever_options(self) -> "RetrieverOptions":
         """How retrievers encode and search. Raises `UserError` where --memory is no size."""

@@ -11,7 +11,8 @@ from ragcun.cli import options, output
 def show(
     folder: Annotated[Path, typer.Argument(help="Experiment, or folder with results of `ragcun eval`.")],
     metric: Annotated[
-        list[str] | None, typer.Option("--metric", help="A column; may be repeated.", show_default="the main ones")
+        list[str] | None,
+        typer.Option("--metric", help="Metric to show; may be repeated.", show_default="the main metrics"),
     ] = None,
     form: output.Format = "terminal",
     json: options.Json = False,
@@ -20,7 +21,7 @@ def show(
         bool, typer.Option("--markdown", help="Print the table as Markdown, as --format markdown does.")
     ] = False,
 ) -> None:
-    """Print the results below a folder again. CSV and JSON hold every metric unless some are chosen."""
+    """Print saved results. CSV and JSON include all metrics unless --metric is given."""
     from ragcun.errors import UserError
     from ragcun.evaluation.metrics import MAIN
     from ragcun.evaluation.results import average_parts, read_results

@@ -18,7 +18,7 @@ def verify(
         str, typer.Option("--models", help="Retrievers with published scores, separated by commas; or all.")
     ] = "all",
     datasets: Annotated[
-        str, typer.Option(help="Datasets with published scores, separated by commas; or all that are there.")
+        str, typer.Option(help="Datasets with published scores, separated by commas; all means those in --data-dir.")
     ] = "all",
     data_dir: Annotated[
         Path | None, typer.Option(help="Folder of BEIR's datasets.", file_okay=False, show_default="beir in the cache")
@@ -28,10 +28,10 @@ def verify(
     store: options.Store = None,
     json: options.Json = False,
 ) -> None:
-    """Run what has published scores and is here, and print expected, obtained, difference and verdict.
+    """Reproduce published scores, and print the expected and obtained values and their difference.
 
-    Each run is also scored by BEIR's own evaluator, which must give the same nDCG@10. The exit code is 1 where a score
-    differs by more than its tolerance, where the evaluators differ, or where nothing could be run.
+    Each run is also scored by BEIR's own evaluator, which must give the same nDCG@10. The exit code is 1 if a score
+    differs by more than its tolerance, if the evaluators disagree, or if nothing could be run.
     """
     from ragcun.console import say
     from ragcun.data.beir import beir_folder
