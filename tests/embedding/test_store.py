@@ -13,7 +13,7 @@ from children import Child
 from ragcun.embedding.embedder import Embedder
 from ragcun.embedding.encode import encode_missing
 from ragcun.embedding.identity import base_key
-from ragcun.embedding.runtimes import TorchEngine
+from ragcun.embedding.torch_runtime import TorchEngine
 from ragcun.embedding.store import EmbeddingStore, describe_stores, digest_texts, verify_store
 from ragcun.errors import RagcunError
 

@@ -12,11 +12,13 @@ import torch
 from sentence_transformers.sentence_transformer.modules import Pooling
 from torch import nn
 
+from ragcun.console import say
 from ragcun.data.texts import Texts
 from ragcun.embedding.base import Precision, Role, has_routes, length_limit, prompt_of, split
 from ragcun.embedding.encode import encode_missing
 from ragcun.embedding.identity import base_key, weights_sha256
 from ragcun.embedding.load import load_model
+from ragcun.embedding.model_files import architecture
 from ragcun.embedding.recipe import Recipe
 from ragcun.embedding.resolve import resolve_model
 from ragcun.embedding.runtimes import AUTO, Engine, choose_runtime
@@ -130,7 +132,10 @@ class Embedder:
         self.base_dimension = int(self.base.get_embedding_dimension() or 0)
         self.precision = precision
         self._root = store
-        self._runtime = choose_runtime(runtime, self.base, precision)
+        chosen = choose_runtime(runtime, architecture(self.resolved.path), precision, str(self.base.device))
+        if chosen.note is not None:
+            say(f"{self.label}: computed by {chosen.runtime.name}, since {chosen.note}")
+        self._runtime = chosen.runtime
         self._key = {**base_key(self.base, precision), **self._runtime.determines()}
 
     @cached_property

@@ -13,9 +13,10 @@ from ragcun.console import progress
 from ragcun.data.texts import Texts
 from ragcun.distributed.collectives import process_count, process_rank, wait_for_all
 from ragcun.embedding.base import Role, features_of, prompt_of
-from ragcun.embedding.runtimes import Engine, TorchEngine
+from ragcun.embedding.runtimes import Engine
 from ragcun.embedding.store import Digests, EmbeddingStore, Floats, digest_texts
 from ragcun.embedding.token_batches import TokenBatch, plan_batches
+from ragcun.embedding.torch_runtime import TorchEngine
 from ragcun.errors import RagcunError
 from ragcun.slices import slices
 

@@ -14,6 +14,7 @@ _KINDS = {
 }
 _PICKLES = {"pytorch_model*.bin": "model", "adapter_model*.bin": "adapter_model"}
 _VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model", "*.tiktoken", "vocab*")
+_TEXT_ALONE = {"text": {"method": "forward", "method_output_name": "last_hidden_state"}}
 _ACTIVATION = re.compile(r"torch\.nn\.[\w.]+")
 
 
@@ -35,6 +36,26 @@ def check_model_files(folder: Path, source: str) -> None:
     for config in (folder / "config.json", *folder.glob("*/config.json")):
         if _is_transformer(config) and not any(any(config.parent.glob(name)) for name in _VOCABULARIES):
             raise UserError(f"{source}: {_inside(config.parent, folder)} has no vocabulary (tokenizer.json, vocab.txt)")
+
+
+def architecture(folder: Path) -> str | None:
+    """The `model_type` of the transformer that computes the model's token embeddings, as its configuration has it.
+
+    None where the base begins with something else (a router, static embeddings), computes something else with it (other
+    outputs, other inputs than text), or puts an adapter on it.
+    """
+    first = next(iter(_modules(folder, str(folder))), {"type": "Transformer", "path": ""})
+    place = folder / first["path"]
+    stated, config = _config(place / "sentence_bert_config.json"), _config(place / "config.json")
+    usual = (
+        first["type"].rpartition(".")[2] == "Transformer"
+        and not (place / "adapter_config.json").is_file()
+        and stated.get("transformer_task", "feature-extraction") == "feature-extraction"
+        and stated.get("module_output_name", "token_embeddings") == "token_embeddings"
+        and stated.get("modality_config", _TEXT_ALONE) == _TEXT_ALONE
+        and not any(config.get(name) for name in ("is_decoder", "output_hidden_states"))
+    )
+    return str(config["model_type"]) if usual and "model_type" in config else None
 
 
 def _modules(folder: Path, source: str) -> list[dict[str, str]]:

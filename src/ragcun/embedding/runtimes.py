@@ -1,11 +1,15 @@
 """What computes a base's vectors from its tokens: the runtimes for encoding, the preferred one first.
 
-To add a runtime is to write a class that follows `Runtime` and to add it to `RUNTIMES`. Nothing heavy is imported here
+To add a runtime is to write a class that follows `Runtime`, in a file of its own, and to add it to `RUNTIMES`. Nothing heavy is imported here
 until a runtime is asked for something, so names can be checked and completed without torch.
 """
 
+from dataclasses import dataclass
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ragcun.embedding.openvino_runtime import OpenVINORuntime
+from ragcun.embedding.torch_runtime import TorchRuntime
 from ragcun.errors import UserError
 
 if TYPE_CHECKING:
@@ -47,8 +51,14 @@ class Runtime(Protocol):
 
     name: str
 
-    def refuses(self, base: "SentenceTransformer", precision: "Precision") -> str | None:
-        """Why this runtime cannot compute `base` here (what is not installed, what is not supported), else None."""
+    def missing(self, device: str) -> str | None:
+        """Why this runtime is not there for `device` (as torch names it): not installed, or made for others; else None."""
+
+    def refuses(self, architecture: str | None, precision: "Precision") -> str | None:
+        """Why it cannot compute a base of this architecture (`model_files.architecture`) in this precision, else None.
+
+        It reads names only, so that what computes a base is known before anything is loaded.
+        """
 
     def determines(self) -> dict[str, Any]:
         """What of this runtime determines vectors, apart from the precision; JSON.
@@ -60,74 +70,53 @@ class Runtime(Protocol):
         """The base, ready to encode. It is called once for a base, and only where texts are to be encoded."""
 
 
-class TorchEngine:
-    """A base that torch computes as it is: on a CPU one thread a core, each with its own batch; elsewhere one thread.
-
-    One core a batch keeps each batch in that core's cache and makes the vectors independent of the number of cores.
-    """
-
-    def __init__(self, base: "SentenceTransformer") -> None:
-        import torch
-
-        self._base = base
-        self._on_cpu = base.device.type == "cpu"
-        self._threads_before = torch.get_num_threads()
-        self.threads = self._threads_before if self._on_cpu else 1
-        self.tokens = 512 if self._on_cpu else 32_768  # on a CPU a batch that stays in the cache is the fastest
-
-    def start_thread(self) -> None:
-        import torch
-
-        if self._on_cpu:
-            torch.set_num_threads(1)
-
-    def encode(self, features: dict[str, Any]) -> "Floats":
-        import torch
-
-        device = self._base.device
-        with torch.no_grad():
-            moved = {name: v.to(device) if torch.is_tensor(v) else v for name, v in features.items()}
-            vectors: Floats = self._base(moved)["sentence_embedding"].float().cpu().numpy()
-        return vectors
-
-    def stop_threads(self) -> None:
-        import torch
-
-        torch.set_num_threads(self._threads_before)
+RUNTIMES: tuple[Runtime, ...] = (OpenVINORuntime(), TorchRuntime())
 
 
-class TorchRuntime:
-    """Torch, which computes every base on every device."""
+@dataclass(frozen=True)
+class Choice:
+    """The runtime for a base, and why one that goes before it does not compute this base; None where none refuses."""
 
-    name = "torch"
-
-    def refuses(self, base: "SentenceTransformer", precision: "Precision") -> str | None:
-        return None
-
-    def determines(self) -> dict[str, Any]:
-        return {}  # torch was the only runtime when the first stores were made: their keys name none
-
-    def load(self, base: "SentenceTransformer", precision: "Precision") -> Engine:
-        from ragcun.embedding.base import DTYPES
-
-        return TorchEngine(base.to(DTYPES[precision]))
+    runtime: Runtime
+    note: str | None = None
 
 
-RUNTIMES: tuple[Runtime, ...] = (TorchRuntime(),)
+def choose_runtime(name: str, architecture: str | None, precision: "Precision", device: str | None) -> Choice:
+    """The runtime called `name`; for "auto" the first of `RUNTIMES` that is there for the device and takes the base.
 
-
-def choose_runtime(name: str, base: "SentenceTransformer", precision: "Precision") -> Runtime:
-    """The runtime called `name`; for "auto" the first of `RUNTIMES` that can compute `base`.
+    Arguments are those of `Runtime`; a `device` of None is the one that sentence-transformers would take. Torch is
+    imported only where the device is asked for and decides.
 
     Raises:
         UserError: there is no such runtime, or it cannot compute the base here.
     """
-    if name == AUTO:
-        return next(runtime for runtime in RUNTIMES if runtime.refuses(base, precision) is None)
+    if name != AUTO:
+        runtime = _find(name)
+        if (reason := runtime.refuses(architecture, precision) or runtime.missing(device or fastest_device())) is None:
+            return Choice(runtime)
+        raise UserError(f"--runtime {name}: {reason}")
+    notes = []
+    for runtime in RUNTIMES:
+        reason = runtime.refuses(architecture, precision)
+        if reason is None and runtime.missing(device or fastest_device()) is None:
+            return Choice(runtime, notes[0] if notes else None)
+        if reason is not None and runtime.missing(device or fastest_device()) is None:
+            notes.append(f"{runtime.name} {reason}")
+    raise AssertionError("torch refuses nothing")
+
+
+def fastest_device() -> str:
+    """The kind of device that sentence-transformers takes where none is asked for."""
+    if version("torch").endswith("+cpu"):
+        return "cpu"
+    from sentence_transformers.util import get_device_name
+
+    return str(get_device_name())
+
+
+def _find(name: str) -> Runtime:
     for runtime in RUNTIMES:
         if runtime.name == name:
-            if (reason := runtime.refuses(base, precision)) is not None:
-                raise UserError(f"--runtime {name}: {reason}")
             return runtime
     names = ", ".join([AUTO, *(runtime.name for runtime in RUNTIMES)])
     raise UserError(f"--runtime {name}: there is no such runtime; choose one of {names}")

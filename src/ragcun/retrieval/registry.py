@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 from ragcun.data.provenance import Provenance
 from ragcun.embedding.budget import OPENAI, PRICES
 from ragcun.embedding.known import KNOWN, find_known
-from ragcun.embedding.model_files import check_model_files
+from ragcun.embedding.model_files import architecture, check_model_files
 from ragcun.embedding.recipe import POOLINGS, Recipe
 from ragcun.embedding.resolve import is_folder, parse_label, refuse_misspelt, resolve_model
+from ragcun.embedding.runtimes import choose_runtime
 from ragcun.errors import UserError
 from ragcun.retrieval.bm25 import BM25, K1, B
 from ragcun.retrieval.fusion import DEPTH, K, ReciprocalRank
@@ -85,7 +86,8 @@ class Encoder:
         resolved = resolve_model(self.model)
         check_model_files(resolved.path, resolved.source)
         inputs = {"files": resolved.fingerprint, "precision": options.precision, "recipe": asdict(self.recipe)}
-        inputs |= _index(options)
+        chosen = choose_runtime(options.runtime, architecture(resolved.path), options.precision, options.device)
+        inputs |= chosen.runtime.determines() | _index(options)
         label = self._called(resolved.label, options)
         return Identity(label, inputs | {"max_length": options.max_length}, resolved.provenance)
 

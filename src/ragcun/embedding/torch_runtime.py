@@ -1,0 +1,65 @@
+"""Torch as a runtime: it computes every base on every device."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+    from ragcun.embedding.base import Precision
+    from ragcun.embedding.store import Floats
+
+
+class TorchEngine:
+    """A base that torch computes as it is: on a CPU one thread a core, each with its own batch; elsewhere one thread.
+
+    One core a batch keeps each batch in that core's cache and makes the vectors independent of the number of cores.
+    """
+
+    def __init__(self, base: "SentenceTransformer") -> None:
+        import torch
+
+        self._base = base
+        self._on_cpu = base.device.type == "cpu"
+        self._threads_before = torch.get_num_threads()
+        self.threads = self._threads_before if self._on_cpu else 1
+        self.tokens = 512 if self._on_cpu else 32_768  # on a CPU a batch that stays in the cache is the fastest
+
+    def start_thread(self) -> None:
+        import torch
+
+        if self._on_cpu:
+            torch.set_num_threads(1)
+
+    def encode(self, features: dict[str, Any]) -> "Floats":
+        import torch
+
+        device = self._base.device
+        with torch.inference_mode():
+            moved = {name: v.to(device) if torch.is_tensor(v) else v for name, v in features.items()}
+            vectors: Floats = self._base(moved)["sentence_embedding"].float().cpu().numpy()
+        return vectors
+
+    def stop_threads(self) -> None:
+        import torch
+
+        torch.set_num_threads(self._threads_before)
+
+
+class TorchRuntime:
+    """Torch, which computes every base on every device."""
+
+    name = "torch"
+
+    def missing(self, device: str) -> str | None:
+        return None
+
+    def refuses(self, architecture: str | None, precision: "Precision") -> str | None:
+        return None
+
+    def determines(self) -> dict[str, Any]:
+        return {}  # torch was the only runtime when the first stores were made: their keys name none
+
+    def load(self, base: "SentenceTransformer", precision: "Precision") -> TorchEngine:
+        from ragcun.embedding.base import DTYPES
+
+        return TorchEngine(base.to(DTYPES[precision]))
