@@ -27,6 +27,7 @@ _PACKAGES = [
     "faiss-cpu",
     "beir",
     "safetensors",
+    "openvino",
 ]
 
 

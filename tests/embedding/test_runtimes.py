@@ -10,8 +10,9 @@ from sentence_transformers import SentenceTransformer
 from ragcun.embedding import runtimes
 from ragcun.embedding.base import Precision
 from ragcun.embedding.embedder import Embedder
-from ragcun.embedding.runtimes import Engine, TorchEngine, TorchRuntime, choose_runtime
+from ragcun.embedding.runtimes import Engine, choose_runtime
 from ragcun.embedding.store import Floats, describe_stores
+from ragcun.embedding.torch_runtime import TorchEngine, TorchRuntime
 from ragcun.errors import UserError
 
 
@@ -25,7 +26,10 @@ class Doubling:
 
     name = "doubling"
 
-    def refuses(self, base: SentenceTransformer, precision: Precision) -> str | None:
+    def missing(self, device: str) -> str | None:
+        return None
+
+    def refuses(self, architecture: str | None, precision: Precision) -> str | None:
         return None if precision == "fp32" else f"does not compute in {precision}"
 
     def determines(self) -> dict[str, Any]:
@@ -68,6 +72,6 @@ def test_what_a_runtime_refuses_goes_to_the_next_or_is_told(tmp_path: Path, tiny
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
-def test_torch_adds_nothing_to_the_key_of_a_store(tiny_model: Path) -> None:
-    torch_alone = choose_runtime("torch", SentenceTransformer(str(tiny_model), device="cpu"), "fp32")
-    assert torch_alone.determines() == {}, "stores that were made before there were runtimes would be encoded anew"
+def test_torch_adds_nothing_to_the_key_of_a_store() -> None:
+    added = choose_runtime("torch", "bert", "fp32", "cpu").runtime.determines()
+    assert added == {}, "stores that were made before there were runtimes would be encoded anew"

@@ -13,8 +13,8 @@ from children import Child
 from ragcun.embedding.embedder import Embedder
 from ragcun.embedding.encode import encode_missing
 from ragcun.embedding.identity import base_key
-from ragcun.embedding.torch_runtime import TorchEngine
 from ragcun.embedding.store import EmbeddingStore, describe_stores, digest_texts, verify_store
+from ragcun.embedding.torch_runtime import TorchEngine
 from ragcun.errors import RagcunError
 
 KEY = {"made by": "a test"}
@@ -122,9 +122,9 @@ def test_verify_names_a_shard_with_a_changed_byte(tmp_path: Path) -> None:
 
 
 def test_embeddings_equal_those_of_sentence_transformers(
-    tmp_path: Path, tiny_model: Path, sentences: list[str]
+    tmp_path: Path, tiny_model: Path, sentences: list[str], runtime: str
 ) -> None:
-    embedder = Embedder(str(tiny_model), tmp_path)
+    embedder = Embedder(str(tiny_model), tmp_path, device="cpu", runtime=runtime)
 
     ours = embedder.documents(sentences).block(0, len(sentences))
 
@@ -132,12 +132,12 @@ def test_embeddings_equal_those_of_sentence_transformers(
     np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
-def test_nothing_is_encoded_twice(tmp_path: Path, tiny_model: Path, sentences: list[str]) -> None:
-    first = Embedder(str(tiny_model), tmp_path)
+def test_nothing_is_encoded_twice(tmp_path: Path, tiny_model: Path, sentences: list[str], runtime: str) -> None:
+    first = Embedder(str(tiny_model), tmp_path, runtime=runtime)
     before = first.documents(sentences).block(0, len(sentences))
-    second = Embedder(str(tiny_model), tmp_path)
+    second = Embedder(str(tiny_model), tmp_path, runtime=runtime)
     calls = []
-    second.base.register_forward_hook(lambda *_: calls.append(1))
+    second.base[1].register_forward_hook(lambda *_: calls.append(1))
 
     after = second.documents(sentences[::-1]).block(0, len(sentences))
 
@@ -176,26 +176,24 @@ import sys
 from pathlib import Path
 from ragcun.embedding import encode
 from ragcun.embedding.embedder import Embedder
+from ragcun.embedding.store import EmbeddingStore
 
 encode._FLUSH_SECONDS = 0.0
 texts = Path(sys.argv[3]).read_text().splitlines()
 print("ready", flush=True)
-embedder = Embedder(sys.argv[1], Path(sys.argv[2]))
-if len(sys.argv) > 4:
-    slow = embedder.base.forward
-    def forward(*a, **k):
-        import time
-        time.sleep(0.05)
-        return slow(*a, **k)
-    embedder.base.forward = forward
+embedder = Embedder(sys.argv[1], Path(sys.argv[2]), runtime=sys.argv[4])
+append = EmbeddingStore.append
+def slowly(*a):
+    import time
+    append(*a)
+    time.sleep(0.05)
+EmbeddingStore.append = slowly
 embedder.documents(texts)
 """
 
 
 @pytest.mark.long
-def test_killed_while_encoding_and_resumed_gives_the_same_bits(
-    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_killed_while_encoding_and_resumed_gives_the_same_bits(tmp_path: Path, tiny_model: Path, runtime: str) -> None:
     texts = [
         f"the {a} {b} in the {c}" for a in ("cat", "dog", "owl") for b in ("runs", "sings") for c in "abcdefghij" * 9
     ]
@@ -203,7 +201,7 @@ def test_killed_while_encoding_and_resumed_gives_the_same_bits(
     listing = tmp_path / "texts.txt"
     listing.write_text("\n".join(texts), encoding="utf-8")
     texts = listing.read_text(encoding="utf-8").splitlines()
-    process = Child("-c", KILLED, tiny_model, tmp_path / "killed", listing, "slowly")
+    process = Child("-c", KILLED, tiny_model, tmp_path / "killed", listing, runtime)
     deadline = time.monotonic() + 60
     while not list((tmp_path / "killed").rglob("[!.]*.safetensors")) and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -213,13 +211,15 @@ def test_killed_while_encoding_and_resumed_gives_the_same_bits(
     assert 0 < partial < len(set(texts))
     assert not [path for path in (tmp_path / "killed").rglob("*.safetensors") if verify_store(path.parent.parent)]
 
-    resumed = Embedder(str(tiny_model), tmp_path / "killed").documents(texts)
-    whole = Embedder(str(tiny_model), tmp_path / "whole").documents(texts)
+    resumed = Embedder(str(tiny_model), tmp_path / "killed", runtime=runtime).documents(texts)
+    whole = Embedder(str(tiny_model), tmp_path / "whole", runtime=runtime).documents(texts)
 
     np.testing.assert_array_equal(resumed.block(0, len(texts)), whole.block(0, len(texts)))
 
 
-def test_the_number_of_threads_does_not_change_a_bit(tmp_path: Path, tiny_model: Path, sentences: list[str]) -> None:
+def test_the_number_of_threads_does_not_change_a_bit(
+    tmp_path: Path, tiny_model: Path, sentences: list[str], runtime: str
+) -> None:
     import torch
 
     threads = torch.get_num_threads()
@@ -227,7 +227,7 @@ def test_the_number_of_threads_does_not_change_a_bit(tmp_path: Path, tiny_model:
     try:
         for count in (1, 2):
             torch.set_num_threads(count)
-            embedder = Embedder(str(tiny_model), tmp_path / str(count))
+            embedder = Embedder(str(tiny_model), tmp_path / str(count), runtime=runtime)
             found.append(embedder.documents(sentences).block(0, len(sentences)))
     finally:
         torch.set_num_threads(threads)

@@ -17,7 +17,7 @@ def test_everything_that_is_not_good_says_what_to_do(tmp_path: Path) -> None:
     done = doctor(RAGCUN_CACHE_DIR=str(tmp_path / "cache"))
     assert done.returncode == 0, done.stderr
     findings = {finding["subject"]: finding for finding in json.loads(done.stdout)["findings"]}
-    for subject in ("versions", "device", "precision", "memory", "disk of the store", "hub", "token", "LaTeX"):
+    for subject in ("versions", "device", "precision", "runtime", "memory", "disk of the store", "hub", "LaTeX"):
         assert subject in findings
         assert findings[subject]["found"]
         assert findings[subject]["verdict"] == "good" or findings[subject]["advice"]

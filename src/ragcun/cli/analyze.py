@@ -25,6 +25,7 @@ def isotropy(
     max_length: options.MaxLength = None,
     precision: options.Precision = "fp32",
     device: options.Device = None,
+    runtime: options.Runtime = "auto",
     seed: Annotated[
         int,
         typer.Option(
@@ -47,7 +48,8 @@ def isotropy(
     collection = Collection.open(data, on_error)
     for line in collection.problems.lines():
         warn(line)
-    embedders = [Embedder(name, options.store_folder(store), precision, max_length, device) for name in model]
+    folder = options.store_folder(store)
+    embedders = [Embedder(name, folder, precision, max_length, device, runtime=runtime) for name in model]
     reports = analyze_models(embedders, collection, output, seed, sample)
     print_table(isotropy_table(reports))
     say(f"report: {output / 'isotropy.json'}, figures: {output / 'figures'}")

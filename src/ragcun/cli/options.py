@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, TextIO, cast
 
 import typer
 
-from ragcun.cli.completion import complete, presets
+from ragcun.cli.completion import complete, presets, runtimes
 
 Preset = Annotated[
     str | None,
@@ -71,6 +71,13 @@ MaxLength = Annotated[
 ]
 Precision = Annotated[Literal["fp32", "bf16", "fp16"], typer.Option(help="Precision of the encoder.")]
 Device = Annotated[str | None, typer.Option(help="Device: cpu, cuda or mps.", show_default="the fastest")]
+Runtime = Annotated[
+    str,
+    typer.Option(
+        help="Runtime that computes the encoder's base; auto is the fastest one that supports it.",
+        autocompletion=complete(runtimes),
+    ),
+]
 OnError = Annotated[
     Literal["refuse", "skip"], typer.Option(help="Refuse data with malformed rows, or skip and count them.")
 ]

@@ -1,7 +1,7 @@
 """OpenVINO as a runtime: on a CPU it computes the transformer, and torch the modules behind it.
 
-The transformer is converted once and kept in the cache, under what determines the conversion. It is computed in fp32, or
-in bf16 where that is asked for: OpenVINO would take bf16 by itself where the processor has it.
+The transformer is converted once and kept in the cache, under what determines the conversion. It is computed in fp32,
+or in bf16 where that is asked for: OpenVINO would take bf16 by itself where the processor has it.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """What computes a base's vectors from its tokens: the runtimes for encoding, the preferred one first.
 
-To add a runtime is to write a class that follows `Runtime`, in a file of its own, and to add it to `RUNTIMES`. Nothing heavy is imported here
-until a runtime is asked for something, so names can be checked and completed without torch.
+To add a runtime is to write a class that follows `Runtime`, in a file of its own, and to add it to `RUNTIMES`. Nothing
+heavy is imported here until a runtime is asked to load, so names can be checked and completed without torch.
 """
 
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ class Runtime(Protocol):
     name: str
 
     def missing(self, device: str) -> str | None:
-        """Why this runtime is not there for `device` (as torch names it): not installed, or made for others; else None."""
+        """Why this runtime is not there for `device`, as torch names it (not installed, made for others), else None."""
 
     def refuses(self, architecture: str | None, precision: "Precision") -> str | None:
         """Why it cannot compute a base of this architecture (`model_files.architecture`) in this precision, else None.

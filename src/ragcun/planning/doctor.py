@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
+from ragcun.embedding.runtimes import RUNTIMES, fastest_device
 from ragcun.files import ragcun_cache
 
 _ENOUGH_DISK = 50 * 2**30
@@ -35,6 +36,7 @@ def examine(store: Path) -> list[Finding]:
         _versions,
         _device,
         _precision,
+        _runtime,
         _memory,
         lambda: _disk("disk of the cache", ragcun_cache()),
         lambda: _disk("disk of the store", store),
@@ -76,6 +78,17 @@ def _precision() -> Finding:
             "precision", "good", "fp32; bf16 in hardware (--precision bf16 encodes faster, scores move by 0.1)"
         )
     return Finding("precision", "good", "fp32; bf16 only emulated, so slow", "leave --precision at fp32")
+
+
+def _runtime() -> Finding:
+    device = fastest_device()
+    missing = {runtime.name: runtime.missing(device) for runtime in RUNTIMES}
+    there = [name for name, reason in missing.items() if reason is None]
+    found = f"{there[0]} computes what it supports, {there[-1]} the rest" if there[1:] else f"{there[0]} computes bases"
+    because = "".join(f"; {name} {reason}" for name, reason in missing.items() if reason is not None)
+    if device != "cpu" or there[1:]:
+        return Finding("runtime", "good", found + because)
+    return Finding("runtime", "limited", found, because.removeprefix("; "))
 
 
 def _memory() -> Finding:

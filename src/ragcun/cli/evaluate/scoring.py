@@ -49,6 +49,7 @@ class Scoring:
     max_length: options.MaxLength = None
     precision: options.Precision = "fp32"
     device: options.Device = None
+    runtime: options.Runtime = "auto"
     on_error: options.OnError = "refuse"
     store: options.Store = None
     json: options.Json = False
@@ -92,6 +93,7 @@ class Scoring:
             self.precision,
             self.max_length,
             self.device,
+            self.runtime,
             memory=None if self.memory is None else parse_memory(self.memory),
             index=self.index,
             api_url=self.openai_base_url or OPENAI,

@@ -25,6 +25,7 @@ def verify(
     ] = None,
     output: Output = RESULTS,
     device: options.Device = None,
+    runtime: options.Runtime = "auto",
     store: options.Store = None,
     json: options.Json = False,
 ) -> None:
@@ -44,7 +45,7 @@ def verify(
     folder = data_dir or beir_folder()
     if data_dir is not None and not data_dir.is_dir():
         raise UserError(f"--data-dir {data_dir}: no such folder")
-    retriever_options = RetrieverOptions(options.store_folder(store), device=device)
+    retriever_options = RetrieverOptions(options.store_folder(store), device=device, runtime=runtime)
     verdicts = list(run(retrievers, names, folder, output, retriever_options))
     if datasets == "all":
         here = {verdict.published.dataset for verdict in verdicts if (folder / verdict.published.dataset).is_dir()}
