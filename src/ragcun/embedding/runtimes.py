@@ -95,7 +95,7 @@ def choose_runtime(name: str, architecture: str | None, precision: "Precision", 
         if (reason := runtime.refuses(architecture, precision) or runtime.missing(device or fastest_device())) is None:
             return Choice(runtime)
         raise UserError(f"--runtime {name}: {reason}")
-    notes = []
+    notes: list[str] = []
     for runtime in RUNTIMES:
         reason = runtime.refuses(architecture, precision)
         if reason is None and runtime.missing(device or fastest_device()) is None:
