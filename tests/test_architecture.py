@@ -9,7 +9,7 @@ from pathlib import Path
 import ragcun
 
 ORDER = [
-    ["errors", "machine", "slices", "files", "lock", "distributed", "console", "manifest", "table"],
+    ["errors", "machine", "slices", "files", "intact", "lock", "distributed", "console", "manifest", "table"],
     ["losses", "heads"],
     ["settings"],
     ["data"],

@@ -3,15 +3,22 @@
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
-import tempfile
+import socket
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from ragcun.errors import UserError
+
+_TEMPORARY = re.compile(r"\..+\.(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-(?P<began>\d+)-[0-9a-f]{8}(\.\w+)?")
+_CLOCK = 5  # seconds by which two readings of the time at which a process began may differ
 
 
 def ragcun_cache() -> Path:
@@ -23,13 +30,14 @@ def ragcun_cache() -> Path:
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is flushed to disk and takes the final name.
 
-    On any error the temporary file is removed and the file under the final name, if any, stays as it was.
+    On any error the temporary file is removed and the file under the final name, if any, stays as it was. What killed
+    processes left in the folder is removed.
     """
     final = Path(path)
     final.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{final.name}.", suffix=final.suffix, dir=final.parent)
-    os.close(handle)
-    temporary = Path(name)
+    sweep(final.parent)
+    temporary = _beside(final, final.suffix)
+    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     try:
         yield temporary
         with temporary.open("rb") as stream:
@@ -41,22 +49,64 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_folder(path: str | os.PathLike[str], replace: bool = False) -> Iterator[Path]:
     """Yield a new folder beside `path`, which takes that name on success and is removed on any error.
 
-    Raises `UserError` where `path` exists and is not an empty folder.
+    What killed processes left beside it is removed. Raises `UserError` where `path` exists and is not an empty folder,
+    unless it shall `replace` that one.
     """
     final = Path(path)
-    if final.exists() and (not final.is_dir() or any(final.iterdir())):
+    if not replace and final.exists() and (not final.is_dir() or any(final.iterdir())):
         raise UserError(f"{final}: already there; remove it or choose another folder")
     final.parent.mkdir(parents=True, exist_ok=True)
-    folder = final.parent / f".{final.name}.{secrets.token_hex(6)}"
+    sweep(final.parent)
+    folder = _beside(final)
     folder.mkdir()
     try:
         yield folder
+        if replace and final.exists():
+            shutil.rmtree(final)
         folder.replace(final)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove the temporary files and folders that processes of this host left in `folder` when they were killed."""
+    with os.scandir(folder) as entries:
+        left = [entry for entry in entries if (found := _TEMPORARY.fullmatch(entry.name)) and _is_dead(found)]
+    for entry in left:
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path, ignore_errors=True)
+        else:
+            with suppress(FileNotFoundError):  # another process is sweeping, too
+                Path(entry.path).unlink()
+
+
+def _beside(final: Path, suffix: str = "") -> Path:
+    """A hidden name beside `final` that says which process made it."""
+    pid = os.getpid()
+    return final.parent / f".{final.name}.{_host()}-{pid}-{_began(pid)}-{secrets.token_hex(4)}{suffix}"
+
+
+def _is_dead(temporary: re.Match[str]) -> bool:
+    if temporary["host"] != _host():
+        return False
+    try:
+        began = psutil.Process(int(temporary["pid"])).create_time()
+    except psutil.NoSuchProcess:
+        return True
+    return abs(began - int(temporary["began"])) > _CLOCK  # its number has been given to another
+
+
+@lru_cache
+def _host() -> str:
+    return hashlib.blake2b(socket.gethostname().encode(), digest_size=4).hexdigest()
+
+
+@lru_cache(1)
+def _began(pid: int) -> int:
+    return int(psutil.Process(pid).create_time())
 
 
 def _umask() -> int:

@@ -10,24 +10,36 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
+from ragcun.console import say
+from ragcun.distributed import is_first
 from ragcun.errors import UserError
 
 NAME = ".ragcun.lock"
 
 
 @contextmanager
-def only_writer(folder: Path, what: str) -> Iterator[None]:
-    """Hold the folder for as long as the block runs; `what` names the command that does.
+def only_writer(folder: Path, what: str, part: str | None = None, wait: bool = False) -> Iterator[None]:
+    """Hold the folder, or the `part` of it that has that name, for as long as the block runs.
 
     The kernel gives the lock back when its holder ends, however it ends, so a lock is never stale: a file that a killed
-    process left behind is taken over. It is removed at the end.
+    process left behind is taken over. It is removed at the end, with the folder where it was made for it and is empty.
+    Of the processes that a launcher started, the first holds the folder for all.
+
+    Args:
+        folder: the folder.
+        what: the command that holds it.
+        part: a file or folder in it; others may hold the others.
+        wait: wait for another holder, which is told, in place of raising.
 
     Raises:
         UserError: another process holds the folder; names its command, process, host and time.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / NAME
-    with _held(path) as stream:
+    if not is_first():
+        yield
+        return
+    made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+    path = folder / (NAME if part is None else f".{part}{NAME}")
+    with _held(path, folder if part is None else folder / part, wait) as stream:
         holder = {
             "command": what,
             "pid": os.getpid(),
@@ -41,18 +53,29 @@ def only_writer(folder: Path, what: str) -> Iterator[None]:
             yield
         finally:
             path.unlink(missing_ok=True)
+            with suppress(OSError):  # something has been written
+                for empty in made:
+                    empty.rmdir()
 
 
 @contextmanager
-def _held(path: Path) -> Iterator[IO[str]]:
+def _held(path: Path, what: Path, wait: bool) -> Iterator[IO[str]]:
     while True:
-        with path.open("a+", encoding="utf-8") as stream:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            opened = path.open("a+", encoding="utf-8")
+        except FileNotFoundError:
+            continue  # its last holder removed the folder between our making it and our opening the file
+        with opened as stream:
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise UserError(
-                    f"{path.parent}: {_told(path)} is writing it; wait for it, or choose another folder"
-                ) from None
+                if not wait:
+                    raise UserError(
+                        f"{what}: {_told(path)} is writing it; wait for it, or choose another folder"
+                    ) from None
+                say(f"{what}: waiting for {_told(path)}, which is writing it")
+                fcntl.flock(stream, fcntl.LOCK_EX)
             if not _is(stream, path):
                 continue  # its last holder removed the file between our opening and our locking it
             yield stream

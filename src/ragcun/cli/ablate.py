@@ -30,6 +30,7 @@ def ablate(
     A figure for each collection shows isotropy against nDCG@10. Run the same command again to resume an interrupted
     ablation; finished trainings are kept. The exit code is 1 if a training failed.
     """
+    from ragcun.lock import only_writer
     from ragcun.pipeline.grid import cells_of, parse_grid
     from ragcun.pipeline.preflight import ready_to_ablate
     from ragcun.settings.load import load_settings
@@ -38,12 +39,13 @@ def ablate(
     cells = cells_of(
         parse_grid(grid), seeds, lambda values: load_settings(preset, config, {**flags, **values}), output_dir
     )
-    cells, datasets = ready_to_ablate(cells, output_dir)
+    with only_writer(output_dir, "ragcun ablate"):
+        cells, datasets = ready_to_ablate(cells, output_dir)
 
-    from ragcun.pipeline.ablation import run_ablation
-    from ragcun.pipeline.table import ablation_table
+        from ragcun.pipeline.ablation import run_ablation
+        from ragcun.pipeline.table import ablation_table
 
-    found = run_ablation(cells, datasets, output_dir, options.store_folder(store), jobs)
+        found = run_ablation(cells, datasets, output_dir, options.store_folder(store), jobs)
     print_table(ablation_table(found))
     if json:
         options.print_json(found)

@@ -24,16 +24,18 @@ def run(
 
     Run the same command again to resume an interrupted run; finished steps are not repeated.
     """
+    from ragcun.lock import only_writer
     from ragcun.pipeline.preflight import ready_to_run
     from ragcun.settings.load import load_settings
 
     settings = load_settings(preset, config, context.obj)
     experiment = output_dir if output_dir is not None else Path("experiments") / (settings.preset or "run")
-    settings, tasks = ready_to_run(settings, experiment)
+    with only_writer(experiment, "ragcun run"):
+        settings, tasks = ready_to_run(settings, experiment)
 
-    from ragcun.pipeline.experiment import run as run_experiment
+        from ragcun.pipeline.experiment import run as run_experiment
 
-    summary = run_experiment(settings, tasks, experiment, options.store_folder(store))
+        summary = run_experiment(settings, tasks, experiment, options.store_folder(store))
     _print(summary)
     if json:
         options.print_json(summary.to_json())

@@ -56,8 +56,10 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> "Table":
     return Table("", columns, [shown], label="stores")
 
 
-def _made_by(key: dict[str, Any]) -> "tuple[Value, Value, Value, Value]":
+def _made_by(key: dict[str, Any] | None) -> "tuple[Value, Value, Value, Value]":
     """Base, prompt, length and precision; of an API's vectors, the model and where it is."""
+    if key is None:
+        return "damaged until its next use", None, None, None
     if "api" in key:
         dimensions = "" if key["dimensions"] is None else f"@{key['dimensions']}"
         return f"{key['model']}{dimensions} at {key['api']}", None, None, None

@@ -30,6 +30,7 @@ def train(
     stage 2, or to stage 1 with --stage pretrain. Run the same command again to resume an interrupted training; a
     finished one is kept.
     """
+    from ragcun.lock import only_writer
     from ragcun.pipeline.preflight import ready_to_train
     from ragcun.settings.load import load_settings
 
@@ -38,26 +39,27 @@ def train(
         flags = {name.replace("training.", "pretraining."): value for name, value in flags.items()}
     settings = load_settings(preset, config, flags)
     experiment = output_dir if output_dir is not None else Path("experiments") / (settings.preset or "train")
-    settings = ready_to_train(settings, experiment, stage, load_checkpoint)
+    with only_writer(experiment, "ragcun train"):
+        settings = ready_to_train(settings, experiment, stage, load_checkpoint)
 
-    from ragcun.distributed import join_processes
-    from ragcun.pipeline.steps import prepare_data
-    from ragcun.training.stages import train_stages
+        from ragcun.distributed import join_processes
+        from ragcun.pipeline.steps import prepare_data
+        from ragcun.training.stages import train_stages
 
-    processes = join_processes()
-    with processes.main_process_first():
-        ready = prepare_data(settings, experiment, stage)
-    manifest = train_stages(ready, experiment, options.store_folder(store), load_checkpoint, stage=stage)
-    processes.destroy_process_group()
-    if not processes.is_main_process:
-        return
-    _draw(experiment)
-    if json:
-        options.print_json(manifest)
-    else:
-        from ragcun.console import say
+        processes = join_processes()
+        with processes.main_process_first():
+            ready = prepare_data(settings, experiment, stage)
+        manifest = train_stages(ready, experiment, options.store_folder(store), load_checkpoint, stage=stage)
+        processes.destroy_process_group()
+        if not processes.is_main_process:
+            return
+        _draw(experiment)
+        if json:
+            options.print_json(manifest)
+        else:
+            from ragcun.console import say
 
-        say(f"encoder and manifest: {experiment}")
+            say(f"encoder and manifest: {experiment}")
 
 
 def _draw(experiment: Path) -> None:

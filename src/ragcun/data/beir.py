@@ -14,6 +14,7 @@ from ragcun.data.hub_rows import LINES, TABLES, hub_rows
 from ragcun.data.index import numbered_lines
 from ragcun.errors import RagcunError, UserError
 from ragcun.files import atomic_folder, ragcun_cache, write_json
+from ragcun.lock import only_writer
 
 Source = Literal["hub", "zip"]
 
@@ -50,7 +51,7 @@ def prepare_dataset(dataset: Dataset, data_dir: Path, source: Source | None = No
         raise UserError(f"{dataset.name}: BEIR has no archive of it; take it from the hub")
     if offline and chosen == "zip":
         raise RagcunError(f"{dataset.name}: not in {data_dir}, and --offline is set")
-    with atomic_folder(folder) as building:
+    with only_writer(folder.parent, "ragcun data beir", part=folder.name), atomic_folder(folder) as building:
         origin = (
             _from_hub(dataset, building, offline) if chosen == "hub" else _from_archive(dataset, building, data_dir)
         )

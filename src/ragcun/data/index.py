@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from ragcun.console import progress
 from ragcun.data.problems import Problems
 from ragcun.data.streams import not_utf8
-from ragcun.files import atomic_path, ragcun_cache, read_json, write_json
+from ragcun.files import atomic_path, ragcun_cache
+from ragcun.intact import read_kept, write_record
 
 LARGE = 64 * 2**20
 EMPTY = "empty text"
@@ -78,15 +79,16 @@ def load_index(path: Path, titled: bool, named: Path) -> tuple[Index, Problems]:
     stat = path.stat()
     if stat.st_size < LARGE:
         return _build(path, titled, named)
-    state = f"2\0{named}\0{path.resolve()}\0{stat.st_size}\0{stat.st_mtime_ns}\0{titled}"
+    state = f"3\0{named}\0{path.resolve()}\0{stat.st_size}\0{stat.st_mtime_ns}\0{titled}"
     stem = ragcun_cache() / "jsonl" / hashlib.sha256(os.fsencode(state)).hexdigest()
     rows, complete = stem.with_suffix(".npy"), stem.with_suffix(".json")
-    if not complete.exists():
+    if (told := read_kept(complete)) is None:
         index, problems = _build(path, titled, named)
         with atomic_path(rows) as temporary:
             np.save(temporary, index)
-        write_json(complete, problems.to_json())
-    return np.load(rows, mmap_mode="r"), Problems(**read_json(complete))
+        told = {"problems": problems.to_json()}
+        write_record(complete, told, [rows])
+    return np.load(rows, mmap_mode="r"), Problems(**told["problems"])
 
 
 def _build(path: Path, titled: bool, named: Path) -> tuple[Index, Problems]:

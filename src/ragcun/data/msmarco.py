@@ -15,11 +15,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ragcun.console import progress, say, warn
+from ragcun.data.finished import SOURCE, finished
 from ragcun.data.hub import HubFiles, Snapshot, fetch
 from ragcun.data.hub_rows import LINES, TABLES, hub_rows, json_lines
 from ragcun.data.table import ArrowTexts
-from ragcun.errors import RagcunError, UserError
-from ragcun.files import atomic_path, file_sha256, read_json, write_json
+from ragcun.errors import RagcunError
+from ragcun.files import atomic_path, file_sha256
+from ragcun.intact import write_record
+from ragcun.lock import only_writer
 
 CORPUS = HubFiles("BeIR/msmarco", TABLES, otherwise=LINES)
 QRELS = HubFiles("BeIR/msmarco-qrels", ("*.tsv",))
@@ -46,12 +49,16 @@ def prepare_msmarco(
         RagcunError: a download failed, or the whole task has other counts than it should.
     """
     wanted = {"pairs": pairs, "hard_negatives": hard_negatives, "seed": seed}
-    done = output / "source.json"
-    if done.is_file():
-        if read_json(done)["settings"] == wanted:
+    with only_writer(output, "ragcun data msmarco"):
+        if (made := finished(output, wanted)) is not None:
             say(f"{output}: already made with these settings")
-            return dict(read_json(done))
-        raise UserError(f"{output}: made with other settings; choose another --output")
+            return made
+        return _make(output, wanted, pairs, hard_negatives, seed, offline)
+
+
+def _make(
+    output: Path, wanted: dict[str, Any], pairs: int | None, hard_negatives: int, seed: int, offline: bool
+) -> dict[str, Any]:
     qrels, texts = fetch(QRELS, offline), fetch(CORPUS, offline)
     judged = {"train": _judgements(qrels, "train"), "dev": _judgements(qrels, "validation", "dev")}
     queries = _queries(texts, {query for split in judged.values() for query, _ in split})
@@ -94,7 +101,7 @@ def prepare_msmarco(
         "passages that are missing": missing,
         "sha256": {split: file_sha256(output / f"{split}.parquet") for split in chosen},
     }
-    write_json(done, result)
+    write_record(output / SOURCE, result, [output / f"{split}.parquet" for split in chosen])
     return result
 
 

@@ -15,8 +15,10 @@ from typing import NamedTuple
 from ragcun.console import progress, say
 from ragcun.data.collection import write_collection
 from ragcun.data.docstrings import read_docstrings, split_docstring
+from ragcun.data.finished import SOURCE, finished
 from ragcun.errors import UserError
-from ragcun.files import atomic_folder, read_json, write_json
+from ragcun.files import atomic_folder
+from ragcun.intact import write_record
 
 SHARES = {"train": 0.7, "dev": 0.1, "test": 0.2}
 OPENING_WORDS = 20
@@ -51,17 +53,15 @@ def pydocs_collection(
         UserError: the folder holds anything else, or a split would be empty.
     """
     folder = Path(path)
-    source = folder / "source.json"
-    if folder.exists() and not source.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    settings = {"documents": documents, "seed": seed, "max_words": max_words}
+    made = finished(folder, settings)
+    if folder.exists() and made is None and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder}: exists and is no collection of Python's documentation; choose another folder")
     splits = sample(split_by_part(distinct(read_documentation(max_words))), documents, seed)
     fingerprint = hashlib.sha256(json.dumps(splits, sort_keys=True).encode()).hexdigest()
-    if source.exists():
-        if read_json(source).get("fingerprint") != fingerprint:
-            raise UserError(
-                f"{folder}: holds a collection of another Python or of other settings; "
-                "remove it or choose another folder"
-            )
+    if made is not None:
+        if made["fingerprint"] != fingerprint:
+            raise UserError(f"{folder}: holds a collection of another Python; remove it or choose another folder")
         say(f"{folder}: up to date")
         return folder
     total = sum(map(len, splits.values()))
@@ -72,12 +72,12 @@ def pydocs_collection(
         "documents": total,
         "queries": total,
         "splits": {split: len(rows) for split, rows in splits.items()},
-        "settings": {"documents": documents, "seed": seed, "max_words": max_words},
+        "settings": settings,
         "parts": {split: dict(sorted(Counter(pair.part for pair in rows).items())) for split, rows in splits.items()},
     }
     with atomic_folder(folder) as staged:
         _write(staged, splits)
-        write_json(staged / "source.json", description)
+        write_record(staged / SOURCE, description, [path for path in staged.rglob("*") if path.is_file()])
     return folder
 
 

@@ -14,6 +14,7 @@ from typing import BinaryIO, cast
 
 from ragcun.errors import UserError
 from ragcun.files import atomic_path, ragcun_cache
+from ragcun.intact import read_kept, write_record
 
 _GZIP = b"\x1f\x8b"
 _BOMS = {codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
@@ -67,9 +68,11 @@ def uncompressed(path: Path) -> Path:
     stat = path.stat()
     state = hashlib.sha256(os.fsencode(f"{path.resolve()}\0{stat.st_size}\0{stat.st_mtime_ns}")).hexdigest()
     unpacked = ragcun_cache() / "unpacked" / state
-    if not unpacked.is_file():
+    complete = unpacked.with_suffix(".json")
+    if read_kept(complete) is None:
         with open_bytes(path) as source, atomic_path(unpacked) as temporary, temporary.open("wb") as target:
             shutil.copyfileobj(source, target, 2**20)
+        write_record(complete, {}, [unpacked])
     return unpacked
 
 

@@ -18,7 +18,8 @@ from ragcun.data.problems import Problems
 from ragcun.data.rows import format_of, read_rows
 from ragcun.data.texts import Selected, Texts
 from ragcun.errors import UserError
-from ragcun.files import atomic_path, file_sha256, ragcun_cache, read_json, write_json
+from ragcun.files import atomic_path, file_sha256, ragcun_cache
+from ragcun.intact import read_kept, write_record
 
 Rows = NDArray[np.int64]
 
@@ -70,12 +71,12 @@ def open_table(path: Path, columns: Columns) -> PairTable:
     name = hashlib.sha256(os.fsencode(f"2\0{path}\0{sha256}\0{columns}")).hexdigest()
     folder = ragcun_cache() / "pairs" / name
     complete = folder / "problems.json"
-    if not complete.exists():
+    if (told := read_kept(complete)) is None:
         if path.stat().st_size >= LARGE:
             say(f"Reading {path.name}, once; its columns are kept in {folder}")
         problems, counts = _convert(path, folder, columns)
-        write_json(complete, {"problems": problems.to_json(), "rows": counts})
-    told = read_json(complete)
+        told = {"problems": problems.to_json(), "rows": counts}
+        write_record(complete, told, [folder / name for name in ("queries.arrow", "documents.arrow", "rows.npz")])
     with np.load(folder / "rows.npz") as arrays:
         return PairTable(
             Selected(ArrowTexts(folder / "queries.arrow"), arrays["query_cells"]),

@@ -10,11 +10,16 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import xxhash
+
 from ragcun.console import progress, say
+from ragcun.data.finished import SOURCE, finished
 from ragcun.data.hub import HubFiles, Snapshot, fetch
 from ragcun.data.hub_rows import stream
-from ragcun.errors import RagcunError, UserError
-from ragcun.files import file_sha256, read_json, write_json
+from ragcun.errors import RagcunError
+from ragcun.files import file_sha256
+from ragcun.intact import read_kept, write_record
+from ragcun.lock import only_writer
 
 REPOSITORY = "wikimedia/wikipedia"
 REVISION = "b04c8d1ceb2f5cd4588862100d08de323dccfbaa"
@@ -39,12 +44,14 @@ def prepare_wiki(output: Path, passages: int, chars: int = 500, offline: bool = 
         RagcunError: a download failed, or the dump has too few passages.
     """
     wanted = {"passages": passages, "chars": chars, "dump": DUMP, "revision": REVISION}
-    done = output / "source.json"
-    if done.is_file():
-        if read_json(done)["settings"] == wanted:
+    with only_writer(output, "ragcun data wiki"):
+        if (made := finished(output, wanted)) is not None:
             say(f"{output}: already made with these settings")
-            return dict(read_json(done))
-        raise UserError(f"{output}: made with other settings; choose another --output")
+            return made
+        return _make(output, wanted, passages, chars, offline)
+
+
+def _make(output: Path, wanted: dict[str, Any], passages: int, chars: int, offline: bool) -> dict[str, Any]:
     with _Reading(output / _UNFINISHED / f"{passages}-{chars}", passages, chars) as reading:
         while reading.found < passages and reading.shard < SHARDS:
             name = f"{DUMP}/train-{reading.shard:05}-of-{SHARDS:05}.parquet"
@@ -59,7 +66,7 @@ def prepare_wiki(output: Path, passages: int, chars: int = 500, offline: bool = 
         "sha256": file_sha256(reading.corpus),
     }
     reading.corpus.replace(output / "corpus.jsonl")
-    write_json(done, result)
+    write_record(output / SOURCE, result, [output / "corpus.jsonl"])
     shutil.rmtree(output / _UNFINISHED)
     return result
 
@@ -80,20 +87,31 @@ class _Reading:
         self._state_file = folder / "state.json"
         self._passages = passages
         self._chars = chars
-        state = read_json(self._state_file) if self._state_file.is_file() and self.corpus.is_file() else {}
+        self._take_up(read_kept(self._state_file) or {})
+
+    def _take_up(self, state: dict[str, Any]) -> None:
         self.shard: int = state.get("shard", 0)
         self.commit: str = state.get("commit", REVISION)
         self.found: int = state.get("found", 0)
         self.skipped = Counter[str](state.get("skipped", {}))
         self._stream_state: dict[str, Any] | None = state.get("stream")
         self._bytes: int = state.get("bytes", 0)
+        self._stated: str | None = state.get("corpus")
+        self._written = xxhash.xxh3_128()
         self._seen: set[bytes] = set()
 
     def __enter__(self) -> "_Reading":
-        """Open the corpus, less what was written to it after the last state."""
+        """Open the corpus, less what was written to it after the last state; where it is damaged, begin anew."""
         self.corpus.parent.mkdir(parents=True, exist_ok=True)
         self._output = self.corpus.open("a+b")
         self._output.truncate(self._bytes)
+        self._output.seek(0)
+        for line in self._output:
+            self._written.update(line)
+        if self._bytes and self._written.hexdigest() != self._stated:
+            say(f"{self.corpus}: damaged (its content is not what was written); the articles are read anew")
+            self._take_up({})
+            self._output.truncate(0)
         self._output.seek(0)
         self._seen.update(_digest(json.loads(line)["text"]) for line in self._output)
         return self
@@ -138,7 +156,9 @@ class _Reading:
         self._seen.add(digest)
         self.found += 1
         line = {"_id": str(row["id"]), "title": row["title"], "text": passage}
-        self._output.write((json.dumps(line, ensure_ascii=False) + "\n").encode())
+        written = (json.dumps(line, ensure_ascii=False) + "\n").encode()
+        self._output.write(written)
+        self._written.update(written)
 
     def _save(self, stream_state: dict[str, Any] | None) -> None:
         """Flush the passages, then write where to go on from."""
@@ -152,8 +172,9 @@ class _Reading:
             "skipped": dict(self.skipped),
             "stream": stream_state,
             "bytes": self._output.tell(),
+            "corpus": self._written.hexdigest(),
         }
-        write_json(self._state_file, state)
+        write_record(self._state_file, state)
 
 
 def cut(text: str, chars: int) -> str:

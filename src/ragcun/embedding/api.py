@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -47,9 +48,9 @@ class BoughtVectors:
         self._rows = rows
         self.shape = (len(rows), store.read(rows[:1]).shape[1])
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of what determines the vectors: endpoint, model, dimensions and texts."""
+        """What tells the vectors from others."""
         return self._store.fingerprint(self._rows)
 
     def block(self, start: int, stop: int, /) -> Floats:

@@ -45,9 +45,9 @@ class Vectors:
     def __len__(self) -> int:
         return len(self._rows)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of what determines the vectors: base, prompt and texts, and the head."""
+        """SHA-256 of what determines the vectors: the base's as they are stored, and the head."""
         determining = [self._store.fingerprint(self._rows)]
         if self._head is not None:
             determining += [repr(self._head), weights_sha256(self._head)]

@@ -11,7 +11,9 @@ from ragcun.data.hub import HubFiles, endpoint, fetch
 from ragcun.data.provenance import Provenance
 from ragcun.embedding.known import KNOWN, KnownModel, find_known
 from ragcun.errors import RagcunError, UserError, did_you_mean
-from ragcun.files import file_sha256, read_json, tree_sha256
+from ragcun.files import file_sha256, tree_sha256
+from ragcun.intact import DamagedError, check_files
+from ragcun.manifest import read_manifest
 
 _WEIGHTS_AND_CONFIGS = ["*.json", "*.txt", "*.model", "*.safetensors", "*/*.json", "*/*.safetensors"]
 _OTHER_RUNTIMES = ["onnx/*", "openvino/*", "*.onnx", "*.h5", "*.msgpack"]
@@ -101,19 +103,36 @@ def _local(folder: Path) -> ResolvedModel:
             if manifest is None:
                 label = _known_weights(path) or _own_name(path, folder)
                 return ResolvedModel(label, path, tree_sha256(path), str(folder))
+            _refuse_damage(path, manifest)
             provenance = Provenance.of_training(manifest.get("data") or {})
             return ResolvedModel(str(manifest["label"]), path, tree_sha256(path), str(folder), provenance)
+    if (manifest := _manifest(folder / "manifest.json")) is not None:
+        _refuse_damage(folder / "model", manifest)
     raise UserError(f"{folder}: holds neither a model (modules.json or config.json) nor an experiment (model/)")
 
 
 def _manifest(path: Path) -> dict[str, Any] | None:
     """The manifest of the experiment that a model lies in; None where there is none, or somebody else's."""
-    try:
-        content = read_json(path)
-    except (UserError, OSError):
+    if not path.is_file():
         return None
-    ours = isinstance(content, dict) and {"label", "identity"} <= content.keys()
-    return content if ours else None
+    try:
+        content = read_manifest(path)
+    except RagcunError:
+        if path.with_name("settings.toml").is_file():
+            raise
+        return None
+    return content if {"label", "identity"} <= content.keys() else None
+
+
+def _refuse_damage(model: Path, manifest: dict[str, Any]) -> None:
+    """Raise where a file of the experiment's model is not what was saved."""
+    if model.name == "model":
+        try:
+            check_files(model.parent / "manifest.json", manifest)
+        except DamagedError as error:
+            raise RagcunError(
+                f"{error}; give the training's command again, which saves the encoder anew from the checkpoints"
+            ) from None
 
 
 def _known_weights(path: Path) -> str | None:

@@ -3,26 +3,30 @@
     ROOT/KEY/key.json                 what determines the vectors
     ROOT/KEY/shards/DIGEST.safetensors    `digests` (n, 2) of the texts and `vectors` (n, dimension), whole or absent
 
-A shard's name is the hash of the digests in it, so two processes that encode the same texts write the same file.
+A shard's name is the hash of the digests in it, so two processes that encode the same texts write the same file. It
+carries a checksum, which is compared with its bytes before its vectors are used: a damaged one is removed, and its
+texts are missing.
 """
 
-import contextlib
 import hashlib
 import json
 import mmap
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import xxhash
 from filelock import FileLock, Timeout
 from safetensors.numpy import save_file
 
+from ragcun.console import say
 from ragcun.errors import RagcunError
-from ragcun.files import atomic_path, read_json, write_json
+from ragcun.files import sweep
+from ragcun.intact import DamagedError, check_safetensors, read_record, write_record, write_safetensors
 from ragcun.slices import slices
 
 Digests = npt.NDArray[np.uint64]
@@ -34,7 +38,6 @@ RESIDENT = 8 * 2**20  # bytes of a shard that a thread keeps in memory while it 
 _SMALL_SHARD = 32 * 2**20
 _MANY_SHARDS = 64
 _ROWS = 65_536  # of which a fingerprint is taken at a time
-_LEFTOVER_SECONDS = 86_400  # by then, a shard that is still being written was left by a killed process
 
 
 def digest_texts(texts: Iterable[str]) -> Digests:
@@ -54,34 +57,44 @@ class EmbeddingStore:
     def __init__(self, root: Path, key: dict[str, Any]) -> None:
         identity = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
         self.folder = root / identity[:24]
-        self._shards: dict[str, _Shard] = {}
+        self._forget()
+        if _key(self.folder) is None:
+            write_record(self.folder / "key.json", key)
+        (self.folder / "key.json").touch()
+        if (self.folder / "shards").is_dir():
+            sweep(self.folder / "shards")
+        self.refresh()
+
+    def _forget(self) -> None:
+        self._shards: list[_Shard] = []
+        self._unchecked: set[int] = set()  # indices of shards
         self._first = np.empty(0, np.uint64)
         self._second = np.empty(0, np.uint64)
         self._rows = np.empty(0, np.int64)
-        if not (self.folder / "key.json").is_file():
-            write_json(self.folder / "key.json", key)
-        (self.folder / "key.json").touch()
-        self._remove_leftovers()
-        self.refresh()
 
     def __len__(self) -> int:
         return len(self._first)
 
     def refresh(self) -> None:
         """Take in the shards that have been finished since the last look, by this process or another."""
-        present = {path.name: path for path in _shard_files(self.folder)}
+        known = {shard.path for shard in self._shards if not shard.damaged}
         new = []
-        for name in sorted(present.keys() - self._shards.keys()):
+        for path in _shard_files(self.folder):
+            if path in known:
+                continue
             try:
-                new.append((name, _Shard(present[name])))
+                new.append(_Shard(path))
             except FileNotFoundError:
                 continue  # another process has merged it into a larger one
+            except DamagedError as error:
+                _remove(path, error)
         if not new:
             return
-        start = sum(len(shard.digests) for shard in self._shards.values())
-        self._shards.update(new)
-        digests = np.concatenate([shard.digests for _, shard in new])
-        for _, shard in new:
+        start = sum(len(shard.digests) for shard in self._shards)
+        self._unchecked |= set(range(len(self._shards), len(self._shards) + len(new)))
+        self._shards += new
+        digests = np.concatenate([shard.digests for shard in new])
+        for shard in new:
             shard.release()
         first = np.concatenate([self._first, digests[:, 0]])
         second = np.concatenate([self._second, digests[:, 1]])
@@ -90,7 +103,27 @@ class EmbeddingStore:
         self._first, self._second, self._rows = first[order], second[order], rows[order]
 
     def find(self, digests: Digests) -> Rows:
-        """The row of each digest, -1 where the store does not have it. Rows hold until `compact`."""
+        """The row of each digest, -1 where the store does not have it. Rows hold until `compact`.
+
+        The shards in which they are have been found intact; what is in a damaged one the store does not have.
+        """
+        found = self._find(digests)
+        while self._unchecked and self._remove_damaged(found):
+            found = self._find(digests)
+        return found
+
+    def _remove_damaged(self, rows: Rows) -> bool:
+        """Check the shards that hold `rows` and have not been checked; whether one was damaged and is gone."""
+        starts = np.cumsum([0] + [len(shard.digests) for shard in self._shards])
+        held = set(np.unique(np.searchsorted(starts, rows[rows >= 0], side="right") - 1).tolist())
+        damaged = [index for index in held & self._unchecked if not self._shards[index].intact()]
+        self._unchecked -= held
+        for index in damaged:
+            kept = (self._rows < starts[index]) | (self._rows >= starts[index + 1])
+            self._first, self._second, self._rows = self._first[kept], self._second[kept], self._rows[kept]
+        return bool(damaged)
+
+    def _find(self, digests: Digests) -> Rows:
         found = np.full(len(digests), -1, dtype=np.int64)
         if not len(self._first):
             return found
@@ -108,32 +141,30 @@ class EmbeddingStore:
 
     def read(self, rows: Rows) -> Floats:
         """The vectors at `rows` (all of them >= 0), (n, dimension)."""
-        dimension = next((shard.vectors.shape[1] for shard in self._shards.values()), 0)
+        dimension = next((shard.vectors.shape[1] for shard in self._shards if not shard.damaged), 0)
         out = np.empty((len(rows), dimension), dtype=np.float32)
         for shard, mine, local in self._locate(rows):
             out[mine] = shard.read(local)
         return out
 
     def fingerprint(self, rows: Rows) -> str:
-        """SHA-256 of what determines the vectors at `rows`: the store's key, and the texts' digests in that order."""
-        fingerprint = hashlib.sha256(self.folder.name.encode())
+        """XXH3 (128 bits) of the vectors at `rows`, in that order.
+
+        A text that was stored with other texts was encoded in another batch, which may change the last bits of its
+        vector: those that are used tell, their texts and the store's key do not.
+        """
+        fingerprint = xxhash.xxh3_128()
         for part in slices(len(rows), _ROWS):
-            some = rows[part]
-            digests = np.empty((len(some), 2), dtype=np.uint64)
-            for shard, mine, local in self._locate(some):
-                digests[mine] = shard.digests[local]
-                shard.release()
-            fingerprint.update(digests.data)
+            fingerprint.update(self.read(rows[part]).data)
         return fingerprint.hexdigest()
 
     def _locate(self, rows: Rows) -> Iterator[tuple["_Shard", npt.NDArray[np.bool_], Rows]]:
         """The shards that hold `rows`: each with which of `rows` it has, and where it has them."""
-        shards = list(self._shards.values())
-        starts = np.cumsum([0] + [len(shard.digests) for shard in shards])
+        starts = np.cumsum([0] + [len(shard.digests) for shard in self._shards])
         which = np.searchsorted(starts, rows, side="right") - 1
         for index in np.unique(which):
             mine = which == index
-            yield shards[index], mine, rows[mine] - starts[index]
+            yield self._shards[index], mine, rows[mine] - starts[index]
 
     def append(self, digests: Digests, vectors: Floats) -> None:
         """Write one shard, whole or not at all, and take it in."""
@@ -146,12 +177,8 @@ class EmbeddingStore:
             raise RagcunError("the base gave NaN or infinite embeddings; nothing was stored (try --precision fp32)")
         name = hashlib.sha256(digests.tobytes()).hexdigest()[:32]
         path = self.folder / "shards" / f"{name}.safetensors"
-        with atomic_path(path) as temporary:
-            save_file(
-                {"digests": np.ascontiguousarray(digests), "vectors": np.ascontiguousarray(vectors)},
-                temporary,
-                metadata={"sha256": _checksum(digests, vectors)},
-            )
+        tensors = {"digests": np.ascontiguousarray(digests), "vectors": np.ascontiguousarray(vectors)}
+        write_safetensors(path, lambda temporary, metadata: save_file(tensors, temporary, metadata), {})
         return path
 
     @contextmanager
@@ -163,43 +190,40 @@ class EmbeddingStore:
 
     def compact(self) -> None:
         """Merge small shards into one when there are many. Skipped where another process is at it."""
-        small = {name: shard for name, shard in self._shards.items() if shard.bytes < _SMALL_SHARD}
+        small = [shard for shard in self._shards if shard.bytes < _SMALL_SHARD and not shard.damaged]
         if len(small) < _MANY_SHARDS:
             return
         try:
             with FileLock(self.folder / ".compact.lock", blocking=False):
+                small = [shard for shard in small if shard.intact()]
                 merged = self.write(
-                    np.concatenate([shard.digests for shard in small.values()]),
-                    np.concatenate([shard.vectors for shard in small.values()]),
+                    np.concatenate([shard.digests for shard in small]),
+                    np.concatenate([shard.vectors for shard in small]),
                 )
-                for name in small.keys() - {merged.name}:
-                    (self.folder / "shards" / name).unlink(missing_ok=True)
+                for path in {shard.path for shard in small} - {merged}:
+                    path.unlink(missing_ok=True)
         except Timeout:
             return
-        self._shards.clear()
-        self._first, self._second, self._rows = self._first[:0], self._second[:0], self._rows[:0]
+        self._forget()
         self.refresh()
-
-    def _remove_leftovers(self) -> None:
-        for path in (self.folder / "shards").glob(".*.safetensors"):
-            with contextlib.suppress(FileNotFoundError):
-                if time.time() - path.stat().st_mtime > _LEFTOVER_SECONDS:
-                    path.unlink()
 
 
 class _Shard:
-    """One safetensors file, memory-mapped."""
+    """One safetensors file, memory-mapped. Raises a `DamagedError` where it is none."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with path.open("rb") as stream:
-            self._mapped = mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-        length = int.from_bytes(mapped[:8], "little")
-        header = json.loads(mapped[8 : 8 + length])
+        self.damaged = False
+        try:
+            with path.open("rb") as stream:
+                self._mapped = mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+            length = int.from_bytes(mapped[:8], "little")
+            header = json.loads(mapped[8 : 8 + length])
+            self.digests: Digests = _tensor(mapped, header["digests"], 8 + length, np.dtype("<u8"))
+            self.vectors: Floats = _tensor(mapped, header["vectors"], 8 + length, np.dtype("<f4"))
+        except (ValueError, LookupError, TypeError, OverflowError):
+            raise DamagedError(f"{path}: damaged (its header is not what was written)") from None
         self.bytes = len(mapped)
-        self.sha256: str = header["__metadata__"]["sha256"]
-        self.digests: Digests = _tensor(mapped, header["digests"], 8 + length, np.dtype("<u8"))
-        self.vectors: Floats = _tensor(mapped, header["vectors"], 8 + length, np.dtype("<f4"))
 
     def read(self, rows: Rows) -> Floats:
         """Copies of vectors."""
@@ -216,13 +240,29 @@ class _Shard:
         self._mapped.madvise(mmap.MADV_DONTNEED)
 
     def intact(self) -> bool:
-        return _checksum(self.digests, self.vectors) == self.sha256
+        """Whether it is what was written; a damaged one is removed."""
+        try:
+            check_safetensors(self.path)
+        except FileNotFoundError:
+            pass  # another process has merged it into a larger one, and checked it before
+        except DamagedError as error:
+            self.damaged = True
+            _remove(self.path, error)
+        return not self.damaged
 
 
-def _checksum(digests: Digests, vectors: Floats) -> str:
-    payload = hashlib.sha256(digests.tobytes())
-    payload.update(np.ascontiguousarray(vectors).data)
-    return payload.hexdigest()
+def _remove(path: Path, error: DamagedError) -> None:
+    path.unlink(missing_ok=True)
+    say(f"{error}; removed, its texts are encoded anew")
+
+
+def _key(folder: Path) -> dict[str, Any] | None:
+    """The key of the store in `folder`; None where it is missing or damaged, until the store is used again."""
+    try:
+        key = read_record(folder / "key.json")
+    except DamagedError:
+        return None
+    return key
 
 
 def _shard_files(folder: Path) -> list[Path]:
@@ -237,14 +277,17 @@ def _tensor(mapped: mmap.mmap, entry: dict[str, Any], start: int, dtype: np.dtyp
 
 
 def describe_stores(root: Path) -> list[dict[str, Any]]:
-    """One row a store below `root`: name, key, texts, bytes and the time of its last use (seconds since 1970)."""
+    """One row a store below `root`: name, key, texts, bytes and the time of its last use (seconds since 1970).
+
+    A key that is damaged is None; damaged shards are left out.
+    """
     rows = []
     for key_file in sorted(root.glob("*/key.json")):
-        shards = [_Shard(path) for path in _shard_files(key_file.parent)]
+        shards = _readable(key_file.parent)
         rows.append(
             {
                 "store": key_file.parent.name,
-                "key": read_json(key_file),
+                "key": _key(key_file.parent),
                 "texts": sum(len(shard.digests) for shard in shards),
                 "dimension": shards[0].vectors.shape[1] if shards else None,
                 "shards": len(shards),
@@ -255,15 +298,21 @@ def describe_stores(root: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def _readable(folder: Path) -> list[_Shard]:
+    shards = []
+    for path in _shard_files(folder):
+        with suppress(DamagedError):
+            shards.append(_Shard(path))
+    return shards
+
+
 def verify_store(folder: Path) -> list[Path]:
     """The shards of the store at `folder` whose bytes are not those that were written."""
     damaged = []
     for path in _shard_files(folder):
         try:
-            intact = _Shard(path).intact()
-        except (ValueError, KeyError, TypeError):
-            intact = False
-        if not intact:
+            check_safetensors(path)
+        except DamagedError:
             damaged.append(path)
     return damaged
 

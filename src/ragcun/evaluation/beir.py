@@ -150,8 +150,9 @@ def _score_row(
         elif loaded:
             collection, split = one.task.collection, one.task.split
             say(f"{one.label} on {collection.name} ({split}){agenda.next()}")
-            with _going_on(failures, collection.name, model):
-                results.append(compute(model, loaded[0], collection, split, one.cell, one.inputs))
+            with _going_on(failures, collection.name, model), one.cell.alone():
+                known = one.cell.read(model, one.inputs)  # another process may have computed it meanwhile
+                results.append(known or compute(model, loaded[0], collection, split, one.cell, one.inputs))
     return results
 
 

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from ragcun.errors import UserError
 from ragcun.evaluation import seeds, statistics
+from ragcun.evaluation.results import check_part
 from ragcun.evaluation.statistics import Doubles
 
 Sides = tuple[Doubles, Doubles]  # scores of the same n queries: (seeds of a, n) and (seeds of b, n)
@@ -155,6 +156,7 @@ def sides(a: Sequence[Path], b: Sequence[Path], measure: str) -> Sides:
 
 
 def _read(path: Path, measure: str) -> dict[str, float]:
+    check_part(path)
     table = pq.read_table(path)
     if measure not in table.column_names:
         raise UserError(f"{path}: no measure {measure!r}; it has {', '.join(table.column_names[1:])}")

@@ -2,20 +2,25 @@
 
 OUTPUT/cells/LABEL/DATASET/SPLIT/run.trec         the ranking
 OUTPUT/cells/LABEL/DATASET/SPLIT/scores.parquet   query_id, and a column for each measure
-OUTPUT/cells/LABEL/DATASET/SPLIT/result.json      is written last: a cell is complete or has none
+OUTPUT/cells/LABEL/DATASET/SPLIT/result.json      is written last, with checksums of all three: a cell is complete and
+                                                  intact, or is computed again
 """
 
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ragcun.console import say
 from ragcun.data.benchmark import datasets
-from ragcun.errors import UserError
-from ragcun.files import read_json, write_json
+from ragcun.distributed import launched_processes
+from ragcun.errors import RagcunError, UserError
+from ragcun.intact import DamagedError, check_files, read_record, write_record
+from ragcun.lock import only_writer
 
 _LONGEST = 150  # bytes of a folder's name
 
@@ -96,14 +101,32 @@ class Cell:
         self.path = output / "cells" / slug(label) / dataset / split / "result.json"
 
     def read(self, model: str, inputs: dict[str, Any]) -> Result | None:
-        """The result, for a retriever asked for as `model`; None unless it is complete and `inputs` made it."""
-        try:
-            content = read_json(self.path)
-            result = replace(Result.from_json(content, self.path), model=model)
-        except UserError:
+        """The result, for a retriever asked for as `model`; None unless it is complete and `inputs` made it.
+
+        A damaged one is told, and is none any more.
+        """
+        if not self.path.is_file():
             return None
-        complete = result.run.is_file() and result.scores.is_file()
-        return result if complete and content.get("inputs") == inputs else None
+        try:
+            content = read_record(self.path, files=False)
+            if content.get("inputs") != inputs:
+                return None
+            check_files(self.path, content)
+            result = replace(Result.from_json(content, self.path), model=model)
+        except (DamagedError, UserError) as error:
+            say(f"{error}; computed again")
+            self.clear()
+            return None
+        return result if result.run.is_file() and result.scores.is_file() else None
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Compute the cell in such a block; where another process is at it, wait for that one.
+
+        Launched processes work in step, and do not wait. Raises `UserError` where they would have to.
+        """
+        with only_writer(self.path.parent, "ragcun eval", wait=launched_processes() == 1):
+            yield
 
     def clear(self) -> None:
         """Make the cell incomplete, so that no old result stands beside files that are about to be written anew."""
@@ -111,7 +134,7 @@ class Cell:
 
     def write(self, result: Result, inputs: dict[str, Any], record: dict[str, Any]) -> None:
         """Make the cell complete. `inputs` determines its numbers, `record` says how they came about; both JSON."""
-        write_json(self.path, result.to_json() | {"inputs": inputs} | record)
+        write_record(self.path, result.to_json() | {"inputs": inputs} | record, [result.run, result.scores])
 
 
 def slug(label: str) -> str:
@@ -125,11 +148,12 @@ def slug(label: str) -> str:
 def read_results(folder: Path) -> list[Result]:
     """Read every result.json below `folder`, in the order of their paths.
 
-    Raises `UserError` where a file is no result, or where two files give one model two different results.
+    Raises `UserError` where a file is no result, or where two files give one model two different results, and
+    `RagcunError` where one is damaged.
     """
     found: dict[tuple[str, str, str], Result] = {}
     for path in sorted(folder.rglob("result.json")):
-        result = Result.from_json(read_json(path), path)
+        result = Result.from_json(_content(path), path)
         known = found.setdefault((result.label, result.dataset, result.split), result)
         if known != result:
             raise UserError(
@@ -137,6 +161,29 @@ def read_results(folder: Path) -> list[Result]:
                 "report on one folder at a time"
             )
     return list(found.values())
+
+
+def check_part(path: Path) -> None:
+    """Raise a `RagcunError` where the run or the scores at `path` are not what the result beside them says."""
+    record = path.with_name("result.json")
+    if record.is_file():
+        content = _content(record)
+        listed = {name: found for name, found in content.get("files", {}).items() if name == path.name}
+        with _computed_again():
+            check_files(record, {"files": listed})
+
+
+def _content(path: Path) -> dict[str, Any]:
+    with _computed_again():
+        return read_record(path, files=False)
+
+
+@contextmanager
+def _computed_again() -> Iterator[None]:
+    try:
+        yield
+    except DamagedError as error:
+        raise RagcunError(f"{error}; give the command that wrote it again: it is computed anew") from None
 
 
 def whole_datasets(names: Iterable[str]) -> dict[str, list[str]]:

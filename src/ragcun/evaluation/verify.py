@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ragcun.data.benchmark import datasets as known
 from ragcun.evaluation.beir import evaluate_tasks, identify_all
-from ragcun.evaluation.results import Result
+from ragcun.evaluation.results import Result, check_part
 from ragcun.evaluation.tasks import Task, open_tasks
 from ragcun.retrieval.retrievers import RetrieverOptions
 from ragcun.retrieval.runs import Run, read_run
@@ -107,6 +107,7 @@ def verify(
 
 def cross_check(result: Result, task: Task) -> float:
     """nDCG@10 of a result's run as BEIR's own evaluator computes it, less the result's."""
+    check_part(result.run)
     own_document = known()[task.collection.name].own_document
     ndcg = beir_ndcg(task.collection.qrels(task.split), read_run(result.run), own_document)
     return ndcg - result.metrics[CROSS_CHECKED]

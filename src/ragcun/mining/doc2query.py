@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 import torch
+import xxhash
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
@@ -55,7 +56,8 @@ class Doc2Query:
             while batch := list(islice(missing, _BATCH)):
                 written = dict(zip(map(_digest, batch), self._sample(batch), strict=True))
                 self.queries |= written
-                stream.write(json.dumps([self._of, written]) + "\n")
+                line = json.dumps([self._of, written])
+                stream.write(f"{_checksum(line)} {line}\n")
                 stream.flush()
                 bar.advance(len(batch))
 
@@ -67,16 +69,16 @@ class Doc2Query:
         return checked(query, passage.text)
 
     def _take_back(self) -> None:
-        """Take the batches that were written, and drop the line that an interruption cut off, and what follows it."""
+        """Take the batches that were written, and drop the line that is cut off or damaged, and what follows it."""
         if not self.kept.is_file():
             return
         whole = 0
         with self.kept.open("rb+") as stream:
             for line in stream:
-                try:
-                    of, written = json.loads(line)
-                except ValueError:
+                stated, _, content = line.decode(errors="replace").rstrip("\n").partition(" ")
+                if stated != _checksum(content):
                     break
+                of, written = json.loads(content)
                 if of != self._of:
                     break
                 self.queries |= written
@@ -91,6 +93,10 @@ class Doc2Query:
         written = self.model.generate(**inputs, max_new_tokens=_MOST_TOKENS, do_sample=True, top_k=_TOP_K)
         queries: list[str] = self.tokenizer.batch_decode(written, skip_special_tokens=True)
         return queries
+
+
+def _checksum(line: str) -> str:
+    return xxhash.xxh3_64(line.encode()).hexdigest()
 
 
 def _digest(text: str) -> str:

@@ -19,6 +19,7 @@ from ragcun.data.pairs import Pairs, load_pairs, write_pairs
 from ragcun.data.problems import OnError
 from ragcun.errors import UserError
 from ragcun.files import file_sha256
+from ragcun.lock import only_writer
 from ragcun.retrieval.registry import load_retriever
 from ragcun.retrieval.retrievers import Retriever, RetrieverOptions
 from ragcun.retrieval.topk import TopK
@@ -84,8 +85,8 @@ def write_negatives(
     if output.suffix != ".jsonl":
         raise UserError(f"{output}: pairs with negatives are written as JSON Lines; give a name that ends in .jsonl")
     pairs = load_pairs(source, split, on_error)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    write_pairs(output, with_negatives(pairs, mining, seed, options))
+    with only_writer(output.parent, "ragcun data negatives", part=output.name):
+        write_pairs(output, with_negatives(pairs, mining, seed, options))
     return {
         "path": str(output),
         "sha256": file_sha256(output),

@@ -20,10 +20,13 @@ import numpy.typing as npt
 
 from ragcun.console import progress, say, warn
 from ragcun.data.collection import write_collection
+from ragcun.data.finished import SOURCE, finished
 from ragcun.data.pairs import load_pairs, write_pairs
 from ragcun.data.problems import OnError, Problems
 from ragcun.errors import UserError
-from ragcun.files import file_sha256, read_json, write_json
+from ragcun.files import file_sha256
+from ragcun.intact import write_record
+from ragcun.lock import only_writer
 from ragcun.mining.negatives import Mining, with_negatives
 from ragcun.mining.passages import Passage, read_passages
 from ragcun.mining.queries import METHODS, Pair, Skip
@@ -80,13 +83,21 @@ def prepare_pairs(
     """
     _check(settings)
     wanted = read_back({**asdict(settings), "documents": str(documents)})
-    done = output / "source.json"
-    if done.is_file():
-        if read_json(done)["settings"] == wanted:
+    with only_writer(output, "ragcun data pairs"):
+        if (made := finished(output, wanted)) is not None:
             say(f"{output}: already made with these settings")
-            return dict(read_json(done))
-        raise UserError(f"{output}: made with other settings; choose another --output")
-    output.mkdir(parents=True, exist_ok=True)
+            return made
+        return _make(documents, output, settings, wanted, encoding, on_error)
+
+
+def _make(
+    documents: Path,
+    output: Path,
+    settings: PairSettings,
+    wanted: dict[str, Any],
+    encoding: RetrieverOptions,
+    on_error: OnError,
+) -> dict[str, Any]:
     problems = Problems()
     method = _method(documents, output, settings)
     splits, skipped = _split(read_passages(documents, problems), method, settings)
@@ -120,7 +131,8 @@ def prepare_pairs(
         "problems": problems.to_json(),
         "sha256": {name: file_sha256(output / name) for name in files if (output / name).is_file()},
     }
-    write_json(done, found)
+    made = ("train.jsonl", "val.jsonl", "test/corpus.jsonl", "test/queries.jsonl", "test/qrels/test.tsv")
+    write_record(output / SOURCE, found, [output / name for name in made])
     (output / _KEPT).unlink(missing_ok=True)
     return found
 

@@ -1,7 +1,5 @@
 """The one artefact: a plain sentence-transformers model that loads where ragcun is not installed."""
 
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ from ragcun.embedding.base import split
 from ragcun.embedding.load import load_model
 from ragcun.embedding.resolve import resolve_model
 from ragcun.errors import UserError
+from ragcun.files import atomic_folder
 from ragcun.heads.layers import Head
 
 _CARD = """---
@@ -43,19 +42,11 @@ def save_encoder(base: SentenceTransformer, head: Head, path: Path, base_name: s
         default_prompt_name=base.default_prompt_name,
         similarity_fn_name="euclidean",
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    try:
-        encoder.save(str(temporary), create_model_card=False)
+    with atomic_folder(path, replace=True) as folder:
+        encoder.save(str(folder), create_model_card=False)
         dimension = encoder.get_embedding_dimension()
         card = _CARD.format(name=path.parent.name, dimension=dimension, base=base_name)
-        (temporary / "README.md").write_text(card, encoding="utf-8")
-        temporary.chmod(0o755)
-        if path.exists():
-            shutil.rmtree(path)
-        temporary.rename(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        (folder / "README.md").write_text(card, encoding="utf-8")
 
 
 def load_head_weights(name: str, head: Head) -> None:

@@ -26,7 +26,9 @@ from ragcun.data.texts import Selected, Texts
 from ragcun.embedding.embedder import Embedder
 from ragcun.errors import RagcunError
 from ragcun.evaluation.beir import evaluate_tasks, identify_all
-from ragcun.files import read_json, write_json, write_text
+from ragcun.files import write_json, write_text
+from ragcun.intact import read_kept, write_record
+from ragcun.lock import only_writer
 from ragcun.machine import cores
 from ragcun.pipeline.grid import Cell
 from ragcun.pipeline.preflight import open_datasets
@@ -172,12 +174,17 @@ def train_cell(cell: Cell, where: Evaluation, threads: int) -> Measured | str:
     torch.set_num_threads(threads)
     with _words_into(cell.folder / "log.txt"):
         try:
-            manifest = train(cell.settings, cell.folder, where.store, label=cell.label)
-            scores = _scores(str(cell.folder), cell.settings, where)
-            isotropy = _isotropy_of(cell, manifest["identity"], where.store)
+            with only_writer(cell.folder, "ragcun ablate"):
+                return _train_cell(cell, where)
         except Exception as error:  # the grid goes on, and the line is told
             console.print_exception()
             return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def _train_cell(cell: Cell, where: Evaluation) -> Measured:
+    manifest = train(cell.settings, cell.folder, where.store, label=cell.label)
+    scores = _scores(str(cell.folder), cell.settings, where)
+    isotropy = _isotropy_of(cell, manifest["identity"], where.store)
     dev = manifest["dev"]
     seconds = (manifest.get("training_seconds", 0.0), manifest["seconds"]["total"])
     return Measured(dev.get("start"), dev["end"], scores, isotropy, seconds)
@@ -192,13 +199,14 @@ def _words_into(path: Path) -> Iterator[None]:
 
 def _isotropy_of(cell: Cell, identity: str, store: Path) -> dict[str, float]:
     kept = cell.folder / "dev_isotropy.json"
-    if kept.is_file() and (found := read_json(kept))["identity"] == identity:
+    found = read_kept(kept)
+    if found is not None and found["identity"] == identity:
         isotropy: dict[str, float] = found["isotropy"]
         if isotropy.keys() >= set(HEADLINES):
             return isotropy
     _, dev_texts = training_data(cell.settings)
     isotropy = _isotropy(_embedder(str(cell.folder), cell.settings, store), dev_texts.documents)
-    write_json(kept, {"identity": identity, "isotropy": isotropy})
+    write_record(kept, {"identity": identity, "isotropy": isotropy})
     return isotropy
 
 

@@ -94,10 +94,11 @@ def _analyse(
     output = experiment / "analysis"
     encoders = {name: found for name in models if (found := encoder(name)) is not None}
 
-    def work() -> None:
+    def work() -> list[Path]:
         embedders = [found.embedder(options) for found in encoders.values()]
         analyze_models(embedders, collection, output, settings.seed)
         training_curves(read_history(experiment / "history.jsonl"), output / "figures")
+        return [output / "isotropy.json", *sorted((output / "figures").iterdir())]
 
     inputs = {name: found.identify(options).inputs for name, found in encoders.items()}
     once(output / "done.json", {"models": inputs, "data": str(collection.path), "seed": settings.seed}, work)
@@ -113,8 +114,10 @@ def _report(experiment: Path, results: list[Result]) -> list[Path]:
     return tables
 
 
-def _compile(source: Path) -> None:
-    say(f"compiled: {compile_pdf(source)}")
+def _compile(source: Path) -> list[Path]:
+    compiled = compile_pdf(source)
+    say(f"compiled: {compiled}")
+    return [compiled]
 
 
 def _compare(experiment: Path, results: list[Result], base: str) -> dict[str, Comparison]:

@@ -11,7 +11,7 @@ from ragcun.embedding.resolve import resolve_model
 from ragcun.embedding.width import with_output_dim
 from ragcun.errors import RagcunError, UserError
 from ragcun.evaluation.tasks import Task, choose, open_tasks
-from ragcun.files import read_json
+from ragcun.manifest import read_manifest
 from ragcun.pipeline.grid import Cell
 from ragcun.pipeline.steps import PYDOCS, evaluation_folder, prepare_data
 from ragcun.settings.load import RENAMED
@@ -149,8 +149,8 @@ def _refuse_another(experiment: Path, settings: Settings) -> None:
     path = experiment / "manifest.json"
     if not path.is_file():
         return
-    manifest = read_json(path)
-    if not isinstance(manifest, dict) or not {"identity", "settings"} <= manifest.keys():
+    manifest = read_manifest(path)
+    if not {"identity", "settings"} <= manifest.keys():
         raise UserError(f"{path}: was not written by ragcun; choose another --output-dir")
     kept, wanted = manifest["settings"], settings.model_dump(mode="json")
     old = next((name for name in RENAMED if name in kept["training"] or name in kept["data"]), None)

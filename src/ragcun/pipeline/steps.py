@@ -1,12 +1,13 @@
 """The first step of the chain, and how a step is not done twice."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from ragcun.data.beir import beir_folder
+from ragcun.data.finished import finished
 from ragcun.errors import UserError
-from ragcun.files import read_json, write_json
+from ragcun.intact import read_kept, write_record
 from ragcun.settings.schema import Settings, Stage, StageSettings
 
 PYDOCS = "pydocs"
@@ -30,15 +31,10 @@ def _prepare_pydocs(settings: Settings, experiment: Path) -> Settings:
         "seed": settings.data.sample_seed,
         "max_words": settings.data.pydocs_max_words,
     }
-    source = folder / "source.json"
-    if not source.is_file():
+    if finished(folder, wanted) is None:
         from ragcun.data.pydocs import pydocs_collection
 
         pydocs_collection(folder, wanted["documents"], wanted["seed"], wanted["max_words"])
-    elif read_json(source)["settings"] != wanted:
-        raise UserError(
-            f"{folder}: made with other settings ({read_json(source)['settings']}); choose another --output-dir"
-        )
     return settings.model_copy(update={"data": settings.data.model_copy(update={"train": str(folder)})})
 
 
@@ -86,10 +82,13 @@ def evaluation_folder(settings: Settings) -> Path:
     return Path(settings.evaluation.data_dir) if settings.evaluation.data_dir is not None else beir_folder()
 
 
-def once(marker: Path, inputs: dict[str, Any], work: Callable[[], None]) -> None:
-    """Do `work` unless `marker` says that it has been done from the same inputs."""
-    if marker.is_file() and read_json(marker) == inputs:
+def once(marker: Path, inputs: dict[str, Any], work: Callable[[], Iterable[Path]]) -> None:
+    """Do `work` unless `marker` says that it has been done from the same inputs and the files that it made are intact.
+
+    `work` returns these files, which lie below the marker's folder.
+    """
+    done = read_kept(marker)
+    if done is not None and done["inputs"] == inputs:
         return
     marker.unlink(missing_ok=True)
-    work()
-    write_json(marker, inputs)
+    write_record(marker, {"inputs": inputs}, work())

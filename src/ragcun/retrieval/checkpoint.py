@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from ragcun.files import atomic_path
+from ragcun.console import say
+from ragcun.intact import DamagedError, check_safetensors, write_safetensors
 from ragcun.retrieval.topk import EMPTY, Floats, Keys, Rows
 
 _WEEK = 7 * 86_400
@@ -56,8 +57,17 @@ class Checkpoint:
         self._since = time.monotonic()
 
     def load(self, n_queries: int, keep: int) -> tuple[int, Keys]:
-        """How many documents have been searched, and the keys of the candidates among them, (Q, K)."""
-        if not self._path.is_file():
+        """How many documents have been searched, and the keys of the candidates among them, (Q, K).
+
+        A damaged checkpoint is told and removed: the search begins anew.
+        """
+        try:
+            check_safetensors(self._path)
+        except FileNotFoundError:
+            return 0, np.full((n_queries, keep), EMPTY)
+        except DamagedError as error:
+            say(f"{error}; removed, the search begins anew")
+            self._path.unlink(missing_ok=True)
             return 0, np.full((n_queries, keep), EMPTY)
         stored = load_file(self._path)
         return int(stored["done"][0]), stored["keys"]
@@ -68,6 +78,6 @@ class Checkpoint:
 
     def save(self, done: int, keys_QK: Keys) -> None:
         """Write the state, whole or not at all."""
-        with atomic_path(self._path) as temporary:
-            save_file({"done": np.array([done]), "keys": np.ascontiguousarray(keys_QK)}, temporary)
+        tensors = {"done": np.array([done]), "keys": np.ascontiguousarray(keys_QK)}
+        write_safetensors(self._path, lambda temporary, metadata: save_file(tensors, temporary, metadata), {})
         self._since = time.monotonic()

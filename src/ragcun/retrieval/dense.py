@@ -19,7 +19,7 @@ from ragcun.retrieval.topk import Rows, TopK
 
 
 class Identified(Matrix, Protocol):
-    """Vectors that can be told from others without being read."""
+    """Vectors that can be told from others, to the last bit."""
 
     @property
     def fingerprint(self) -> str: ...
@@ -55,7 +55,7 @@ class Dense:
         self.label = label
         self._embedder = embedder
         self._options = options
-        self._index: dict[str, Any] = {}
+        self._last: dict[str, Any] = {}
 
     def rank(self, corpus: Texts, queries: Texts, k: int, id_ranks: Rows, exclude: Rows) -> TopK:
         """The k best documents of each query; arguments and result as those of `search.search`."""
@@ -63,6 +63,7 @@ class Dense:
         if kind != "exact" and process_count() > 1:
             raise UserError(f"--index {kind}: several processes share an exact search only")
         asked, documents = self._embedder.queries(queries), self._embedder.documents(corpus)
+        self._last = {"vectors": {"queries": asked.fingerprint, "documents": documents.fingerprint}}
         resources = Resources(
             self._options.memory,
             accelerator(self._options.device),
@@ -77,12 +78,12 @@ class Dense:
         top, index = search_index(
             kind, asked, documents, k, similarity, id_ranks=id_ranks, exclude=exclude, resources=resources
         )
-        self._index = {"index": asdict(index)}
+        self._last["index"] = asdict(index)
         return top
 
     def describe(self) -> dict[str, Any]:
         """Everything that determines the last ranking; JSON."""
-        return self._embedder.describe() | self._index
+        return self._embedder.describe() | self._last
 
 
 class Priced:

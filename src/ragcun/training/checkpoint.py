@@ -1,4 +1,4 @@
-"""Checkpoints: safetensors files, each whole or absent, with a JSON state in the header's "state".
+"""Checkpoints: safetensors files, each whole or absent, with a JSON state in the header's "state", and a checksum.
 
 checkpoints/start.safetensors   the trained weights before training; state: ndcg on dev
 checkpoints/best.safetensors    those with the best nDCG@10 on dev; state: ndcg, step
@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ragcun.errors import RagcunError
-from ragcun.files import atomic_path
+from ragcun.intact import DamagedError, check_safetensors, write_safetensors
 
 Tensors = dict[str, torch.Tensor]
 
@@ -30,8 +30,9 @@ def save_tensors(path: Path, tensors: Tensors, state: dict[str, Any]) -> None:
     """
     copies = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     try:
-        with atomic_path(path) as temporary:
-            save_file(copies, temporary, metadata={"state": json.dumps(state)})
+        write_safetensors(
+            path, lambda temporary, metadata: save_file(copies, temporary, metadata), {"state": json.dumps(state)}
+        )
     except (OSError, SafetensorError) as error:
         raise RagcunError(
             f"{path}: cannot be written ({error}); the checkpoint before it stays. Free some space, then give the same "
@@ -40,16 +41,20 @@ def save_tensors(path: Path, tensors: Tensors, state: dict[str, Any]) -> None:
 
 
 def load_tensors(path: Path) -> tuple[Tensors, dict[str, Any]]:
-    """What `save_tensors` wrote."""
+    """What `save_tensors` wrote.
+
+    Raises:
+        RagcunError: it is damaged or missing, which only a new training mends.
+    """
+    try:
+        check_safetensors(path)
+    except FileNotFoundError:
+        raise RagcunError(f"{path}: missing; delete {path.parent} and give the same command to train anew") from None
+    except DamagedError as error:
+        raise RagcunError(f"{error}; delete {path.parent} and give the same command to train anew") from None
     with safe_open(path, framework="pt") as stream:
         state = json.loads(stream.metadata()["state"])
         return {name: stream.get_tensor(name) for name in stream.keys()}, state  # noqa: SIM118
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Remove what a training that was killed while it wrote a checkpoint has left half-written."""
-    for path in folder.glob(".*.safetensors"):
-        path.unlink(missing_ok=True)
 
 
 def pack(prefix: str, tensors: Tensors) -> Tensors:

@@ -22,7 +22,6 @@ from ragcun.training.checkpoint import (
     load_tensors,
     optimiser_tensors,
     pack,
-    remove_leftovers,
     restore_optimiser,
     save_tensors,
     unpack,
@@ -143,7 +142,6 @@ class Training:
         """
         self.warmup = warmup_steps(self.settings, self.schedule.steps)
         if self._main:
-            remove_leftovers(self.checkpoints)
             self.history = History(self.folder / "history.jsonl", self.state["step"])
         if self.state["step"] == 0:
             self._begin()

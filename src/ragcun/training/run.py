@@ -21,10 +21,11 @@ from ragcun.embedding.load import load_model
 from ragcun.embedding.resolve import ResolvedModel, resolve_model
 from ragcun.embedding.width import with_output_dim
 from ragcun.errors import UserError
-from ragcun.files import read_json, write_json, write_text
+from ragcun.files import write_text
 from ragcun.heads.registry import HEADS
 from ragcun.heads.spectrum import spectrum
-from ragcun.manifest import environment
+from ragcun.intact import DamagedError, check_files, write_record
+from ragcun.manifest import environment, read_manifest
 from ragcun.model.export import save_encoder
 from ragcun.settings.load import to_toml
 from ragcun.settings.schema import Settings
@@ -130,10 +131,17 @@ def _finished(experiment: Path, identity: str) -> dict[str, Any] | None:
     path = experiment / "manifest.json"
     if not path.is_file():
         return None
-    manifest: dict[str, Any] = read_json(path)
-    if manifest["identity"] == identity and (experiment / "model" / "modules.json").is_file():
-        return manifest
-    raise UserError(f"{experiment}: holds an encoder trained with other settings or data; choose another --output-dir")
+    manifest = read_manifest(path)
+    if manifest["identity"] != identity:
+        raise UserError(
+            f"{experiment}: holds an encoder trained with other settings or data; choose another --output-dir"
+        )
+    try:
+        check_files(path, manifest)
+    except DamagedError as error:
+        say(f"{error}; the encoder is saved again from the checkpoints")
+        return None
+    return manifest
 
 
 def _build(plan: _Plan, store: Path) -> _Built:
@@ -235,7 +243,8 @@ def _publish(built: _Built, manifest: dict[str, Any], experiment: Path, accelera
         embedder, encoder = built.embedder, built.encoder
         base = encoder.base or load_model(embedder.resolved, manifest["settings"]["model"]["max_length"], device="cpu")
         save_encoder(base.cpu().eval(), encoder.head.cpu().eval(), experiment / "model", embedder.resolved.source)
-        write_json(experiment / "manifest.json", manifest)
+        saved = [path for path in (experiment / "model").rglob("*") if path.is_file() and path.name != "README.md"]
+        write_record(experiment / "manifest.json", manifest, sorted(saved))
     accelerator.wait_for_everyone()
     for tracker in accelerator.trackers:
         tracker.finish()

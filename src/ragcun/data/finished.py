@@ -1,0 +1,49 @@
+"""What a command has made in a folder, with source.json as its last file, is not made twice."""
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ragcun.console import say
+from ragcun.errors import RagcunError, UserError
+from ragcun.intact import DamagedError, check_files, read_record
+
+SOURCE = "source.json"
+
+
+def finished(folder: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
+    """What source.json holds where `folder` is complete and intact; None where it is to be made.
+
+    Where a file that source.json lists is damaged, that is told, and all that it lists is removed.
+
+    Raises:
+        UserError: it was made with other settings.
+        RagcunError: source.json itself is damaged.
+    """
+    source = folder / SOURCE
+    if not source.is_file():
+        return None
+    try:
+        record = read_record(source, files=False)
+    except DamagedError as error:
+        raise RagcunError(f"{error}; delete {folder} and give the same command again") from None
+    if record.get("settings") != settings:
+        raise UserError(f"{folder}: made with other settings ({record.get('settings')}); choose another folder")
+    try:
+        check_files(source, record)
+    except DamagedError as error:
+        say(f"{error}; {folder} is made again")
+        _remove(folder, [*record["files"], SOURCE])
+        return None
+    return record
+
+
+def _remove(folder: Path, names: list[str]) -> None:
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
+    for place in {(folder / name).parent for name in names}:
+        for parent in (place, *place.parents):
+            if not parent.is_relative_to(folder):
+                break
+            with suppress(OSError):  # it is not empty
+                parent.rmdir()
