@@ -3,6 +3,8 @@
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,6 +46,50 @@ def test_a_killed_writer_s_lock_is_taken_over_and_nothing_stays(tmp_path: Path, 
     with only_writer(tmp_path / "e", "ragcun train"):
         pass
     assert list((tmp_path / "e").iterdir()) == []
+
+
+def test_parts_of_a_folder_are_held_apart(tmp_path: Path) -> None:
+    with only_writer(tmp_path, "ragcun data negatives", part="a.jsonl"):
+        with only_writer(tmp_path, "ragcun data negatives", part="b.jsonl"):
+            pass
+        with pytest.raises(UserError, match=r"a\.jsonl: "), only_writer(tmp_path, "ragcun data pairs", part="a.jsonl"):
+            pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_was_made_for_the_lock_goes_with_it_unless_something_is_in_it(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), only_writer(tmp_path / "a" / "b", "ragcun train"):
+        _ = 1 / 0
+    assert list(tmp_path.iterdir()) == []
+    with only_writer(tmp_path / "a", "ragcun train"):
+        (tmp_path / "a" / "made").touch()
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["made"]
+
+
+def test_who_waits_comes_next(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    order = []
+
+    def second() -> None:
+        with only_writer(tmp_path, "ragcun eval", wait=True):
+            order.append("second")
+
+    with only_writer(tmp_path, "ragcun eval"):
+        waiting = threading.Thread(target=second)
+        waiting.start()
+        time.sleep(0.2)
+        order.append("first")
+    waiting.join()
+    assert order == ["first", "second"]
+    assert "waiting for `ragcun eval`" in " ".join(capfd.readouterr().err.split())
+
+
+def test_of_launched_processes_the_first_holds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with only_writer(tmp_path, "ragcun train"):
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        monkeypatch.setenv("RANK", "1")
+        with only_writer(tmp_path, "ragcun train"):
+            pass
+        assert (tmp_path / NAME).is_file()
 
 
 def test_it_is_given_back_after_an_error(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The embedding store: no text twice, whole shards only, the same bits after an interruption."""
 
 import os
+import shutil
 import time
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from ragcun.embedding.identity import base_key
 from ragcun.embedding.store import EmbeddingStore, describe_stores, digest_texts, verify_store
 from ragcun.embedding.torch_runtime import TorchEngine
 from ragcun.errors import RagcunError
+from ragcun.files import atomic_path
 
 KEY = {"made by": "a test"}
 
@@ -97,15 +99,84 @@ def test_a_shard_that_is_being_written_is_not_read(tmp_path: Path) -> None:
     store = EmbeddingStore(tmp_path, KEY)
     store.append(digest_texts(["one"]), vectors_of(1))
     (whole,) = (store.folder / "shards").iterdir()
-    half = whole.with_name(f".{whole.name}.x1.safetensors")
-    half.write_bytes(whole.read_bytes()[:40])
+    with atomic_path(whole.with_name("other.safetensors")) as half:
+        half.write_bytes(whole.read_bytes()[:40])
 
-    assert len(EmbeddingStore(tmp_path, KEY)) == 1
-    assert verify_store(store.folder) == []
-    assert half.exists()
-    os.utime(half, (0, 0))
+        assert len(EmbeddingStore(tmp_path, KEY)) == 1
+        assert verify_store(store.folder) == []
+        assert half.exists()
+        shutil.copy(whole, half)
+
+
+@pytest.mark.parametrize("damage", ["flip a vector", "flip the header", "truncate", "empty", "delete"])
+def test_a_damaged_shard_is_removed_and_what_it_held_is_missing(
+    damage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = EmbeddingStore(tmp_path, KEY)
+    digests, vectors = digest_texts(["one", "two", "three"]), vectors_of(3)
+    store.append(digests[:2], vectors[:2])
+    (shard,) = (store.folder / "shards").iterdir()
+    store.append(digests[2:], vectors[2:])
+    content = bytearray(shard.read_bytes())
+    content[-1 if damage == "flip a vector" else 20] ^= 4
+    match damage:
+        case "truncate":
+            os.truncate(shard, len(content) - 5)
+        case "empty":
+            os.truncate(shard, 0)
+        case "delete":
+            shard.unlink()
+        case _:
+            shard.write_bytes(content)
+
+    again = EmbeddingStore(tmp_path, KEY)
+    assert (again.find(digests) >= 0).tolist() == [False, False, True]
+    assert not shard.exists()
+    assert capsys.readouterr().err.count("encoded anew") == (damage != "delete")
+
+    again.append(digests[:2], vectors[:2])
+    np.testing.assert_array_equal(again.read(again.find(digests)), vectors)
+    np.testing.assert_array_equal(EmbeddingStore(tmp_path, KEY).find(digests) >= 0, True)
+
+
+def test_damage_is_not_merged_into_a_whole_shard(tmp_path: Path) -> None:
+    store = EmbeddingStore(tmp_path, KEY)
+    digests, vectors = digest_texts(map(str, range(70))), vectors_of(70)
+    for row in range(70):
+        store.append(digests[row : row + 1], vectors[row : row + 1])
+    broken = sorted((store.folder / "shards").iterdir())[5]
+    content = bytearray(broken.read_bytes())
+    content[-1] ^= 1
+    broken.write_bytes(content)
+
+    again = EmbeddingStore(tmp_path, KEY)
+    again.compact()
+
+    assert len(list((store.folder / "shards").iterdir())) == 1
+    rows = again.find(digests)
+    assert (rows < 0).sum() == 1
+    np.testing.assert_array_equal(again.read(rows[rows >= 0]), vectors[rows >= 0])
+
+
+def test_the_fingerprint_is_that_of_the_vectors(tmp_path: Path) -> None:
+    digests, vectors = digest_texts(["one", "two"]), vectors_of(2)
+    found = []
+    for name, change in (("a", 0.0), ("b", 0.0), ("c", 6e-8)):
+        store = EmbeddingStore(tmp_path / name, KEY)
+        order = [0, 1] if name == "a" else [1, 0]
+        for row in order:
+            store.append(digests[[row]], (vectors * np.float32(1 + change))[[row]])
+        found.append(store.fingerprint(store.find(digests)))
+    assert found[0] == found[1] != found[2]
+
+
+def test_a_damaged_key_is_written_again(tmp_path: Path) -> None:
+    store = EmbeddingStore(tmp_path, KEY)
+    written = (store.folder / "key.json").read_bytes()
+    (store.folder / "key.json").write_bytes(written[:7])
+    assert describe_stores(tmp_path)[0]["key"] is None
     EmbeddingStore(tmp_path, KEY)
-    assert not half.exists()
+    assert describe_stores(tmp_path)[0]["key"] == KEY
 
 
 def test_verify_names_a_shard_with_a_changed_byte(tmp_path: Path) -> None:

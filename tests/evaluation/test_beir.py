@@ -4,6 +4,8 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +18,11 @@ from ragcun.embedding.resolve import resolve_model
 from ragcun.errors import RagcunError, UserError
 from ragcun.evaluation import beir, compute
 from ragcun.evaluation.beir import evaluate, identify_all
+from ragcun.evaluation.compare import compare
 from ragcun.evaluation.footnotes import settings_text
 from ragcun.evaluation.metrics import DEPTH, MEASURES, score
 from ragcun.evaluation.results import read_results, slug
+from ragcun.lock import only_writer
 from ragcun.retrieval.retrievers import RetrieverOptions
 from ragcun.retrieval.runs import read_run
 
@@ -154,9 +158,12 @@ def test_a_complete_cell_needs_no_torch(
     evaluate([str(tiny_model)], [animals], output, encoding)
     code = f"""
 import sys
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from ragcun.evaluation.beir import evaluate
+from ragcun.lock import only_writer
 from ragcun.retrieval.retrievers import RetrieverOptions
 options = RetrieverOptions(Path("unused"), device="cpu")
 evaluate([{str(tiny_model)!r}], [Path({str(animals)!r})], Path({str(output)!r}), options)
@@ -241,3 +248,61 @@ def test_an_index_is_another_row_that_says_its_recall(
     assert text in settings_text(indexed[0].settings)
     assert text in settings_text(indexed[2].settings)
     assert "index" not in settings_text(exact[0].settings)
+
+
+@pytest.mark.parametrize("name", ["run.trec", "scores.parquet", "result.json"])
+def test_a_damaged_cell_is_told_and_computed_again(
+    name: str, animals: Path, encoding: RetrieverOptions, tmp_path: Path, ranked: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    (before,) = evaluate(["bm25"], [animals], tmp_path / "results", encoding)
+    path = before.path.with_name(name)
+    whole = path.read_bytes()
+    content = bytearray(whole)
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    if name != "run.trec":
+        with pytest.raises(RagcunError, match=r"damaged .*computed anew"):
+            compare(before.scores, before.scores)
+    capsys.readouterr()
+
+    (after,) = evaluate(["bm25"], [animals], tmp_path / "results", encoding)
+
+    assert f"{name}: damaged" in " ".join(capsys.readouterr().err.split())
+    assert after == before
+    assert ranked == ["BM25", "BM25"]
+    if name != "result.json":
+        assert path.read_bytes() == whole
+
+
+def test_a_cell_that_another_process_computes_is_waited_for_and_read(
+    animals: Path, encoding: RetrieverOptions, tmp_path: Path, ranked: list[str]
+) -> None:
+    (other,) = evaluate(["bm25"], [animals], tmp_path / "other", encoding)
+    ours = tmp_path / "results" / other.path.parent.relative_to(tmp_path / "other")
+    started = threading.Event()
+
+    def compute_it() -> None:
+        with only_writer(ours, "ragcun eval"):
+            started.set()
+            time.sleep(0.5)
+            shutil.copytree(other.path.parent, ours, dirs_exist_ok=True)
+
+    process = threading.Thread(target=compute_it)
+    process.start()
+    started.wait()
+    (found,) = evaluate(["bm25"], [animals], tmp_path / "results", encoding)
+    process.join()
+    assert found == other
+    assert ranked == ["BM25"], "it was computed once"
+
+
+def test_a_result_says_which_vectors_it_is_of(animals: Path, tiny_model: Path, tmp_path: Path) -> None:
+    """Texts that were stored with others come from other batches: what differs, in the last bits, is told apart."""
+    settings = []
+    for store in ("a", "b"):
+        options = RetrieverOptions(tmp_path / store, device="cpu")
+        (result,) = evaluate([str(tiny_model)], [animals], tmp_path / f"results-{store}", options)
+        settings.append(result.settings["vectors"])
+    assert settings[0] == settings[1]
+    assert set(settings[0]) == {"queries", "documents"}

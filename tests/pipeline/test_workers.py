@@ -16,7 +16,8 @@ SLEEPERS = """
 import signal, sys, time
 from ragcun.pipeline.workers import in_workers
 def interrupt(*_): raise SystemExit(130)
-signal.signal(signal.SIGINT, interrupt)
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, interrupt)
 if __name__ == "__main__":
     list(in_workers(time.sleep, [600] * 8, 2))
 """
@@ -32,7 +33,7 @@ def test_a_worker_that_is_killed_is_told() -> None:
         list(in_workers(os._exit, [1, 1], 2))
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_workers_end_with_the_process_that_started_them(how: signal.Signals) -> None:
     process = subprocess.Popen([sys.executable, "-c", SLEEPERS])
     deadline = time.monotonic() + 60

@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save_file
 
 from ragcun.data.pairs import load_pairs
 from ragcun.embedding.embedder import Embedder
-from ragcun.errors import UserError
+from ragcun.embedding.resolve import resolve_model
+from ragcun.errors import RagcunError, UserError
 from ragcun.losses.retrieval import RetrievalObjective
 from ragcun.settings.load import load_settings
 from ragcun.settings.schema import DataSettings, Settings
@@ -204,3 +205,58 @@ def test_the_loss_is_followed_on_held_out_pairs(tmp_path: Path, collection: Path
     train(settings_for(collection, tiny_model), tmp_path / "e", tmp_path / "store")
     rows = [row for row in read_history(tmp_path / "e" / "history.jsonl") if "dev_sigreg" in row]
     assert [row["step"] for row in rows if row["dev_contrastive"] > 0] == [0, 3, 6, 9, 12]
+
+
+@pytest.mark.parametrize("name", ["start", "best", "last"])
+def test_a_damaged_checkpoint_is_refused_with_what_to_do(
+    name: str, tmp_path: Path, collection: Path, tiny_model: Path
+) -> None:
+    settings = settings_for(collection, tiny_model)
+    train(settings, tmp_path / "e", tmp_path / "store")
+    (tmp_path / "e" / "manifest.json").unlink()
+    damage(tmp_path / "e" / "checkpoints" / f"{name}.safetensors")
+    with pytest.raises(RagcunError, match=rf"{name}\.safetensors: damaged .*; delete .*checkpoints and"):
+        train(settings, tmp_path / "e", tmp_path / "store")
+
+
+def test_a_damaged_encoder_is_refused_and_saved_again_by_the_training_s_command(
+    tmp_path: Path, collection: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings, experiment = settings_for(collection, tiny_model), tmp_path / "e"
+    train(settings, experiment, tmp_path / "store")
+    weights = sorted((experiment / "model").rglob("model.safetensors"))
+    whole = [path.read_bytes() for path in weights]
+    assert len(weights) >= 2
+    for path in (*weights, experiment / "model" / "modules.json"):
+        damage(path)
+        with pytest.raises(RagcunError, match=r"damaged .*give the training's command again"):
+            resolve_model(str(experiment))
+        capsys.readouterr()
+        train(settings, experiment, tmp_path / "store")
+        assert "saved again" in " ".join(capsys.readouterr().err.split())
+        assert [path.read_bytes() for path in weights] == whole
+    (experiment / "model" / "modules.json").unlink()
+    with pytest.raises(RagcunError, match="missing; give the training's command again"):
+        resolve_model(str(experiment))
+    assert not list(experiment.rglob(".*"))
+
+
+def test_a_damaged_manifest_is_refused(tmp_path: Path, collection: Path, tiny_model: Path) -> None:
+    settings, manifest = settings_for(collection, tiny_model), tmp_path / "e" / "manifest.json"
+    before = train(settings, tmp_path / "e", tmp_path / "store")
+    for content in (manifest.read_bytes()[:100], manifest.read_bytes().replace(b'"label": "e"', b'"label": "d"')):
+        manifest.write_bytes(content)
+        for reading in (
+            lambda: train(settings, tmp_path / "e", tmp_path / "store"),
+            lambda: resolve_model(str(tmp_path / "e")),
+        ):
+            with pytest.raises(RagcunError, match=r"manifest\.json: damaged .*; delete it and"):
+                reading()
+        manifest.unlink()
+        assert train(settings, tmp_path / "e", tmp_path / "store")["dev"] == before["dev"]
+
+
+def damage(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)

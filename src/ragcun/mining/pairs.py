@@ -87,7 +87,7 @@ def prepare_pairs(
         if (made := finished(output, wanted)) is not None:
             say(f"{output}: already made with these settings")
             return made
-        return _make(documents, output, settings, wanted, encoding, on_error)
+        return _make(documents, output, settings, wanted, options, on_error)
 
 
 def _make(
@@ -95,7 +95,7 @@ def _make(
     output: Path,
     settings: PairSettings,
     wanted: dict[str, Any],
-    encoding: RetrieverOptions,
+    options: RetrieverOptions,
     on_error: OnError,
 ) -> dict[str, Any]:
     problems = Problems()

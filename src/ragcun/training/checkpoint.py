@@ -41,20 +41,21 @@ def save_tensors(path: Path, tensors: Tensors, state: dict[str, Any]) -> None:
 
 
 def load_tensors(path: Path) -> tuple[Tensors, dict[str, Any]]:
-    """What `save_tensors` wrote.
+    """What `save_tensors` wrote. Raises as `refuse_damage` does."""
+    refuse_damage(path)
+    with safe_open(path, framework="pt") as stream:
+        state = json.loads(stream.metadata()["state"])
+        return {name: stream.get_tensor(name) for name in stream.keys()}, state  # noqa: SIM118
 
-    Raises:
-        RagcunError: it is damaged or missing, which only a new training mends.
-    """
+
+def refuse_damage(path: Path) -> None:
+    """Raise a `RagcunError` where a checkpoint is damaged or missing, which only a new training mends."""
     try:
         check_safetensors(path)
     except FileNotFoundError:
         raise RagcunError(f"{path}: missing; delete {path.parent} and give the same command to train anew") from None
     except DamagedError as error:
         raise RagcunError(f"{error}; delete {path.parent} and give the same command to train anew") from None
-    with safe_open(path, framework="pt") as stream:
-        state = json.loads(stream.metadata()["state"])
-        return {name: stream.get_tensor(name) for name in stream.keys()}, state  # noqa: SIM118
 
 
 def pack(prefix: str, tensors: Tensors) -> Tensors:

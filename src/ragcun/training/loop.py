@@ -22,6 +22,7 @@ from ragcun.training.checkpoint import (
     load_tensors,
     optimiser_tensors,
     pack,
+    refuse_damage,
     restore_optimiser,
     save_tensors,
     unpack,
@@ -109,6 +110,7 @@ class Training:
 
         Raises:
             UserError: they cannot be divided among so many processes.
+            RagcunError: a checkpoint is damaged.
         """
         last = self.checkpoints / "last.safetensors"
         if not last.is_file():
@@ -117,6 +119,8 @@ class Training:
         if state.get("identity") != self.state["identity"]:
             warn(f"{last}: was left by a training with other settings or data; starting anew")
             return
+        for name in ("start", "best"):  # needed at the end: told before the work
+            refuse_damage(self.checkpoints / f"{name}.safetensors")
         self.state = state
         batch_size, accumulation, self.mini_batch = state["batch"]
         before = replace(
