@@ -10,7 +10,6 @@ from safetensors.numpy import load_file, save_file
 from ragcun.intact import (
     DamagedError,
     check_safetensors,
-    checksum,
     read_kept,
     read_record,
     write_record,

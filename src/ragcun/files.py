@@ -79,7 +79,7 @@ def sweep(folder: Path) -> None:
         if entry.is_dir(follow_symlinks=False):
             shutil.rmtree(entry.path, ignore_errors=True)
         else:
-            with suppress(FileNotFoundError):  # another process is sweeping, too
+            with suppress(OSError):  # another process is sweeping, too, or it is another user's
                 Path(entry.path).unlink()
 
 

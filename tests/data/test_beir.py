@@ -195,10 +195,10 @@ def test_an_archive_of_another_md5_is_not_kept(server: Hub, tmp_path: Path) -> N
     server.archives["/BEIR/toy.zip"] = content
     with pytest.raises(RagcunError, match=r"toy\.zip: MD5 [0-9a-f]{32} in place of 0{32}; it was removed"):
         prepare_dataset(dataset_of(content, md5="0" * 32), tmp_path / "data")
-    assert list((tmp_path / "data").iterdir()) == []
+    assert list(tmp_path.rglob("*")) == []
     with pytest.raises(RagcunError, match="40 documents in place of 41"):
         prepare_dataset(dataset_of(content, documents=41), tmp_path / "data")
-    assert list((tmp_path / "data").iterdir()) == []
+    assert list(tmp_path.rglob("*")) == []
     with pytest.raises(RagcunError, match=r"other: .*not in .*--offline is set"):
         prepare_dataset(dataset_of(content, name="other"), tmp_path / "data", offline=True)
     with pytest.raises(RagcunError, match=r"other\.zip: the server answered 404"):

@@ -153,7 +153,7 @@ def test_a_folder_is_never_overwritten(
     capsys.readouterr()
     assert pydocs_collection(folder) == folder
     assert "up to date" in capsys.readouterr().err
-    with pytest.raises(UserError, match="of other settings"):
+    with pytest.raises(UserError, match="with other settings"):
         pydocs_collection(folder, max_words=12)
     assert tree_sha256(folder) == before
     (tmp_path / "mine").mkdir()

@@ -1,5 +1,6 @@
 """What a training goes on from: its own checkpoints, on any number of processes, and nothing else."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -119,10 +120,11 @@ def test_smaller_batches_leave_the_number_of_steps(tmp_path: Path, collection: P
 
 
 def test_what_is_started_from_is_known_by_its_weights(tmp_path: Path, collection: Path, tiny_model: Path) -> None:
-    store, start = tmp_path / "store", tmp_path / "start"
-    train(settings_for(collection, tiny_model), start, store)
+    store = tmp_path / "store"
+    train(settings_for(collection, tiny_model), tmp_path / "start", store)
+    start = shutil.copytree(tmp_path / "start" / "model", tmp_path / "plain")
     train(settings_for(collection, tiny_model), tmp_path / "e", store, str(start))
-    path = next((start / "model").glob("*Dense/model.safetensors"))
+    path = next(start.glob("*Dense/model.safetensors"))
     weights = load_file(path)
     save_file({name: tensor + 1 for name, tensor in weights.items()}, path)
 

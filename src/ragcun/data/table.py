@@ -68,7 +68,7 @@ def open_table(path: Path, columns: Columns) -> PairTable:
     """
     format_of(path)
     sha256 = file_sha256(path)
-    name = hashlib.sha256(os.fsencode(f"2\0{path}\0{sha256}\0{columns}")).hexdigest()
+    name = hashlib.sha256(os.fsencode(f"3\0{path}\0{sha256}\0{columns}")).hexdigest()
     folder = ragcun_cache() / "pairs" / name
     complete = folder / "problems.json"
     if (told := read_kept(complete)) is None:

@@ -88,7 +88,7 @@ def once(marker: Path, inputs: dict[str, Any], work: Callable[[], Iterable[Path]
     `work` returns these files, which lie below the marker's folder.
     """
     done = read_kept(marker)
-    if done is not None and done["inputs"] == inputs:
+    if done is not None and done.get("inputs") == inputs:
         return
     marker.unlink(missing_ok=True)
     write_record(marker, {"inputs": inputs}, work())
