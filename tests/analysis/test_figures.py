@@ -6,8 +6,12 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
+from ragcun.analysis import geometry
 from ragcun.analysis.figures import isotropy_figures, training_curves
-from ragcun.analysis.geometry import Geometry, measure
+from ragcun.analysis.geometry import Geometry
+from ragcun.analysis.reference import gaussians
+from ragcun.analysis.sets import Sizes
+from ragcun.analysis.view import View
 from ragcun.errors import UserError
 
 HISTORY = [
@@ -16,6 +20,14 @@ HISTORY = [
     {"step": 20, "epoch": 1.0, "loss": 1.0, "contrastive": 0.9, "isotropy": 0.1},
     {"step": 20, "dev_ndcg@10": 0.33},
 ]
+
+
+def measure(label: str, embeddings: np.ndarray) -> Geometry:
+    return geometry.measure(label, View(embeddings))
+
+
+def references(shown: list[Geometry]) -> list[Geometry]:
+    return [gaussians(Sizes(one.rows, 0, 0, one.dimension))["documents"] for one in shown]
 
 
 def geometries() -> list[Geometry]:
@@ -30,7 +42,8 @@ def geometries() -> list[Geometry]:
 
 
 def draw(output: Path) -> list[Path]:
-    return [*isotropy_figures(geometries(), output), *training_curves(HISTORY, output)]
+    shown = geometries()
+    return [*isotropy_figures(shown, references(shown), output), *training_curves(HISTORY, output)]
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +76,8 @@ def test_fonts_are_embedded_as_type_42(drawn: list[Path]) -> None:
 @pytest.mark.long
 def test_degenerate_embeddings_can_be_drawn(tmp_path: Path) -> None:
     collapsed = [np.zeros((5, 3)), np.eye(3), np.full((4, 3), 2.0)]
-    assert len(isotropy_figures([measure(str(i), rows) for i, rows in enumerate(collapsed)], tmp_path)) == 10
+    shown = [measure(str(i), rows) for i, rows in enumerate(collapsed)]
+    assert len(isotropy_figures(shown, references(shown), tmp_path)) == 10
 
 
 @pytest.mark.parametrize("kept", ["loss", "dev_ndcg@10"])

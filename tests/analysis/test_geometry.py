@@ -2,16 +2,36 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ragcun.analysis.geometry import gaussian, measure, report, sample_rows
+from ragcun.analysis import geometry, reference
+from ragcun.analysis.geometry import Geometry, sample_rows
 from ragcun.analysis.measures import MEASURES
-from ragcun.analysis.reports import IsotropyReport, gaussian_columns, isotropy_table, read_reports
+from ragcun.analysis.reference import beside_gaussian, gaussians
+from ragcun.analysis.reports import IsotropyReport, isotropy_table, paper_table, read_reports
+from ragcun.analysis.sets import Sizes
+from ragcun.analysis.view import View
 from ragcun.errors import UserError
-from ragcun.files import write_json
+from ragcun.files import ragcun_cache, write_json
+
+OF_BOTH = {entry.key for entry in MEASURES if entry.function(View(np.eye(4))) is None}
+
+
+def measure(label: str, embeddings: np.ndarray, seed: int = 0) -> Geometry:
+    return geometry.measure(label, View(embeddings, seed))
+
+
+def gaussian(rows: int, dimension: int, seed: int = 0) -> Geometry:
+    return gaussians(Sizes(rows, 0, 0, dimension), seed)["documents"]
+
+
+def report(measured: Geometry, data: str = "", population: int | None = None, seed: int = 0) -> IsotropyReport:
+    sample = gaussian(measured.rows, measured.dimension, seed)
+    return beside_gaussian(measured, sample, seed, data, population)
 
 
 def normal(rows: int, dimension: int, seed: int = 9) -> np.ndarray:
@@ -37,7 +57,7 @@ def test_a_gaussian_sample_measures_as_theory_says() -> None:
 
 def test_the_report_holds_every_measure_beside_that_of_an_equal_gaussian_sample() -> None:
     found = report(measure("model", normal(200, 8) * 3 + 1, seed=2), "data", population=600, seed=2)
-    assert set(found.measures) == set(found.gaussian) == {entry.key for entry in MEASURES}
+    assert set(found.measures) == set(found.gaussian) == {entry.key for entry in MEASURES} - OF_BOTH
     assert (found.rows, found.population, found.dimension) == (200, 600, 8)
     assert found.gaussian == gaussian(200, 8, 2).measures
     assert found.measures["sigreg"] > 10 * found.gaussian["sigreg"]
@@ -54,7 +74,6 @@ def test_exact_values_are_those_of_a_large_gaussian_sample() -> None:
 def test_the_same_seed_gives_the_same_measures_and_another_seed_other_slices() -> None:
     embeddings_ND = normal(50, 6)
     first, again = (report(measure("m", embeddings_ND, seed=1), seed=1) for _ in range(2))
-    gaussian.cache_clear()
     assert first == again == report(measure("m", embeddings_ND, seed=1), seed=1)
     assert first.measures["sigreg"] != measure("m", embeddings_ND, seed=2).measures["sigreg"]
 
@@ -112,7 +131,7 @@ def test_a_file_of_an_earlier_version_is_read_and_what_it_lacks_is_a_dash(tmp_pa
     write_json(tmp_path / "isotropy.json", {"results": [old, new.to_json()]})
     reports = read_reports(tmp_path / "isotropy.json")
     table = isotropy_table(reports)
-    assert len(table.rows) == len(MEASURES)
+    assert len(table.rows) == len(MEASURES) - len(OF_BOTH)
     shown = {str(first.value): [cell.value for cell in rest] for first, *rest in table.rows}
     assert shown["IsoScore ↑"][:2] == [None, new.measures["iso_score"]]
     assert shown["SIGReg statistic ↓"][0] == 0.25
@@ -126,10 +145,61 @@ def test_a_file_that_is_no_report_is_refused(tmp_path: Path, content: object) ->
         read_reports(tmp_path / "isotropy.json")
 
 
-def test_one_gaussian_column_for_each_shape() -> None:
-    def column(rows: int, dimension: int) -> IsotropyReport:
-        return IsotropyReport("m", "d", rows, rows, dimension, 0, 1, {}, {"x": rows + dimension}, {})
+def test_a_gaussian_sample_is_measured_once_and_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = Sizes(60, 12, 3, 5)
+    ticks: list[int] = []
+    first = gaussians(sizes, 4, lambda: ticks.append(1))
+    assert list(first) == ["documents", "queries", "both"]
+    assert len(ticks) == 3 * len(MEASURES)
 
-    assert gaussian_columns([column(9, 3), column(9, 3)]) == [("N(0, I)", {"x": 12})]
-    assert [name for name, _ in gaussian_columns([column(9, 3), column(9, 4)])] == ["N(0, I), d = 3", "N(0, I), d = 4"]
-    assert len(gaussian_columns([column(9, 3), column(8, 3), column(9, 4)])) == 3
+    def refuse(*_: object) -> None:
+        raise AssertionError("measured again")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(reference, "measure", refuse)
+        again = gaussians(sizes, 4, lambda: ticks.append(1))
+        with pytest.raises(AssertionError, match="measured again"):
+            gaussians(sizes, 5)
+    assert len(ticks) == 6 * len(MEASURES)
+    for of in first:
+        assert again[of].measures == first[of].measures
+        np.testing.assert_array_equal(again[of].plane_N2, first[of].plane_N2)
+    for damaged in ragcun_cache().glob("gaussian/*/both.npz"):
+        damaged.write_bytes(b"PK damaged")
+    assert gaussians(sizes, 4)["both"].measures == first["both"].measures
+
+
+def of_shape(rows: int, dimension: int, of: str = "documents", model: str = "m") -> IsotropyReport:
+    here, there = {"iso_score": 0.5, "effective_rank": 2.0}, {"iso_score": float(rows + dimension)}
+    return IsotropyReport(model, "d", rows, rows, dimension, 0, 1, here, there, {}, of=of)
+
+
+def test_one_gaussian_column_for_each_shape() -> None:
+    def names(*shapes: tuple[int, int]) -> list[str]:
+        reports = [of_shape(*shape, model=str(place)) for place, shape in enumerate(shapes)]
+        return [column.name for column in isotropy_table(reports).columns[1 + len(shapes) :]]
+
+    assert names((9, 3), (9, 3)) == ["N(0, I)"]
+    assert names((9, 3), (9, 4)) == ["N(0, I), d = 3", "N(0, I), d = 4"]
+    assert names((9, 3), (8, 3), (9, 4)) == ["N(0, I), 9 x 3", "N(0, I), 8 x 3", "N(0, I), d = 4"]
+
+
+def test_documents_queries_and_both_are_groups_beside_samples_of_their_size() -> None:
+    reports = [of_shape(rows, 3, of) for of, rows in (("documents", 90), ("queries", 9), ("both", 99))]
+    table = isotropy_table(reports)
+    assert [column.name for column in table.columns] == ["Embeddings", "Measure", "m", "N(0, I)"]
+    assert [group[0][0].value for group in table.groups] == ["documents", "queries", "both"]
+    assert [group[0][3].value for group in table.groups] == [93, 12, 102]
+    assert "90 documents, 9 queries, 99 rows of both of d" in table.title
+
+
+def test_the_table_for_a_paper_has_six_rows_of_documents() -> None:
+    found = [replace(of_shape(90, 3), measures={entry.key: 0.5 for entry in MEASURES}), of_shape(9, 3, "queries")]
+    table = paper_table(found)
+    assert len(table.rows) == sum(entry.headline for entry in MEASURES) == 6
+    assert [column.name for column in table.columns] == ["Measure", "m", "N(0, I)"]
+
+
+def test_intervals_stand_behind_their_values() -> None:
+    table = isotropy_table([replace(of_shape(90, 3), intervals={"iso_score": [0.4, 0.6]})])
+    assert [row[1].interval for row in table.rows] == [(0.4, 0.6), None]

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ragcun.analysis import isotropy
 from ragcun.analysis.isotropy import Floats
 from ragcun.analysis.measures import MEASURES, Measure
+from ragcun.analysis.sets import Embedded
 from ragcun.analysis.view import View
 from ragcun.errors import UserError
 from ragcun.losses import draw_directions, epps_pulley
@@ -23,6 +24,20 @@ def sample(rows: int = 300, dimension: int = 7, seed: int = 0) -> Floats:
     """Correlated, off-centre embeddings: nothing about them is special."""
     generator = np.random.default_rng(seed)
     return generator.standard_normal((rows, dimension)) @ generator.standard_normal((dimension, dimension)) + 0.3
+
+
+def both(embeddings_ND: Floats) -> View:
+    """The last fifth of the rows as queries, and a relevant document for all but the first of them."""
+    queries = len(embeddings_ND) // 5
+    documents_ND, queries_QD = np.split(embeddings_ND, [len(embeddings_ND) - queries])
+    relevant_P2 = np.stack([np.arange(1, queries), np.arange(1, queries) % len(documents_ND)], axis=1)
+    return Embedded(documents_ND, queries_QD, relevant_P2=relevant_P2).views(0)[-1]
+
+
+def value_of(measure: Measure, view: View) -> float:
+    value = measure.function(view)
+    assert value is not None
+    return value
 
 
 def spectrum(embeddings_ND: Floats) -> Floats:
@@ -116,7 +131,14 @@ def test_sigreg_averages_epps_pulley_over_unit_slices() -> None:
     embeddings_ND = sample(200, 3)
     directions_KD = draw_directions(300, 3, seed=4).double()
     expected = epps_pulley(torch.from_numpy(embeddings_ND) @ directions_KD.T).mean() / 200
-    assert isotropy.sigreg(embeddings_ND, seed=4, slices=300) == pytest.approx(float(expected), rel=1e-9)
+    assert isotropy.sigreg(embeddings_ND, seed=4, directions=300) == pytest.approx(float(expected), rel=1e-6)
+
+
+def test_images_under_one_scale_and_shift_share_the_slices_and_differ_in_nothing_else() -> None:
+    embeddings_ND, shift_D = sample(200, 5), np.linspace(-1, 1, 5)
+    first, moved = isotropy.sigreg_images(embeddings_ND, [(1.0, np.zeros(5)), (0.5, shift_D)], seed=2)
+    assert first == isotropy.sigreg(embeddings_ND, seed=2)
+    assert moved == pytest.approx(isotropy.sigreg(0.5 * embeddings_ND + shift_D, seed=2), rel=1e-5)
 
 
 def test_along_principal_axes_a_spectrum_shows_that_random_slices_average_away() -> None:
@@ -124,14 +146,13 @@ def test_along_principal_axes_a_spectrum_shows_that_random_slices_average_away()
     normal_ND = generator.standard_normal((3000, 48))
     stretched_ND = normal_ND * np.geomspace(2, 0.2, 48)
     round_, long = View(normal_ND), View(stretched_ND)
-    found = {measure.key: measure.function(long) / measure.function(round_) for measure in MEASURES}
+    sigregs = [measure for measure in MEASURES if measure.key.startswith("sigreg")]
+    found = {measure.key: value_of(measure, long) / value_of(measure, round_) for measure in sigregs}
     assert found["sigreg_shape_axes"] > 1.5 * found["sigreg_shape"] > 5
     assert found["sigreg_whitened"] == pytest.approx(1, rel=0.1)
     assert found["sigreg_whitened_axes"] == pytest.approx(1, rel=0.1)
     cube = View(generator.uniform(-1, 1, (3000, 48)) ** 3 * np.geomspace(2, 0.2, 48))
-    assert isotropy.sigreg_along(cube.whitened_NR, np.eye(48)) > 10 * isotropy.sigreg_along(
-        long.whitened_NR, np.eye(48)
-    )
+    assert isotropy.sigreg_along(cube.whitened_NR) > 10 * isotropy.sigreg_along(long.whitened_NR)
 
 
 def test_the_participation_ratio_counts_dimensions_over_d() -> None:
@@ -149,9 +170,9 @@ def test_shape_and_whitened_are_standardised() -> None:
 def test_sigreg_sees_scale_shift_and_shape() -> None:
     gaussian_ND = np.random.default_rng(1).standard_normal((2000, 8))
     two_points_ND = np.sign(gaussian_ND[:, :1]) * np.ones(8)
-    base = isotropy.sigreg(gaussian_ND, slices=128)
+    base = isotropy.sigreg(gaussian_ND, directions=128)
     for other_ND in (2 * gaussian_ND, gaussian_ND + 0.5, gaussian_ND / 2, two_points_ND):
-        assert isotropy.sigreg(other_ND, slices=128) > 20 * base
+        assert isotropy.sigreg(other_ND, directions=128) > 20 * base
 
 
 @pytest.mark.parametrize("dimension", [1, 2, 64, 768])
@@ -175,33 +196,94 @@ TRANSFORMED: dict[str, Callable[[Floats], Floats]] = {
 @pytest.mark.parametrize("measure", MEASURES, ids=lambda measure: measure.key)
 def test_a_measure_is_invariant_to_what_it_says_and_to_nothing_else(measure: Measure, transformation: str) -> None:
     embeddings_ND = sample() / 5
-    value = measure.function(View(embeddings_ND))
-    moved = measure.function(View(TRANSFORMED[transformation](embeddings_ND)))
+    value = value_of(measure, both(embeddings_ND))
+    moved = value_of(measure, both(TRANSFORMED[transformation](embeddings_ND)))
     if transformation in measure.invariant:
         assert moved == pytest.approx(value, rel=1e-6)
-    else:
+    elif measure.has_interval:  # a p-value that is 0 stays 0
         assert abs(moved - value) > 1e-4 * abs(value)
 
 
 @pytest.mark.parametrize("measure", MEASURES, ids=lambda measure: measure.key)
 def test_the_order_of_rows_changes_nothing_and_other_rows_do(measure: Measure) -> None:
-    embeddings_ND = sample()
-    value = measure.function(View(embeddings_ND / 5))
-    shuffled_ND = np.random.default_rng(2).permutation(embeddings_ND)
-    assert measure.function(View(shuffled_ND / 5)) == pytest.approx(value, rel=1e-7)
-    assert measure.function(View(sample(seed=1) / 5)) != pytest.approx(value, rel=1e-4)
+    embeddings_ND = sample() / 5
+    documents_ND, queries_QD = np.split(embeddings_ND, [240])
+    order = np.random.default_rng(2).permutation(240)
+    relevant_P2 = np.stack([np.arange(60), np.arange(60)], axis=1)
+    shuffled_P2 = np.stack([np.arange(60), np.argsort(order)[:60]], axis=1)
+    value = value_of(measure, Embedded(documents_ND, queries_QD, relevant_P2=relevant_P2).views(0)[-1])
+    shuffled = Embedded(documents_ND[order], queries_QD, relevant_P2=shuffled_P2).views(0)[-1]
+    if not measure.key.startswith("random") and not measure.key.endswith("ratio"):  # random documents are others then
+        assert value_of(measure, shuffled) == pytest.approx(value, rel=1e-6)
+    if measure.has_interval:
+        assert value_of(measure, both(sample(seed=1) / 5)) != pytest.approx(value, rel=1e-4)
 
 
 @given(scale=st.floats(1e-3, 1e3), seed=st.integers(0, 100))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_scale_moves_no_measure_of_shape(scale: float, seed: int) -> None:
     embeddings_ND = sample(30, 4, seed)
-    views = View(embeddings_ND), View(scale * embeddings_ND)
-    shapes = [measure for measure in MEASURES if "scale" in measure.invariant]
-    assert len(shapes) >= 5
+    views = both(embeddings_ND), both(scale * embeddings_ND + 0.1 * scale)
+    shapes = [measure for measure in MEASURES if {"scale", "translation"} <= measure.invariant]
+    assert len(shapes) >= 20
     for measure in shapes:
-        first, second = map(measure.function, views)
-        assert second == pytest.approx(first, rel=1e-6), measure.key
+        first, second = (value_of(measure, view) for view in views)
+        assert second == pytest.approx(first, rel=1e-6, abs=1e-12), measure.key
+
+
+LINE = np.outer(np.random.default_rng(3).standard_normal(400), np.linspace(1, 2, 6))  # a spectrum of one dimension
+
+ENDS = {  # N(0, I) of 4,000 rows and 16 dimensions, its sampling error, and a line
+    "participation_ratio": (1, 0.02, 1 / 6),
+    "iso_score": (1, 0.02, 0),
+    "iso_score_star": (1, 0.02, 0),
+    "effective_rank": (16, 0.1, 1),
+    "top_variance": (1 / 16, 0.015, 1),
+    "partition_second_order": (1, 0.1, (1 + 0) / (1 + 6 / 2)),
+    "mean_cosine": (0, 0.002, None),
+    "uniformity": (-3.52, 0.02, None),
+    "mardia_skewness": (16 * 17 * 18 / 4000, 0.1, None),  # 0 of infinitely many rows
+    "mardia_kurtosis": (16 * 18, 3, None),
+    "norm_ks": (0, 0.03, None),
+    "norm_ks_shape": (0, 0.03, None),
+    "hubness_skewness": (1.7, 0.5, None),
+    "sigreg_shape_axes": (0, 2e-3, None),
+    "mean_gap": (0, 0.1, None),
+}
+
+
+@pytest.mark.parametrize("key", ENDS)
+def test_known_distributions_have_the_known_values(key: str) -> None:
+    (measure,) = (measure for measure in MEASURES if measure.key == key)
+    normal, error, line = ENDS[key]
+    drawn = both(np.random.default_rng(11).standard_normal((4000, 16)))
+    assert value_of(measure, drawn) == pytest.approx(normal, abs=error)
+    if line is not None:
+        assert value_of(measure, both(LINE)) == pytest.approx(line, abs=1e-6)
+
+
+def test_uniformity_of_gaussian_directions_is_that_of_the_sphere() -> None:
+    """The mean of exp(-2 |x - y|²) on the circle is exp(-4) times the Bessel function I0(4)."""
+    circle_ND = isotropy.unit_rows(np.random.default_rng(0).standard_normal((4000, 2)))
+    assert isotropy.uniformity(circle_ND) == pytest.approx(math.log(math.exp(-4) * np.i0(4.0)), abs=0.01)
+    few_ND = isotropy.unit_rows(sample(9, 3))
+    pairs = [np.exp(-2 * ((few_ND[i] - few_ND[j]) ** 2).sum()) for i in range(9) for j in range(9) if i != j]
+    assert isotropy.uniformity(few_ND) == pytest.approx(math.log(np.mean(pairs)), rel=1e-5)
+
+
+def test_iso_score_star_shrinks_towards_the_stable_covariance() -> None:
+    covariance_DD, stable_DD = np.diag([4.0, 1.0, 0.0]), np.eye(3)
+    assert isotropy.iso_score_star(covariance_DD, stable_DD, 0) == pytest.approx(
+        isotropy.iso_score(np.array([4.0, 1.0, 0.0]))
+    )
+    assert isotropy.iso_score_star(covariance_DD, stable_DD, 1) == pytest.approx(1)
+    assert isotropy.iso_score_star(covariance_DD, stable_DD, 0.5) == pytest.approx(
+        isotropy.iso_score(np.array([2.5, 1.0, 0.5]))
+    )
+    few_ND, many_ND = (np.random.default_rng(seed).standard_normal((rows, 20)) for seed, rows in enumerate((30, 3000)))
+    _, queries, _ = Embedded(many_ND, few_ND).views(0)
+    found = {measure.key: value_of(measure, queries) for measure in MEASURES if measure.key.startswith("iso_score")}
+    assert 1 > found["iso_score_star"] > found["iso_score"] + 0.05
 
 
 def test_every_measure_is_explained() -> None:

@@ -58,7 +58,7 @@ def test_a_grid_is_trained_once_scored_and_drawn(tmp_path: Path, collection: Pat
         manifests = [output / "cells" / row["name"] / f"seed={seed}" / "manifest.json" for seed in (0, 1)]
         scores = [json.loads(path.read_text(encoding="utf-8"))["dev"]["end"] for path in manifests]
         assert row["dev"] == pytest.approx([np.mean(scores), np.std(scores, ddof=1)])
-    first, second = (row["isotropy"]["sigreg"][0] for row in found["rows"])
+    first, second = (row["isotropy"]["sigreg_shape_axes"][0] for row in found["rows"])
     assert second < first
     figures = {path.name for path in (output / "figures").iterdir()}
     assert figures == {f"trade-{name}.{kind}" for name in ("animals", "dev") for kind in ("pdf", "png")}

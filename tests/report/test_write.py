@@ -54,11 +54,11 @@ def experiment(tmp_path: Path) -> Path:
 def test_tables_are_written_below_the_output(experiment: Path, tmp_path: Path) -> None:
     written = write_tables(experiment, tmp_path / "paper")
     assert [path.relative_to(tmp_path).as_posix() for path in written] == [
-        f"paper/tables/{name}.tex" for name in ("beir", "isotropy", "main")
+        f"paper/tables/{name}.tex" for name in ("beir", "isotropy", "isotropy-all", "main")
     ]
     texts = [path.read_text(encoding="utf-8") for path in written]
     assert texts[0].count(r"\textbf{64.5}") == 2
-    assert r"\input{beir.tex}" in texts[2]
+    assert r"\input{beir.tex}" in texts[3]
     assert [path.read_text(encoding="utf-8") for path in write_tables(experiment, tmp_path / "again")] == texts
 
 
@@ -95,7 +95,7 @@ def test_what_is_missing_has_no_table(experiment: Path, tmp_path: Path) -> None:
     (experiment / "isotropy.json").rename(tmp_path / "elsewhere.json")
     assert [path.name for path in write_tables(experiment)] == ["beir.tex", "main.tex"]
     both = write_tables(experiment, isotropy=tmp_path / "elsewhere.json")
-    assert [path.name for path in both] == ["beir.tex", "isotropy.tex", "main.tex"]
+    assert [path.name for path in both] == ["beir.tex", "isotropy.tex", "isotropy-all.tex", "main.tex"]
 
 
 def test_mistakes_are_named(experiment: Path, tmp_path: Path) -> None:
@@ -129,14 +129,14 @@ def test_the_command_prints_paths_as_json_and_the_rest_elsewhere(experiment: Pat
     done = CliRunner().invoke(root, ["latex", str(experiment), "--digits", "2", "--json"])
     assert done.exit_code == 0, done.output
     files = [Path(path) for path in json.loads(done.stdout)["files"]]
-    assert [path.name for path in files] == ["beir.tex", "isotropy.tex", "main.tex"]
+    assert [path.name for path in files] == ["beir.tex", "isotropy.tex", "isotropy-all.tex", "main.tex"]
     assert "64.50" in files[0].read_text(encoding="utf-8")
 
 
 def test_a_report_needs_no_torch(experiment: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from ragcun.report.write import write_tables; "
-        f"assert len(write_tables(Path({str(experiment)!r}))) == 3; "
+        f"assert len(write_tables(Path({str(experiment)!r}))) == 4; "
         "assert not {'torch', 'pandas', 'matplotlib', 'sentence_transformers'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -10,8 +10,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ragcun.analysis.geometry import GAUSSIAN, Geometry, gaussian
+from ragcun.analysis.geometry import Geometry
 from ragcun.analysis.isotropy import Floats
+from ragcun.analysis.reports import GAUSSIAN
 from ragcun.analysis.style import COLOURS, COLUMN, GAUSSIAN_LABEL, GAUSSIAN_LOOK, looks, plain, save, style
 from ragcun.errors import UserError
 from ragcun.losses.terms import TERMS
@@ -28,18 +29,21 @@ _FOLLOWED = {
 }
 
 
-def isotropy_figures(geometries: Sequence[Geometry], output: Path, seed: int = 0) -> list[Path]:
-    """Draw the spectrum, norms, distances, cosines and principal plane of all geometries; returns the files' paths."""
+def isotropy_figures(geometries: Sequence[Geometry], references: Sequence[Geometry], output: Path) -> list[Path]:
+    """Draw the spectrum, norms, distances, cosines and principal plane of all geometries; returns the files' paths.
+
+    `references` are N(0, I) samples, one for each geometry and of its shape.
+    """
     drawings = (spectrum, norms, distances, cosines, plane)
-    return [path for draw in drawings for path in draw(geometries, output / draw.__name__, seed)]
+    return [path for draw in drawings for path in draw(geometries, references, output / draw.__name__)]
 
 
-def spectrum(geometries: Sequence[Geometry], path: Path, seed: int = 0) -> list[Path]:
+def spectrum(geometries: Sequence[Geometry], references: Sequence[Geometry], path: Path) -> list[Path]:
     """Draw each covariance's eigenvalues over their mean, on a log scale; N(0, I)'s are those of an equal sample."""
     with style():
         figure = Figure(figsize=(COLUMN, 1.7), layout="constrained")
         axes = figure.subplots()
-        for (geometry, reference), look in zip(_with_gaussians(geometries, seed), looks(), strict=False):
+        for (geometry, reference), look in zip(_with_gaussians(geometries, references), looks(), strict=False):
             for shown, options in ((geometry, look), (reference, GAUSSIAN_LOOK)):
                 if shown is not None and shown.eigenvalues_D[0] > 0:
                     values_D = shown.eigenvalues_D[shown.eigenvalues_D > 0]
@@ -50,7 +54,7 @@ def spectrum(geometries: Sequence[Geometry], path: Path, seed: int = 0) -> list[
         return save(figure, path, axes)
 
 
-def norms(geometries: Sequence[Geometry], path: Path, seed: int = 0) -> list[Path]:
+def norms(geometries: Sequence[Geometry], _: Sequence[Geometry], path: Path) -> list[Path]:
     """Draw the density of norms over the square root of D, with the chi(D) density that N(0, I) has.
 
     The scale is that of the chi density; a narrower peak is cut off at twice its height.
@@ -75,10 +79,10 @@ def norms(geometries: Sequence[Geometry], path: Path, seed: int = 0) -> list[Pat
         return save(figure, path, axes)
 
 
-def distances(geometries: Sequence[Geometry], path: Path, seed: int = 0) -> list[Path]:
+def distances(geometries: Sequence[Geometry], references: Sequence[Geometry], path: Path) -> list[Path]:
     """Draw for each model, over its mean distance of two rows, the distances to the nearest and to a random row."""
     with style():
-        shown = _with_one_gaussian(geometries, seed)
+        shown = [*geometries, references[-1]]
         figure = Figure(figsize=(COLUMN, 0.3 + 0.72 * len(shown)), layout="constrained")
         panels = figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
         for axes, geometry in zip(panels, shown, strict=True):
@@ -98,12 +102,12 @@ def distances(geometries: Sequence[Geometry], path: Path, seed: int = 0) -> list
         return save(figure, path, panels[0])
 
 
-def cosines(geometries: Sequence[Geometry], path: Path, seed: int = 0) -> list[Path]:
+def cosines(geometries: Sequence[Geometry], references: Sequence[Geometry], path: Path) -> list[Path]:
     """Draw the density of the cosine of random pairs, with N(0, I)'s."""
     with style():
         figure = Figure(figsize=(COLUMN, 1.7), layout="constrained")
         axes = figure.subplots()
-        drawn = list(_with_gaussians(geometries, seed))
+        drawn = list(_with_gaussians(geometries, references))
         every = np.concatenate([shown.pair_cosines_P for pair in drawn for shown in pair if shown])
         bins = np.linspace(every.min(), every.max() + 1e-9, 101)
         for (geometry, reference), look in zip(drawn, looks(), strict=False):
@@ -115,10 +119,10 @@ def cosines(geometries: Sequence[Geometry], path: Path, seed: int = 0) -> list[P
         return save(figure, path, axes)
 
 
-def plane(geometries: Sequence[Geometry], path: Path, seed: int = 0) -> list[Path]:
+def plane(geometries: Sequence[Geometry], references: Sequence[Geometry], path: Path) -> list[Path]:
     """Draw the first two principal components in units of the mean deviation, over N(0, I)'s 1 to 3 sigma."""
     with style():
-        shown = _with_one_gaussian(geometries, seed)
+        shown = [*geometries, references[-1]]
         columns = 2 if len(shown) in {2, 4} else 3
         rows = -(-len(shown) // columns)
         side = COLUMN / columns
@@ -180,17 +184,15 @@ def _density(axes: Axes, values: Floats, bins: Floats, label: str, look: Mapping
     axes.plot((edges[:-1] + edges[1:]) / 2, heights, drawstyle="steps-mid", label=label, **look)
 
 
-def _with_gaussians(geometries: Sequence[Geometry], seed: int) -> Iterator[tuple[Geometry, Geometry | None]]:
+def _with_gaussians(
+    geometries: Sequence[Geometry], references: Sequence[Geometry]
+) -> Iterator[tuple[Geometry, Geometry | None]]:
     """Yield each geometry with the N(0, I) sample of its shape, once for each shape."""
     seen: set[tuple[int, int]] = set()
-    for geometry in geometries:
+    for geometry, reference in zip(geometries, references, strict=True):
         shape = (geometry.rows, geometry.dimension)
-        yield geometry, None if shape in seen else gaussian(*shape, seed)
+        yield geometry, None if shape in seen else reference
         seen.add(shape)
-
-
-def _with_one_gaussian(geometries: Sequence[Geometry], seed: int) -> list[Geometry]:
-    return [*geometries, gaussian(geometries[-1].rows, geometries[-1].dimension, seed)]
 
 
 def _label(geometry: Geometry) -> str:

@@ -4,7 +4,9 @@ Legend: N rows, D dimensions, K slices. An eigenvalue is one of the covariance m
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +14,14 @@ import numpy.typing as npt
 from ragcun.errors import UserError
 from ragcun.slices import slices
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 Floats = npt.NDArray[np.float64]
 
 SLICES = 1024
-_SLICES_AT_ONCE = 128
+ZETA = 0.2  # share of the stable covariance in IsoScore*
+_SLICES_AT_ONCE = 256
 _ROWS_AT_ONCE = 512
 
 
@@ -70,6 +76,16 @@ def iso_score(eigenvalues_D: Floats) -> float:
     return float((1 / (shares_D @ shares_D) - 1) / (len(shares_D) - 1))
 
 
+def iso_score_star(covariance_DD: Floats, stable_DD: Floats, zeta: float = ZETA) -> float:
+    """IsoScore*: IsoScore of the eigenvalues of (1 - zeta) covariance + zeta stable covariance, 0 to 1.
+
+    Rudman and Eickhoff 2024 (arXiv:2305.19358), section 3: the stable covariance comes from a larger sample, because
+    that of few rows in many dimensions has eigenvalues that spread too far. Equals IsoScore where zeta is 0.
+    """
+    eigenvalues_D = np.linalg.eigvalsh((1 - zeta) * covariance_DD + zeta * stable_DD)
+    return iso_score(np.maximum(eigenvalues_D, 0))
+
+
 def participation_ratio(eigenvalues_D: Floats) -> float:
     """Participation ratio over D, 1/D to 1: (sum of eigenvalues)² / (D times the sum of squared ones).
 
@@ -105,13 +121,26 @@ def partition_isotropy(embeddings_ND: Floats) -> float:
     sign is arbitrary, so both signs are taken. Not invariant to scale: larger embeddings score lower.
     """
     _, axes_DD = np.linalg.eigh(embeddings_ND.T @ embeddings_ND)
+    return partition_along(embeddings_ND @ axes_DD)
+
+
+def partition_along(projections_NC: Floats) -> float:
+    """Partition-function isotropy, as `partition_isotropy` has it, from the products of rows and C unit vectors."""
     log_z: list[float] = []
-    for part in slices(axes_DD.shape[1], _SLICES_AT_ONCE):
-        along_NC = embeddings_ND @ axes_DD[:, part]
-        for signed_NC in (along_NC, -along_NC):
+    for part in slices(projections_NC.shape[1], _SLICES_AT_ONCE):
+        for signed_NC in (projections_NC[:, part], -projections_NC[:, part]):
             peak_C = signed_NC.max(axis=0)
             log_z.extend(peak_C + np.log(np.exp(signed_NC - peak_C).sum(axis=0)))
     return math.exp(min(log_z) - max(log_z))
+
+
+def partition_second_order(shape_variances_D: Floats) -> float:
+    """Partition-function isotropy to the second order of the exponential, 0 to 1, of centred embeddings.
+
+    Mu and Viswanath 2018 (arXiv:1702.01417), section 2.2: (N - |Xᵀ1| + σ²min / 2) / (N + |Xᵀ1| + σ²max / 2), σ the
+    singular values of X. Of centred embeddings Xᵀ1 is 0, and with variances σ² / N it is a function of the spectrum.
+    """
+    return float((1 + shape_variances_D[-1] / 2) / (1 + shape_variances_D[0] / 2))
 
 
 def unit_rows(embeddings_ND: Floats) -> Floats:
@@ -130,29 +159,74 @@ def mean_cosine(unit_ND: Floats) -> float:
     return float((total_D @ total_D - np.vdot(unit_ND, unit_ND)) / (count * (count - 1)))
 
 
-def sigreg(embeddings_ND: Floats, seed: int = 0, slices: int = SLICES) -> float:
+def uniformity(unit_ND: Floats) -> float:
+    """Logarithm of the mean of exp(-2 |x - y|²) over all pairs of different rows, -4 or so to 0: lower is more uniform.
+
+    Takes `unit_rows`. Wang and Isola 2020 (arXiv:2005.10242), section 4.1.2, with t = 2. Products are fp32.
+    """
+    count = len(unit_ND)
+    rows_ND = unit_ND.astype(np.float32)
+    squares_N = np.einsum("nd,nd->n", unit_ND, unit_ND)  # 1, or 0 of a zero row
+    total = 0.0
+    for part in slices(count, _ROWS_AT_ONCE):
+        rest = slice(part.start, None)
+        exponents_BM = rows_ND[part] @ rows_ND[rest].T
+        exponents_BM *= 4
+        exponents_BM -= 2 * squares_N[part, None]
+        exponents_BM -= 2 * squares_N[rest]
+        kernel_BM = np.exp(exponents_BM, out=exponents_BM)
+        np.fill_diagonal(kernel_BM, 0)
+        block = float(kernel_BM[:, : len(kernel_BM)].sum(dtype=np.float64))
+        total += 2 * float(kernel_BM.sum(dtype=np.float64)) - block
+    return math.log(max(total, np.finfo(np.float64).tiny) / (count * (count - 1)))
+
+
+def sigreg(embeddings_ND: Floats, seed: int = 0, directions: int = SLICES) -> float:
     """SIGReg's statistic, >= 0: Epps-Pulley's distance from N(0, 1), averaged over random unit slices, divided by N.
 
     LeJEPA (arXiv:2511.08544), where it is multiplied by N; without that factor it estimates a property of the
-    distribution, whatever the size of the sample.
+    distribution, whatever the size of the sample. Projections are fp32, sums over rows fp64.
     """
-    from ragcun.losses import draw_directions  # imports torch, which a report of these measures does without
-
-    directions_KD = draw_directions(slices, embeddings_ND.shape[1], seed).double().numpy()
-    return sigreg_along(embeddings_ND, directions_KD)
+    return sigreg_images(embeddings_ND, [(1.0, np.zeros(embeddings_ND.shape[1]))], seed, directions)[0]
 
 
-def sigreg_along(embeddings_ND: Floats, directions_KD: Floats) -> float:
-    """SIGReg's statistic, as `sigreg` has it, along K given unit directions."""
+def sigreg_images(
+    embeddings_ND: Floats, images: Sequence[tuple[float, Floats]], seed: int = 0, directions: int = SLICES
+) -> list[float]:
+    """SIGReg's statistic, as `sigreg` has it, of scale · x + shift_D for each (scale, shift_D).
+
+    All share the random slices and one projection, which is most of the work in many dimensions.
+    """
     import torch
 
+    from ragcun.losses import draw_directions  # imports torch, which a report of these measures does without
+
+    directions_KD = draw_directions(directions, embeddings_ND.shape[1], seed)
+    rows_ND = torch.from_numpy(embeddings_ND.astype(np.float32))
+    totals = [0.0] * len(images)
+    for part in slices(directions, _SLICES_AT_ONCE):
+        along_NK = rows_ND @ directions_KD[part].T
+        for at, (scale, shift_D) in enumerate(images):
+            shift_K = (directions_KD[part].double() @ torch.from_numpy(shift_D)).float()
+            totals[at] += _epps_pulley(along_NK * scale + shift_K)
+    return [total / (directions * len(embeddings_ND)) for total in totals]
+
+
+def sigreg_along(projections_NK: Floats) -> float:
+    """SIGReg's statistic, as `sigreg` has it, from the products of rows and K unit directions."""
+    import torch
+
+    rows, count = projections_NK.shape
+    total = 0.0
+    for part in slices(count, _SLICES_AT_ONCE):
+        total += _epps_pulley(torch.from_numpy(np.ascontiguousarray(projections_NK[:, part], dtype=np.float32)))
+    return float(total / (count * rows))
+
+
+def _epps_pulley(projections_NK: "Tensor") -> float:
     from ragcun.losses import epps_pulley
 
-    total = 0.0
-    for part in slices(len(directions_KD), _SLICES_AT_ONCE):
-        along_NC = embeddings_ND @ directions_KD[part].T
-        total += float(epps_pulley(torch.from_numpy(along_NC)).sum())
-    return total / (len(directions_KD) * len(embeddings_ND))
+    return float(epps_pulley(projections_NK).double().sum())
 
 
 @dataclass(frozen=True)

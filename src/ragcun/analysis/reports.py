@@ -5,10 +5,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from ragcun.analysis.measures import MEASURES
+from ragcun.analysis.measures import MEASURES, Measure
 from ragcun.errors import UserError
 from ragcun.files import read_json
 from ragcun.table import Cell, Column, Note, Table, letters, significant
+
+GAUSSIAN = "N(0, I)"
 
 
 @dataclass(frozen=True)
@@ -16,8 +18,9 @@ class IsotropyReport:
     """The measures of one set of embeddings beside those of an N(0, I) sample of the same shape.
 
     `rows` were measured, drawn from `population` (seeded by `seed`); `exact` holds N(0, I)'s values of measures that
-    have one in closed form, and `settings` what made the embeddings, where that is known. A report of an earlier
-    version lacks the measures that were added since.
+    have one in closed form, and `settings` what made the embeddings, where that is known. `of` is what was embedded,
+    `intervals` holds the ends of 95 percent intervals where they were asked for, and `spectrum` the eigenvalues of the
+    covariance, descending. A report of an earlier version lacks what was added since.
     """
 
     model: str
@@ -31,6 +34,9 @@ class IsotropyReport:
     gaussian: Mapping[str, float]
     exact: Mapping[str, float]
     settings: Mapping[str, Any] = field(default_factory=dict)
+    of: str = "documents"
+    intervals: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    spectrum: Sequence[float] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as plain JSON values; `from_json` reads them back."""
@@ -45,16 +51,6 @@ class IsotropyReport:
         return cls(**named)
 
 
-def gaussian_columns(reports: Sequence[IsotropyReport]) -> list[tuple[str, Mapping[str, float]]]:
-    """Return N(0, I)'s measures by name, once for each shape (rows, dimension) among the reports."""
-    samples = {(report.dimension, report.rows): report.gaussian for report in reports}
-    if len(samples) == 1:
-        return [("N(0, I)", measures) for measures in samples.values()]
-    if len({dimension for dimension, _ in samples}) == len(samples):
-        return [(f"N(0, I), d = {dimension}", measures) for (dimension, _), measures in samples.items()]
-    return [(f"N(0, I), {rows} x {dimension}", measures) for (dimension, rows), measures in samples.items()]
-
-
 def read_reports(path: str | Path) -> list[IsotropyReport]:
     """Read the reports of an `isotropy.json`, in its order. Raises `UserError` where the file holds none."""
     try:
@@ -66,37 +62,85 @@ def read_reports(path: str | Path) -> list[IsotropyReport]:
     return reports
 
 
-def isotropy_table(reports: Sequence[IsotropyReport]) -> Table:
+def paper_table(reports: Sequence[IsotropyReport]) -> Table:
+    """Return the table for a paper: the six headline measures of documents."""
+    documents = [report for report in reports if report.of == "documents"]
+    return isotropy_table(documents or reports, [measure for measure in MEASURES if measure.headline])
+
+
+def isotropy_table(reports: Sequence[IsotropyReport], measures: Sequence[Measure] = MEASURES) -> Table:
     """Return a table of measures by models and N(0, I), with the source of each measure below it.
 
-    A measure that a report lacks is an en dash; one that all lack has no row.
+    Documents, queries and both are groups where there are several. A measure that a report lacks is an en dash; one
+    that all lack has no row. Intervals stand behind values where reports have them.
     """
-    one_dataset = len({report.data for report in reports}) == 1
-    columns = [
-        (report.model if one_dataset else f"{report.model} ({report.data})", report.measures) for report in reports
-    ]
-    columns += gaussian_columns(reports)
-    shown = [measure for measure in MEASURES if any(measure.key in values for _, values in columns)]
-    sources = dict(zip(dict.fromkeys(measure.source for measure in shown if measure.source), letters(), strict=False))
-    sizes = sorted({report.rows for report in reports})
-    data = sorted({report.data for report in reports if report.data})
-    title = (
-        f"Isotropy of {' and '.join(f'{size:,}' for size in sizes)} embeddings"
-        + (f" of documents of {' and '.join(data)}" if data else "")
-        + ", beside a sample of the same size from N(0, I). An arrow says which way is more isotropic; "
-        "elsewhere, nearer to that sample is."
-    )
-    rows = [
-        [
-            Cell(measure.title, mark=sources.get(measure.source, "")),
-            *(Cell(values.get(measure.key)) for _, values in columns),
-        ]
-        for measure in shown
-    ]
+    parts = [of for of in ("documents", "queries", "both") if any(report.of == of for report in reports)]
+    columns = _columns(reports)
+    groups = {}
+    for of in parts:
+        shown = [m for m in measures if any(of in column and m.key in column[of][0] for column in columns.values())]
+        groups[of] = [(m, [_cell(m.key, *column.get(of, ({}, {}))) for column in columns.values()]) for m in shown]
+    cited = dict.fromkeys(m.source for rows in groups.values() for m, _ in rows if m.source)
+    sources = dict(zip(cited, letters(), strict=False))
+    several = len(parts) > 1
     return Table(
-        title,
-        [Column("Measure"), *(Column(name, significant) for name, _ in columns)],
-        [rows],
+        _title(reports, parts),
+        [
+            *([Column("Embeddings")] if several else []),
+            Column("Measure"),
+            *(Column(name, significant) for name in columns),
+        ],
+        [
+            [
+                [*([Cell(of)] if several else []), Cell(m.title, mark=sources.get(m.source, "")), *values]
+                for m, values in rows
+            ]
+            for of, rows in groups.items()
+        ],
         [Note(f"{source}.", letter) for source, letter in sources.items()],
         "isotropy",
+    )
+
+
+_Values = tuple[Mapping[str, float], Mapping[str, Sequence[float]]]  # values and intervals by the measures' keys
+
+
+def _columns(reports: Sequence[IsotropyReport]) -> dict[str, dict[str, _Values]]:
+    """Return each column's values by documents, queries and both: the models', then N(0, I)'s, once for each shape."""
+    one_dataset = len({report.data for report in reports}) == 1
+    columns: dict[str, dict[str, _Values]] = {}
+    sizes: dict[str, dict[str, tuple[int, int]]] = {}
+    gaussians: dict[str, dict[str, _Values]] = {}
+    for report in reports:
+        name = report.model if one_dataset else f"{report.model} ({report.data})"
+        columns.setdefault(name, {})[report.of] = (report.measures, report.intervals)
+        sizes.setdefault(name, {})[report.of] = (report.rows, report.dimension)
+        gaussians.setdefault(name, {})[report.of] = (report.gaussian, {})
+    shapes = {tuple(of.items()): name for name, of in reversed(sizes.items())}
+    dimensions = [of[0][1][1] for of in shapes]
+    for of, name in reversed(shapes.items()):
+        rows, dimension = of[0][1]
+        label = GAUSSIAN
+        if len(shapes) > 1:
+            alone = dimensions.count(dimension) == 1
+            label += f", d = {dimension}" if alone else f", {rows} x {dimension}"
+        columns[label] = gaussians[name]
+    return columns
+
+
+def _cell(key: str, values: Mapping[str, float], intervals: Mapping[str, Sequence[float]]) -> Cell:
+    ends = intervals.get(key)
+    return Cell(values.get(key), interval=None if ends is None else (ends[0], ends[1]))
+
+
+def _title(reports: Sequence[IsotropyReport], parts: Sequence[str]) -> str:
+    counted = []
+    for of in parts:
+        rows = sorted({report.rows for report in reports if report.of == of})
+        counted.append(f"{' and '.join(f'{count:,}' for count in rows)} {'rows of both' if of == 'both' else of}")
+    data = sorted({report.data for report in reports if report.data})
+    return (
+        f"Isotropy of embeddings of {', '.join(counted)}"
+        + (f" of {' and '.join(data)}" if data else "")
+        + ", beside samples of the same sizes from N(0, I). An arrow says which way is more isotropic."
     )

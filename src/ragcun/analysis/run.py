@@ -6,11 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ragcun.analysis.figures import isotropy_figures
-from ragcun.analysis.geometry import SAMPLE, Geometry, measure, report, sample_rows
+from ragcun.analysis.geometry import SAMPLE, Geometry, measure
+from ragcun.analysis.measures import MEASURES
+from ragcun.analysis.reference import beside_gaussian, gaussians
 from ragcun.analysis.reports import IsotropyReport
+from ragcun.analysis.resampling import RESAMPLES, intervals
+from ragcun.analysis.sample import draw_sample
+from ragcun.analysis.sets import Embedded
 from ragcun.console import progress
 from ragcun.data.collection import Collection
 from ragcun.data.texts import Selected
@@ -21,30 +25,35 @@ from ragcun.manifest import environment
 
 
 def analyze(
-    labelled: Mapping[str, npt.NDArray[np.floating]],
+    labelled: Mapping[str, Embedded],
     output: Path,
     seed: int = 0,
-    sample: int = SAMPLE,
     data: str = "",
-    population: int | None = None,
+    populations: Mapping[str, int] | None = None,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
+    with_intervals: bool = False,
 ) -> list[IsotropyReport]:
-    """Measure each (N, D) array, at most `sample` rows of it, and write isotropy.json and the figures into `output`.
+    """Measure documents, queries and both of each label, and write isotropy.json and the figures into `output`.
 
-    `data` names what was embedded, `population` how many rows there were before any sampling (N where None), and
-    `settings`, by label, what a reader needs to make the embeddings again. Raises `UserError` on NaN or a single row.
+    `data` names what was embedded, `populations` says how many documents, queries and both there were before any
+    sampling, and `settings`, by label, what a reader needs to make the embeddings again. Figures are of documents.
+    Raises `UserError` on NaN or a single row.
     """
-    geometries: list[Geometry] = []
+    drawn: list[tuple[Geometry, Geometry]] = []
     reports: list[IsotropyReport] = []
-    with progress("measuring isotropy", len(labelled), "models") as bar:
-        for label, embeddings in labelled.items():
-            rows = sample_rows(len(embeddings), sample, seed)
-            geometry = measure(label, embeddings[rows], seed)
-            measured = report(geometry, data, population or len(embeddings), seed)
-            geometries.append(geometry)
-            reports.append(replace(measured, settings=dict((settings or {}).get(label, {}))))
-            bar.advance()
-    figures = isotropy_figures(geometries, output / "figures", seed)
+    with progress("measuring isotropy", _steps(labelled, with_intervals), "measures") as bar:
+        for label, embedded in labelled.items():
+            references = gaussians(embedded.sizes, seed, bar.advance)
+            for view in embedded.views(seed):
+                bar.note(f"{label}, {view.of}")
+                geometry = measure(label, view, bar.advance)
+                report = beside_gaussian(geometry, references[view.of], seed, data, (populations or {}).get(view.of))
+                found = intervals(view, bar.advance) if with_intervals else {}
+                reports.append(replace(report, settings=dict((settings or {}).get(label, {})), intervals=found))
+                if view.of == "documents":
+                    drawn.append((geometry, references[view.of]))
+    geometries, gaussian = ([pair[at] for pair in drawn] for at in (0, 1))
+    figures = isotropy_figures(geometries, gaussian, output / "figures")
     write_json(
         output / "isotropy.json",
         {
@@ -56,23 +65,44 @@ def analyze(
     return reports
 
 
-def analyze_models(
-    embedders: Sequence[Embedder], collection: Collection, output: Path, seed: int = 0, sample: int = SAMPLE
-) -> list[IsotropyReport]:
-    """Embed a sample of a collection's documents, the same for every model, and `analyze` it.
+def _steps(labelled: Mapping[str, Embedded], with_intervals: bool) -> int:
+    views = sum(1 if embedded.queries is None else 3 for embedded in labelled.values())
+    return views * (2 * len(MEASURES) + (RESAMPLES if with_intervals else 0))
 
-    Only the sampled texts are encoded. Raises `UserError` where two models share a label.
+
+def analyze_models(
+    embedders: Sequence[Embedder],
+    collection: Collection,
+    output: Path,
+    seed: int = 0,
+    sample: int = SAMPLE,
+    split: str | None = None,
+    with_intervals: bool = False,
+) -> list[IsotropyReport]:
+    """Embed a sample of a collection's documents and queries, the same for every model, and `analyze` it.
+
+    At most `sample` documents and as many queries are measured: those of `split`, or all where it is None. Only these
+    are encoded, and the documents that are relevant to the queries. Raises `UserError` where two models share a label,
+    or there is no such split.
     """
     labels = [embedder.label for embedder in embedders]
     if twice := next((label for label in labels if labels.count(label) > 1), None):
-        raise UserError(f"two models are called {twice!r}; name each model once, in folders of different names")
-    rows = sample_rows(len(collection.corpus), sample, seed)
-    texts = Selected(collection.corpus, rows)
-    corpus = {"sha256": file_sha256(collection.corpus.path)}
-    labelled: dict[str, npt.NDArray[np.floating]] = {}
+        raise UserError(f"two models are called {twice!r}; give one another name, as in --model NAME=MODEL")
+    rows = draw_sample(collection, sample, seed, split)
+    documents = Selected(collection.corpus, np.concatenate([rows.documents, rows.judged]))
+    queries = Selected(collection.queries, rows.queries)
+    labelled: dict[str, Embedded] = {}
     settings: dict[str, dict[str, Any]] = {}
+    made_of = {"corpus": {"sha256": file_sha256(collection.corpus.path)}, "split": split or "all queries"}
     for embedder in embedders:
-        vectors = embedder.documents(texts, f"encoding {len(texts):,} documents with {embedder.label}")
-        labelled[embedder.label] = vectors.block(0, len(texts))
-        settings[embedder.label] = {**embedder.describe(), "fingerprint": embedder.fingerprint, "corpus": corpus}
-    return analyze(labelled, output, seed, sample, collection.name, len(collection.corpus), settings)
+        vectors = embedder.documents(documents, f"encoding {len(documents):,} documents with {embedder.label}")
+        measured_ND, judged_MD = np.split(vectors.block(0, len(documents)), [len(rows.documents)])
+        queries_QD = None
+        if len(queries) > 1:
+            asked = embedder.queries(queries, f"encoding {len(queries):,} queries with {embedder.label}")
+            queries_QD = asked.block(0, len(queries))
+        labelled[embedder.label] = Embedded(measured_ND, queries_QD, judged_MD, rows.relevant_P2)
+        settings[embedder.label] = {**embedder.describe(), "fingerprint": embedder.fingerprint, **made_of}
+    populations = {"documents": len(collection.corpus), "queries": rows.asked}
+    populations["both"] = sum(populations.values())
+    return analyze(labelled, output, seed, collection.name, populations, settings, with_intervals)

@@ -3,27 +3,67 @@
 Legend: N rows, D dimensions.
 """
 
+import math
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from ragcun.analysis import isotropy
+from ragcun.analysis import hubness, isotropy, normality
 from ragcun.analysis.isotropy import Distances, Floats
+from ragcun.analysis.pairs import Pairs
+
+Of = Literal["documents", "queries", "both"]
 
 
 class View:
     """N embeddings of D dimensions, in fp64.
 
     Attributes:
-        embeddings_ND: the embeddings as they are.
+        embeddings_ND: the embeddings as they are; of both, documents come first.
         seed: the seed of whatever a measure draws.
+        of: what was embedded.
+        queries: how many of the rows are queries, the last ones.
+        stable_DD: the covariance of a larger sample; None where there is none.
+        pairs: the queries against the documents, where the view is of both.
+        slices: how many random slices SIGReg takes.
     """
 
-    def __init__(self, embeddings: npt.ArrayLike, seed: int = 0) -> None:
+    def __init__(
+        self,
+        embeddings: npt.ArrayLike,
+        seed: int = 0,
+        of: Of = "documents",
+        queries: int = 0,
+        stable_DD: Floats | None = None,
+        pairs: Pairs | None = None,
+        slices: int = isotropy.SLICES,
+    ) -> None:
         """Take an (N, D) array. Raises `UserError` on fewer than 2 rows or columns, NaN or infinity."""
         self.embeddings_ND = isotropy.as_matrix(embeddings)
         self.seed = seed
+        self.of = of
+        self.queries = queries
+        self.stable_DD = stable_DD
+        self.pairs = pairs
+        self.slices = slices
+
+    def part(self, share: float, generator: np.random.Generator) -> "View":
+        """A share of the rows, drawn without replacement, of documents and queries alike; at least 2 of each.
+
+        SIGReg takes an eighth of the slices: how it moves with the rows shows along few as along many.
+        """
+        ends = [(0, self.rows - self.queries), (self.rows - self.queries, self.rows)]
+        drawn = [
+            start + np.sort(generator.choice(stop - start, max(2, round(share * (stop - start))), replace=False))
+            for start, stop in ends
+            if stop > start
+        ]
+        pairs = self.pairs.of(drawn[-1] - ends[1][0]) if self.pairs is not None else None
+        queries = len(drawn[-1]) if self.queries else 0
+        rows_ND = self.embeddings_ND[np.concatenate(drawn)]
+        return View(rows_ND, self.seed, self.of, queries, self.stable_DD, pairs, self.slices // 8)
 
     @property
     def rows(self) -> int:
@@ -77,21 +117,82 @@ class View:
         """Eigenvectors of the covariance, in columns."""
         return self._principal[1]
 
+    @property
+    def covariance_DD(self) -> Floats:
+        """The covariance, with N - 1."""
+        covariance_DD: Floats = self.axes_DD * self.eigenvalues_D @ self.axes_DD.T
+        return covariance_DD
+
+    @property
+    def spread(self) -> float:
+        """The root of the mean variance of a dimension; 1 where all rows are equal."""
+        return float(self.eigenvalues_D.mean()) ** 0.5 or 1.0
+
     @cached_property
     def shape_ND(self) -> Floats:
         """Centred embeddings divided by one number, so that the mean variance is 1; zero where all rows are equal."""
-        scale = float(self.eigenvalues_D.mean()) ** 0.5
-        return self.centred_ND / scale if scale > 0 else self.centred_ND
+        return self.centred_ND / self.spread
+
+    @cached_property
+    def along_axes_ND(self) -> Floats:
+        """Coordinates of the centred embeddings along the principal axes."""
+        along_axes_ND: Floats = self.centred_ND @ self.axes_DD
+        return along_axes_ND
 
     @cached_property
     def whitened_NR(self) -> Floats:
         """Coordinates along the R axes that have variance, each divided by its deviation; R is at least 1."""
         kept = max(1, int((self.eigenvalues_D > 0).sum()))
         deviations_R = np.sqrt(self.eigenvalues_D[:kept])
-        along_NR: Floats = self.centred_ND @ self.axes_DD[:, :kept]
-        return along_NR / np.where(deviations_R > 0, deviations_R, 1.0)
+        return self.along_axes_ND[:, :kept] / np.where(deviations_R > 0, deviations_R, 1.0)
+
+    def leading_NK(self, dimensions: int) -> Floats:
+        """The first `dimensions` whitened coordinates, of variance 1 with 1/N; fewer where N or R is small."""
+        kept = max(1, min(dimensions, (self.rows - 1) // 2))
+        return self.whitened_NR[:, :kept] * math.sqrt(self.rows / (self.rows - 1))
 
     @cached_property
     def distances(self) -> Distances:
         """Distances of each row to its nearest, and moments of the distances of all pairs."""
         return isotropy.distances(self.centred_ND)
+
+    @cached_property
+    def occurrences_N(self) -> npt.NDArray[np.int64]:
+        """How many rows have each row among their 10 nearest."""
+        return hubness.k_occurrences(self.shape_ND)
+
+    @cached_property
+    def sigreg(self) -> tuple[float, float]:
+        """SIGReg's statistic along random slices: of the embeddings, and of their shape."""
+        images = [(self.spread, self.mean_D), (1.0, np.zeros(self.dimension))]
+        raw, shape = isotropy.sigreg_images(self.shape_ND, images, self.seed, self.slices)
+        return raw, shape
+
+    @cached_property
+    def mardia(self) -> tuple[normality.Tested, normality.Tested]:
+        """Mardia's skewness and kurtosis of the first 50 whitened coordinates."""
+        leading_NK = self.leading_NK(normality.MARDIA_DIMENSIONS)
+        return normality.mardia_skewness(leading_NK), normality.mardia_kurtosis(leading_NK)
+
+    @cached_property
+    def henze_zirkler(self) -> normality.Tested:
+        """Henze and Zirkler's test of the first 10 whitened coordinates."""
+        return normality.henze_zirkler(self.leading_NK(normality.HENZE_ZIRKLER_DIMENSIONS))
+
+    @cached_property
+    def norms_against_chi(self) -> normality.Tested:
+        """Norms against the chi distribution with D degrees."""
+        return normality.norms_against_chi(self.norms_N, self.dimension)
+
+    @property
+    def mean_gap(self) -> float | None:
+        """The distance of the queries' mean from the documents', over the root mean square distance from one's mean.
+
+        None where the view is not of both.
+        """
+        if self.of != "both":
+            return None
+        parts = np.split(self.centred_ND, [self.rows - self.queries])
+        means = [part_ND.mean(axis=0) for part_ND in parts]
+        spread = np.mean([part_ND.var(axis=0).sum() for part_ND in parts]) ** 0.5
+        return float(np.linalg.norm(means[0] - means[1]) / spread) if spread > 0 else 0.0

@@ -17,41 +17,58 @@ def isotropy(
     model: Annotated[
         list[str],
         typer.Option(
-            "--model", help="Hub id, model folder or experiment; may be repeated.", autocompletion=complete(bases)
+            "--model",
+            help="Encoder by hub id, short name or folder, or NAME=MODEL; may be repeated.",
+            autocompletion=complete(bases),
         ),
     ],
-    data: Annotated[Path, typer.Option("--data", help="Collection in BEIR's layout whose documents are embedded.")],
-    sample: Annotated[int, typer.Option(min=2, help="Maximum number of documents to measure.")] = 10_000,
+    data: Annotated[
+        Path, typer.Option("--data", help="Collection in BEIR's layout whose documents and queries are embedded.")
+    ],
+    split: Annotated[
+        str | None, typer.Option(help="Split whose queries are measured.", show_default="all queries")
+    ] = None,
+    sample: Annotated[
+        int, typer.Option(min=2, help="Maximum number of documents, and of queries, to measure.")
+    ] = 10_000,
+    intervals: Annotated[
+        bool, typer.Option("--intervals", help="Add the 95 percent interval of each measure, by resampling.")
+    ] = False,
+    every: Annotated[bool, typer.Option("--all", help="Print all measures, not only the six of the paper.")] = False,
     max_length: options.MaxLength = None,
     precision: options.Precision = "fp32",
     device: options.Device = None,
     runtime: options.Runtime = "auto",
     seed: Annotated[
         int,
-        typer.Option(
-            min=0, help="Random seed of the sample of documents, of SIGReg's slices and of the N(0, I) sample."
-        ),
+        typer.Option(min=0, help="Random seed of the sample of texts, of SIGReg's slices and of the N(0, I) sample."),
     ] = 0,
     output: Annotated[Path, typer.Option(help="Output folder for isotropy.json and figures/.")] = Path("isotropy"),
     on_error: options.OnError = "refuse",
     store: options.Store = None,
     json: options.Json = False,
 ) -> None:
-    """Measure how isotropic embeddings are, compare them with a sample of N(0, I), and draw figures."""
+    """Measure how isotropic embeddings are, compare them with samples of N(0, I), and draw figures."""
+    from ragcun.analysis.measures import MEASURES
     from ragcun.analysis.reports import isotropy_table
     from ragcun.analysis.run import analyze_models
     from ragcun.console import say, warn
     from ragcun.data.collection import Collection
-    from ragcun.embedding.embedder import Embedder
+    from ragcun.errors import UserError
     from ragcun.files import read_json
+    from ragcun.retrieval.registry import encoder
+    from ragcun.retrieval.retrievers import RetrieverOptions
 
+    encoding = RetrieverOptions(options.store_folder(store), precision, max_length, device, runtime)
+    encoders = {name: encoder(name) for name in model}
+    if other := next((name for name, found in encoders.items() if found is None), None):
+        raise UserError(f"--model {other}: not an encoder, so that there are no embeddings to measure")
     collection = Collection.open(data, on_error)
     for line in collection.problems.lines():
         warn(line)
-    folder = options.store_folder(store)
-    embedders = [Embedder(name, folder, precision, max_length, device, runtime=runtime) for name in model]
-    reports = analyze_models(embedders, collection, output, seed, sample)
-    print_table(isotropy_table(reports))
+    embedders = [found.embedder(encoding) for found in encoders.values() if found is not None]
+    reports = analyze_models(embedders, collection, output, seed, sample, split, intervals)
+    print_table(isotropy_table(reports, [measure for measure in MEASURES if every or measure.headline]))
     say(f"report: {output / 'isotropy.json'}, figures: {output / 'figures'}")
     if json:
         written = read_json(output / "isotropy.json")

@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from ragcun.analysis.geometry import measure, sample_rows
-from ragcun.analysis.measures import HEADLINES
+from ragcun.analysis.geometry import sample_rows
+from ragcun.analysis.measures import HEADLINES, headlines
 from ragcun.analysis.trade import Point, isotropy_against_score
+from ragcun.analysis.view import View
 from ragcun.console import console, say, warn
 from ragcun.data.benchmark import Dataset
 from ragcun.data.texts import Selected, Texts
@@ -150,8 +151,7 @@ def _isotropy(embedder: Embedder, documents: Texts) -> dict[str, float]:
     """Isotropy of a sample of documents, the same for all models."""
     rows = sample_rows(len(documents), _SAMPLE, 0)
     vectors = embedder.documents(Selected(documents, rows)).block(0, len(rows))
-    measures = measure(embedder.label, vectors, 0).measures
-    return {name: float(measures[name]) for name in HEADLINES}
+    return headlines(View(vectors))
 
 
 def _train_all(cells: Sequence[Cell], where: Evaluation, jobs: int) -> tuple[dict[Cell, Measured], list[str]]:

@@ -5,9 +5,10 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from ragcun.analysis.reports import isotropy_table, read_reports
+from ragcun.analysis.reports import isotropy_table, paper_table, read_reports
 from ragcun.errors import RagcunError, UserError
 from ragcun.evaluation.results import average_parts, read_results
 from ragcun.evaluation.tables import benchmark_table
@@ -30,8 +31,9 @@ def write_tables(
     order: Sequence[str] = (),
     form: str = "latex",
 ) -> list[Path]:
-    """Write tables/beir and tables/isotropy below `output`, and tables/main, which shows both, where the form has one.
+    """Write tables/beir, isotropy and isotropy-all below `output`, and main, which shows all, where the form has one.
 
+    isotropy has the six rows for a paper, isotropy-all is the appendix: every measure of documents, queries and both.
     Reads every result.json below `folder`, and `isotropy` or the one isotropy.json below `folder`; what is not there
     has no table. Models come in the order of `order`, then of their paths; `output` is `folder` where None. Returns
     the files written, main last. Raises `UserError` where there is nothing to report, or no such form.
@@ -43,7 +45,9 @@ def write_tables(
     if results := read_results(folder):
         tables[f"beir{chosen.suffix}"] = benchmark_table(average_parts(results), metric, digits, order)
     if path := isotropy or _only_isotropy(folder):
-        tables[f"isotropy{chosen.suffix}"] = isotropy_table(read_reports(path))
+        reports = read_reports(path)
+        tables[f"isotropy{chosen.suffix}"] = paper_table(reports)
+        tables[f"isotropy-all{chosen.suffix}"] = replace(isotropy_table(reports), label="isotropy-all")
     if not tables:
         raise UserError(f"{folder}: neither a result.json nor an isotropy.json below it; run `ragcun eval beir` first")
     texts = {name: chosen.render(table) for name, table in tables.items()}

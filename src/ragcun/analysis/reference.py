@@ -1,0 +1,93 @@
+"""What samples of N(0, I) measure, by the same code: computed once, kept in the cache, put beside what was measured."""
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Callable
+from dataclasses import fields
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import ragcun
+from ragcun.analysis import isotropy
+from ragcun.analysis.geometry import Geometry, measure
+from ragcun.analysis.measures import MEASURES
+from ragcun.analysis.reports import GAUSSIAN, IsotropyReport
+from ragcun.analysis.sets import Embedded, Sizes
+from ragcun.files import atomic_path, ragcun_cache, tree_sha256
+
+
+def gaussians(sizes: Sizes, seed: int = 0, tick: Callable[[], None] = lambda: None) -> dict[str, Geometry]:
+    """What a seeded sample of N(0, I) shows, by documents, queries and both; queries only where `sizes` has some.
+
+    Each is measured once for its sizes, seed and code, and read from the cache from then on. `tick` is called after
+    each measure.
+    """
+    folder = ragcun_cache() / "gaussian" / _key(sizes, seed)
+    names = ("documents", "queries", "both") if sizes.queries else ("documents",)
+    try:
+        found = {name: _read(folder / f"{name}.npz") for name in names}
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):  # never written, or damaged
+        found = {}
+        for view in Embedded.gaussian(sizes, seed).views(seed):
+            found[view.of] = measure(GAUSSIAN, view, tick)
+            _write(folder / f"{view.of}.npz", found[view.of])
+    else:
+        for _ in range(len(names) * len(MEASURES)):
+            tick()
+    return found
+
+
+def beside_gaussian(
+    geometry: Geometry, reference: Geometry, seed: int = 0, data: str = "", population: int | None = None
+) -> IsotropyReport:
+    """Put a geometry's measures beside those of the N(0, I) sample; `seed` is the one that both were measured with."""
+    return IsotropyReport(
+        model=geometry.label,
+        data=data,
+        rows=geometry.rows,
+        population=population or geometry.rows,
+        dimension=geometry.dimension,
+        seed=seed,
+        slices=isotropy.SLICES,
+        measures=geometry.measures,
+        gaussian=reference.measures,
+        exact={
+            entry.key: entry.exact(geometry.dimension)
+            for entry in MEASURES
+            if entry.exact is not None and entry.key in geometry.measures
+        },
+        of=geometry.of,
+        spectrum=geometry.eigenvalues_D.tolist(),
+    )
+
+
+def _key(sizes: Sizes, seed: int) -> str:
+    determining = {**sizes._asdict(), "seed": seed, "code": _code(), "numpy": np.__version__}
+    return hashlib.sha256(json.dumps(determining).encode()).hexdigest()[:32]
+
+
+@lru_cache(maxsize=1)
+def _code() -> str:
+    """The code that measures: a sample that another version measured would stand beside the wrong numbers."""
+    root = Path(ragcun.__file__).parent
+    return tree_sha256(
+        root, [f"{part}/{file.name}" for part in ("analysis", "losses") for file in sorted((root / part).glob("*.py"))]
+    )
+
+
+def _write(path: Path, geometry: Geometry) -> None:
+    arrays: dict[str, Any] = {field.name: getattr(geometry, field.name) for field in fields(Geometry)}
+    arrays["measures"] = json.dumps(geometry.measures)
+    with atomic_path(path) as temporary:
+        np.savez(temporary, **arrays)
+
+
+def _read(path: Path) -> Geometry:
+    with np.load(path, allow_pickle=False) as arrays:
+        values = {name: arrays[name] if arrays[name].ndim else arrays[name].item() for name in arrays.files}
+    values["measures"] = json.loads(values["measures"])
+    return Geometry(**values)
