@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragcun.errors import UserError
-from ragcun.retrieval import postings, words
+from ragcun.retrieval import bm25, postings, words
 from ragcun.retrieval.bm25 import BM25, K1, B, _Terms
 from ragcun.retrieval.porter import stem
 from ragcun.retrieval.postings import stored_length
@@ -45,10 +45,12 @@ def test_terms_are_those_of_lucenes_english_analyser(text: str, expected: list[s
     assert terms.known(text) == numbers
 
 
-@given(st.lists(st.text("aZ1_.,:;'\" -é’\u0308א中カ😀\u200d"), max_size=6))
+@given(st.lists(st.text("aZ1_.,:;'\"#*-()\n é’\u0308א中カ😀\u200d"), max_size=6))
 def test_words_are_the_same_wherever_ascii_ends(pieces: list[str]) -> None:
     text = " ".join(pieces)
-    assert tokenize(text) == words._UNICODE.findall(text)
+    expected = words._UNICODE.findall(text)
+    assert tokenize(text) == expected
+    assert [word for piece in words.pieces(text) for word in tokenize(piece.decode())] == expected
 
 
 # Of each rule one, from Porter's paper; then the departures from it, and what is left alone.
@@ -110,7 +112,7 @@ def test_scores_are_the_formula() -> None:
     assert np.isneginf(found.scores[0, 2:]).all()
 
 
-def test_stretches_of_any_size_give_what_bm25s_gives_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stretches_and_memories_of_any_size_give_what_bm25s_gives_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     draw = np.random.default_rng(0)
     letters = np.array([*"abcdefghij", "", "the"])
     corpus = [
@@ -132,6 +134,7 @@ def test_stretches_of_any_size_give_what_bm25s_gives_of_the_whole(monkeypatch: p
     assert len(found) > 5
     for words_of_one in (1, 7, 50):
         monkeypatch.setattr(postings, "SEGMENT", words_of_one)
+        monkeypatch.setattr(bm25, "REMEMBERED", words_of_one)
         parts = rank(corpus, queries, 70, exclude)
         assert parts.rows.tolist() == whole.rows.tolist()
         assert parts.scores.tolist() == whole.scores.tolist()

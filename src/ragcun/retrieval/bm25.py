@@ -12,10 +12,13 @@ from ragcun.data.texts import Texts
 from ragcun.errors import UserError
 from ragcun.retrieval.postings import Postings
 from ragcun.retrieval.topk import EMPTY, Rows, TopK, best, pack, to_rows
-from ragcun.retrieval.words import ENGLISH, LANGUAGES, LONGEST, analyser, stop_words_of, tokenize
+from ragcun.retrieval.words import ENGLISH, LANGUAGES, LONGEST, analyser, pieces, stop_words_of, tokenize
 
 K1 = 0.9
 B = 0.4
+REMEMBERED = 1_000_000  # pieces of texts whose terms are kept, about 200 MiB
+
+_LEAST = np.finfo(np.float32).smallest_subnormal  # of the scores that are not 0
 
 
 class BM25:
@@ -70,7 +73,8 @@ class BM25:
                 for segment in postings.segments(self._k1, self._b):
                     for query in [query for query, numbers in enumerate(asked) if numbers]:
                         scores = segment.scores(asked[query], exclude[query])
-                        found = np.flatnonzero(scores)
+                        least = np.partition(scores, -k)[-k] if k < len(scores) else 0
+                        found = np.flatnonzero(scores >= max(least, _LEAST))
                         keys = pack(scores[found], id_ranks[segment.start + found])
                         keys_QK[query] = best(np.concatenate([keys_QK[query], keys])[None], k)[0]
                     bar.advance(len(segment))
@@ -108,27 +112,40 @@ class _Terms:
 
     def learn(self, text: str) -> "chain[int]":
         """The numbers of a document's terms; new ones get the next number."""
-        return chain.from_iterable(map(self._numbers.__getitem__, tokenize(text)))
+        return chain.from_iterable(map(self._numbers.__getitem__, pieces(text)))
 
     def known(self, text: str) -> list[int]:
         """The numbers of those of a query's terms that occur in a document."""
-        return [self.vocabulary[term] for word in tokenize(text) for term in self.of(word) if term in self.vocabulary]
+        numbers: list[int] = []
+        for piece in pieces(text):
+            if piece in self._numbers:
+                numbers += self._numbers[piece]
+            else:
+                numbers += [self.vocabulary[term] for term in self.of(piece) if term in self.vocabulary]
+        return numbers
 
-    def of(self, word: str) -> list[str]:
-        """The terms of a word as it stands in a text: none of a stop word, several of one that is too long."""
-        pieces = (word[start : start + LONGEST] for start in range(0, len(word), LONGEST))
-        return [term for term in map(self._analyse, pieces) if term]
+    def of(self, piece: bytes) -> list[str]:
+        """The terms of a piece of a text: none of a stop word, several of a word that is too long."""
+        words = tokenize(piece.decode())
+        parts = [word[start : start + LONGEST] for word in words for start in range(0, len(word), LONGEST)]
+        return [term for term in map(self._analyse, parts) if term]
 
 
-class _Numbers(dict[str, tuple[int, ...]]):
-    """The numbers of a word's terms; each word is analysed once."""
+class _Numbers(dict[bytes, tuple[int, ...]]):
+    """The numbers of a piece's terms, each piece analysed once as long as there are not too many."""
 
     def __init__(self, terms: _Terms) -> None:
         super().__init__()
         self._terms = terms
 
-    def __missing__(self, word: str) -> tuple[int, ...]:
-        vocabulary = self._terms.vocabulary
-        numbers = tuple(vocabulary.setdefault(term, len(vocabulary)) for term in self._terms.of(word))
-        self[word] = numbers
+    def __missing__(self, piece: bytes) -> tuple[int, ...]:
+        bare = piece.strip(b'.,:;"')  # these stand within words only
+        if bare != piece:
+            numbers = self[bare]
+        else:
+            vocabulary = self._terms.vocabulary
+            numbers = tuple([vocabulary.setdefault(term, len(vocabulary)) for term in self._terms.of(piece)])
+        if len(self) >= REMEMBERED:
+            self.clear()
+        self[piece] = numbers
         return numbers

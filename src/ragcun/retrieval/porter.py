@@ -4,16 +4,17 @@ M. F. Porter, An algorithm for suffix stripping (Program 14, 1980), with the aut
 Snowball's "porter" lacks: words of one or two letters stay, -bli becomes -ble, and -logi becomes -log.
 """
 
-Rules = dict[str, list[tuple[str, str]]]
+# By a suffix' last letter but one: the suffixes, and the same with what replaces them.
+Rules = dict[str, tuple[tuple[str, ...], list[tuple[str, str]]]]
 
 
 def _rules(listed: str) -> Rules:
-    """Suffixes and what replaces them, by their last letter but one, in the order in which they are tried."""
-    rules: Rules = {}
+    """Suffixes and what replaces them, in the order in which they are tried."""
+    rules: dict[str, list[tuple[str, str]]] = {}
     for rule in listed.split():
         suffix, _, replacement = rule.partition(":")
         rules.setdefault(suffix[-2], []).append((suffix, replacement))
-    return rules
+    return {letter: (tuple(suffix for suffix, _ in ones), ones) for letter, ones in rules.items()}
 
 
 # The first suffix that ends the word is the only one that counts.
@@ -37,6 +38,8 @@ def stem(word: str) -> str:
     word = _replaced(word, _STEP_2, 1)
     word = _replaced(word, _STEP_3, 1)
     word = _replaced(word, _STEP_4, 2)
+    if not word.endswith(("e", "ll")):
+        return word
     measure = _measure(word)
     if word.endswith("e") and (measure > 1 or (measure == 1 and not _ends_short(word[:-1]))):
         word = word[:-1]
@@ -52,12 +55,14 @@ def _without_plural(word: str) -> str:
 
 
 def _without_participle(word: str) -> str:
+    if not word.endswith(("ed", "ing")):
+        return word
     if word.endswith("eed"):
         return word[:-1] if _measure(word[:-3]) > 0 else word
-    ending = next((ending for ending in ("ed", "ing") if word.endswith(ending)), None)
-    if ending is None or "v" not in _kinds(word[: -len(ending)]):
+    kept = word[:-2] if word.endswith("ed") else word[:-3]
+    if "v" not in _kinds(kept):
         return word
-    word = word[: -len(ending)]
+    word = kept
     if word.endswith(("at", "bl", "iz")):
         return word + "e"
     if word[-1:] == word[-2:-1] and _kinds(word)[-1] == "c":
@@ -67,7 +72,10 @@ def _without_participle(word: str) -> str:
 
 def _replaced(word: str, rules: Rules, least: int) -> str:
     """The word with its suffix replaced, if what stands before it has at least that measure; -ion, behind s or t."""
-    for suffix, replacement in rules.get(word[-2:-1], ()):
+    suffixes, replacements = rules.get(word[-2:-1], ((), []))
+    if not word.endswith(suffixes):
+        return word
+    for suffix, replacement in replacements:
         if word.endswith(suffix):
             kept = word[: -len(suffix)]
             applies = _measure(kept) >= least and (suffix != "ion" or kept.endswith(("s", "t")))

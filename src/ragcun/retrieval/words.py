@@ -5,6 +5,7 @@ stemmer. Another language has Snowball's stemmer and bm25s' stop words, where it
 """
 
 import re
+import string
 from collections.abc import Callable
 
 import regex
@@ -52,16 +53,16 @@ def tokenize(text: str) -> list[str]:
     Combining marks stay with their letter; each Han and Hiragana character and each emoji is a word of its own; runs
     of Katakana, and of scripts without spaces such as Thai, are one. What has no letter, digit or emoji is no word.
     """
-    words: list[str] = []
-    done = 0
-    for foreign in _NOT_ASCII.finditer(text):  # no word crosses a space, and ASCII alone is cut ten times as fast
-        if foreign.start() >= done:
-            start = max(text.rfind(" ", done, foreign.start()) + 1, done)
-            words += _ASCII.findall(text, done, start)
-            end = text.find(" ", foreign.end())
-            done = len(text) if end < 0 else end
-            words += _UNICODE.findall(text, start, done)
-    return words + _ASCII.findall(text, done)
+    pattern = _ASCII if text.isascii() else _UNICODE  # of ASCII the rules are few, and `re` is faster
+    return pattern.findall(text)
+
+
+def pieces(text: str) -> list[bytes]:
+    """A text in UTF-8, cut at the ASCII characters that stand in no word: the pieces' words are the text's.
+
+    It is several times as fast as `tokenize`, and most pieces of a corpus are ones that it had before.
+    """
+    return text.encode("utf-8", "replace").translate(_BLANKED).split()
 
 
 def _words(letters: str, digits: str, between_letters: str, between_digits: str, joining: str, apart: str = "") -> str:
@@ -102,7 +103,8 @@ def _emoji() -> str:
     return rf"\u200D*{one}(?:{tags}|(?:\u200D{one})*)|{flag}|[#*]{extend}\uFE0F?\u20E3"
 
 
-_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
+_IN_WORDS = f"{string.ascii_letters}{string.digits}._:,;'\"#*".encode()
+_BLANKED = bytes(byte if byte > 0x7F or byte in _IN_WORDS else ord(" ") for byte in range(256))
 _ASCII = re.compile(_words("[A-Za-z]+", "[0-9]+", "[.:']", "[.,;']", "_"))
 _UNICODE = regex.compile(
     rf"{_unicode_words()}|{_emoji()}|[\p{{LB=SA}}]+|[\p{{Script=Han}}\p{{Script=Hiragana}}]"
