@@ -2,7 +2,8 @@
 
 python bench/bm25.py --collection FOLDER [--k 100] [--runs 5]
 
-Prints JSON: seconds of each run from texts to rankings, by the clock and of the processor, and ragcun's medians over bm25s'.
+Prints JSON: seconds of each run from texts to rankings, by the clock and of the processor, and the ratios of ragcun's
+medians to bm25s'.
 """
 
 import argparse
