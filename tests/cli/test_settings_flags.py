@@ -123,7 +123,7 @@ def test_values_complete_in_the_shell() -> None:
         (["train", "--train-data", "nowhere"], "nowhere: no such file or folder of pairs"),
         (["train", "--train-data", "pairs.jsonl"], "pairs.jsonl"),
         (["train", "--preset", "demo", "--output-dim", "512"], "give --output-dim 384 or less"),
-        (["train", "--preset", "demo", "--compile"], "compile is for a base that is trained"),
+        (["train", "--preset", "demo", "--compile"], "compile needs a trained base"),
         (["train", "--preset", "demo", "--output-dir", "other"], "was not written by ragcun"),
         (["train", "--preset", "demo", "--load-checkpoint", "./absent"], "./absent: no such folder"),
         (["ablate", "--grid", "lambda_isotropi=1"], "did you mean lambda_isotropy?"),

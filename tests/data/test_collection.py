@@ -194,22 +194,22 @@ def test_jsonl_in_the_wild(collection_of: Write) -> None:
 
 def test_missing_parts_say_what_there_is(collection_of: Write, tmp_path: Path) -> None:
     folder = collection_of(CORPUS, QUERIES, test=QRELS)
-    with pytest.raises(UserError, match=r"no split 'train'; it has test"):
+    with pytest.raises(UserError, match=r"has no split 'train'; its splits are test"):
         Collection.open(folder).qrels("train")
     with pytest.raises(UserError, match=r"no such folder; .* has toy"):
         Collection.open(tmp_path / "toys")
     (folder / "queries.jsonl").unlink()
-    with pytest.raises(UserError, match=r"queries.jsonl is missing; it has corpus.jsonl, qrels"):
+    with pytest.raises(UserError, match=r"queries.jsonl is missing; the folder has corpus.jsonl, qrels"):
         Collection.open(folder)
 
 
 @pytest.mark.parametrize("on_error", ["refuse", "skip"])
 def test_nothing_usable_is_an_error(collection_of: Write, on_error: str) -> None:
     folder = collection_of(CORPUS, QUERIES, test="query-id\tcorpus-id\tscore\n")
-    with pytest.raises(UserError, match="no usable judgement; the file is empty"):
+    with pytest.raises(UserError, match="has no usable judgement: the file is empty"):
         Collection.open(folder, on_error).qrels("test")  # type: ignore[arg-type]
     (folder / "corpus.jsonl").write_text("")
-    with pytest.raises(UserError, match="no usable row; the file is empty"):
+    with pytest.raises(UserError, match="has no usable row: the file is empty"):
         Collection.open(folder, on_error)  # type: ignore[arg-type]
 
 

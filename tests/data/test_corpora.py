@@ -189,7 +189,7 @@ def test_msmarco_is_joined_with_published_negatives(tmp_path: Path, msmarco: dic
     assert (len(pairs), pairs.negatives.shape[1]) == (40, 3)
     assert len(load_pairs(tmp_path / "out" / "dev.parquet")) == 5
     assert whole.returncode == 1
-    assert "the task has" in whole.stderr
+    assert " instead of {" in whole.stderr
     assert not (tmp_path / "all" / "source.json").exists()
 
 

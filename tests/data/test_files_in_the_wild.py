@@ -76,7 +76,7 @@ def test_gzip_is_known_by_its_bytes(tmp_path: Path, name: str) -> None:
     path.write_bytes(gzip.compress(b'{"query": "a", "positive": "b"}\n'))
     assert triples(load_pairs(path)) == [("a", "b", [])]
     path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(UserError, match="the gzip file is damaged or breaks off"):
+    with pytest.raises(UserError, match="the gzip file is damaged or incomplete"):
         load_pairs(path)
 
 

@@ -59,7 +59,7 @@ def test_what_matches_is_downloaded_once_and_is_there_offline(tmp_path: Path, da
         assert "lab/data: *.parquet not in the local cache" in missing["error"]
     away, said = fetch(tmp_path / "home", "http://127.0.0.1:9")
     assert away == found
-    assert "does not answer; taking what is in the local cache" in said
+    assert "does not answer; using the local cache" in said
 
 
 @pytest.mark.long
@@ -84,7 +84,7 @@ def test_what_is_not_whole_is_not_taken_for_whole(tmp_path: Path, data: Path) ->
         for how, address in (("offline", hub.url), ("online", "http://127.0.0.1:9")):
             partial, _ = fetch(home, address, how=how)
             assert partial["code"] == 1
-            assert "not complete (1 files are missing, part/a.parquet is one)" in partial["error"]
+            assert "incomplete (1 files are missing, such as part/a.parquet)" in partial["error"]
         assert fetch(home, hub.url)[0] == found
 
 
@@ -117,5 +117,5 @@ def test_a_disk_without_room_is_told_before(tmp_path: Path, monkeypatch: pytest.
     from ragcun.data import hub
     from ragcun.errors import RagcunError
 
-    with pytest.raises(RagcunError, match=r"lab/data: .* GiB to download, .* GiB free"):
+    with pytest.raises(RagcunError, match=r"lab/data: .* GiB to download, .* GiB are free"):
         hub._look_at_disk("lab/data", 2**60)

@@ -82,7 +82,7 @@ def test_a_file_that_changes_while_open_is_noticed(tmp_path: Path) -> None:
     path = _write(tmp_path / "a.jsonl", 3)
     texts = JsonlTexts(path)
     path.write_bytes(b" " * path.stat().st_size)
-    with pytest.raises(UserError, match="changed while it was in use"):
+    with pytest.raises(UserError, match="was changed while in use"):
         texts[1]
 
 

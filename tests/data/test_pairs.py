@@ -145,7 +145,7 @@ def test_json_array_larger_than_one_read(tmp_path: Path, monkeypatch: pytest.Mon
     path.write_text("\ufeff \n" + json.dumps(rows, indent=2) + "\n")
     assert triples(load_pairs(path)) == [(row["query"], row["positive"], []) for row in rows]
     path.write_text(json.dumps(rows)[:-40])
-    with pytest.raises(UserError, match="the JSON array breaks off after row 29"):
+    with pytest.raises(UserError, match="the JSON array ends unexpectedly after row 29"):
         load_pairs(path, on_error="skip")
 
 
@@ -167,7 +167,7 @@ def test_files_that_cannot_be_pairs(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"these can: \.jsonl, \.json, \.csv, \.tsv, \.parquet"):
         load_pairs(tmp_path / "a.pkl")
     (tmp_path / "a.parquet").write_bytes(b"x")
-    with pytest.raises(UserError, match="not a Parquet file"):
+    with pytest.raises(UserError, match="cannot be read as a Parquet file"):
         load_pairs(tmp_path / "a.parquet")
     (tmp_path / "a.csv").write_bytes(b"query,positive\n\xff,x\n")
     with pytest.raises(UserError, match=rf"a\.csv:2: {LATIN}"):

@@ -158,7 +158,7 @@ def test_a_folder_is_never_overwritten(
     assert tree_sha256(folder) == before
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").touch()
-    with pytest.raises(UserError, match="mine: exists and is no collection"):
+    with pytest.raises(UserError, match="mine: exists and is not a collection"):
         pydocs_collection(tmp_path / "mine")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["library", "mine", "pydocs"]
 

@@ -86,7 +86,7 @@ def test_texts_come_back_in_order_and_are_asked_for_once(tmp_path: Path, small_r
         assert len(server.requests) == asked
         embedder(server, tmp_path, dimensions=3).documents(texts[:1])
         assert server.requests[-1]["dimensions"] == 3
-        with pytest.raises(RagcunError, match="asked for 2 dimensions, answered 3"):
+        with pytest.raises(RagcunError, match="returned 3 dimensions instead of 2"):
             embedder(server, tmp_path, dimensions=2).documents(texts[:1])
         assert SECRET not in "".join(path.read_text("utf-8") for path in tmp_path.rglob("key.json"))
 
@@ -290,7 +290,7 @@ def test_the_budget_caps_what_is_estimated_and_what_is_spent(
     texts = [f"a text of six words {number}" for number in range(30)]
     with EmbeddingsServer(spell).serve() as server:
         asking = embedder(server, tmp_path, price=1_000.0, budget=Budget(cap=0.01))
-        with pytest.raises(UserError, match=r"more than --max-cost 0.01; nothing of it was spent"):
+        with pytest.raises(UserError, match=r"exceeds --max-cost 0.01; nothing was spent"):
             asking.agree(["q"], texts)
         assert not server.requests
         assert "31 texts to embed, about 163 tokens (4 characters a token), about $0.1630" in _told(capsys)

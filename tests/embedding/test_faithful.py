@@ -198,7 +198,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "a module's weights gone": (lambda f: (f / "2_Dense" / "model.safetensors").unlink(), "2_Dense has no weights"),
     "modules.json is null": (lambda f: (f / "modules.json").write_text("null") and None, "no list of modules"),
-    "a pickle with a decoy beside it": (_pickled, "would be unpickled"),
+    "a pickle with a decoy beside it": (_pickled, "would have to be unpickled"),
     "an index that leaves the folder": (_stray_index, "points out of its folder"),
     "a cross-encoder": (_kind("CrossEncoder"), "a cross-encoder"),
     "a sparse encoder": (_kind("SparseEncoder"), "a sparse encoder"),
@@ -295,5 +295,5 @@ def test_infinite_vectors_name_the_text(tiny_model: Path, tmp_path: Path, store:
     with torch.no_grad():
         model[0].auto_model.embeddings.word_embeddings.weight[row] = float("nan")
     model.save_pretrained(str(tmp_path / "model"), create_model_card=False)
-    with pytest.raises(RagcunError, match=r"NaN or infinity for 1 texts, 'honey' is one; its weights may be damaged"):
+    with pytest.raises(RagcunError, match=r"NaN or infinity for 1 texts, such as 'honey'; its weights may be damaged"):
         Embedder(str(tmp_path / "model"), store).queries(QUERIES)

@@ -127,7 +127,7 @@ def test_a_module_whose_weights_are_a_pickle_alone_is_refused(module: str, tmp_p
     if not module:
         (folder / "model.safetensors").unlink()
 
-    with pytest.raises(UserError, match=r"pytorch_model\.bin would be unpickled, which ragcun never does"):
+    with pytest.raises(UserError, match=r"pytorch_model\.bin would have to be unpickled, which ragcun never does"):
         load_model(resolve_model(str(folder)))
 
 

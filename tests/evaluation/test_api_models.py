@@ -70,7 +70,7 @@ def test_it_equals_the_local_model_and_a_second_run_asks_nothing(
     assert b"Rate limit" not in written
     assert SECRET.encode() not in written
     told = capsys.readouterr().err
-    assert "warning: tiny: 500 Rate limit reached; trying again" in told
+    assert "warning: tiny: 500 Rate limit reached; retrying" in told
     assert SECRET not in told
 
 
@@ -88,7 +88,7 @@ def test_the_command_spends_nothing_unasked_and_shows_no_key(
         unasked = ask()
         assert unasked.returncode == 2
         assert "48 texts to embed" in unasked.stderr
-        assert "agree to it by --yes" in unasked.stderr
+        assert "confirm with --yes" in unasked.stderr
         assert not server.requests
         agreed = ask("--yes")
         assert agreed.returncode == 2

@@ -223,7 +223,7 @@ def test_a_missing_split_is_told_before_anything_is_computed(
     animals: Path, encoding: RetrieverOptions, tmp_path: Path, ranked: list[str]
 ) -> None:
     other = write_collection(tmp_path / "other", [("d", "", "x")], [("q", "x")], {"train": [("q", "d", 1)]})
-    with pytest.raises(UserError, match=r"no split 'test'; it has train"):
+    with pytest.raises(UserError, match=r"has no split 'test'; its splits are train"):
         evaluate(["bm25"], [animals, other], tmp_path / "results", encoding)
     assert ranked == []
 

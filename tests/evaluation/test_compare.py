@@ -58,7 +58,7 @@ def test_other_queries_or_measures_are_refused(tmp_path: Path) -> None:
     a, b = scores(tmp_path / "a", [0.1, 0.2]), scores(tmp_path / "b", [0.1, 0.2], first=1)
     with pytest.raises(UserError, match="different queries"):
         compare(a, b)
-    with pytest.raises(UserError, match=r"no measure 'MRR@10'; it has nDCG@10"):
+    with pytest.raises(UserError, match=r"has no metric 'MRR@10', only nDCG@10"):
         compare(a, a, "MRR@10")
 
 

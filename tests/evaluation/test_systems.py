@@ -131,7 +131,7 @@ def test_averages_keep_what_was_trained_on_apart(tmp_path: Path, capsys: pytest.
     assert [over for (_, over, label) in averages if label == "other"] == [("in1", "in2", "out2", "out3")]
     for domain, over in {(domain, over) for domain, over, _ in averages}:
         assert {"base", "bm25"} <= {label for *group, label in averages if group == [domain, over]}
-    assert "head: chosen by its scores on held-out queries of out3" in " ".join(capsys.readouterr().err.split())
+    assert "head: its weights were chosen with held-out queries of out3" in " ".join(capsys.readouterr().err.split())
     single = {(row.dataset, row.label): row.domain for row in rows if row.dataset is not None}
     assert (single["in1", "head"], single["out3", "head"]) == ("in-domain", "out-of-domain")
     assert (single["in1", "base"], single["in1", "bm25"]) == (None, None)
@@ -197,9 +197,9 @@ def test_what_cannot_be_compared_is_named(tmp_path: Path) -> None:
     add(tmp_path, "base", "d", [0.5, 0.5])
     add(tmp_path, "head", "d", [0.5, 0.5, 0.5])
     systems = read_systems([str(tmp_path)])
-    with pytest.raises(UserError, match="baseline 'x': not among the results; they have base, head"):
+    with pytest.raises(UserError, match="baseline 'x': has no results; choose from base, head"):
         compare_systems(systems, "x")
-    with pytest.raises(UserError, match="no measure 'P@10'; it has nDCG@10, MRR@10"):
+    with pytest.raises(UserError, match="has no metric 'P@10', only nDCG@10, MRR@10"):
         compare_systems(systems, method=Method("P@10"))
     with pytest.raises(UserError, match="different queries"):
         compare_systems(systems)
@@ -240,5 +240,5 @@ def test_commands(tmp_path: Path) -> None:
     assert float(csv[1].split(",")[3]) == pytest.approx(0.4)
     markdown = run(app, ["show", str(tmp_path), "--markdown"], catch_exceptions=False).stdout
     assert r"| d | test | he\|ad | **55.00** | **50.00** |" in markdown
-    with pytest.raises(UserError, match="exclude each other"):
+    with pytest.raises(UserError, match="cannot be combined"):
         run(app, ["show", str(tmp_path), "--csv", "--json"], catch_exceptions=False)

@@ -79,7 +79,7 @@ def test_names_mean_datasets_groups_and_folders(animals: Path) -> None:
         choose(["scifcat"], data)
     with pytest.raises(UserError, match=r"no collection 'animal' \(did you mean animals\?\)"):
         choose(["animal"], data)
-    with pytest.raises(UserError, match="no dataset is named"):
+    with pytest.raises(UserError, match="no dataset was given"):
         choose([], data)
 
 
@@ -103,10 +103,10 @@ def test_each_dataset_has_its_own_split_and_counts(animals: Path) -> None:
     tasks, failures = open_tasks([*wrong, animals], data_dir=data)
     assert [task.collection.path for task in tasks] == [animals]
     said = [
-        "not BEIR's Animals (40 documents in place of 41); a collection of your own is evaluated by",
-        "8 judged queries in place of 9",
-        "8 judgements in place of 7",
-        "no split 'sealed'; it has dev, test, train",
+        "not BEIR's Animals (40 documents instead of 41); to evaluate your own collection, use",
+        "8 judged queries instead of 9",
+        "8 judgements instead of 7",
+        "has no split 'sealed'; its splits are dev, test, train",
         f"put it into {data / 'robust04'}: ask NIST",
         "no such folder",
     ]

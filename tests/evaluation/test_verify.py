@@ -55,7 +55,7 @@ def test_other_data_and_missing_models_are_told(tmp_path: Path, monkeypatch: pyt
         CliRunner().invoke(app, [*given, "--models", "contriever"], catch_exceptions=False)
     with pytest.raises(RagcunError, match="no published score could be run"):
         CliRunner().invoke(app, [*given, "--models", "bm25", "--datasets", "nq"], catch_exceptions=False)
-    with pytest.raises(UserError, match="retriever 'bert': no published scores; there are those of bm25, contriever,"):
+    with pytest.raises(UserError, match="retriever 'bert': has no published scores; choose from bm25, contriever,"):
         CliRunner().invoke(app, [*given, "--models", "bert"], catch_exceptions=False)
 
 
@@ -81,7 +81,7 @@ def test_a_cell_that_fails_takes_no_other_with_it(tmp_path: Path, monkeypatch: p
     assert verdicts["bm25", "scifact", "nDCG@10"].obtained == 1
     assert verdicts["bm25", "scifact", "Recall@100"].obtained == 1
     assert "No space left" in verdicts["bm25", "nfcorpus", "nDCG@10"].reason
-    assert "not BEIR's FiQA-2018 (1 documents in place of 57,638" in verdicts["bm25", "fiqa", "nDCG@10"].reason
+    assert "not BEIR's FiQA-2018 (1 documents instead of 57,638" in verdicts["bm25", "fiqa", "nDCG@10"].reason
     assert "not in the local cache" in verdicts["contriever", "scifact", "nDCG@10"].reason
     assert verdicts["contriever", "nq", "nDCG@10"].reason == f"not in {tmp_path / 'data'}"
 

@@ -32,9 +32,9 @@ def test_a_grid_names_settings() -> None:
         (["lambda_isotropy"], "NAME=VALUE"),
         (["lambda_isotropy="], "NAME=VALUE"),
         (["lambda_isotropi=1"], "did you mean lambda_isotropy"),
-        (["model.epochs=1"], "no setting 'model.epochs'"),
-        (["epochs=1,1"], "a value comes twice"),
-        (["epochs=1", "training.epochs=2"], "a name comes twice"),
+        (["model.epochs=1"], "have no setting 'model.epochs'"),
+        (["epochs=1,1"], "a value is given twice"),
+        (["epochs=1", "training.epochs=2"], "a name is given twice"),
         (["base=a,b"], "run an ablation for each base"),
     ):
         with pytest.raises(UserError, match=said):

@@ -172,6 +172,6 @@ def test_a_pipe_gets_whole_rows_without_colour(capsys: pytest.CaptureFixture[str
 def test_forms_are_chosen_by_name(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(TABLE, "csv")
     assert capsys.readouterr().out == FORMS["csv"].render(TABLE)
-    with pytest.raises(UserError, match="form 'pdf': unknown; a table is printed as terminal, latex"):
+    with pytest.raises(UserError, match="format 'pdf': unknown; choose one of terminal, latex"):
         print_table(TABLE, "pdf")
     assert output.Format.__metadata__[0].metavar == "|".join(FORMS) == "|".join(output.forms())

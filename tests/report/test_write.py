@@ -87,7 +87,7 @@ def test_a_source_that_does_not_compile_is_reported_with_its_complaint(tmp_path:
 def test_no_latex_is_the_users_to_install(experiment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(write.shutil, "which", lambda name: None)
     assert not write.has_latex()
-    with pytest.raises(UserError, match="no LaTeX here"):
+    with pytest.raises(UserError, match="LaTeX is not installed"):
         compile_pdf(experiment / "main.tex")
 
 
@@ -102,7 +102,7 @@ def test_mistakes_are_named(experiment: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such folder"):
         write_tables(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match=r"neither a result\.json nor an isotropy\.json"):
+    with pytest.raises(UserError, match=r"contains neither a result\.json nor an isotropy\.json"):
         write_tables(tmp_path / "empty")
     write_json(experiment / "second" / "isotropy.json", {})
     with pytest.raises(UserError, match=r"2 isotropy\.json below it"):

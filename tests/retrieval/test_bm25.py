@@ -86,7 +86,7 @@ def test_another_language_has_its_stemmer_and_stop_words() -> None:
     every = (np.arange(2), np.full(2, -1))
     assert german.rank(corpus, ["das Haus", "der"], 1, *every).rows.tolist() == [[0], [-1]]
     assert BM25().rank(corpus, ["das Haus", "the"], 1, *every).rows.tolist() == [[-1], [-1]]
-    with pytest.raises(UserError, match=r"language = 'klingon' is unknown; one of arabic, .*german"):
+    with pytest.raises(UserError, match=r"language = 'klingon' is unknown; choose one of arabic, .*german"):
         BM25(language="klingon")
 
 

@@ -47,11 +47,11 @@ def test_bm25_takes_its_parameters(encoding: RetrieverOptions) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("bm25:k2=1", "no option 'k2'; it takes k1, b"),
+        ("bm25:k2=1", "has no option 'k2'; its options are k1, b"),
         ("bm25:k1=much", "k1=much is not a number"),
         ("bm25:k1=nan", "must be 0 or more"),
         ("bm25:b=1.5", "b from 0 to 1"),
-        ("minilm:pooling=average", "pooling 'average' is unknown; one of mean, cls"),
+        ("minilm:pooling=average", "pooling 'average' is unknown; choose one of mean, cls"),
         ("minilm:similarity=manhattan", "similarity 'manhattan' is unknown"),
         ("openai:m:pooling=cls", "no option 'pooling'"),
         ("openai:", "openai:MODEL@DIMENSIONS"),

@@ -72,7 +72,7 @@ def test_bad_lines_are_placed(tmp_path: Path, line: str, problem: str) -> None:
 def test_a_document_twice_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "run.trec"
     path.write_text("q Q0 d 1 0.9 t\nq Q0 d 2 0.8 t\n", encoding="utf-8")
-    with pytest.raises(UserError, match=r"run\.trec:2: document 'd' is there twice"):
+    with pytest.raises(UserError, match=r"run\.trec:2: document 'd' appears twice"):
         read_run(path)
     with pytest.raises(UserError, match="No such file"):
         read_run(tmp_path / "none.trec")

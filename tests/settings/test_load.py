@@ -56,10 +56,10 @@ def test_presets_hold_what_the_strategies_name() -> None:
     [
         ({"training.epochs": 0}, r"training\.epochs = 0: .*greater than or equal to 1"),
         ({"model.head": "mpl"}, r"model\.head = 'mpl': .*'mlp', 'linear', 'whiten' or 'identity'"),
-        ({"training.interpolate": 1.5}, r"training\.interpolate = 1\.5: a number from 0 to 1, or auto"),
+        ({"training.interpolate": 1.5}, r"training\.interpolate = 1\.5: must be a number from 0 to 1, or auto"),
         ({"training.lambda_isotropy": float("nan")}, r"training\.lambda_isotropy = nan"),
         ({"training.epoch": 3}, r"training\.epoch: no such setting \(did you mean training\.epochs\?\)"),
-        ({"model.freeze_early_layers": 2}, "freeze_early_layers is for a base that is trained"),
+        ({"model.freeze_early_layers": 2}, "freeze_early_layers needs a trained base"),
     ],
 )
 def test_impossible_values_are_one_line(flags: dict[str, object], said: str) -> None:
@@ -110,11 +110,11 @@ def test_old_names_are_refused_by_their_new_ones(
 ) -> None:
     section, name = old.split(".")
     (tmp_path / "old.toml").write_text(f"[{section}]\n{name} = 1\n", encoding="utf-8")
-    with pytest.raises(UserError, match=rf"{old}: no such setting; it is called {new} now"):
+    with pytest.raises(UserError, match=rf"{old}: no such setting; it is now called {new}"):
         load_settings(config=tmp_path / "old.toml")
     variable, called = (f"RAGCUN_{one.upper().replace('.', '__')}" for one in (old, new))
     monkeypatch.setenv(variable, "1")
-    with pytest.raises(UserError, match=rf"{variable}: no such setting; it is called {called} now"):
+    with pytest.raises(UserError, match=rf"{variable}: no such setting; it is now called {called}"):
         load_settings()
 
 

@@ -244,7 +244,7 @@ def test_layers_that_cannot_be_found_are_an_error(tiny_model: Path) -> None:
     with pytest.raises(UserError, match="tiny has 2 layers"):
         freeze_early_layers(base, 3, "tiny")
     base[0].auto_model.encoder.layer = torch.nn.Sequential(*base[0].auto_model.encoder.layer)
-    with pytest.raises(UserError, match="cannot tell which are the layers of tiny"):
+    with pytest.raises(UserError, match="cannot identify the layers of tiny"):
         freeze_early_layers(base, 1, "tiny")
 
 

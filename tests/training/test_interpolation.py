@@ -59,7 +59,9 @@ def test_the_guard_is_the_worst_collection_or_the_mean(tmp_path: Path, capsys: p
     assert "give at least 3" not in capsys.readouterr().err
     del devs["c"]
     assert chosen(tmp_path, lambda alpha: alpha, guard="mean", **devs) == 1.0
-    assert "2 out-of-domain collections guard the choice; give at least 3" in " ".join(capsys.readouterr().err.split())
+    assert "2 out-of-domain collections are too few for a safe choice; give at least 3" in " ".join(
+        capsys.readouterr().err.split()
+    )
 
 
 def test_test_queries_are_never_chosen_on(tmp_path: Path, collection: Path) -> None:

@@ -106,7 +106,7 @@ def test_begun_on_two_processes_it_goes_on_with_the_same_batches_on_one(
 
     train(settings, tmp_path / "e", tmp_path / "store")
 
-    assert "the global batch stays, 1 x 8 in place of 2 x 4 pairs" in capfd.readouterr().err
+    assert "the global batch stays the same, 1 x 8 instead of 2 x 4 pairs" in capfd.readouterr().err
     assert same(tmp_path / "whole" / "model", tmp_path / "e" / "model")
 
 

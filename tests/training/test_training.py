@@ -136,7 +136,7 @@ def test_killed_at_any_step_and_resumed_gives_the_same_bits(tmp_path: Path, coll
     done = python(*command(killed))
     done.check_returncode()
 
-    assert "starting anew" not in done.stderr
+    assert "starting from the beginning" not in done.stderr
     for tensors_of in (weights, ended):
         first, second = tensors_of(tmp_path / "whole"), tensors_of(killed)
         assert first.keys() == second.keys()

@@ -155,7 +155,9 @@ def training_curves(history: Sequence[Mapping[str, Any]], output: Path) -> list[
     losses = {name: curve for name in _LOSSES if (curve := _curve(history, name))}
     others = {label: curve for name, label in _FOLLOWED.items() if (curve := _curve(history, name))}
     if not losses and _FOLLOWED["dev_ndcg@10"] not in others:
-        raise UserError(f"{output}: no training curves; the history holds neither a loss nor a score on dev")
+        raise UserError(
+            f"{output}: there are no training curves, because the history has neither a loss nor a dev score"
+        )
     with style():
         count = bool(losses) + len(others)
         figure = Figure(figsize=(COLUMN, 0.4 + 1.0 * count + 0.3 * bool(losses)), layout="constrained")

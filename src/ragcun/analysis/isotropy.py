@@ -35,7 +35,7 @@ def as_matrix(embeddings: npt.ArrayLike) -> Floats:
     bad = np.flatnonzero(~np.isfinite(matrix_ND).all(axis=1))
     if len(bad):
         raise UserError(
-            f"{len(bad)} of {len(matrix_ND)} embeddings hold NaN or infinity, the first is row {bad[0]}; "
+            f"{len(bad)} of {len(matrix_ND)} embeddings contain NaN or infinity; the first is row {bad[0]}; "
             "check the model that made them"
         )
     return matrix_ND

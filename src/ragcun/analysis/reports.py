@@ -58,7 +58,7 @@ def read_reports(path: str | Path) -> list[IsotropyReport]:
     except (KeyError, TypeError, ValueError):
         reports = []
     if not reports:
-        raise UserError(f"{path}: no isotropy report; `ragcun analyze isotropy` writes one")
+        raise UserError(f"{path}: not an isotropy report; `ragcun analyze isotropy` writes one")
     return reports
 
 

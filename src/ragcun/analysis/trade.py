@@ -26,7 +26,7 @@ def interpolation_curve(source: Path, output: Path) -> list[Path]:
         for (name, scores), look in zip(lines.items(), looks(), strict=False):
             axes.plot(alphas, [100 * (score - scores[0]) for score in scores], label=plain(name), **look)
         axes.axvline(found["chosen"], color="black", linestyle=":", linewidth=0.8)
-        axes.set(xlabel="alpha of the way from start to end", ylabel="nDCG@10, difference")
+        axes.set(xlabel="interpolation, from the initial (0) to the best weights (1)", ylabel="nDCG@10, difference")
         return save(figure, output / "interpolation", axes)
 
 

@@ -75,14 +75,14 @@ def main() -> None:
         app()
     except _Stopped as stopped:
         number = stopped.args[0]
-        _stop(f"{_SIGNALS[number]}; the same command continues where it stopped", 128 + number)
+        _stop(f"{_SIGNALS[number]}; run the same command again to resume", 128 + number)
     except RagcunError as error:
         _stop(str(error), error.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:
-        _stop(f"{type(error).__name__}: {error} (run with --debug for the traceback)", 1)
+        _stop(f"{type(error).__name__}: {error} (use `ragcun --debug` to see the traceback)", 1)
 
 
 def _stop(message: str, code: int) -> None:

@@ -36,7 +36,7 @@ def report(
     from ragcun.report.write import compile_pdf, write_tables
 
     if compile_ and form != "latex":
-        raise UserError(f"report {form}: --compile needs the form latex")
+        raise UserError(f"report {form}: --compile needs the format latex")
     written = write_tables(folder, output_dir, metric, digits, isotropy, form=form)
     if compile_:
         written.append(compile_pdf(written[-1]))

@@ -49,6 +49,6 @@ def _print(summary: "Summary") -> None:
     print_table(scores_table(summary.results, MAIN))
     for line in summary.verdict:
         say(line)
-    say(f"everything is in {summary.experiment}:")
+    say(f"all files are in {summary.experiment}:")
     for path in summary.files:
         say(f"  {path}")

@@ -28,7 +28,7 @@ def ls(store: options.Store = None, form: Format = "terminal", json: options.Jso
     from ragcun.console import say
 
     if not rows:
-        say(f"no stores in {options.store_folder(store)}")
+        say(f"there are no stores in {options.store_folder(store)}")
     print_table(_table(rows), form)
 
 
@@ -87,7 +87,7 @@ def verify(
         if repair:
             path.unlink()
     if damaged and not repair:
-        raise RagcunError(f"{root}: {len(damaged)} damaged shards; `ragcun store verify --repair` removes them")
+        raise RagcunError(f"{root}: {len(damaged)} shards are damaged; `ragcun store verify --repair` removes them")
     say(f"{root}: {len(list(root.glob('*/key.json')))} stores, {len(damaged)} damaged shards")
 
 

@@ -45,7 +45,7 @@ def download(url: str, path: Path, md5: str) -> None:
                 start = stream.truncate(0)
             elif size - start > (free := shutil.disk_usage(part.parent).free):
                 needed = f"{(size - start) / 2**30:.1f} GiB to download"
-                raise RagcunError(f"{url}: {needed}, {free / 2**30:.1f} GiB free in {part.parent}")
+                raise RagcunError(f"{url}: {needed}, but only {free / 2**30:.1f} GiB are free in {part.parent}")
             with progress(f"downloading {path.name}", size and (size - start) / 2**20, "MiB") as bar:
                 http_get(
                     url,
@@ -58,12 +58,12 @@ def download(url: str, path: Path, md5: str) -> None:
     except errors.HfHubHTTPError as error:
         raise RagcunError(f"{url}: the server answered {error.response.status_code}") from error
     except (errors.HTTPError, OSError) as error:  # type: ignore[attr-defined]
-        raise RagcunError(f"{url}: {error}; what is here stays, the same command goes on") from error
+        raise RagcunError(f"{url}: {error}; run the same command again to resume the download") from error
     with part.open("rb") as stream:
         found = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
     if found != md5:
         part.unlink()
-        raise RagcunError(f"{url}: MD5 {found} in place of {md5}; it was removed, try again")
+        raise RagcunError(f"{url}: its MD5 is {found} instead of {md5}; the file was removed, try again")
     part.replace(path)
 
 
@@ -97,7 +97,7 @@ def unpack(archive: Path, folders: Mapping[str, Path]) -> None:
                     if name.is_relative_to(inside) and _wanted(name.relative_to(inside))
                 }
                 if PurePosixPath("corpus.jsonl") not in taken:
-                    raise RagcunError(f"{archive}: has no {inside}/corpus.jsonl")
+                    raise RagcunError(f"{archive}: does not contain {inside}/corpus.jsonl")
                 for name, member in taken.items():
                     target = folder / name
                     target.parent.mkdir(parents=True, exist_ok=True)
@@ -106,7 +106,7 @@ def unpack(archive: Path, folders: Mapping[str, Path]) -> None:
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
         if isinstance(error, RagcunError):
             raise
-        raise RagcunError(f"{archive}: not a zip archive, or a damaged one ({error})") from error
+        raise RagcunError(f"{archive}: not a zip archive, or damaged ({error})") from error
 
 
 def _trusted(opened: zipfile.ZipFile, archive: Path) -> dict[PurePosixPath, zipfile.ZipInfo]:
@@ -115,15 +115,15 @@ def _trusted(opened: zipfile.ZipFile, archive: Path) -> dict[PurePosixPath, zipf
         name = PurePosixPath(member.filename)
         unsafe = name.is_absolute() or ".." in name.parts or "\\" in member.filename or ":" in member.filename
         if unsafe or stat.S_ISLNK(member.external_attr >> 16):
-            raise RagcunError(f"{archive}: refused, {member.filename!r} leads out of its folder")
+            raise RagcunError(f"{archive}: refused, because {member.filename!r} leads out of its folder")
         if not member.is_dir():
             members[name] = member
     declared, packed = sum(member.file_size for member in members.values()), archive.stat().st_size
     free = shutil.disk_usage(archive.parent).free
     if declared > _LARGEST_RATIO * packed:
-        raise RagcunError(f"{archive}: refused, its {packed:,} bytes declare {declared:,}, which no text does")
+        raise RagcunError(f"{archive}: refused, because its {packed:,} bytes claim to unpack to {declared:,}")
     if declared > free:
-        raise RagcunError(f"{archive}: {declared / 2**30:.1f} GiB to unpack, {free / 2**30:.1f} GiB free")
+        raise RagcunError(f"{archive}: {declared / 2**30:.1f} GiB to unpack, but only {free / 2**30:.1f} GiB are free")
     return members
 
 

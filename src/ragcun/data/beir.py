@@ -46,9 +46,9 @@ def prepare_dataset(dataset: Dataset, data_dir: Path, source: Source | None = No
         raise UserError(f"{dataset.title} may not be redistributed; put it into {folder}: {dataset.bring}")
     chosen = source or ("hub" if dataset.hub is not None else "zip")
     if dataset.hub is None and chosen == "hub":
-        raise UserError(f"{dataset.name}: not on the hub; take it from zip")
+        raise UserError(f"{dataset.name}: not on the hub; use --from zip")
     if dataset.md5 is None and chosen == "zip":
-        raise UserError(f"{dataset.name}: BEIR has no archive of it; take it from the hub")
+        raise UserError(f"{dataset.name}: BEIR has no archive of it; use --from hub")
     if offline and chosen == "zip":
         raise RagcunError(f"{dataset.name}: not in {data_dir}, and --offline is set")
     with only_writer(folder.parent, "ragcun data beir", part=folder.name), atomic_folder(folder) as building:
@@ -104,15 +104,17 @@ def _count(dataset: Dataset, folder: Path, source: str) -> None:
     """Raise where the files have other numbers of lines than the benchmark has documents and judgements."""
     qrels = folder / "qrels" / f"{dataset.split}.tsv"
     if not qrels.is_file():
-        raise RagcunError(f"{source}: has no judgements of {dataset.title}'s split {dataset.split}; it was not kept")
+        raise RagcunError(
+            f"{source}: has no judgements for split {dataset.split} of {dataset.title}; the download was discarded"
+        )
     found = {"documents": _lines(folder / "corpus.jsonl"), "judgements": _lines(qrels) - 1}
     wrong = [
-        f"{found[what]:,} {what} in place of {count:,}"
+        f"{found[what]:,} {what} instead of {count:,}"
         for what, count in (("documents", dataset.documents), ("judgements", dataset.judgements))
         if count is not None and found[what] != count
     ]
     if wrong:
-        raise RagcunError(f"{source}: not BEIR's {dataset.title} ({'; '.join(wrong)}); it was not kept")
+        raise RagcunError(f"{source}: not BEIR's {dataset.title} ({'; '.join(wrong)}); the download was discarded")
 
 
 def _lines(path: Path) -> int:

@@ -175,14 +175,14 @@ def open_dataset(dataset: Dataset, folder: Path, split: str, on_error: OnError =
         if not left_out:
             expected["judged queries"], found["judged queries"] = dataset.queries, len(set(judgements.query_ids))
     wrong = [
-        f"{found[what]:,} {what} in place of {count:,}"
+        f"{found[what]:,} {what} instead of {count:,}"
         for what, count in expected.items()
         if count is not None and found[what] != count
     ]
     if wrong:
         raise UserError(
-            f"{folder}: not BEIR's {dataset.title} ({'; '.join(wrong)}); a collection of your own is "
-            f"evaluated by `ragcun eval collection {folder}`"
+            f"{folder}: not BEIR's {dataset.title} ({'; '.join(wrong)}); to evaluate your own collection, use "
+            f"`ragcun eval collection {folder}`"
         )
     malformed = {kind: count for kind, count in collection.problems.counts.items() if kind != EMPTY}
     Problems(malformed, places=collection.problems.places).settle(on_error)

@@ -70,7 +70,7 @@ class Collection:
             problems.settle(self._on_error)
             if not len(judgements.grades):
                 found = "; ".join(problems.lines()) or "the file is empty"
-                raise UserError(f"{self._qrels_file(split)}: no usable judgement; {found}")
+                raise UserError(f"{self._qrels_file(split)}: has no usable judgement: {found}")
             self.problems.merge(problems)
             self._judgements[split] = judgements
         return self._judgements[split]
@@ -95,7 +95,7 @@ class Collection:
 
     def _qrels_file(self, split: str) -> Path:
         if split not in self.splits():
-            raise UserError(f"{self.path}: no split {split!r}; it has {_listed(self.splits())}")
+            raise UserError(f"{self.path}: has no split {split!r}; its splits are {_listed(self.splits())}")
         return _present(self.path / "qrels", f"{split}.tsv")
 
 
@@ -122,7 +122,7 @@ def _present(folder: Path, name: str) -> Path:
         if file.is_file():
             return file
     there = sorted(child.name for child in folder.iterdir())
-    raise UserError(f"{folder}: not a collection, {name} is missing; it has {_listed(there)}")
+    raise UserError(f"{folder}: not a collection: {name} is missing; the folder has {_listed(there)}")
 
 
 def _folders(parent: Path) -> list[str]:
@@ -157,7 +157,9 @@ def write_collection(
 
 def _checked(id_: str) -> str:
     if not id_ or any(character in id_ for character in "\t\n\r"):
-        raise UserError(f"id {id_!r}: must not be empty or hold a tab or line end, which a qrels file cannot carry")
+        raise UserError(
+            f"id {id_!r}: must not be empty or contain a tab or a line break, which a qrels file cannot represent"
+        )
     return id_
 
 
@@ -167,7 +169,9 @@ def _write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
             try:
                 stream.write(json.dumps(row, ensure_ascii=False) + "\n")
             except UnicodeEncodeError:
-                raise UserError(f"{path.name}: {row['_id']!r} holds half a surrogate pair, not Unicode text") from None
+                raise UserError(
+                    f"{path.name}: {row['_id']!r} contains half a surrogate pair, which is not valid Unicode"
+                ) from None
 
 
 def _write_qrels(path: Path, judgements: Iterable[tuple[str, str, int]]) -> None:

@@ -67,7 +67,7 @@ def fetch(files: HubFiles, offline: bool = False) -> Snapshot:
         listed = _list(files)
     except _AwayError:
         found = _there(files)
-        say(f"{files.repo}: {endpoint()} does not answer; taking what is in the local cache ({found.commit[:12]})")
+        say(f"{files.repo}: {endpoint()} does not answer; using the local cache ({found.commit[:12]})")
         return found
 
     def cached(name: str) -> str | None:
@@ -92,7 +92,7 @@ def fetch(files: HubFiles, offline: bool = False) -> Snapshot:
                 _check(Path(path), name, entry, files.repo)
             folder = Path(path).parents[len(Path(name).parts) - 1]
             if folder.name != listed.commit:
-                raise RagcunError(f"{files.repo}: was changed while it was downloaded; give the same command again")
+                raise RagcunError(f"{files.repo}: was changed during the download; run the same command again")
     if folder is None:
         raise UserError(f"{files.repo}: no file at {listed.commit} matches {', '.join(files.patterns)}")
     return Snapshot(folder, listed.commit, list(listed.entries))
@@ -154,8 +154,8 @@ def _there(files: HubFiles) -> Snapshot:
 
     revision = f" at {files.revision}" if files.revision else ""
     absent = RagcunError(
-        f"{files.repo}{revision}: {', '.join(files.patterns)} not in the local cache, and the hub cannot be reached "
-        "(or --offline or HF_HUB_OFFLINE is set)"
+        f"{files.repo}{revision}: {', '.join(files.patterns)} not in the local cache, and the hub cannot be "
+        f"reached (or --offline or HF_HUB_OFFLINE is set)"
     )
     try:
         cached = snapshot_download(
@@ -170,8 +170,8 @@ def _there(files: HubFiles) -> Snapshot:
     listed = _names_path(files, folder.name)
     if listed.is_file() and (lacking := sorted(set(read_json(listed)) - set(names))):
         raise RagcunError(
-            f"{files.repo}{revision}: the download is not complete ({len(lacking)} files are missing, {lacking[0]} is "
-            "one), and the hub cannot be reached (or --offline or HF_HUB_OFFLINE is set)"
+            f"{files.repo}{revision}: the download is incomplete ({len(lacking)} files are missing, such as "
+            f"{lacking[0]}), and the hub cannot be reached (or --offline or HF_HUB_OFFLINE is set)"
         )
     return Snapshot(folder, folder.name, names)
 
@@ -209,7 +209,7 @@ def _speaking(files: HubFiles, work: Callable[[], Result]) -> Result:
         return work()
     except errors.GatedRepoError:
         raise UserError(
-            f"{files.repo}: gated; accept its licence on the hub, then set HF_TOKEN to a token that may read it"
+            f"{files.repo}: is gated; accept its licence on the hub, then set HF_TOKEN to a token with access"
         ) from None
     except errors.RevisionNotFoundError:
         raise UserError(f"{files.repo}: the hub has no revision {files.revision!r}") from None
@@ -232,7 +232,7 @@ def _speaking(files: HubFiles, work: Callable[[], Result]) -> Result:
 
 def _away(files: HubFiles) -> _AwayError:
     return _AwayError(
-        f"{files.repo}: {endpoint()} cannot be reached, or broke off; what is here stays, the same command goes on"
+        f"{files.repo}: {endpoint()} cannot be reached, or the connection broke; run the same command again to resume"
     )
 
 
@@ -258,7 +258,8 @@ def _look_at_disk(repo: str, wanted: int) -> None:
     free = shutil.disk_usage(there).free
     if wanted > free:
         raise RagcunError(
-            f"{repo}: {wanted / 2**30:.1f} GiB to download, {free / 2**30:.1f} GiB free in {cache}; free some space, "
+            f"{repo}: {wanted / 2**30:.1f} GiB to download, {free / 2**30:.1f} GiB are free in {cache}; free "
+            f"some space, "
             "or set HF_HOME to a larger disk"
         )
 
@@ -275,9 +276,7 @@ def _check(path: Path, name: str, entry: _Entry, repo: str) -> None:
     if size != entry.size or not right:
         path.resolve().unlink()
         path.unlink(missing_ok=True)
-        raise RagcunError(
-            f"{repo}: {name} is not the file that the hub lists (size or hash); it was removed, try again"
-        )
+        raise RagcunError(f"{repo}: {name} differs from the hub's file (size or hash); it was removed, try again")
 
 
 def endpoint() -> str:

@@ -40,7 +40,7 @@ class JsonlTexts:
         index, self.problems = load_index(content, titled, self.path)
         self.problems.settle(on_error)
         if not index.size:
-            raise UserError(f"{path}: no usable row; {'; '.join(self.problems.lines()) or 'the file is empty'}")
+            raise UserError(f"{path}: has no usable row: {'; '.join(self.problems.lines()) or 'the file is empty'}")
         self._offsets, self._hashes, self._order = index[0], index[1].view(np.uint64), index[2]
 
     def __len__(self) -> int:
@@ -85,4 +85,4 @@ class JsonlTexts:
         try:
             return parse_row(line, self.titled)
         except ValueError:
-            raise UserError(f"{self.path}: changed while it was in use; run the command again") from None
+            raise UserError(f"{self.path}: was changed while in use; run the command again") from None

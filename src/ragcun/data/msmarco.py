@@ -88,7 +88,9 @@ def _make(
         "dev queries": len({query for query, _ in judged["dev"]}),
     }
     if pairs is None and counts != COUNTS:
-        raise RagcunError(f"{CORPUS.repo}: has {counts}, the task has {COUNTS}; the download may be another version")
+        raise RagcunError(
+            f"{CORPUS.repo}: has the counts {counts} instead of {COUNTS}; the download may be another version"
+        )
     missing = len(documents) - len(row_of)
     if missing:
         warn(f"{missing:,} judged passages are not in the corpus; their pairs are left out")

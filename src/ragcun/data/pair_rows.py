@@ -55,7 +55,7 @@ def parse_columns(text: str | None) -> Columns:
     for option in filter(None, (part.strip() for part in (text or "").split(","))):
         role, _, column = option.partition("=")
         if role not in {"query", "positive", "negative"} or not column.strip():
-            raise UserError(f"--columns {text}: give query=NAME,positive=NAME,negative=NAME, or some of them")
+            raise UserError(f"--columns {text}: must be query=NAME,positive=NAME,negative=NAME, or a part of it")
         named[role] = (*named.get(role, ()), column.strip())
     return Columns(named.get("query", QUERY), named.get("positive", POSITIVE), named.get("negative", ()))
 

@@ -49,7 +49,7 @@ class Pairs:
         The same for the same seed, and a smaller draw is part of a larger one. The texts stay as they are.
         """
         if n < 1:
-            raise UserError(f"cannot take {n} pairs: at least 1 is needed")
+            raise UserError(f"cannot take {n} pairs; at least 1 is needed")
         if n >= len(self):
             return self
         drawn = np.sort(np.random.default_rng(seed).permutation(len(self))[:n])
@@ -102,7 +102,7 @@ def _from_collection(collection: Collection, split: str) -> Pairs:
     judgements = collection.judgements(split)
     relevant = (judgements.grades > 0) & (judgements.document_rows >= 0)
     if not relevant.any():
-        raise UserError(f"{collection.path}: split {split!r} has no judgement above 0, so no pairs")
+        raise UserError(f"{collection.path}: split {split!r} has no judgement above 0, and so no pairs")
     anchor, positive = judgements.query_rows[relevant], judgements.document_rows[relevant]
     source = {
         "path": str(collection.path),

@@ -72,7 +72,7 @@ class Problems:
         if not self or on_error == "skip":
             return
         kinds = "; ".join(f"{kind}: {n:,} (first at {self.places[kind][0]})" for kind, n in self.counts.items())
-        raise UserError(f"{kinds}; correct the file, or leave these rows out with --on-error skip")
+        raise UserError(f"{kinds}; correct the file, or use --on-error skip to leave these rows out")
 
     def to_json(self) -> dict[str, Any]:
         """The same as plain values, for a manifest."""

@@ -179,7 +179,7 @@ def sample(splits: Mapping[str, list[Pair]], documents: int | None, seed: int) -
     for split, pairs in splits.items():
         size = len(pairs) if documents is None else round(documents * SHARES[split])
         if size < 1:
-            raise UserError(f"{documents} documents leave the {split} split empty; ask for at least 10")
+            raise UserError(f"{documents} documents leave the {split} split empty; give at least 10")
         ranked = sorted(pairs, key=lambda pair: hashlib.sha256(f"{seed} {pair.id}".encode()).digest())
         chosen[split] = sorted(ranked[:size], key=lambda pair: pair.id)
     return chosen

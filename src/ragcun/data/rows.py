@@ -29,7 +29,7 @@ def format_of(path: Path) -> str:
     """
     suffix = Path(path.name.lower().removesuffix(".gz")).suffix
     if suffix not in FORMATS:
-        raise UserError(f"{path}: not a format that can be read; these can: {', '.join(FORMATS)}, each with .gz or not")
+        raise UserError(f"{path}: has an unsupported format; use one of {', '.join(FORMATS)}, with or without .gz")
     return suffix
 
 
@@ -48,7 +48,7 @@ def read_rows(path: Path) -> Iterator[Row]:
     try:
         yield from reader(path)
     except pa.ArrowException as error:
-        raise UserError(f"{path}: not a Parquet file that can be read ({error})") from None
+        raise UserError(f"{path}: cannot be read as a Parquet file ({error})") from None
 
 
 def _jsonl(path: Path) -> Iterator[Row]:
@@ -81,7 +81,7 @@ def _arrays(path: Path, chunks: Iterator[str]) -> Iterator[Row]:
             if not buffer and not inside:
                 return
             if not buffer:
-                raise UserError(f"{path}: the JSON array breaks off after row {number:,}")
+                raise UserError(f"{path}: the JSON array ends unexpectedly after row {number:,}")
             continue
         if not inside and buffer[position] == "[":
             inside, first, position = True, True, position + 1
@@ -91,7 +91,7 @@ def _arrays(path: Path, chunks: Iterator[str]) -> Iterator[Row]:
             continue
         if inside and not first:
             if buffer[position] != ",":
-                raise UserError(f"{path}: not JSON, a comma is missing after row {number:,}")
+                raise UserError(f"{path}: not valid JSON: a comma is missing after row {number:,}")
             position = _end_of(_SPACE, buffer, position + 1)
         value, buffer, position = _value(path, decoder, buffer, position, chunks, number)
         first = False
@@ -113,7 +113,7 @@ def _value(
             pass
         more = next(chunks, "")
         if not more:
-            raise UserError(f"{path}: the JSON array breaks off after row {number:,}")
+            raise UserError(f"{path}: the JSON array ends unexpectedly after row {number:,}")
         buffer, position = buffer[position:] + more, 0
 
 

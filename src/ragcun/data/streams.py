@@ -42,7 +42,7 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
             yield cast(BinaryIO, unpacked)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise UserError(
-            f"{path}: the gzip file is damaged or breaks off ({error}); fetch or compress it again"
+            f"{path}: the gzip file is damaged or incomplete ({error}); download or compress it again"
         ) from None
 
 

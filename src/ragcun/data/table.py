@@ -73,7 +73,7 @@ def open_table(path: Path, columns: Columns) -> PairTable:
     complete = folder / "problems.json"
     if (told := read_kept(complete)) is None:
         if path.stat().st_size >= LARGE:
-            say(f"Reading {path.name}, once; its columns are kept in {folder}")
+            say(f"Reading {path.name}; its columns are stored in {folder}")
         problems, counts = _convert(path, folder, columns)
         told = {"problems": problems.to_json(), "rows": counts}
         write_record(complete, told, [folder / name for name in ("queries.arrow", "documents.arrow", "rows.npz")])

@@ -57,7 +57,9 @@ def _make(output: Path, wanted: dict[str, Any], passages: int, chars: int, offli
             name = f"{DUMP}/train-{reading.shard:05}-of-{SHARDS:05}.parquet"
             reading.read(fetch(HubFiles(REPOSITORY, (name,), REVISION), offline))
     if reading.found < passages:
-        raise RagcunError(f"{DUMP}: has {reading.found:,} passages of {chars} characters, not {passages:,}")
+        raise RagcunError(
+            f"{DUMP}: has only {reading.found:,} passages of {chars} characters, not {passages:,}; lower --passages"
+        )
     result = {
         "settings": wanted,
         "repository": REPOSITORY,

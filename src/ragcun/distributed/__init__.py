@@ -59,8 +59,8 @@ def join_processes() -> "PartialState":
 
     if launched_rank() >= launched_processes():
         raise UserError(
-            f"RANK = {launched_rank()}: must be below WORLD_SIZE = {launched_processes()}; a launcher sets both, so "
-            "unset them where there is none"
+            f"RANK = {launched_rank()}: must be below WORLD_SIZE = {launched_processes()}; a launcher sets "
+            f"both, so unset them if you use none"
         )
     for kind in ("FSDP", "DEEPSPEED", "MEGATRON_LM"):
         if parse_flag_from_env(f"ACCELERATE_USE_{kind}"):
@@ -71,8 +71,8 @@ def join_processes() -> "PartialState":
         raise _not_served(state.distributed_type.value)
     if state.num_processes == 1 and _meant_for_several():
         raise UserError(
-            "`accelerate launch` starts only one of several processes where there is no GPU; --multi_gpu in place of "
-            "--cpu starts them all, on CPUs too"
+            "without a GPU, `accelerate launch` starts only one of several processes; use --multi_gpu instead "
+            "of --cpu, which starts them all, also on CPUs"
         )
     return state
 
@@ -91,8 +91,8 @@ def _number(variable: str, default: int, least: int) -> int:
     value = os.environ.get(variable, str(default))
     if not value.isdecimal() or int(value) < least:
         raise UserError(
-            f"{variable} = {value!r}: must be a whole number from {least}; a launcher (accelerate launch, torchrun) "
-            "sets it, so unset it where there is none"
+            f"{variable} = {value!r}: must be a whole number of at least {least}; a launcher (accelerate "
+            f"launch, torchrun) sets it, so unset it if you use none"
         )
     return int(value)
 

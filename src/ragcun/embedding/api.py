@@ -164,7 +164,7 @@ class ApiEmbedder:
         def try_again(reason: str) -> bool:
             if reason not in told:
                 told.add(reason)
-                warn(f"{self._model}: {reason}; trying again")
+                warn(f"{self._model}: {reason}; retrying")
             bar.note(reason)
             return not stop.is_set()
 

@@ -55,8 +55,8 @@ def warn_of_shadowed_prompts(model: SentenceTransformer, source: str) -> None:
     if shadowed is not None and not prompt_of(model, "document"):
         prompt = str(model.prompts[shadowed])
         warn(
-            f"{source}: its prompt {prompt!r} for the {shadowed} is not used, since sentence-transformers' "
-            f"encode_document does not use it; MODEL:document={prompt} asks for it"
+            f"{source}: its prompt {prompt!r} for the {shadowed} is not used, because encode_document of "
+            f"sentence-transformers ignores it; use MODEL:document={prompt} to apply it"
         )
 
 

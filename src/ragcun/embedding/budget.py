@@ -72,18 +72,18 @@ class Budget:
         say(f"{model}: {estimate.texts:,} texts to embed, about {estimate.tokens:,} tokens ({estimate.how}), {amount}")
         if self._cap is not None:
             if cost is None:
-                raise UserError(f"{model}: its price is unknown, so --max-cost cannot hold; give --yes instead")
+                raise UserError(f"{model}: its price is unknown, so --max-cost cannot be enforced; use --yes instead")
             if self.spent + cost > self._cap:
                 raise UserError(
-                    f"{model}: about ${cost:,.4f} after ${self.spent:,.4f} is more than --max-cost {self._cap}; "
-                    "nothing of it was spent"
+                    f"{model}: about ${cost:,.4f} after ${self.spent:,.4f} exceeds --max-cost {self._cap}; "
+                    f"nothing was spent"
                 )
         elif not self._agreed:
             if not (sys.stdin.isatty() and console.is_terminal):
-                way = "--yes" if cost is None else "--yes, or to a limit by --max-cost USD"
-                raise UserError(f"{model}: {amount}; agree to it by {way}")
-            if console.input("go on? \\[y/N] ").strip().lower() not in {"y", "yes"}:
-                raise UserError(f"{model}: not agreed to; nothing was spent")
+                way = "--yes" if cost is None else "--yes, or set a limit with --max-cost USD"
+                raise UserError(f"{model}: {amount}; confirm with {way}")
+            if console.input("continue? \\[y/N] ").strip().lower() not in {"y", "yes"}:
+                raise UserError(f"{model}: not confirmed; nothing was spent")
 
     def pay(self, tokens: int, price: float | None) -> None:
         """Count what so many tokens have cost, as the API itself counted them."""
@@ -93,6 +93,6 @@ class Budget:
         """Raise a `RagcunError` where the cap has been reached: the estimate was too low."""
         if self._cap is not None and self.spent >= self._cap:
             raise RagcunError(
-                f"stopped at ${self.spent:,.4f}, --max-cost {self._cap}: more tokens than estimated. What was paid for "
-                "is kept; the same command with a higher limit goes on"
+                f"stopped at ${self.spent:,.4f}, --max-cost {self._cap}: there are more tokens than estimated. "
+                f"Paid embeddings are kept; run the same command with a higher limit to continue"
             )

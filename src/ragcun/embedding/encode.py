@@ -139,7 +139,7 @@ def _refuse_infinite(batch: TokenBatch, vectors: Floats, precision: torch.dtype 
     advice = "its weights may be damaged" if precision == torch.float32 else "try --precision fp32"
     text = " ".join(batch.texts[int(wrong[0])].split())
     shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
-    raise RagcunError(f"the base gave NaN or infinity for {len(wrong)} texts, {shown!r} is one; {advice}")
+    raise RagcunError(f"the base returned NaN or infinity for {len(wrong)} texts, such as {shown!r}; {advice}")
 
 
 class _Shard:

@@ -41,7 +41,7 @@ def load_model(
     recipe = recipe or Recipe()
     if not ((resolved.path / "modules.json").is_file() or (recipe.pooling and recipe.similarity)):
         defaults = f"{recipe.pooling or 'mean'} pooling and {recipe.similarity or 'cosine'} similarity"
-        say(f"{resolved.source}: not a sentence-transformers model; {defaults} are taken, no normalisation")
+        say(f"{resolved.source}: not a sentence-transformers model; using {defaults}, without normalisation")
     try:
         with _loaded_whole(resolved.source):
             model = SentenceTransformer(
@@ -54,7 +54,7 @@ def load_model(
     except ImportError as error:
         if "peft" not in str(error):
             raise UserError(f"{resolved.source}: needs a package that is not installed ({_line(error)})") from error
-        raise UserError(f"{resolved.source}: has a LoRA adapter; pip install 'ragcun[peft]' to load it") from error
+        raise UserError(f"{resolved.source}: has a LoRA adapter; run pip install 'ragcun[peft]' to load it") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
         raise UserError(f"{resolved.source}: cannot be loaded as a model ({_line(error)})") from error
     _follow(model, recipe, resolved.source)
@@ -65,7 +65,9 @@ def load_model(
     if max_length is not None:
         positions = getattr(getattr(model[0], "config", None), "max_position_embeddings", None)
         if positions is not None and max_length > positions:
-            raise UserError(f"max_length {max_length}: {resolved.source} has {positions} positions")
+            raise UserError(
+                f"max_length {max_length}: {resolved.source} has only {positions} positions; give at most as many"
+            )
         model.max_seq_length = max_length
     if recipe.truncate_dim is not None:
         model.truncate_dim = recipe.truncate_dim
@@ -101,8 +103,8 @@ def _loaded_whole(source: str) -> Iterator[None]:
         for kind, names in kinds.items():
             if names:
                 raise UserError(
-                    f"{source}: not loaded whole, {len(names)} weights are {kind} ({sorted(names)[0]} is one); "
-                    "fetch or save the model again"
+                    f"{source}: could not be loaded completely: {len(names)} weights are {kind}, such as "
+                    f"{sorted(names)[0]}; download or save the model again"
                 )
 
 

@@ -68,7 +68,7 @@ def _modules(folder: Path, source: str) -> list[dict[str, str]]:
         for one in modules
     )
     if not known or not modules:
-        raise UserError(f"{source}: modules.json is no list of modules, each with a type and a path")
+        raise UserError(f"{source}: modules.json is not a list of modules with a type and a path each")
     return list(modules)
 
 
@@ -87,7 +87,7 @@ def _refuse_kind(folder: Path, source: str, modules: list[dict[str, str]]) -> No
     elif not modules and any(str(name).endswith("ForSequenceClassification") for name in architectures):
         kind = "CrossEncoder"
     if kind in _KINDS:
-        raise UserError(f"{source}: {_KINDS[kind]}; ragcun evaluates encoders of one dense vector a text")
+        raise UserError(f"{source}: {_KINDS[kind]}; ragcun evaluates encoders with one dense vector per text")
 
 
 def _refuse_pickles(folder: Path, source: str) -> None:
@@ -97,8 +97,8 @@ def _refuse_pickles(folder: Path, source: str) -> None:
             safe = (f"{stem}.safetensors", f"{stem}.safetensors.index.json")
             if not any((pickle.parent / name).is_file() for name in safe):
                 raise UserError(
-                    f"{source}: {_inside(pickle, folder)} would be unpickled, which ragcun never does; "
-                    "sentence-transformers' save_pretrained writes such a model anew, as safetensors"
+                    f"{source}: {_inside(pickle, folder)} would have to be unpickled, which ragcun never does; "
+                    f"save the model again with sentence-transformers' save_pretrained, which writes safetensors"
                 )
 
 
@@ -107,12 +107,12 @@ def _refuse_stray_shards(folder: Path, source: str) -> None:
         content = read_json(index)
         shards = content.get("weight_map") if isinstance(content, dict) else None
         if not isinstance(shards, dict):
-            raise UserError(f"{source}: {_inside(index, folder)} holds no weight_map")
+            raise UserError(f"{source}: {_inside(index, folder)} has no weight_map")
         for name in sorted(set(map(str, shards.values()))):
             if name != Path(name).name:
                 raise UserError(f"{source}: {_inside(index, folder)} points out of its folder ({name!r})")
             if not (index.parent / name).is_file():
-                raise UserError(f"{source}: {name} is missing, which {_inside(index, folder)} names")
+                raise UserError(f"{source}: {name} is missing, although {_inside(index, folder)} names it")
 
 
 def _check_module(folder: Path, source: str, module: dict[str, str]) -> None:
@@ -133,7 +133,7 @@ def _refuse_lost_head(folder: Path, source: str, modules: list[dict[str, str]]) 
     manifest = _config(folder.parent / "manifest.json")
     trained = isinstance(manifest.get("parameters"), dict) and manifest["parameters"].get("head")
     if trained and "identity" in manifest and not (modules and modules[-1]["type"].endswith(".Dense")):
-        raise UserError(f"{source}: its head is gone from modules.json; train it again with the same command")
+        raise UserError(f"{source}: its head is missing in modules.json; train it again with the same command")
 
 
 def _is_transformer(config: Path) -> bool:

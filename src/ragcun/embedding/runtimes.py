@@ -119,4 +119,4 @@ def _find(name: str) -> Runtime:
         if runtime.name == name:
             return runtime
     names = ", ".join([AUTO, *(runtime.name for runtime in RUNTIMES)])
-    raise UserError(f"--runtime {name}: there is no such runtime; choose one of {names}")
+    raise UserError(f"--runtime {name}: no such runtime; choose one of {names}")

@@ -174,7 +174,7 @@ class EmbeddingStore:
     def write(self, digests: Digests, vectors: Floats) -> Path:
         """Write one shard, whole or not at all; `refresh` takes it in."""
         if not np.isfinite(vectors).all():
-            raise RagcunError("the base gave NaN or infinite embeddings; nothing was stored (try --precision fp32)")
+            raise RagcunError("the base returned NaN or infinite embeddings; nothing was stored (try --precision fp32)")
         name = hashlib.sha256(digests.tobytes()).hexdigest()[:32]
         path = self.folder / "shards" / f"{name}.safetensors"
         tensors = {"digests": np.ascontiguousarray(digests), "vectors": np.ascontiguousarray(vectors)}

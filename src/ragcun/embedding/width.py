@@ -38,7 +38,7 @@ def with_output_dim(settings: Settings, base: ResolvedModel) -> Settings:
     if width is not None:
         return fit_output_dim(settings, width, base.label)
     if settings.model.output_dim is None:
-        raise UserError(f"{base.label}: its files do not tell the width of its embeddings; give --output-dim")
+        raise UserError(f"{base.label}: its files do not state the width of its embeddings; give --output-dim")
     return settings
 
 

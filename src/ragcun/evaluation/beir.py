@@ -82,7 +82,7 @@ def evaluate_tasks(
         UserError: two collections would have one name.
     """
     folders = ((task.collection.name, task.collection.name, str(task.collection.path)) for task in tasks)
-    _refuse_twins(folders, "rename one's folder")
+    _refuse_twins(folders, "rename one of the folders")
     rows = [[_ask(name, identity, task, output) for task in tasks] for name, identity in identities.items()]
     agenda = _Agenda([len(one.task.collection.corpus) for row in rows for one in row if one.known is None])
     results = [result for row in rows for result in _score_row(row, options, agenda, failures)]

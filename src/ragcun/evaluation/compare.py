@@ -150,7 +150,7 @@ def sides(a: Sequence[Path], b: Sequence[Path], measure: str) -> Sides:
     queries = sorted(read[0][0])
     for path, values in zip([*a, *b], read[0] + read[1], strict=True):
         if sorted(values) != queries:
-            raise UserError(f"{a[0]} and {path} have different queries; compare runs on the same split")
+            raise UserError(f"{a[0]} and {path} have different queries; compare runs of the same split")
     of_a, of_b = (np.array([[values[query] for query in queries] for values in side]) for side in read)
     return of_a, of_b
 
@@ -159,5 +159,5 @@ def _read(path: Path, measure: str) -> dict[str, float]:
     check_part(path)
     table = pq.read_table(path)
     if measure not in table.column_names:
-        raise UserError(f"{path}: no measure {measure!r}; it has {', '.join(table.column_names[1:])}")
+        raise UserError(f"{path}: has no metric {measure!r}, only {', '.join(table.column_names[1:])}")
     return dict(zip(table["query_id"].to_pylist(), table[measure].to_pylist(), strict=True))

@@ -81,4 +81,4 @@ def _parse(name: str) -> Any:
     try:
         return ir_measures.parse_measure(name)
     except (NameError, ValueError):
-        raise UserError(f"measure {name!r}: unknown; for example {', '.join(MAIN)}") from None
+        raise UserError(f"measure {name!r}: unknown; known are, for example, {', '.join(MAIN)}") from None

@@ -157,8 +157,8 @@ def read_results(folder: Path) -> list[Result]:
         known = found.setdefault((result.label, result.dataset, result.split), result)
         if known != result:
             raise UserError(
-                f"{known.path} and {path} hold different results of {result.label!r} on {result.dataset}; "
-                "report on one folder at a time"
+                f"{known.path} and {path} contain different results of {result.label!r} on {result.dataset}; "
+                f"use one folder at a time"
             )
     return list(found.values())
 

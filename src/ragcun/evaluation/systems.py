@@ -123,7 +123,7 @@ def read_systems(sources: Sequence[str]) -> list[System]:
         name, folder = _named(source)
         results = read_results(folder)
         if not results:
-            raise UserError(f"{folder}: no result.json below it; run `ragcun eval beir --output {folder}` first")
+            raise UserError(f"{folder}: has no result.json; run `ragcun eval beir --output {folder}` first")
         for result in results:
             seeds = found.setdefault(name or _SEED.sub("", result.label) or result.label, {})
             runs = seeds.setdefault((result.dataset, result.split), [])
@@ -133,7 +133,7 @@ def read_systems(sources: Sequence[str]) -> list[System]:
             elif twice.path.resolve() != result.path.resolve():
                 raise UserError(
                     f"{twice.path} and {result.path} are both of {result.label!r} on {result.dataset}; "
-                    "name the folders (NAME=FOLDER), with one name where they are seeds of one model"
+                    "name the folders (NAME=FOLDER), with the same name if they are seeds of one model"
                 )
     return [System(label, results) for label, results in found.items()]
 
@@ -154,11 +154,11 @@ def compare_systems(
     named = [systems[0].label] if baselines is None else [baselines] if isinstance(baselines, str) else baselines
     for name in named:
         if name not in known:
-            raise UserError(f"baseline {name!r}: not among the results; they have {', '.join(known)}")
+            raise UserError(f"baseline {name!r}: has no results; choose from {', '.join(known)}")
     columns = _columns(systems)
     common = [column for column in columns if all(column.of(system) for system in systems)]
     if missing := [column.dataset for column in columns if column not in common]:
-        warn(f"not every model has results on {', '.join(missing)}: left out of the average")
+        warn(f"the average leaves out {', '.join(missing)}, because not every model has results there")
     _tell_guards(systems)
     single: list[Row] = []
     averages: list[Row] = []
@@ -175,7 +175,10 @@ def _tell_guards(systems: Sequence[System]) -> None:
     for system in systems:
         guards = [dataset for (dataset, _), of in system.results.items() if any(one.domain == "guard" for one in of)]
         if guards:
-            warn(f"{system.label}: chosen by its scores on held-out queries of {', '.join(guards)}, out-of-domain here")
+            warn(
+                f"{system.label}: its weights were chosen with held-out queries of {', '.join(guards)}, which "
+                f"counts as out-of-domain here"
+            )
 
 
 @dataclass(frozen=True)
@@ -274,7 +277,7 @@ def _means(results: Sequence[Sequence[Sequence[Result]]], measure: str) -> Doubl
     flat = [result for parts in results for seeds in parts for result in seeds]
     for result in flat:
         if measure not in result.metrics:
-            raise UserError(f"{result.path}: no measure {measure!r}; it has {', '.join(result.metrics)}")
+            raise UserError(f"{result.path}: has no metric {measure!r}, only {', '.join(result.metrics)}")
     seeds = {len(found) for parts in results for found in parts}
     values = [[np.array([result.metrics[measure] for result in found]) for found in parts] for parts in results]
     if len(seeds) > 1:

@@ -59,11 +59,11 @@ def choose(names: Iterable[str], data_dir: Path | None = None) -> list[Dataset |
             there = sorted(path.parent.name for path in home.glob("*/corpus.jsonl"))
             hint = did_you_mean(name, [*there, *dataset_names()])
             raise UserError(
-                f"{home}: no collection {name!r}{hint}; it has {', '.join(there) or 'none'}, and "
-                "`ragcun data beir ls` lists BEIR's"
+                f"{home}: no collection {name!r}{hint}; it has {', '.join(there) or 'none'}, and `ragcun data "
+                f"beir ls` lists BEIR's"
             )
     if not chosen:
-        raise UserError("no dataset is named")
+        raise UserError("no dataset was given; name at least one")
     return [one for one in chosen.values() if isinstance(one, Path) or one.whole not in chosen]
 
 

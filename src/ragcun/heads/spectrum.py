@@ -48,7 +48,8 @@ class Spectrum:
         rank = int((self.variances > self.variances[0] * 1e-10).sum())
         if power > 0 and dimension > rank:
             raise UserError(
-                f"output_dim = {dimension}: {self.rows} sampled texts span only {rank} dimensions to whiten"
+                f"output_dim = {dimension}: {self.rows} sampled texts span only {rank} dimensions, so no more "
+                f"can be whitened"
             )
         weight = (
             self.directions[:dimension] / kept[:, None] ** (power / 2) if power > 0 else self.directions[:dimension]
@@ -63,7 +64,7 @@ class Spectrum:
         """The factor that makes the mean variance of the first `dimension` projected components 1."""
         mean_variance = float((self.variances[:dimension] ** (1 - power)).mean())
         if not mean_variance > 0:
-            raise UserError("the sampled base embeddings are all equal; there is nothing to project")
+            raise UserError("all sampled base embeddings are equal, so there is nothing to project")
         return 1 / math.sqrt(mean_variance)
 
 

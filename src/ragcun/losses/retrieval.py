@@ -86,7 +86,7 @@ def _weights(given: Mapping[str, float]) -> dict[str, float]:
     weights = {term.weight: 0.0 if term.needs_teacher else term.default for term in TERMS}
     for name, weight in given.items():
         if name not in weights:
-            raise UserError(f"{name}: no term has this weight, only {', '.join(weights)}")
+            raise UserError(f"{name}: no term has this weight; choose from {', '.join(weights)}")
         if not 0 <= weight < math.inf:
             raise UserError(f"{name} must be 0 or larger, not {weight}")
         weights[name] = weight

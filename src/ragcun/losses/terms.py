@@ -81,7 +81,7 @@ def _distillation(_: TermOptions) -> TermFunction:
 
     def divergence(batch: "EmbeddedBatch") -> "Tensor":
         if batch.teacher_BE is None:
-            raise UserError("lambda_distill has a weight, so the base's embeddings of the positives are needed")
+            raise UserError("lambda_distill is above 0, so the base's embeddings of the positives are needed")
         return distillation(batch.positives_BD, batch.teacher_BE, batch.temperature)
 
     return divergence

@@ -63,7 +63,7 @@ class Mining:
 
     def __post_init__(self) -> None:
         if self.source == "dense" and self.model is None:
-            raise UserError("--negatives dense: needs the encoder that mines them; give --negatives-model")
+            raise UserError("--negatives dense: needs an encoder; give --negatives-model")
 
 
 def write_negatives(
@@ -83,7 +83,7 @@ def write_negatives(
         UserError: pairs that cannot be read, or an `output` that is not .jsonl.
     """
     if output.suffix != ".jsonl":
-        raise UserError(f"{output}: pairs with negatives are written as JSON Lines; give a name that ends in .jsonl")
+        raise UserError(f"{output}: must end in .jsonl, because pairs with negatives are written as JSON Lines")
     pairs = load_pairs(source, split, on_error)
     with only_writer(output.parent, "ragcun data negatives", part=output.name):
         write_pairs(output, with_negatives(pairs, mining, seed, options))

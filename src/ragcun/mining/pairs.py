@@ -105,7 +105,7 @@ def _make(
     for line in problems.lines():
         warn(line)
     if not splits.any():
-        raise UserError(f"{documents}: gave no pair ({_listed(skipped)})")
+        raise UserError(f"{documents}: contain no usable pair ({_listed(skipped)})")
 
     def rows(*wanted: Split) -> Iterator[tuple[int, Pair]]:
         for number, passage in enumerate(read_passages(documents, Problems())):
@@ -145,7 +145,8 @@ def read_back(settings: dict[str, Any]) -> dict[str, Any]:
 def _check(settings: PairSettings) -> None:
     if min(settings.split) < 0 or settings.split[0] <= 0 or abs(sum(settings.split) - 1) > 1e-6:
         raise UserError(
-            f"--split {','.join(map(str, settings.split))}: three shares of train, val and test that sum to 1"
+            f"--split {','.join(map(str, settings.split))}: must be three fractions for train, val and test "
+            f"that sum to 1"
         )
 
 

@@ -37,7 +37,7 @@ def read_passages(path: Path, problems: Problems) -> Iterator[Passage]:
 def _files(path: Path) -> list[Path]:
     if path.is_file():
         if path.suffix.lower() not in {".txt", *_TABLES}:
-            raise UserError(f"{path}: not a format of passages; these are: .txt, {', '.join(sorted(_TABLES))}")
+            raise UserError(f"{path}: has an unsupported format; use .txt, {', '.join(sorted(_TABLES))}")
         return [path]
     if not path.is_dir():
         raise UserError(f"{path}: no such file or folder of documents")
@@ -45,7 +45,7 @@ def _files(path: Path) -> list[Path]:
         return [path / "corpus.jsonl"]
     files = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in {".txt", *_TABLES} and file.is_file()]
     if not files:
-        raise UserError(f"{path}: holds no file of passages (.txt, {', '.join(sorted(_TABLES))})")
+        raise UserError(f"{path}: contains no file of passages (.txt, {', '.join(sorted(_TABLES))})")
     return files
 
 

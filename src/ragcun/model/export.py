@@ -61,7 +61,7 @@ def load_head_weights(name: str, head: Head) -> None:
     dense: list[Any] = [] if saved is None else list(saved)
     found = [tuple(module.linear.weight.shape) for module in dense]
     if shapes != found:
-        raise UserError(f"{name}: its head has weights {found}, this one needs {shapes}")
+        raise UserError(f"{name}: its head has weights of shape {found}, but {shapes} are needed")
     for layer, module in zip(layers, dense, strict=True):
         with torch.no_grad():
             layer.weight.copy_(module.linear.weight)

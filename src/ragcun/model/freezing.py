@@ -25,10 +25,10 @@ def freeze_early_layers(base: SentenceTransformer, count: int, name: str) -> Non
     ]
     if len(lists) != 1:
         found = ", ".join(path for path, _ in lists) or "none"
-        raise UserError(f"freeze_early_layers = {count}: cannot tell which are the layers of {name} (lists: {found})")
+        raise UserError(f"freeze_early_layers = {count}: cannot identify the layers of {name} (lists: {found})")
     path, layers = lists[0]
     if count > len(layers):
-        raise UserError(f"freeze_early_layers = {count}: {name} has {len(layers)} layers")
+        raise UserError(f"freeze_early_layers = {count}: {name} has only {len(layers)} layers")
     for child_path, module in transformer.named_modules():
         named_so = "embed" in child_path.rpartition(".")[2].lower()
         if (named_so or isinstance(module, nn.Embedding)) and not child_path.startswith(f"{path}."):

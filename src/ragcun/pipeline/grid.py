@@ -37,18 +37,18 @@ def parse_grid(options: Iterable[str]) -> dict[str, list[str]]:
     A name is a setting of the training or of the model, with or without its section.
 
     Raises:
-        UserError: an option is not NAME=VALUES, a value or a name comes twice, there is no such setting, or it is one
-            of the base, whose embeddings all cells share.
+        UserError: an option is not NAME=VALUES, a value or a name is given twice, there is no such setting, or the
+            setting belongs to the base, whose embeddings all cells share.
     """
     grid: dict[str, list[str]] = {}
     for option in options:
         name, found, values = option.partition("=")
         listed = [value.strip() for value in values.split(",") if value.strip()]
         if not found or not listed:
-            raise UserError(f"--grid {option}: NAME=VALUE,VALUE,... such as lambda_isotropy=0,0.1,1")
+            raise UserError(f"--grid {option}: must be NAME=VALUE,VALUE,..., such as lambda_isotropy=0,0.1,1")
         key = _setting(name.strip(), option)
         if key in grid or len(set(listed)) < len(listed):
-            raise UserError(f"--grid {option}: {'a name' if key in grid else 'a value'} comes twice")
+            raise UserError(f"--grid {option}: {'a name' if key in grid else 'a value'} is given twice")
         grid[key] = listed
     return grid
 
@@ -58,7 +58,7 @@ def _setting(name: str, option: str) -> str:
     owner = next((s for s, fields in _FIELDS.items() if field in fields and section in {"", s}), None)
     if owner is None:
         hint = did_you_mean(field, sorted(set().union(*_FIELDS.values())))
-        raise UserError(f"--grid {option}: no setting {name!r} of the training or of the model{hint}")
+        raise UserError(f"--grid {option}: the training and the model have no setting {name!r}{hint}")
     if field in _SHARED:
         raise UserError(f"--grid {option}: all cells share one base's embeddings; run an ablation for each {field}")
     return f"{owner}.{field}"

@@ -59,7 +59,7 @@ def _open_training_data(
 
 def ready_to_run(settings: Settings, experiment: Path) -> tuple[Settings, list[Task]]:
     """The settings with their data prepared, and the collections that are evaluated, opened. Raises as its steps do."""
-    refuse_launcher("run: is one process; under a launcher, give `ragcun train` and `ragcun eval` one after the other")
+    refuse_launcher("run: works in one process only; with a launcher, use `ragcun train` and then `ragcun eval`")
     chosen = chosen_datasets(settings, experiment)
     if not chosen:
         raise UserError("run: no dataset to evaluate on; give --datasets")
@@ -77,7 +77,7 @@ def ready_to_run(settings: Settings, experiment: Path) -> tuple[Settings, list[T
 
 def ready_to_ablate(cells: Sequence[Cell], output: Path) -> tuple[list[Cell], list[Dataset | Path]]:
     """The cells with their data prepared, and what they are evaluated on. Raises as its steps do."""
-    refuse_launcher("ablate: starts its own processes; run it without a launcher, with --jobs")
+    refuse_launcher("ablate: starts its own processes; use --jobs instead of a launcher")
     most = most_data(cells)
     chosen = chosen_datasets(most, output)
     _open_training_data(most)
@@ -156,12 +156,13 @@ def _refuse_another(experiment: Path, settings: Settings) -> None:
     old = next((name for name in RENAMED if name in kept["training"] or name in kept["data"]), None)
     if old is not None:
         raise UserError(
-            f"{path}: was written by an older ragcun, which called {RENAMED[old]} {old}; choose another --output-dir"
+            f"{path}: was written by an older version of ragcun, in which {RENAMED[old]} was called {old}; "
+            f"choose another --output-dir"
         )
     for ignored in ("log_interval", "track"):
         for values in (kept, wanted):
             values["training"].pop(ignored, None)
     if any(kept[section] != wanted[section] for section in ("seed", "model", "training")):
         raise UserError(
-            f"{experiment}: holds an encoder trained with other settings or data; choose another --output-dir"
+            f"{experiment}: contains an encoder trained with other settings or data; choose another --output-dir"
         )

@@ -36,8 +36,8 @@ def in_workers(work: Callable[[Task], Result], tasks: Sequence[Task], jobs: int)
                 yield running[done], done.result()
         except BrokenProcessPool:
             raise RagcunError(
-                "a worker process was killed, perhaps for want of memory; the same command continues, "
-                "with fewer --jobs if it happens again"
+                "a worker process was killed, perhaps because memory ran out; run the same command again to "
+                "resume, with fewer --jobs if necessary"
             ) from None
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)

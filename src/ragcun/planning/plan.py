@@ -101,7 +101,7 @@ def make_plan(cells: Sequence[Cell], machine: Machine) -> Plan:
     most = most_data(cells)
     limit = min(most.model.max_length or base.max_length, base.max_length)
     costs = _Costs(base, most.model, machine)
-    start = Step("start", "imports, loading", _START, 0, 0)
+    start = Step("start", "imports and loading", _START, 0, 0)
     if most.model.freeze_base:
         training, repeated, second = _frozen(cells, costs, limit)
     else:
@@ -253,11 +253,11 @@ class _Costs:
 def _assumptions(machine: Machine) -> list[str]:
     return [
         f"{machine.name}: {machine.peak / 1e12:.3g} TFLOP/s, {machine.peak_fp32 / 1e12:.3g} in fp32 "
-        f"({machine.source}); of these {machine.encoding:.0%} and {machine.encoding_fp32:.0%} are reached in encoding, "
-        f"{machine.training:.0%} in training; {1000 * machine.step:g} ms a step besides",
-        f"downloads at {DOWNLOAD / 1e6:g} MB/s; {TOKENS_PER_WORD:g} tokens a word; data that is not here: counts and "
-        "lengths as published",
-        f"a batch that is trained on computes {_PADDING:g} tokens for each token of its texts; the results of a query "
-        f"take {1000 * _RESULTS:g} ms to write and measure",
-        "memory: weights, gradients, Adam's moments, activations (arXiv 2205.05198); a CUDA context not counted",
+        f"({machine.source}); encoding reaches {machine.encoding:.0%} and {machine.encoding_fp32:.0%} of these, "
+        f"training reaches {machine.training:.0%}; {1000 * machine.step:g} ms per step are added",
+        f"downloads at {DOWNLOAD / 1e6:g} MB/s; {TOKENS_PER_WORD:g} tokens per word; published counts and "
+        f"lengths for data that is not on disk",
+        f"in training, padding raises the number of tokens by a factor of {_PADDING:g}; the results of a query "
+        f"take {1000 * _RESULTS:g} ms to write and score",
+        "memory: weights, gradients, Adam's moments, activations (arXiv 2205.05198); without a CUDA context",
     ]

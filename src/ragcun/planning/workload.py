@@ -129,7 +129,7 @@ def training_load(settings: Settings, stage: StageSettings, data: str | None, li
             download=shards * _WIKI_SHARD[0],
             source="wikimedia/wikipedia",
         )
-    raise UserError("no training data; give --train-data a pairs file or a collection's folder")
+    raise UserError("there is no training data; give --train-data a file of pairs or a collection's folder")
 
 
 def collection_loads(dataset: Dataset | Path, settings: Settings, limit: int) -> list[CollectionLoad]:
@@ -163,7 +163,7 @@ def _published_load(dataset: Dataset, limit: int) -> CollectionLoad:
         name=dataset.name,
         queries=TextLoad(dataset.queries, _published(query_words, limit)),
         documents=TextLoad(dataset.documents, _published(document_words, limit)),
-        source="published" if dataset.bring is None else "published; not to be downloaded",
+        source="published" if dataset.bring is None else "published; cannot be downloaded",
     )
 
 

@@ -36,5 +36,5 @@ FORMS = {
 def find_form(name: str) -> Form:
     """Return the form of this name. Raises `UserError` where there is none."""
     if name not in FORMS:
-        raise UserError(f"form {name!r}: unknown; a table is printed as {', '.join(FORMS)}")
+        raise UserError(f"format {name!r}: unknown; choose one of {', '.join(FORMS)}")
     return FORMS[name]

@@ -40,7 +40,7 @@ def write_tables(
     """
     chosen = find_form(form)
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; give an experiment's or a results folder")
+        raise UserError(f"{folder}: no such folder; give the folder of an experiment or of results")
     tables: dict[str, Table] = {}
     if results := read_results(folder):
         tables[f"beir{chosen.suffix}"] = benchmark_table(average_parts(results), metric, digits, order)
@@ -49,7 +49,7 @@ def write_tables(
         tables[f"isotropy{chosen.suffix}"] = paper_table(reports)
         tables[f"isotropy-all{chosen.suffix}"] = replace(isotropy_table(reports), label="isotropy-all")
     if not tables:
-        raise UserError(f"{folder}: neither a result.json nor an isotropy.json below it; run `ragcun eval beir` first")
+        raise UserError(f"{folder}: contains neither a result.json nor an isotropy.json; run `ragcun eval beir` first")
     texts = {name: chosen.render(table) for name, table in tables.items()}
     if chosen.document is not None:
         texts[f"main{chosen.suffix}"] = chosen.document(tables)
@@ -62,7 +62,7 @@ def write_tables(
 def _only_isotropy(folder: Path) -> Path | None:
     found = sorted(folder.rglob("isotropy.json"))
     if len(found) > 1:
-        raise UserError(f"{folder}: {len(found)} isotropy.json below it; choose one with --isotropy")
+        raise UserError(f"{folder}: {len(found)} files isotropy.json; choose one with --isotropy")
     return found[0] if found else None
 
 
@@ -82,7 +82,7 @@ def compile_pdf(source: Path) -> Path:
     """
     engine = _engine()
     if engine is None:
-        raise UserError(f"no LaTeX here ({' or '.join(_ENGINES)}); install one, or leave --compile out")
+        raise UserError(f"LaTeX is not installed ({' or '.join(_ENGINES)}); install it, or omit --compile")
     with tempfile.TemporaryDirectory() as scratch:
         command = [engine, *_ENGINES[engine], scratch, source.name]
         for _ in range(2 if engine == "pdflatex" else 1):  # the second pass knows the first one's labels

@@ -146,7 +146,7 @@ def _refuse_too_large(kind: str, index: Any, dimension: int, n_documents: int, m
     if needed > free:
         raise UserError(
             f"--index {kind}: an index of {n_documents:,} documents takes {needed / 2**20:,.0f} MiB, "
-            f"and {max(0, free) / 2**20:,.0f} MiB may be taken; exact search needs less"
+            f"and {max(0, free) / 2**20:,.0f} MiB are allowed; exact search needs less"
         )
 
 

@@ -40,7 +40,7 @@ class BM25:
         if not (0 <= k1 < math.inf and 0 <= b <= 1):
             raise UserError(f"bm25: k1 = {k1} and b = {b}, but k1 must be 0 or more and b from 0 to 1")
         if language not in LANGUAGES:
-            raise UserError(f"bm25: language = {language!r} is unknown; one of {', '.join(LANGUAGES)}")
+            raise UserError(f"bm25: language = {language!r} is unknown; choose one of {', '.join(LANGUAGES)}")
         shown = [f"k1 = {k1:g}", f"b = {b:g}"] if (k1, b) != (K1, B) else []
         shown += [f"language = {language}"] if language != ENGLISH else []
         self.label = "BM25" + (f" ({', '.join(shown)})" if shown else "")
@@ -66,8 +66,8 @@ class BM25:
             strangers = sum(not numbers for numbers in asked)
             if 2 * strangers > len(asked):
                 warn(
-                    f"{self.label}: {strangers:,} of {len(asked):,} queries share no word with the corpus and find "
-                    "nothing; are they in one language, and is it the one given as bm25:language=...?"
+                    f"{self.label}: {strangers:,} of {len(asked):,} queries share no word with the corpus and "
+                    f"find nothing; check that both are in the language given by bm25:language=..."
                 )
             with progress("searching with BM25", len(corpus), "documents") as bar:
                 for segment in postings.segments(self._k1, self._b):

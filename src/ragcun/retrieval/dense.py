@@ -49,8 +49,8 @@ class Dense:
     def __init__(self, embedder: Embeds, label: str, options: RetrieverOptions) -> None:
         if embedder.similarity not in SIMILARITIES:
             raise UserError(
-                f"{label}: its similarity is {embedder.similarity}, which is not searched by; "
-                f"MODEL:similarity=NAME chooses one of {', '.join(SIMILARITIES)}"
+                f"{label}: its similarity {embedder.similarity} is not supported by search; use "
+                f"MODEL:similarity=NAME with one of {', '.join(SIMILARITIES)}"
             )
         self.label = label
         self._embedder = embedder
@@ -61,7 +61,7 @@ class Dense:
         """The k best documents of each query; arguments and result as those of `search.search`."""
         kind, similarity = self._options.index, self._embedder.similarity
         if kind != "exact" and process_count() > 1:
-            raise UserError(f"--index {kind}: several processes share an exact search only")
+            raise UserError(f"--index {kind}: several processes can share only an exact search")
         asked, documents = self._embedder.queries(queries), self._embedder.documents(corpus)
         self._last = {"vectors": {"queries": asked.fingerprint, "documents": documents.fingerprint}}
         resources = Resources(
@@ -97,7 +97,7 @@ class Priced:
     def rank(self, corpus: Texts, queries: Texts, k: int, id_ranks: Rows, exclude: Rows) -> TopK:
         """The k best documents of each query; arguments and result as those of `search.search`."""
         if process_count() > 1:
-            raise UserError(f"{self.label}: an API is asked by one process; start it without a launcher")
+            raise UserError(f"{self.label}: an embeddings API is used by one process only; start it without a launcher")
         self._embedder.agree(queries, corpus)
         return self._dense.rank(corpus, queries, k, id_ranks, exclude)
 

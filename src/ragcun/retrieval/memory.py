@@ -24,7 +24,7 @@ def parse_memory(text: str) -> int:
     try:
         return int(TypeAdapter(ByteSize).validate_python(text))
     except ValidationError:
-        raise UserError(f"--memory {text}: not a size such as 4GiB or 500MB") from None
+        raise UserError(f"--memory {text}: must be a size such as 4GiB or 500MB") from None
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,8 @@ def portions(
     if room < least:
         needed = math.ceil(1.1 * (resident + throughout + least) / 2**20)
         raise UserError(
-            f"searching for {n_queries:,} queries does not fit into the memory allowed: they, what they find and what "
-            f"the process holds already take about --memory {needed}MiB"
+            f"the search for {n_queries:,} queries does not fit into the allowed memory; give --memory "
+            f"{needed}MiB or more"
         )
     queries = min(resources.query_block, math.ceil(n_queries / threads))
     while queries > 1 and blocks(_FEW, queries) > room:

@@ -80,7 +80,7 @@ class Encoder:
             ("similarity", self.recipe.similarity, SIMILARITIES),
         ):
             if value is not None and value not in known:
-                raise UserError(f"{self.model}: {name} {value!r} is unknown; one of {', '.join(known)}")
+                raise UserError(f"{self.model}: {name} {value!r} is unknown; choose one of {', '.join(known)}")
 
     def identify(self, options: RetrieverOptions) -> Identity:
         resolved = resolve_model(self.model)
@@ -233,7 +233,7 @@ def encoder(name: str) -> Encoder | None:
 def _fusion(name: str) -> Fusion:
     inputs = name.removeprefix(_FUSION).split("+")
     if len(inputs) != 2 or not all(inputs):
-        raise UserError(f"{name}: fusion takes two retrievers, as in {_FUSION}bm25+minilm")
+        raise UserError(f"{name}: must name two retrievers, as in {_FUSION}bm25+minilm")
     return Fusion(entry(inputs[0]), entry(inputs[1]))
 
 
@@ -243,7 +243,7 @@ def _plain(name: str) -> Lexical | Encoder | ApiModel:
     if name.startswith(_API):
         model, _, dimensions = name.removeprefix(_API).partition("@")
         if not model or (dimensions and not dimensions.isdecimal()):
-            raise UserError(f"{name}: not {_API}MODEL or {_API}MODEL@DIMENSIONS")
+            raise UserError(f"{name}: must be {_API}MODEL or {_API}MODEL@DIMENSIONS")
         return ApiModel(model, int(dimensions) if dimensions else None)
     if (known := find_known(name)) is not None:
         return Encoder(name, known.recipe)
@@ -260,7 +260,7 @@ def _values(name: str, options: str, known: list[str]) -> dict[str, Any]:
     for option in re.split(rf",(?=(?:{'|'.join(known)})=)", options):
         key, _, value = option.partition("=")
         if key not in known:
-            raise UserError(f"{name}: no option {key!r}; it takes {', '.join(known)}")
+            raise UserError(f"{name}: has no option {key!r}; its options are {', '.join(known)}")
         try:
             values[key] = _TYPES.get(key, str)(value)
         except ValueError:

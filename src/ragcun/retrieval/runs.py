@@ -26,7 +26,7 @@ def ranked(scores: Mapping[str, float]) -> list[tuple[str, float]]:
     values = np.fromiter(scores.values(), np.float32, len(scores)).tolist()
     for id_, value in zip(scores, values, strict=True):
         if math.isnan(value):
-            raise RagcunError(f"the score of document {id_!r} is NaN: it cannot be ranked")
+            raise RagcunError(f"the score of document {id_!r} is NaN, so it cannot be ranked")
     triples = ((value, id_.encode("utf-8", "surrogatepass"), id_) for id_, value in zip(scores, values, strict=True))
     return [(id_, value) for value, _, id_ in sorted(triples, reverse=True)]
 
@@ -64,7 +64,7 @@ def read_run(path: Path) -> dict[str, dict[str, float]]:
                 raise UserError(f"{path}:{number}: not `query Q0 document rank score tag`: {line.strip()!r}") from None
             scores = run.setdefault(unquote(query), {})
             if math.isnan(score) or unquote(document) in scores:
-                problem = "has the score NaN" if math.isnan(score) else "is there twice for the query"
+                problem = "has the score NaN" if math.isnan(score) else "appears twice for the query"
                 raise UserError(f"{path}:{number}: document {document!r} {problem}")
             scores[unquote(document)] = score
     return run

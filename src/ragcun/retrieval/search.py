@@ -87,7 +87,7 @@ def search(
         RagcunError: a vector is not finite, or too long for its square to be.
     """
     if similarity not in SIMILARITIES:
-        raise UserError(f"similarity {similarity!r}: not supported; one of {', '.join(SIMILARITIES)}")
+        raise UserError(f"similarity {similarity!r}: not supported; choose one of {', '.join(SIMILARITIES)}")
     documents = as_matrix(documents)
     n_queries = queries.shape[0]
     queries_QD = as_matrix(queries).block(0, n_queries)

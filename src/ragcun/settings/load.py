@@ -147,7 +147,7 @@ def _hint(name: str, separator: str, names: set[str]) -> str:
     *section, old = name.split(separator)
     if old.lower() in RENAMED:
         new = RENAMED[old.lower()]
-        return f"; it is called {separator.join([*section, new.upper() if old.isupper() else new])} now"
+        return f"; it is now called {separator.join([*section, new.upper() if old.isupper() else new])}"
     return did_you_mean(name, names)
 
 

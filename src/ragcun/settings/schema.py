@@ -44,7 +44,7 @@ def _interpolation(value: Any) -> Any:
     except (TypeError, ValueError):
         number = -1.0
     if not 0 <= number <= 1:
-        raise ValueError("a number from 0 to 1, or auto")
+        raise ValueError("must be a number from 0 to 1, or auto")
     return number
 
 
@@ -312,11 +312,11 @@ class Settings(_Section):
     def _heads_agree(self) -> "Settings":
         model = self.model
         if model.freeze_base and model.freeze_early_layers:
-            raise ValueError("freeze_early_layers is for a base that is trained; set freeze_base = false")
+            raise ValueError("freeze_early_layers needs a trained base; set freeze_base = false")
         if model.freeze_base and self.pretraining is not None:
-            raise ValueError("pretraining is for a base that is trained; set freeze_base = false")
+            raise ValueError("pretraining needs a trained base; set freeze_base = false")
         if model.freeze_base and (self.data.pretrain or self.data.pretrain_val):
-            raise ValueError("data.pretrain is for a base that is trained; set freeze_base = false")
+            raise ValueError("data.pretrain needs a trained base; set freeze_base = false")
         if not model.freeze_base and not HEADS[model.head].trainable:
             raise ValueError(f"head {model.head} has nothing to train and needs a frozen base")
         if not model.freeze_base and self.training.interpolate == "auto":
@@ -324,8 +324,8 @@ class Settings(_Section):
                 "interpolate auto needs a frozen base, whose embeddings are stored; give a number from 0 to 1"
             )
         if self.data.out_of_domain and self.training.interpolate != "auto":
-            raise ValueError('data.out_of_domain is for interpolate = "auto"')
+            raise ValueError('data.out_of_domain needs interpolate = "auto"')
         for name in ("base_learning_rate", "mini_batch_size", "gradient_checkpointing", "compile"):
             if model.freeze_base and getattr(self.training, name):
-                raise ValueError(f"{name} is for a base that is trained; set freeze_base = false")
+                raise ValueError(f"{name} needs a trained base; set freeze_base = false")
         return self

@@ -35,8 +35,8 @@ def save_tensors(path: Path, tensors: Tensors, state: dict[str, Any]) -> None:
         )
     except (OSError, SafetensorError) as error:
         raise RagcunError(
-            f"{path}: cannot be written ({error}); the checkpoint before it stays. Free some space, then give the same "
-            "command again"
+            f"{path}: cannot be written ({error}); the checkpoint before it is kept. Free some space, then run "
+            f"the same command again"
         ) from error
 
 

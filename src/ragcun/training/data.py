@@ -60,7 +60,7 @@ def dev_from_collection(path: Path, split: str, data: DataSettings) -> DevTexts:
         ]
         rows = np.sort(np.concatenate([np.unique(judged_rows), sampled]))
         notes.append(
-            f"dev: {len(rows):,} of {len(collection.corpus):,} documents of {path.name}, the judged ones among them"
+            f"dev: {len(rows):,} of {len(collection.corpus):,} documents of {path.name}, including all judged ones"
         )
     place = {int(row): str(i) for i, row in enumerate(rows)}
     qrels = {
@@ -115,17 +115,17 @@ def trainings(settings: Settings, stage: Stage = "both", load_checkpoint: str | 
     if first is None:
         stage = "finetune"
     elif stage == "finetune" and load_checkpoint is None:
-        raise UserError("stage 2 alone needs the encoder that it starts from; give --load-checkpoint")
+        raise UserError("stage 2 alone needs an encoder to start from; give --load-checkpoint")
     found = {}
     if first is not None and stage != "finetune":
         data = settings.data.model_copy(update={"train": settings.data.pretrain, "val": settings.data.pretrain_val})
         found["pretrain"] = second.model_copy(update={"training": first, "data": data})
         if data.train is None and first.source == "pairs":
-            raise UserError("stage 1 has no data; give --pretrain-data a pairs file or a collection's folder")
+            raise UserError("stage 1 has no data; give --pretrain-data a file of pairs or a collection's folder")
     if stage != "pretrain":
         found["finetune"] = second
         if settings.data.train is None and settings.training.source == "pairs":
-            raise UserError("no training data; give --train-data a pairs file or a collection's folder")
+            raise UserError("there is no training data; give --train-data a file of pairs or a collection's folder")
     return found
 
 
@@ -137,7 +137,7 @@ def training_data(settings: Settings) -> tuple[Pairs, DevTexts]:
     """
     data = settings.data
     if data.train is None:
-        raise UserError("no training data; give --train-data a pairs file or a collection's folder")
+        raise UserError("there is no training data; give --train-data a file of pairs or a collection's folder")
     path = Path(data.train)
     pairs = limit_negatives(load_pairs(path, "train", on_error=data.on_error), settings.training.negatives)
     if settings.training.rows is not None:
@@ -163,7 +163,7 @@ def _hold_out(pairs: Pairs, data: DataSettings) -> tuple[Pairs, DevTexts]:
     if len(queries) < 2 * count:
         raise UserError(f"train: {len(queries)} queries are too few to hold some out; give --val-data")
     held = np.isin(pairs.anchor, np.random.default_rng(data.sample_seed).permutation(queries)[:count])
-    note = f"no validation data given: {count:,} of {len(queries):,} training queries are held out for it"
+    note = f"there is no validation data; {count:,} of {len(queries):,} training queries are held out"
     dev = dev_from_pairs(pairs.where(held), data)
     return pairs.where(~held), replace(dev, notes=(note, *dev.notes))
 
@@ -177,7 +177,9 @@ def out_of_domain_texts(path: Path, data: DataSettings) -> DevTexts:
     splits = Collection.open(path, on_error=data.on_error).splits()
     split = next((name for name in ("dev", "train") if name in splits), None)
     if split is None:
-        raise UserError(f"--out-of-domain {path}: it has no dev and no train split to choose the weights on")
+        raise UserError(
+            f"--out-of-domain {path}: it has neither a dev nor a train split on which the weights can be chosen"
+        )
     return dev_from_collection(path, split, data)
 
 

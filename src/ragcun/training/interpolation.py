@@ -41,8 +41,8 @@ def choose_alpha(
     """
     if len(out_of_domain) < _ENOUGH:
         warn(
-            f"interpolate auto: {len(out_of_domain)} out-of-domain collections guard the choice; give at least "
-            f"{_ENOUGH} (--out-of-domain), since what one keeps others may lose"
+            f"interpolate auto: {len(out_of_domain)} out-of-domain collections are too few for a safe choice; "
+            f"give at least {_ENOUGH} with --out-of-domain"
         )
     curve: list[dict[str, Any]] = []
     with progress("choosing the alpha", len(ALPHAS), "alphas") as bar:
@@ -54,7 +54,9 @@ def choose_alpha(
     allowed = [row for row in curve if _lost(curve[0], row, guard) <= tolerance]
     chosen = float(max(allowed, key=lambda row: row["in_domain"])["alpha"])
     if chosen == 0:
-        warn("interpolate auto: no alpha gains in-domain without losing out-of-domain; what is saved is the start")
+        warn(
+            "interpolate auto: no value gains in-domain without losing out-of-domain, so the initial weights are saved"
+        )
     if path is not None:
         write_json(path, {"curve": curve, "tolerance": tolerance, "guard": guard, "chosen": chosen})
     return chosen

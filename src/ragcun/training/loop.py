@@ -117,7 +117,7 @@ class Training:
             return
         tensors, state = load_tensors(last)
         if state.get("identity") != self.state["identity"]:
-            warn(f"{last}: was left by a training with other settings or data; starting anew")
+            warn(f"{last}: belongs to a training with other settings or data; starting from the beginning")
             return
         for name in ("start", "best"):  # needed at the end: told before the work
             refuse_damage(self.checkpoints / f"{name}.safetensors")
@@ -259,15 +259,15 @@ class Training:
             raise RagcunError(f"training: out of memory with batches of {size}; lower --batch-size") from error
         if (self.mini_batch or 0) > 1:
             self.mini_batch = (self.mini_batch or 0) // 2
-            told = f"mini-batches of {self.mini_batch}, which change no result"
+            told = f"mini-batches of {self.mini_batch}, which does not change the result"
         elif size >= 4:
             self.schedule = replace(self.schedule, batch_size=size // 2, accumulation=2 * accumulation)
-            told = f"batches of {size // 2} x {2 * accumulation}; in-batch negatives are fewer"
+            told = f"batches of {size // 2} x {2 * accumulation}; with fewer in-batch negatives"
         else:
-            raise RagcunError(f"training: out of memory with batches of {size}; a smaller base is needed") from error
+            raise RagcunError(f"training: out of memory with batches of {size}; use a smaller base") from error
         if self.accelerator.device.type == "cuda":
             torch.cuda.empty_cache()
-        warn(f"out of memory at step {step + 1}: going on with {told}")
+        warn(f"out of memory at step {step + 1}: continuing with {told}")
         self._record({"step": step, "out_of_memory": told})
 
     def _refuse_nan(self, loss: torch.Tensor, parts: Tensors, step: int) -> None:
@@ -275,7 +275,7 @@ class Training:
             named = ", ".join(f"{name} {value.item():.4g}" for name, value in parts.items())
             raise RagcunError(
                 f"training: the loss is not finite at step {step + 1} ({named}); the last good checkpoint is "
-                f"{self.checkpoints / 'last.safetensors'}; a lower learning rate or --mixed-precision no may help"
+                f"{self.checkpoints / 'last.safetensors'}; try a lower learning rate or --mixed-precision no"
             )
 
     def _log(self, done: int, sums: dict[str, float], bar: Bar | None) -> None:

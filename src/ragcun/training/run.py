@@ -63,7 +63,7 @@ def train(
     plan = _prepare(settings, load_checkpoint)
     done = _finished(experiment, plan.identity)
     if done is not None:
-        say(f"{experiment}: already trained with these settings")
+        say(f"{experiment}: is already trained with these settings")
         return done
     tell([plan.dev, *plan.out_of_domain.values()])
     accelerator = make_accelerator(settings, experiment)
@@ -190,12 +190,12 @@ def _interpolate(outcome: Outcome, encoder: EncoderWithObjective, dev: Dev, alph
     end = dev.ndcg(encoder.eval())
     say(
         f"dev {MEASURE}: {100 * outcome.start_ndcg:.2f} at the start, {100 * outcome.best_ndcg:.2f} at its best "
-        f"(step {outcome.best_step} of {outcome.steps}), {100 * end:.2f} saved (alpha {alpha:g})"
+        f"(step {outcome.best_step} of {outcome.steps}), {100 * end:.2f} saved (interpolation {alpha:g})"
     )
     if outcome.best_step == 0:
-        warn("no checkpoint was better on dev than the start; what is saved is the start")
+        warn("no checkpoint was better on dev than the initial weights, which are saved")
     elif end < outcome.start_ndcg:
-        warn("what is saved is worse on dev than its start")
+        warn("the saved weights score lower on dev than the initial ones")
     batch_size, accumulation, mini_batch = outcome.batch
     return {
         "dev": {

@@ -58,11 +58,11 @@ class Schedule:
         batch_size, rest = divmod(self.batch_size * self.processes, processes)
         if rest or batch_size < 2:
             raise UserError(
-                f"training: begun on {self.processes} processes with batches of {self.batch_size}, which {processes} "
-                "cannot divide evenly; use another number, or another --output-dir"
+                f"training: begun on {self.processes} processes with batches of {self.batch_size}, which "
+                f"{processes} processes cannot share evenly; use another number of processes, or another --output-dir"
             )
-        sizes = f"{processes} x {batch_size} in place of {self.processes} x {self.batch_size} pairs"
-        say(f"training: the global batch stays, {sizes}")
+        sizes = f"{processes} x {batch_size} instead of {self.processes} x {self.batch_size} pairs"
+        say(f"training: the global batch stays the same, {sizes}")
         return replace(self, batch_size=batch_size, processes=processes)
 
 
@@ -90,7 +90,7 @@ def make_schedule(pairs: int, settings: StageSettings, processes: int, seed: int
     if batch_size < 2:
         raise RagcunError(f"training: {pairs} pairs are too few for {processes} processes")
     if batch_size < settings.batch_size:
-        warn(f"batch_size = {settings.batch_size}: there are {pairs:,} pairs only; using {batch_size}")
+        warn(f"batch_size = {settings.batch_size}: there are only {pairs:,} pairs; using {batch_size}")
     accumulation = settings.gradient_accumulation_steps
     steps_per_epoch = max(1, pairs // (batch_size * processes * accumulation))
     return Schedule(pairs, batch_size, accumulation, processes, settings.epochs, seed, steps_per_epoch)
@@ -100,5 +100,5 @@ def warmup_steps(settings: StageSettings, steps: int) -> int:
     """The steps of warm-up: those of the settings, or a tenth of a training that is not longer; says so."""
     if settings.warmup_steps < steps:
         return settings.warmup_steps
-    warn(f"warmup_steps = {settings.warmup_steps}: the training has {steps} steps only; warming up for {steps // 10}")
+    warn(f"warmup_steps = {settings.warmup_steps}: the training has only {steps} steps; using {steps // 10}")
     return steps // 10

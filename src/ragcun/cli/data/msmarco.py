@@ -27,9 +27,9 @@ def msmarco(
     from ragcun.errors import UserError
 
     if pairs != "all" and not (pairs.isdigit() and int(pairs) > 0):
-        raise UserError(f"--pairs {pairs}: a number above 0, or all")
+        raise UserError(f"--pairs {pairs}: must be a number above 0, or all")
     folder = output if output is not None else Path("data") / f"msmarco-{pairs}"
     found = prepare_msmarco(folder, None if pairs == "all" else int(pairs), hard_negatives, seed, offline)
-    say(f"{folder}: {found['pairs']['train']:,} pairs to train on, {found['pairs']['dev']:,} of dev")
+    say(f"{folder}: {found['pairs']['train']:,} training pairs, {found['pairs']['dev']:,} dev pairs")
     if json:
         options.print_json({"path": str(folder), **found})

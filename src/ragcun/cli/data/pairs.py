@@ -53,7 +53,7 @@ def pairs(
     try:
         train, val, test = (float(share) for share in split.split(","))
     except ValueError:
-        raise UserError(f"--split {split}: three numbers, such as 0.8,0.1,0.1") from None
+        raise UserError(f"--split {split}: must be three numbers, such as 0.8,0.1,0.1") from None
     mined = None
     if negatives != "none":
         mined = mining.mining_of(negatives, negatives_model, negatives_per_pair, percentage, depth, skip)

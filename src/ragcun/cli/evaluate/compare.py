@@ -55,7 +55,7 @@ def compare(
     from ragcun.evaluation.tables import comparison_table
 
     if not 0 < margin <= 100:
-        raise UserError(f"--margin {margin:g}: a number of points above 0, at most 100")
+        raise UserError(f"--margin {margin:g}: must be a number of points above 0 and at most 100")
     method = Method(metric, test, correction, margin / 100, seed)
     rows = compare_systems(read_systems(results), baseline, method)
     output.print_table(comparison_table(rows, method), form)

@@ -29,17 +29,17 @@ def show(
 
     asked = [name for name, given in {"json": json, "csv": csv, "markdown": markdown}.items() if given]
     if len(asked) + (form != "terminal") > 1:
-        raise UserError("--json, --csv, --markdown and --format exclude each other")
+        raise UserError("--json, --csv, --markdown and --format cannot be combined; give one of them")
     form = asked[0] if asked else form
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; give an experiment's or a results folder")
+        raise UserError(f"{folder}: no such folder; give the folder of an experiment or of results")
     cells = read_results(folder)
     if not cells:
-        raise UserError(f"{folder}: no result.json below it; run `ragcun eval beir --output {folder}` first")
+        raise UserError(f"{folder}: has no result.json; run `ragcun eval beir --output {folder}` first")
     for cell in cells:
         for name in metric or ():
             if name not in cell.metrics:
-                raise UserError(f"{cell.path}: no metric {name!r}; it has {', '.join(cell.metrics)}")
+                raise UserError(f"{cell.path}: has no metric {name!r}, only {', '.join(cell.metrics)}")
     results = sorted(average_parts(cells), key=lambda result: (result.dataset, result.split))
     every = list(dict.fromkeys(name for result in results for name in result.metrics))
     chosen = metric or (every if form in {"csv", "json"} else MAIN)

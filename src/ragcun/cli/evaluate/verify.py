@@ -52,7 +52,7 @@ def verify(
         absent = [name for name in names if name not in here]
         verdicts = [verdict for verdict in verdicts if verdict.published.dataset in here]
         if absent:
-            say(f"not in {folder}, left out: {', '.join(absent)}")
+            say(f"left out, because they are not in {folder}: {', '.join(absent)}")
     if json:
         options.print_json({"verdicts": [_row(verdict) for verdict in verdicts]})
     else:
@@ -70,7 +70,7 @@ def _retrievers(given: str) -> list[str]:
     for name in names:
         if name not in {"all", *known}:
             hint = did_you_mean(name, known)
-            raise UserError(f"retriever {name!r}: no published scores{hint}; there are those of {', '.join(known)}")
+            raise UserError(f"retriever {name!r}: has no published scores{hint}; choose from {', '.join(known)}")
     return known if "all" in names else names
 
 
@@ -84,7 +84,7 @@ def _datasets(given: str) -> list[str]:
         return known
     names = [dataset.name for dataset in select_datasets(_split(given))]
     if not set(names) & set(known):
-        raise UserError(f"datasets {given!r}: no published scores; there are those of {', '.join(known)}")
+        raise UserError(f"datasets {given!r}: have no published scores; choose from {', '.join(known)}")
     return names
 
 
@@ -95,16 +95,18 @@ def _split(given: str) -> list[str]:
 def _complaints(verdicts: "list[Verdict]") -> list[str]:
     run = [verdict for verdict in verdicts if verdict.obtained is not None]
     if not run:
-        return ["no published score could be run; the table says why"]
+        return ["no published score could be reproduced; the table states the reasons"]
     differ = sum(verdict.agrees is False for verdict in run)
     others = {
         f"{verdict.published.retriever} on {verdict.published.dataset} ({verdict.evaluator_difference:+.5f})"
         for verdict in run
         if verdict.evaluators_agree is False
     }
-    complaints = [f"{differ} of {len(run)} scores differ from the published ones"] if differ else []
+    complaints = (
+        [f"{differ} of {len(run)} scores differ from the published ones by more than the tolerance"] if differ else []
+    )
     if others:
-        complaints.append(f"BEIR's own evaluator gives another nDCG@10 to {', '.join(sorted(others))}")
+        complaints.append(f"BEIR's own evaluator gives another nDCG@10 for {', '.join(sorted(others))}")
     return complaints
 
 

@@ -58,5 +58,5 @@ def squares(vectors_BD: Floats, kind: str, start: int) -> Floats:
     squares_B = np.asarray(np.einsum("bd,bd->b", vectors_BD, vectors_BD), dtype=np.float32)
     wrong = np.flatnonzero(~np.isfinite(squares_B))
     if len(wrong):
-        raise RagcunError(f"{kind} row {start + wrong[0]}: its vector is NaN, infinite or too long to be compared")
+        raise RagcunError(f"{kind} row {start + wrong[0]}: its vector is NaN, infinite or too long to compare")
     return squares_B
