@@ -155,7 +155,7 @@ def _there(files: HubFiles) -> Snapshot:
     revision = f" at {files.revision}" if files.revision else ""
     absent = RagcunError(
         f"{files.repo}{revision}: {', '.join(files.patterns)} not in the local cache, and the hub cannot be "
-        f"reached (or --offline or HF_HUB_OFFLINE is set)"
+        "reached (or --offline or HF_HUB_OFFLINE is set)"
     )
     try:
         cached = snapshot_download(
@@ -259,7 +259,7 @@ def _look_at_disk(repo: str, wanted: int) -> None:
     if wanted > free:
         raise RagcunError(
             f"{repo}: {wanted / 2**30:.1f} GiB to download, {free / 2**30:.1f} GiB are free in {cache}; free "
-            f"some space, "
+            "some space, "
             "or set HF_HOME to a larger disk"
         )
 

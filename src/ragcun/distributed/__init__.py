@@ -60,7 +60,7 @@ def join_processes() -> "PartialState":
     if launched_rank() >= launched_processes():
         raise UserError(
             f"RANK = {launched_rank()}: must be below WORLD_SIZE = {launched_processes()}; a launcher sets "
-            f"both, so unset them if you use none"
+            "both, so unset them if you use none"
         )
     for kind in ("FSDP", "DEEPSPEED", "MEGATRON_LM"):
         if parse_flag_from_env(f"ACCELERATE_USE_{kind}"):
@@ -92,7 +92,7 @@ def _number(variable: str, default: int, least: int) -> int:
     if not value.isdecimal() or int(value) < least:
         raise UserError(
             f"{variable} = {value!r}: must be a whole number of at least {least}; a launcher (accelerate "
-            f"launch, torchrun) sets it, so unset it if you use none"
+            "launch, torchrun) sets it, so unset it if you use none"
         )
     return int(value)
 

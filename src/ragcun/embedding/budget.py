@@ -76,7 +76,7 @@ class Budget:
             if self.spent + cost > self._cap:
                 raise UserError(
                     f"{model}: about ${cost:,.4f} after ${self.spent:,.4f} exceeds --max-cost {self._cap}; "
-                    f"nothing was spent"
+                    "nothing was spent"
                 )
         elif not self._agreed:
             if not (sys.stdin.isatty() and console.is_terminal):
@@ -94,5 +94,5 @@ class Budget:
         if self._cap is not None and self.spent >= self._cap:
             raise RagcunError(
                 f"stopped at ${self.spent:,.4f}, --max-cost {self._cap}: there are more tokens than estimated. "
-                f"Paid embeddings are kept; run the same command with a higher limit to continue"
+                "Paid embeddings are kept; run the same command with a higher limit to continue"
             )

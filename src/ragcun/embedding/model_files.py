@@ -98,7 +98,7 @@ def _refuse_pickles(folder: Path, source: str) -> None:
             if not any((pickle.parent / name).is_file() for name in safe):
                 raise UserError(
                     f"{source}: {_inside(pickle, folder)} would have to be unpickled, which ragcun never does; "
-                    f"save the model again with sentence-transformers' save_pretrained, which writes safetensors"
+                    "save the model again with sentence-transformers' save_pretrained, which writes safetensors"
                 )
 
 

@@ -155,7 +155,7 @@ class Connection:
         times = "once" if tries == 1 else f"{tries} times"
         return RagcunError(
             f"{self._endpoint.url}: {reason}, {times}; finished embeddings are kept; run the same command again "
-            f"to resume"
+            "to resume"
         )
 
     def _answer(self, response: Any, texts: int) -> Answer:

@@ -158,7 +158,7 @@ def read_results(folder: Path) -> list[Result]:
         if known != result:
             raise UserError(
                 f"{known.path} and {path} contain different results of {result.label!r} on {result.dataset}; "
-                f"use one folder at a time"
+                "use one folder at a time"
             )
     return list(found.values())
 

@@ -177,7 +177,7 @@ def _tell_guards(systems: Sequence[System]) -> None:
         if guards:
             warn(
                 f"{system.label}: its weights were chosen with held-out queries of {', '.join(guards)}, which "
-                f"counts as out-of-domain here"
+                "counts as out-of-domain here"
             )
 
 

@@ -60,7 +60,7 @@ def choose(names: Iterable[str], data_dir: Path | None = None) -> list[Dataset |
             hint = did_you_mean(name, [*there, *dataset_names()])
             raise UserError(
                 f"{home}: no collection {name!r}{hint}; it has {', '.join(there) or 'none'}, and `ragcun data "
-                f"beir ls` lists BEIR's"
+                "beir ls` lists BEIR's"
             )
     if not chosen:
         raise UserError("no dataset was given; name at least one")

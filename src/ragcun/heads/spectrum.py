@@ -49,7 +49,7 @@ class Spectrum:
         if power > 0 and dimension > rank:
             raise UserError(
                 f"output_dim = {dimension}: {self.rows} sampled texts span only {rank} dimensions, so no more "
-                f"can be whitened"
+                "can be whitened"
             )
         weight = (
             self.directions[:dimension] / kept[:, None] ** (power / 2) if power > 0 else self.directions[:dimension]

@@ -146,7 +146,7 @@ def _check(settings: PairSettings) -> None:
     if min(settings.split) < 0 or settings.split[0] <= 0 or abs(sum(settings.split) - 1) > 1e-6:
         raise UserError(
             f"--split {','.join(map(str, settings.split))}: must be three fractions for train, val and test "
-            f"that sum to 1"
+            "that sum to 1"
         )
 
 

@@ -157,7 +157,7 @@ def _refuse_another(experiment: Path, settings: Settings) -> None:
     if old is not None:
         raise UserError(
             f"{path}: was written by an older version of ragcun, in which {RENAMED[old]} was called {old}; "
-            f"choose another --output-dir"
+            "choose another --output-dir"
         )
     for ignored in ("log_interval", "track"):
         for values in (kept, wanted):

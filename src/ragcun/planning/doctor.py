@@ -62,7 +62,7 @@ def _device() -> Finding:
     if torch.backends.mps.is_available():
         return Finding("device", "good", "Apple GPU (mps)")
     advice = (
-        "heads on a frozen base (demo, hybrid) train here; prototype and medium need a GPU (`ragcun plan --gpu here`)"
+        "heads on a frozen base (demo, hybrid) train here; prototype and medium need a GPU: see ragcun plan --gpu here"
     )
     return Finding("device", "limited", f"CPU, {torch.get_num_threads()} threads", advice)
 

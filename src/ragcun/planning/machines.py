@@ -98,7 +98,7 @@ def _tell_if_busy() -> None:
     if busy > _BUSY:
         warn(
             f"--gpu {HERE}: other processes use {busy:.0%} of this machine's cores, so the estimate is too "
-            f"high; plan again when the machine is idle"
+            "high; plan again when the machine is idle"
         )
 
 

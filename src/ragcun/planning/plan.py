@@ -256,7 +256,7 @@ def _assumptions(machine: Machine) -> list[str]:
         f"({machine.source}); encoding reaches {machine.encoding:.0%} and {machine.encoding_fp32:.0%} of these, "
         f"training reaches {machine.training:.0%}; {1000 * machine.step:g} ms per step are added",
         f"downloads at {DOWNLOAD / 1e6:g} MB/s; {TOKENS_PER_WORD:g} tokens per word; published counts and "
-        f"lengths for data that is not on disk",
+        "lengths for data that is not on disk",
         f"in training, padding raises the number of tokens by a factor of {_PADDING:g}; the results of a query "
         f"take {1000 * _RESULTS:g} ms to write and score",
         "memory: weights, gradients, Adam's moments, activations (arXiv 2205.05198); without a CUDA context",

@@ -67,7 +67,7 @@ class BM25:
             if 2 * strangers > len(asked):
                 warn(
                     f"{self.label}: {strangers:,} of {len(asked):,} queries share no word with the corpus and "
-                    f"find nothing; check that both are in the language given by bm25:language=..."
+                    "find nothing; check that both are in the language given by bm25:language=..."
                 )
             with progress("searching with BM25", len(corpus), "documents") as bar:
                 for segment in postings.segments(self._k1, self._b):

@@ -36,7 +36,7 @@ def save_tensors(path: Path, tensors: Tensors, state: dict[str, Any]) -> None:
     except (OSError, SafetensorError) as error:
         raise RagcunError(
             f"{path}: cannot be written ({error}); the checkpoint before it is kept. Free some space, then run "
-            f"the same command again"
+            "the same command again"
         ) from error
 
 
