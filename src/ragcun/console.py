@@ -1,4 +1,4 @@
-"""The one console: everything that is not a command's result goes to standard error."""
+"""The console on standard error, for everything that is not a command's result."""
 
 import os
 import time
@@ -60,8 +60,8 @@ class Bar:
 def progress(description: str, total: float | None, unit: str = "it") -> Iterator[Bar]:
     """Show a bar with rate and time left on a terminal; where output is piped, one line when the work is done.
 
-    `description` is what is done, `total` how many `unit`s there are (None if unknown). Work that is part of work whose
-    bar is already shown is silent.
+    `description` names the work, and `total` is the number of `unit`s (None if unknown). Nested work shows no bar of
+    its own.
     """
     if _busy.get() or not is_first():
         yield _silent()
@@ -82,7 +82,7 @@ def progress(description: str, total: float | None, unit: str = "it") -> Iterato
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Show no progress of what is done within."""
+    """Hide the progress of the work in this block."""
     token = _busy.set(True)
     try:
         yield
@@ -109,7 +109,7 @@ def _columns() -> list[ProgressColumn]:
 
 
 def duration(seconds: float) -> str:
-    """A time as a reader wants it: seconds, minutes, hours or days."""
+    """Format a time in seconds, minutes, hours or days."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     if seconds < 7_200:

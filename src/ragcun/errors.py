@@ -1,4 +1,4 @@
-"""Errors that speak: one line that says what is wrong, where, and what to do."""
+"""Errors whose message is one line that says what is wrong, where, and what to do."""
 
 import difflib
 from collections.abc import Iterable, Sequence
@@ -30,13 +30,13 @@ def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
 
 @dataclass(frozen=True)
 class Failure:
-    """What went wrong with one of several things, after which the others were done.
+    """The failure of one dataset or model, after which the others were still processed.
 
     Attributes:
-        dataset: the dataset that failed; None where the retriever did before any was asked for.
-        model: with which retriever; None where the dataset failed before any was asked.
+        dataset: the dataset that failed; None if the retriever failed before any dataset.
+        model: the retriever that failed; None if the dataset failed before any retriever.
         error: one line.
-        exit_code: what the command would have ended with, had it been the only one.
+        exit_code: the exit code of this failure alone.
     """
 
     dataset: str | None
@@ -46,7 +46,7 @@ class Failure:
 
     @classmethod
     def of(cls, dataset: str | None, error: Exception, model: str | None = None) -> "Failure":
-        """What `error` says."""
+        """Make a failure of an exception."""
         known = isinstance(error, RagcunError)
         text = " ".join((str(error) if known else f"{type(error).__name__}: {error}").split())
         return cls(dataset, model, text, error.exit_code if isinstance(error, RagcunError) else 1)

@@ -1,4 +1,4 @@
-"""What this machine offers."""
+"""Resources of this machine."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""The birth certificate of a number: versions, hardware, git state. What was run is added by whoever ran it."""
+"""The environment of a result: package versions, hardware and git state. Callers add what they ran."""
 
 import platform
 import subprocess

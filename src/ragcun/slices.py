@@ -1,4 +1,4 @@
-"""What is large is worked on slice by slice."""
+"""Slices, for work on large data in blocks."""
 
 from collections.abc import Iterator
 from typing import TypeAlias

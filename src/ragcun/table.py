@@ -1,4 +1,4 @@
-"""A table as data: what it says, apart from how it is printed. `ragcun.report` renders it."""
+"""Tables as data. `ragcun.report` renders them."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence

@@ -1,4 +1,4 @@
-"""What each query gains or loses against a baseline, as a figure."""
+"""Figures of the per-query differences from a baseline."""
 
 from collections.abc import Mapping
 from pathlib import Path

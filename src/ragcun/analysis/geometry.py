@@ -1,4 +1,4 @@
-"""One set of embeddings, measured: the numbers of the report and the arrays that the figures draw."""
+"""Measures of one set of embeddings, and the arrays that the figures draw."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

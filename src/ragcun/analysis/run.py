@@ -1,4 +1,4 @@
-"""The analysis as the pipeline and the command call it: embeddings in, a report file and figures out."""
+"""The analysis of embeddings: it writes a report file and figures."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

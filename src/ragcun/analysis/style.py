@@ -1,4 +1,5 @@
-"""How figures look, and how they are written: a paper's column, PDF and PNG, the same bytes for the same numbers."""
+"""The style of figures, and their files: PDF and PNG at the width of a paper's column, with the same bytes for the same
+numbers."""
 
 import re
 from collections.abc import Iterator

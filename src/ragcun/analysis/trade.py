@@ -1,4 +1,4 @@
-"""Figures of trades: what is gained at home and lost abroad, and isotropy against retrieval."""
+"""Figures of trade-offs: in-domain gain against out-of-domain loss, and isotropy against retrieval."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,8 @@ from ragcun.files import read_json
 
 
 def interpolation_curve(source: Path, output: Path) -> list[Path]:
-    """Draw nDCG@10 on held-out queries over the alpha, as difference from alpha 0, from a `interpolation.json`."""
+    """Draw nDCG@10 on held-out queries over the interpolation, as difference from the initial weights, from an
+    `interpolation.json`."""
     found = read_json(source)
     curve = found["curve"]
     alphas = [row["alpha"] for row in curve]

@@ -1,4 +1,4 @@
-"""Embeddings with what several measures need of them, each computed once, when it is first asked for.
+"""Embeddings with quantities that several measures share, each computed once, on first use.
 
 Legend: N rows, D dimensions.
 """

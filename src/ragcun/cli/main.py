@@ -1,4 +1,4 @@
-"""The `ragcun` command: parse, call once, print. Nothing heavy is imported until a command runs."""
+"""The `ragcun` command. Nothing heavy is imported until a command runs."""
 
 import os
 import signal

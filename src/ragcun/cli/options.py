@@ -1,4 +1,4 @@
-"""Options that several commands share. Those of settings are made of the schema, in `settings_flags`."""
+"""Options that several commands share. Options of settings are generated from the schema in `settings_flags`."""
 
 import sys
 from pathlib import Path
@@ -47,7 +47,8 @@ Seeds = Annotated[
 
 
 class _ForTheResult:
-    """Standard output kept for the result: what libraries print, also as the process ends, goes to standard error."""
+    """Standard output reserved for the result: the output of libraries, also at the end of the process, goes to
+    standard error."""
 
     def __init__(self, result: TextIO) -> None:
         self.result = result

@@ -1,4 +1,4 @@
-"""What a command prints on standard output: its tables."""
+"""Output of commands: tables on standard output."""
 
 import sys
 from typing import TYPE_CHECKING, Annotated

@@ -1,7 +1,7 @@
-"""Flags made of the settings' schema: the one place where a field becomes an option, and options become settings.
+"""Flags generated from the settings' schema: fields become options, and options become settings.
 
-Reading the schema takes longer than `ragcun --help` may, so that a command's flags are made when it is that command
-which is asked for.
+Reading the schema takes longer than `ragcun --help` may take, so a command's flags are made only when this command is
+used.
 """
 
 from functools import cache
@@ -27,8 +27,8 @@ _BOUNDS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
 class WithSettings(TyperCommand):
     """A command that takes the flags of `sections` besides its own; "" is the top of the settings.
 
-    Its function finds what was given in `context.obj`, by dotted names ("training.epochs"), for `load_settings`. Help
-    shows the defaults, or with --preset and --config the values that these give.
+    Its function finds the given values in `context.obj`, by dotted names ("training.epochs"), for `load_settings`. Help
+    shows the defaults, or those of --preset and --config.
     """
 
     sections: tuple[str, ...] = ("", "data", "model", "training", "evaluation")
@@ -39,7 +39,7 @@ class WithSettings(TyperCommand):
         return [*own, *_flags(self.sections, ctx.meta.get(__name__)), help_]
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
-        """Parse as any command does; where help is asked for, find out whose values it shows."""
+        """Parse as any command does; for --help, load the settings whose values it shows."""
         if set(ctx.help_option_names) & set(args):
             from ragcun.settings.load import load_settings
 

@@ -1,4 +1,4 @@
-"""BEIR's zip archives: downloaded, compared with their MD5, unpacked without trust."""
+"""BEIR's zip archives: download, comparison with their MD5, and safe unpacking."""
 
 import hashlib
 import os
@@ -20,14 +20,14 @@ _LARGEST_RATIO = 100  # text is packed to a third or a fifth of its size
 
 
 def archive_url(name: str) -> str:
-    """Where the archive of the dataset `name` is: below `RAGCUN_BEIR_URL`, or else at BEIR's own place."""
+    """The URL of the archive of the dataset `name`, at `RAGCUN_BEIR_URL` or else at BEIR's server."""
     return f"{os.environ.get('RAGCUN_BEIR_URL', ARCHIVES).rstrip('/')}/{name}.zip"
 
 
 def download(url: str, path: Path, md5: str) -> None:
     """Download `url` to `path`, by huggingface_hub, which waits for a busy server and resumes a broken connection.
 
-    What was downloaded before a failure stays in `path`.part, from which the next call continues.
+    After a failure, the partial download stays in `path`.part, from which the next call resumes.
 
     Raises:
         RagcunError: the server refuses or does not answer, the disk has no room, or the MD5 is another.

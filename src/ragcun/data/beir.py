@@ -22,19 +22,20 @@ _SPLITS = {"validation": "dev"}  # what BEIR calls them
 
 
 def beir_folder() -> Path:
-    """Where the datasets are, unless the user says otherwise."""
+    """The default folder of the datasets."""
     return ragcun_cache() / "beir"
 
 
 def prepare_dataset(dataset: Dataset, data_dir: Path, source: Source | None = None, offline: bool = False) -> Path:
-    """Put `dataset` into `data_dir`, if it is not there, and return its folder: whole, with BEIR's counts, or absent.
+    """Download `dataset` into `data_dir` if it is missing, and return its folder: complete, with BEIR's counts, or
+    absent.
 
-    `source` None is the hub, and the archive of what the hub does not have. source.json says what was read. A part of
-    a dataset comes with the whole.
+    With `source` None, the hub is used, or the archive if the hub does not have the dataset. source.json records the
+    origin. A part of a dataset is downloaded with the whole.
 
     Raises:
-        UserError: it must be brought, or is not to be had from `source`.
-        RagcunError: a download failed, or brought something else.
+        UserError: the dataset may not be redistributed, or is not available from `source`.
+        RagcunError: a download failed or has unexpected contents.
     """
     folder = data_dir / dataset.folder
     if present(dataset, data_dir):

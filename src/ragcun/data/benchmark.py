@@ -1,4 +1,4 @@
-"""BEIR's datasets, and NanoBEIR's, as beir.toml and nanobeir.toml declare them, and the check of what is on disk."""
+"""The datasets of BEIR and NanoBEIR, as declared in beir.toml and nanobeir.toml, and the check of their files."""
 
 import tomllib
 from collections.abc import Callable, Iterable
@@ -21,22 +21,22 @@ class Dataset:
     """A dataset of the benchmark, or one part of it. The tables' headings say where each fact is from.
 
     Attributes:
-        name: as BEIR calls it, and its folder.
-        title: as papers call it.
-        aliases: other names that it goes by.
-        hub: the hub's repository; None where the hub does not have all of it.
+        name: BEIR's name, which is also its folder.
+        title: its name in papers.
+        aliases: other names of the dataset.
+        hub: the repository on the hub; None if it is not complete there.
         revision: the commit of `hub`; None is the newest.
-        md5: of BEIR's zip archive; None where there is none.
-        split: whose queries are asked.
-        documents: in the corpus.
-        queries: with a judgement in `split`.
-        judgements: of `split`, all grades; None where they are not known.
+        md5: MD5 of BEIR's zip archive; None if there is none.
+        split: the split to evaluate on.
+        documents: number of documents in the corpus.
+        queries: number of queries with a judgement in `split`.
+        judgements: number of judgements in `split`, of all grades; None if unknown.
         words: mean number of words of a query and of a document; of NanoBEIR's, those of the whole dataset.
-        own_document: whether BEIR leaves the document that has the query's id out of a ranking.
-        licence: None where its owner must be asked.
-        bring: how to get a dataset that may not be redistributed; None where it can be downloaded.
-        parts: the datasets whose mean it is, if it is not one collection.
-        whole: the name of the dataset that it is a part of, if it is one.
+        own_document: whether BEIR removes the document with the query's id from a ranking.
+        licence: its licence; None if the owner must be asked.
+        bring: how to obtain a dataset that may not be redistributed; None if it can be downloaded.
+        parts: the datasets whose mean score is this dataset's score, if it is not one collection.
+        whole: the name of the dataset of which it is a part, if any.
     """
 
     name: str
@@ -76,7 +76,7 @@ class Dataset:
         return {part.folder: part for part in self.parts} or {self.folder: self}
 
     def to_json(self) -> dict[str, Any]:
-        """All that the table says of it."""
+        """All its facts, as JSON."""
         return asdict(self)
 
 
@@ -156,9 +156,9 @@ def _group(name: str) -> list[Dataset]:
 def open_dataset(dataset: Dataset, folder: Path, split: str, on_error: OnError = "refuse") -> Collection:
     """Open the collection in `folder`, which should be `dataset`.
 
-    Documents are counted and, where `split` is the dataset's own, judged queries and judgements. What is left out for a
-    problem counts as there. Documents without text, of which some datasets have a few, are left out and told whatever
-    `on_error` says; all else that is malformed it decides on.
+    Documents are counted and, where `split` is the dataset's own, judged queries and judgements. Rows that are left out
+    are counted. Documents without text, of which some datasets have a few, are always left out and
+    reported; `on_error` decides about all other malformed rows.
 
     Raises:
         UserError: a count is another (says which, and how the collection can be evaluated all the same), or as

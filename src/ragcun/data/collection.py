@@ -27,7 +27,7 @@ class Collection:
         path: the folder.
         corpus: documents, title and text joined as BEIR joins them.
         queries: the queries of all splits.
-        problems: what was left out so far; a split's share is added when the split is first read.
+        problems: rows left out so far; those of a split are added when it is first read.
     """
 
     def __init__(

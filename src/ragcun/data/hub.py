@@ -1,4 +1,4 @@
-"""Files of hub repositories, at a revision, checked, taken up again where a connection broke.
+"""Files of hub repositories at a revision: resumable downloads, checked by size and hash.
 
 huggingface_hub downloads: it resumes, waits for a hub that is busy, leaves files whole or absent, and honours
 `HF_ENDPOINT`, `HF_TOKEN` and `HF_HUB_OFFLINE`. What is added here: a look at the disk first, sizes and hashes compared,
@@ -50,7 +50,7 @@ class Snapshot:
 
 
 def fetch(files: HubFiles, offline: bool = False) -> Snapshot:
-    """Download what is not there yet; `offline` (or `HF_HUB_OFFLINE`) takes what is there, without the network.
+    """Download missing files; with `offline` (or `HF_HUB_OFFLINE`), use only the cache.
 
     Raises:
         UserError: there is no such repository or revision, it is gated, or nothing in it matches.

@@ -1,4 +1,4 @@
-"""Where each row of a JSON Lines file lies, and which row has which id."""
+"""The index of a JSON Lines file: the offset of each row, and the row of each id."""
 
 import hashlib
 import json

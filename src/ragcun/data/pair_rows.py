@@ -1,4 +1,4 @@
-"""From a row of a file to the texts of training pairs, under the names that columns have in the wild.
+"""Conversion of a file's row to the texts of training pairs, with the common names of columns.
 
 sentence-transformers: anchor, positive, negative; sentence1, sentence2. FlagEmbedding: query, pos, neg (lists).
 Tevatron: query, positive_passages, negative_passages (lists of title and text). ragcun: query, positive, negatives.

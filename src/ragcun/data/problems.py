@@ -1,4 +1,4 @@
-"""What is wrong with a user's data: counted by kind, named by place, refused or skipped, never silent."""
+"""Problems of a user's data, counted by kind and located; they are refused or skipped, but never silent."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self

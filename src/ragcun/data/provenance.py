@@ -1,4 +1,4 @@
-"""What a model was trained on, as the manifest of its training says, and which collections that makes in-domain."""
+"""The data that a model was trained on, from its training's manifest, and which collections are therefore in-domain."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ class Provenance:
     """The data behind a model, each as a manifest has a source.
 
     Attributes:
-        trained: what it was trained on, and whose held-out queries chose the best checkpoint.
-        guards: what it was not trained on, but whose held-out queries chose how far it goes from its start.
+        trained: data that it was trained on, or whose held-out queries chose the best checkpoint.
+        guards: data that it was not trained on, but whose held-out queries chose the interpolation.
     """
 
     trained: tuple[Mapping[str, Any], ...] = ()
@@ -48,7 +48,7 @@ class Provenance:
         }
 
     def domain(self, collection: Collection) -> Domain | Literal["guard"]:
-        """What `collection` is to the model.
+        """The domain of `collection` for the model.
 
         It is what was trained on where corpus and queries have the same bytes, or where the names are the same: two
         copies of one dataset may differ. A file of pairs is that collection which it lies in or is named after, and the

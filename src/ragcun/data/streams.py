@@ -1,4 +1,4 @@
-"""Files as bytes and as text, whether they are compressed or not, and what is wrong with their encoding."""
+"""Reading of files as bytes and as text, compressed or not, with errors for wrong encodings."""
 
 import codecs
 import gzip

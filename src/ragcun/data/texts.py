@@ -1,4 +1,4 @@
-"""The one protocol by which texts travel: a sequence that need not be in memory."""
+"""The protocol of texts: a sequence that need not be in memory."""
 
 from collections.abc import Iterator
 from typing import Protocol

@@ -74,7 +74,7 @@ def _make(output: Path, wanted: dict[str, Any], passages: int, chars: int, offli
 
 
 class _Reading:
-    """The passages so far, in a file, and how far the dump has been read, in another: the stream's own state.
+    """The passages so far, and the state of the stream that reads the dump, each in a file.
 
     Attributes:
         corpus: the file of the passages.

@@ -1,7 +1,7 @@
-"""The processes that a launcher (`accelerate launch`, `torchrun`) started, and how this one joins them.
+"""Processes started by a launcher (`accelerate launch`, `torchrun`), and how this process joins them.
 
-What is asked of the environment is answered without torch. Once the processes are joined, `collectives` has what they
-do together; there, the rank and the number of processes are those of the joined group.
+Questions about the environment are answered without torch. `collectives` holds the operations of joined processes;
+there, the rank and the number of processes are those of the group.
 """
 
 import os
@@ -37,7 +37,7 @@ def launched_rank() -> int:
 
 
 def is_first() -> bool:
-    """Whether this process speaks and writes: one of those that were launched does."""
+    """Whether this process prints and writes; only one of the launched processes does."""
     return launched_rank() == 0
 
 

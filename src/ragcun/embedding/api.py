@@ -1,7 +1,6 @@
-"""Embeddings from a paid API, as retrieval sees them: texts in, vectors out, each paid for once.
+"""Embeddings from a paid API; each text is paid for once.
 
-Every answer is written into the store before it is used, so what a killed process has paid for is lost only for the
-requests that were under way.
+Every response is stored before it is used, so a killed process loses only the requests in progress.
 """
 
 import threading
@@ -103,10 +102,10 @@ class ApiEmbedder:
         self._key = {"api": endpoint.url, "model": model, "dimensions": dimensions}
 
     def agree(self, queries: Texts, documents: Texts) -> None:
-        """Tell what embedding these texts will cost, and return where that is agreed to.
+        """Print the estimated cost of embedding these texts, and return once it is confirmed.
 
         Raises:
-            UserError: it is not, or there is no key. Nothing has been spent.
+            UserError: the cost is not confirmed, or there is no key. Nothing has been spent.
         """
         store = EmbeddingStore(self._root, self._key)
         characters, missing, sample = 0, 0, list[str]()

@@ -1,4 +1,4 @@
-"""What embeddings from an API cost: told before it is spent, agreed to or capped. Imports nothing heavy."""
+"""The cost of embeddings from an API, which is estimated, confirmed and limited. Imports nothing heavy."""
 
 import sys
 from collections.abc import Sequence
@@ -57,7 +57,7 @@ class Budget:
         self._agreed = agreed
 
     def agree(self, model: str, estimate: Estimate, price: float | None) -> None:
-        """Tell what is about to be spent, and return where that is agreed to.
+        """Print the estimated cost, and return once it is confirmed.
 
         Args:
             model: what is paid for.
@@ -65,7 +65,7 @@ class Budget:
             price: US dollars a million tokens; None where it is not known.
 
         Raises:
-            UserError: it is more than the cap, or nobody agrees to it. Nothing has been spent.
+            UserError: the cost exceeds the cap or is not confirmed. Nothing has been spent.
         """
         cost = None if price is None else estimate.tokens * price / 1e6
         amount = "at an unknown price" if cost is None else f"about ${cost:,.4f} (${price:g} a million, {PRICES_FROM})"
@@ -86,7 +86,7 @@ class Budget:
                 raise UserError(f"{model}: not confirmed; nothing was spent")
 
     def pay(self, tokens: int, price: float | None) -> None:
-        """Count what so many tokens have cost, as the API itself counted them."""
+        """Add the cost of tokens, as the API counted them."""
         self.spent += tokens * (price or 0.0) / 1e6
 
     def check(self) -> None:

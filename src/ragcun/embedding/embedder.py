@@ -1,4 +1,4 @@
-"""An encoder as retrieval and analysis see it: texts in, vectors out, base embeddings read from the store."""
+"""An encoder for retrieval and analysis, which reads base embeddings from the store."""
 
 import hashlib
 from collections.abc import Iterator

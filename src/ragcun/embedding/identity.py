@@ -1,4 +1,4 @@
-"""What determines a base's vectors, as the embedding store keys them."""
+"""The key of an embedding store: everything that determines a base's vectors."""
 
 import hashlib
 import json

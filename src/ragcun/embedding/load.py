@@ -1,4 +1,4 @@
-"""A model, loaded whole or refused."""
+"""Loading of models, which are complete or refused."""
 
 import re
 from collections.abc import Iterator

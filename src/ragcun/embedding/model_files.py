@@ -1,4 +1,4 @@
-"""What can be seen of a model from its files alone, before any of it is loaded. Imports nothing heavy."""
+"""Checks of a model's files before any of it is loaded. Imports nothing heavy."""
 
 import re
 from pathlib import Path
@@ -19,7 +19,7 @@ _ACTIVATION = re.compile(r"torch\.nn\.[\w.]+")
 
 
 def check_model_files(folder: Path, source: str) -> None:
-    """Refuse what cannot be loaded whole or should not be loaded, by what its files say.
+    """Refuse a model whose files show that it cannot be loaded completely or safely.
 
     Raises:
         UserError: another kind of model than one that gives a text one dense vector; weights that would be unpickled;

@@ -1,4 +1,4 @@
-"""How an encoder is used where its own files do not say so, or say otherwise. Imports nothing heavy."""
+"""Settings of an encoder's use that complement or override its own files. Imports nothing heavy."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""From the name that a user types to a folder with a model in it, without importing torch."""
+"""Resolution of a model's name to a folder, without importing torch."""
 
 import importlib.util
 import re
@@ -30,8 +30,8 @@ class ResolvedModel:
         label: its name in tables.
         path: the folder.
         fingerprint: the SHA-256 of its files.
-        source: whence it comes.
-        provenance: what it was trained on; None where nothing is known.
+        source: its origin, for messages.
+        provenance: the data that it was trained on; None if unknown.
     """
 
     label: str

@@ -1,7 +1,7 @@
-"""What computes a base's vectors from its tokens: the runtimes for encoding, the preferred one first.
+"""Runtimes, which compute a base's vectors from tokens, in order of preference.
 
-To add a runtime is to write a class that follows `Runtime`, in a file of its own, and to add it to `RUNTIMES`. Nothing
-heavy is imported here until a runtime is asked to load, so names can be checked and completed without torch.
+To add a runtime, write a class that follows `Runtime` in a file of its own, and add it to `RUNTIMES`. Nothing heavy is
+imported here until a runtime loads a base, so names can be checked and completed without torch.
 """
 
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ class Runtime(Protocol):
     name: str
 
     def missing(self, device: str) -> str | None:
-        """Why this runtime is not there for `device`, as torch names it (not installed, made for others), else None."""
+        """Why this runtime is unavailable for `device`, a device of torch (not installed, unsupported); None if available."""
 
     def refuses(self, architecture: str | None, precision: "Precision") -> str | None:
         """Why it cannot compute a base of this architecture (`model_files.architecture`) in this precision, else None.
@@ -61,7 +61,7 @@ class Runtime(Protocol):
         """
 
     def determines(self) -> dict[str, Any]:
-        """What of this runtime determines vectors, apart from the precision; JSON.
+        """What determines the vectors of this runtime, apart from the precision; JSON.
 
         It stands in the store's key, so vectors of different runtimes never share a store.
         """

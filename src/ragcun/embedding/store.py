@@ -1,4 +1,4 @@
-"""Base embeddings on disk, keyed by what made them and by the text. No text is encoded twice.
+"""Base embeddings on disk, identified by model, settings and text. No text is encoded twice.
 
     ROOT/KEY/key.json                 what determines the vectors
     ROOT/KEY/shards/DIGEST.safetensors    `digests` (n, 2) of the texts and `vectors` (n, dimension), whole or absent

@@ -1,7 +1,7 @@
-"""Which texts are encoded together: texts of about the same number of tokens, so that little is padding.
+"""Batches of texts with similar numbers of tokens, so that there is little padding.
 
-The batches follow from the texts alone, not from what a store already holds, so an encoding that was interrupted gives
-the same vectors, to the bit, as one that was not.
+The batches depend only on the texts, not on the contents of a store. An interrupted encoding therefore gives the same
+bits as an uninterrupted one.
 """
 
 from dataclasses import dataclass

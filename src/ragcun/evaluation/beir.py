@@ -33,8 +33,8 @@ def evaluate(
         datasets: folders of collections.
         output: the folder of all results; see `results`.
         options: how retrievers encode and search.
-        split: the queries that are asked.
-        on_error: malformed rows of a collection raise a `UserError`, or are left out and told.
+        split: the split to evaluate on.
+        on_error: whether malformed rows raise a `UserError`, or are left out and reported.
 
     Raises:
         UserError: there is no such retriever, collection or split, or two retrievers would have one name.
@@ -47,9 +47,10 @@ def evaluate(
 def identify_all(
     models: Sequence[str], options: RetrieverOptions, failures: list[Failure] | None = None
 ) -> dict[str, Identity]:
-    """What each of `models` is, by the name that the user gave.
+    """Identify each of `models`; the keys are the names given by the user.
 
-    Where a list of `failures` is given, one that cannot be had is told and added to it, and the rest goes on.
+    If a list of `failures` is given, a model that cannot be found is reported and added to it, and the others are still
+    identified.
 
     Raises:
         UserError: a name is misspelt, there is no such retriever, or two would have one name.
@@ -60,7 +61,7 @@ def identify_all(
         with _going_on(failures, None, name):
             identities[name] = one.identify(options)
     labels = ((slug(identity.label).lower(), identity.label, name) for name, identity in identities.items())
-    _refuse_twins(labels, "give one of them another name, as in NAME=MODEL")
+    _refuse_duplicates(labels, "give one of them another name, as in NAME=MODEL")
     return identities
 
 
@@ -74,15 +75,15 @@ def evaluate_tasks(
     """Score each retriever, as `identify_all` gives them, on each task; results in that order.
 
     A cell that `output` already has, made from the same inputs (retriever, data, settings), is read, not computed. An
-    interruption costs the cell that is being computed, and of that only what the embedding store has not kept. Where a
-    list of `failures` is given, a cell that fails, or a retriever that cannot be loaded, is told and added to it, and
-    the rest goes on.
+    interruption costs the cell that is being computed, and of that only what the embedding store has not kept. If a
+    list of `failures` is given, a cell that fails or a retriever that cannot be loaded is reported and added to it, and
+    the others are still evaluated.
 
     Raises:
         UserError: two collections would have one name.
     """
     folders = ((task.collection.name, task.collection.name, str(task.collection.path)) for task in tasks)
-    _refuse_twins(folders, "rename one of the folders")
+    _refuse_duplicates(folders, "rename one of the folders")
     rows = [[_ask(name, identity, task, output) for task in tasks] for name, identity in identities.items()]
     agenda = _Agenda([len(one.task.collection.corpus) for row in rows for one in row if one.known is None])
     results = [result for row in rows for result in _score_row(row, options, agenda, failures)]
@@ -168,7 +169,7 @@ def _going_on(failures: list[Failure] | None, dataset: str | None, model: str) -
         warn_of(failures[-1])
 
 
-def _refuse_twins(things: Iterable[tuple[str, str, str]], remedy: str) -> None:
+def _refuse_duplicates(things: Iterable[tuple[str, str, str]], remedy: str) -> None:
     """Raise where two of `things` (key, name, what the user gave) have one key: their cells would be the same."""
     first: dict[str, str] = {}
     for key, name, given in things:

@@ -23,7 +23,8 @@ MARGIN = 0.005
 
 @dataclass(frozen=True)
 class AcrossSeeds:
-    """What holds for other seeds too, where they are a sample as queries are: 95 percent interval and p-value."""
+    """Inference that also holds for other seeds, which are treated as a sample like queries: 95 percent interval and
+    p-value."""
 
     low: float
     high: float

@@ -1,4 +1,4 @@
-"""What a reader must know of each retriever beside its scores: prompts, length, pooling, similarity, precision."""
+"""Notes below a table on the settings of each retriever: prompts, length, pooling, similarity, precision."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -21,7 +21,7 @@ _SPELLING = {"euclidean": "Euclidean", "porter": "Porter", "lasttoken": "last-to
 
 
 def footnotes(settings: Iterable[tuple[str, Mapping[str, Any]]]) -> list[tuple[list[str], str]]:
-    """Say once for each set of settings which retrievers have it: their labels, and the text without a full stop.
+    """Group retrievers by their settings: yields their labels, and the text without a full stop.
 
     `settings` yields a label and what that retriever's `describe` gave, any number of times.
     """
@@ -33,7 +33,7 @@ def footnotes(settings: Iterable[tuple[str, Mapping[str, Any]]]) -> list[tuple[l
 
 
 def settings_text(settings: Mapping[str, Any]) -> str:
-    """What determines a ranking, in a line; empty where nothing is known."""
+    """The settings that determine a ranking, in one line; empty if unknown."""
     if inputs := settings.get("inputs"):
         parts = [f"{one['label']} ({settings_text(one)})" for one in inputs]
         return f"{settings['model']}, k = {settings['k']}, to depth {settings['depth']}, of {' and '.join(parts)}"

@@ -27,7 +27,7 @@ _LONGEST = 150  # bytes of a folder's name
 
 @dataclass(frozen=True)
 class Result:
-    """What one retriever scores on one split of one dataset.
+    """The scores of one retriever on one split of one dataset.
 
     Two results are equal where they say the same of the same retriever and data, wherever and whenever that was found.
 
@@ -40,7 +40,7 @@ class Result:
         queries: number of judged queries.
         documents: number of documents in the corpus.
         seconds: wall time to encode what was not in the store, to rank and to score.
-        domain: what the dataset is to the retriever: "in-domain", "out-of-domain", "guard" (see `data.provenance`), or
+        domain: the domain of the dataset for the retriever, "in-domain", "out-of-domain" or "guard" (`data.provenance`), or
             None where nothing is known.
         parts: the results whose mean this is, where the dataset is several collections.
     """
@@ -89,7 +89,7 @@ class Result:
             raise UserError(f"{path}: not an evaluation result (model, dataset, split, metrics)") from None
 
     def to_json(self) -> dict[str, Any]:
-        """What result.json holds: all but the places of files, and parts, which have files of their own."""
+        """The contents of result.json: everything but the paths of files, and parts, which have their own files."""
         names = ("model", "label", "dataset", "split", "domain", "metrics", "queries", "documents", "seconds")
         return {name: getattr(self, name) for name in (*names, "settings")}
 

@@ -1,4 +1,4 @@
-"""What retrievers are asked: the benchmark's datasets, downloaded where they are not there, and one's own folders."""
+"""Evaluation tasks: datasets of the benchmark, which are downloaded if missing, and the user's own collections."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -37,13 +37,13 @@ def open_task(collection: Collection, split: str) -> Task:
 
 
 def choose(names: Iterable[str], data_dir: Path | None = None) -> list[Dataset | Path]:
-    """What `names` mean, each once: datasets of the benchmark, parts and groups of them, and folders in `data_dir`.
+    """Resolve names of datasets, parts, groups, and folders in `data_dir`, without duplicates.
 
-    Every command that takes names of datasets asks here what they mean. `data_dir` None is `beir_folder()`. A folder's
-    very name goes before an alias of the benchmark's.
+    Every command resolves its datasets here. `data_dir` None is `beir_folder()`. The exact name of a folder takes
+    precedence over an alias of the benchmark.
 
     Raises:
-        UserError: there is no such dataset and no such collection; says what there is, and what was probably meant.
+        UserError: there is no such dataset or collection; the message suggests a similar name.
     """
     home = data_dir or beir_folder()
     chosen: dict[str, Dataset | Path] = {}
@@ -76,9 +76,9 @@ def open_tasks(
 ) -> tuple[list[Task], list[Failure]]:
     """Open datasets of the benchmark and folders of collections.
 
-    Datasets are in `data_dir`, None being `beir_folder()`; those that are not are downloaded, unless `offline`. `split`
-    None is the dataset's own, "test" for a collection of one's own. What cannot be had or read is told as a warning,
-    and the rest goes on.
+    Datasets are read from `data_dir` (`beir_folder()` if None) and downloaded if missing, unless `offline`. With
+    `split` None, each dataset uses its own split, and other collections use "test". Failures are reported as warnings,
+    and the others are still opened.
     """
     tasks: list[Task] = []
     failures: list[Failure] = []

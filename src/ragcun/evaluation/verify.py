@@ -1,4 +1,4 @@
-"""Published scores against this toolkit's own, and its evaluator against BEIR's: what differs is named."""
+"""Comparison of published scores with ragcun's, and of its evaluator with BEIR's."""
 
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
@@ -76,8 +76,7 @@ def verify(
 ) -> Iterator[Verdict]:
     """Yield a verdict for each published score of these retrievers on these datasets, in the order of published.toml.
 
-    A dataset that is not in `data_dir` or not the benchmark's, and a retriever that cannot be had or fails, are
-    reasons, not errors.
+    A missing or wrong dataset, or a retriever that fails, is recorded as the reason of a verdict, not raised.
     """
     wanted = [one for one in published() if one.retriever in retrievers and one.dataset in datasets]
     names = dict.fromkeys(one.dataset for one in wanted)

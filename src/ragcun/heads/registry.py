@@ -1,4 +1,4 @@
-"""Which heads there are. To add one is to add one entry to `HEADS`.
+"""The registry of heads. To add a head, add one entry to `HEADS`.
 
 The choices of `--head`, a head's own settings with their flags, training, export and plan follow from the entry.
 Reading the entries imports no torch: a head does so when it is built.

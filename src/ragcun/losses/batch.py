@@ -1,4 +1,4 @@
-"""What a term of the objective sees of a batch.
+"""The batch, as the terms of the objective see it.
 
 Shapes: B pairs, M documents, N = B + M texts, D dimensions, E dimensions of the base.
 """

@@ -1,4 +1,4 @@
-"""The weighted terms that the objective adds to the contrastive loss. To add one is to add one entry to `TERMS`.
+"""The weighted terms that the objective adds to the contrastive loss. To add a term, add one entry to `TERMS`.
 
 The setting of its weight and the flag, the objective, history, figures, ablation, plan and manifest follow from the
 entry. Reading the entries imports no torch: a term does so when it is made.
@@ -20,7 +20,7 @@ TermFunction = Callable[["EmbeddedBatch"], "Tensor"]
 
 @dataclass(frozen=True)
 class TermOptions:
-    """What the terms of one objective share: the random slices of a step, and the seed from which they follow."""
+    """Options shared by the terms of one objective: the number of random slices per step, and their seed."""
 
     slices: int = SLICES
     seed: int = 0

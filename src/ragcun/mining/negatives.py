@@ -1,4 +1,4 @@
-"""Hard negatives: what a retriever ranks high for a query and what is probably not relevant to it.
+"""Hard negatives: documents that a retriever ranks high for a query but that are probably not relevant.
 
 Documents that score nearly as high as the positive are often relevant themselves, and are left out: a negative scores
 at most `percentage` of the positive's score, as in sentence-transformers' `mine_hard_negatives` (`relative_margin`) and

@@ -1,7 +1,7 @@
 """`ragcun data pairs`: training pairs from documents, with negatives, and a collection to test on.
 
 The documents are read three times, as a stream: to see which passages give a pair, to write train.jsonl and val.jsonl,
-and to write test/. What is kept of a passage in between is one byte and the digests of its pair, 8 bytes each.
+and to write test/. In between, only one byte per passage and two digests of 8 bytes per pair are kept.
 """
 
 import hashlib

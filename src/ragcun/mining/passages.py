@@ -1,4 +1,4 @@
-"""Passages of one's own: text files, tables, collections, folders of them."""
+"""Reading of the user's passages from text files, tables, collections and folders of them."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is asked of a passage, without anybody who asks: a query and the document that answers it, from the passage."""
+"""Methods that make a query and its relevant document from a passage."""
 
 import hashlib
 import random
@@ -21,7 +21,7 @@ Pair = tuple[str, str]
 
 
 def first_sentence(passage: Passage, _seed: int) -> Pair:
-    """The first sentence asks, what follows it answers."""
+    """The first sentence is the query; the rest is the document."""
     found = sentences(passage.text)
     if len(found) < 2:
         raise Skip("one sentence only")
@@ -29,7 +29,7 @@ def first_sentence(passage: Passage, _seed: int) -> Pair:
 
 
 def title(passage: Passage, _seed: int) -> Pair:
-    """The title asks, the text answers; a title that the text repeats at its start is taken out of it."""
+    """The title is the query; the text is the document, without a repeated title at its start."""
     if not passage.title:
         raise Skip("no title")
     text = passage.text
@@ -39,7 +39,7 @@ def title(passage: Passage, _seed: int) -> Pair:
 
 
 def inverse_cloze(passage: Passage, seed: int) -> Pair:
-    """A random sentence asks; what surrounds it answers, in one of ten with the sentence itself.
+    """A random sentence is the query; the rest is the document, which keeps the sentence in one of ten cases.
 
     The Inverse Cloze Task of Lee, Chang and Toutanova (arXiv 1906.00300, section 4).
     """

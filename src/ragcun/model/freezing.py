@@ -1,4 +1,4 @@
-"""Which layers of a base stay fixed while it is trained."""
+"""Freezing of early layers of a base."""
 
 from sentence_transformers import SentenceTransformer
 from torch import nn
@@ -10,7 +10,7 @@ def freeze_early_layers(base: SentenceTransformer, count: int, name: str) -> Non
     """Fix the embeddings and the first `count` transformer layers of `base`, which is called `name`.
 
     The layers are the one list of equal modules in the transformer: `encoder.layer` of BERT and MPNet, `layers` of
-    Gemma. What is called so outside of them, or is a table (as MPNet's of relative positions), is taken for embeddings.
+    Gemma. Modules outside of the layers, such as MPNet's table of relative positions, count as embeddings.
 
     Raises:
         UserError: there is no such list, more than one, or too few layers in it.

@@ -51,7 +51,7 @@ Pair = tuple[float, float | None]  # mean, and deviation over seeds where there 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What all cells are scored on, and where scores and base embeddings are kept."""
+    """The datasets of all cells, and the folders of scores and base embeddings."""
 
     datasets: tuple[Dataset | Path, ...]
     results: Path
@@ -60,7 +60,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Measured:
-    """What was found of one cell, or of the base: nDCG@10 (0 to 1) and isotropy of the dev documents.
+    """Results of one cell, or of the base: nDCG@10 (0 to 1) and isotropy of the dev documents.
 
     `seconds` are those of the optimiser's steps with their evaluations, and of the whole training.
     """
@@ -78,8 +78,8 @@ def run_ablation(
     """Train all cells, score them, and write tables and figures; returns what ablation.json holds.
 
     `cells` and `datasets` are as `preflight.ready_to_ablate` gives them. What the cells need is encoded first, once, by
-    this process; then each is trained and scored in one of `jobs` processes (a core each; one on a GPU). A cell that is
-    complete is not trained again, one that was interrupted goes on. A cell that fails is told, and the rest goes on.
+    this process; then each is trained and scored in one of `jobs` processes (a core each; one on a GPU). Complete cells
+    are kept and interrupted ones resume. A cell that fails is reported, and the others are still trained.
 
     Raises:
         RagcunError: cells failed, and what the others gave is written; or a worker was killed.

@@ -57,7 +57,7 @@ class Summary:
 
 
 def run(settings: Settings, tasks: Sequence[Task], experiment: Path, store: Path) -> Summary:
-    """Run the whole chain; what is already there from the same inputs is not done again.
+    """Run the whole chain; finished steps with the same inputs are skipped.
 
     `settings` and `tasks` are as `preflight.ready_to_run` gives them.
 

@@ -1,4 +1,4 @@
-"""Checks before torch is imported and before the first long step: all that a command uses is there, and fits."""
+"""Checks before torch is imported and before the first long step: everything that a command uses exists and fits."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,10 +26,10 @@ def ready_to_train(
 ) -> Settings:
     """The settings, with an output dimension that fits the base, after all that training uses has been opened.
 
-    Data that is still to be made or downloaded is not looked for; the base is, and downloaded where it is not here.
+    Data that is made or downloaded later is not checked. The base is downloaded if it is missing.
 
     Raises:
-        UserError: what is missing, malformed or impossible.
+        UserError: something is missing, malformed or impossible.
         RagcunError: the base could not be downloaded.
     """
     stages = _open_training_data(settings, stage, load_checkpoint)
@@ -115,7 +115,7 @@ def most_data(cells: Sequence[Cell]) -> Settings:
 
 
 def chosen_datasets(settings: Settings, experiment: Path) -> list[Dataset | Path]:
-    """What `evaluation.datasets` means: what it means to `ragcun eval`, and `pydocs` the experiment's own collection.
+    """The datasets of `evaluation.datasets`, as in `ragcun eval`; `pydocs` is the experiment's own collection.
 
     Raises:
         UserError: there is no such dataset.

@@ -1,4 +1,4 @@
-"""The first step of the chain, and how a step is not done twice."""
+"""The preparation of data, and the mechanism that skips finished steps."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Work on many things in processes of their own, which end with the process that started them."""
+"""Worker processes, which end with the process that started them."""
 
 import multiprocessing
 import os

@@ -1,1 +1,1 @@
-"""What a strategy will take, in time, memory and disk, before it is spent; and whether this machine is ready."""
+"""Estimates of time, memory, disk and cost, and checks of this machine."""

@@ -19,14 +19,14 @@ from ragcun.errors import RagcunError
 
 @dataclass(frozen=True)
 class Architecture:
-    """A base as a plan sees it.
+    """The size of a base.
 
     Attributes:
-        weights: parameters that a token passes, those of the embeddings left out.
-        embeddings: parameters of the embeddings.
+        weights: number of parameters without the token embeddings.
+        embeddings: number of parameters of the token embeddings.
         layers, hidden, heads: of the transformer.
-        dimension: of what it gives.
-        max_length: tokens that it sees.
+        dimension: width of its embeddings.
+        max_length: maximum number of tokens of a text.
     """
 
     weights: int
@@ -39,7 +39,7 @@ class Architecture:
 
     @property
     def parameters(self) -> int:
-        """All of them."""
+        """Number of all parameters."""
         return self.weights + self.embeddings
 
     def forward(self, tokens: float) -> float:

@@ -1,4 +1,4 @@
-"""`ragcun doctor`: what will work on this machine, what will not, and what to do about it."""
+"""`ragcun doctor`: checks of this machine, with advice."""
 
 import importlib.util
 import os

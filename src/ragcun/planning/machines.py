@@ -1,7 +1,7 @@
-"""What a machine does in a second. Published peaks for GPUs, a short measurement for this machine.
+"""The speed of machines: published peak rates of GPUs, and a short measurement of this machine.
 
 The shares of a GPU's peak are assumptions, stated with every plan: what well-fed encoders of 100 to 300 million
-parameters reach. They are the first thing to doubt in a plan for a GPU. This machine's are measured.
+parameters reach. They are the weakest point of a plan for a GPU. For this machine, they are measured.
 """
 
 import time
@@ -28,7 +28,7 @@ class Machine:
         encoding, encoding_fp32, training: the shares of these peaks that inference and training reach.
         step: seconds that an optimiser step takes on top of its FLOPs (launches, data, optimiser).
         memory: bytes that a training may take.
-        source: whence the figures are.
+        source: the source of the figures.
     """
 
     name: str

@@ -65,16 +65,16 @@ class Plan:
 
     @property
     def seconds(self) -> float:
-        """Of all steps, one after the other."""
+        """Seconds of all steps, one after the other."""
         return sum(step.seconds for step in self.steps)
 
     @property
     def disk(self) -> float:
-        """Bytes that all steps leave."""
+        """Bytes that all steps leave on disk."""
         return sum(step.disk for step in self.steps)
 
     def to_json(self, price: float | None) -> dict[str, Any]:
-        """As `ragcun plan --json` prints it; `price` is for an hour of the machine."""
+        """The JSON of `ragcun plan --json`; `price` is per machine-hour."""
         return {
             "machine": asdict(self.machine),
             "steps": [asdict(step) for step in self.steps],

@@ -27,7 +27,7 @@ _MOST_RANKED = 20_000  # documents
 
 @dataclass(frozen=True)
 class TextLoad:
-    """`count` different texts of `tokens` tokens on average."""
+    """A number of different texts, and their mean number of tokens."""
 
     count: int
     tokens: float
@@ -80,7 +80,7 @@ _WIKI_QUERY_TOKENS = 28  # a first sentence
 
 
 def training_load(settings: Settings, stage: StageSettings, data: str | None, limit: int) -> PairLoad:
-    """What `stage` trains on: the pairs at `data` where it is given, else its source as published.
+    """The training data of `stage`: the pairs at `data` if given, else its published source.
 
     Texts are cut to `limit` tokens.
 

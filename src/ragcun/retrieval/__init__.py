@@ -1,1 +1,1 @@
-"""Whatever ranks a corpus for queries, and the runs that come of it."""
+"""Retrievers, which rank a corpus for queries, and their runs."""

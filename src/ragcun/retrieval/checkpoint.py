@@ -1,4 +1,4 @@
-"""What a search has found so far, kept on disk, so that one that was killed goes on where it was.
+"""The state of a search on disk, from which a killed search resumes.
 
 FOLDER/DIGEST.safetensors    `keys` (Q, K) of the candidates so far, `done` (1,) the documents that were searched
 

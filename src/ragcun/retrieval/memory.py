@@ -1,4 +1,4 @@
-"""What a search may use, and how much of it is done at a time so that its memory stays within a budget."""
+"""The resources of a search, and the sizes of its blocks, which keep it within its memory."""
 
 import math
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ def parse_memory(text: str) -> int:
 
 @dataclass(frozen=True)
 class Resources:
-    """What a search may use. No part of it changes what is found.
+    """Resources of a search. They do not change its result.
 
     Attributes:
         memory: bytes that the process may hold while it searches; None: `DEFAULT` more than it holds now, or what the
@@ -49,7 +49,7 @@ class Resources:
 
 @dataclass(frozen=True)
 class Portions:
-    """What a search has in hand at a time.
+    """The sizes of a search's blocks.
 
     Attributes:
         documents: of a block.

@@ -1,4 +1,4 @@
-"""From the name that a user types to a retriever: BM25, an encoder, an API's model, or the fusion of two.
+"""Resolution of a retriever's name: BM25, an encoder, a model behind an API, or the fusion of two.
 
 bm25, bm25:k1=1.2,b=0.75                BM25, with other parameters than its own
 minilm, FOLDER, HUB-ID, HUB-ID@REVISION an encoder; to add a short name is to add an entry to `embedding.known.KNOWN`
@@ -7,7 +7,7 @@ openai:MODEL, openai:MODEL@512          an embeddings API's model, at 512 dimens
 rrf:A+B                                 the fusion of two of the above
 NAME=ANY                                any of the above, with a name of its own in tables
 
-Nothing is loaded before a retriever is.
+Identifying a retriever loads no model.
 """
 
 import re
@@ -64,8 +64,8 @@ class Encoder:
 
     Attributes:
         model: its name, as `resolve_model` takes it.
-        recipe: what is laid down about its use.
-        note: what stands behind its name in tables.
+        recipe: settings of its use.
+        note: a note behind its name in tables.
         label: the user's name for it, in place of its own and the note.
     """
 
@@ -124,7 +124,7 @@ class ApiModel:
         model: its name there.
         dimensions: asked for; None: the model's own.
         recipe: its prompts and similarity.
-        note: what stands behind its name in tables.
+        note: a note behind its name in tables.
         label: the user's name for it, in place of its own and the note.
     """
 
@@ -193,7 +193,7 @@ class Fusion:
 
 
 def entry(name: str) -> Entry:
-    """What `name` stands for; nothing is looked for. Raises `UserError` where nothing can be called so."""
+    """Parse a retriever's name, without looking for a model. Raises `UserError` for an invalid name."""
     label, model = parse_label(name)
     if model.startswith(_FUSION):
         return replace(_fusion(model), label=label)
@@ -210,7 +210,7 @@ def entry(name: str) -> Entry:
 
 
 def identify(name: str, options: RetrieverOptions) -> Identity:
-    """What the retriever called `name` is.
+    """Identify the retriever called `name`.
 
     Raises:
         UserError: there is no such retriever, or one of its options is unknown.

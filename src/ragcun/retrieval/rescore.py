@@ -1,4 +1,4 @@
-"""The last word on candidates: scores from the vectors themselves in float64, rounded to float32.
+"""Final scores of candidates, computed from the vectors in float64 and rounded to float32.
 
 Q queries, N documents, D dimensions, K candidates of a query, P pairs of query and candidate.
 """

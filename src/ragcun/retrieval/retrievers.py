@@ -1,4 +1,4 @@
-"""What a retriever is, before and after it is loaded. Nothing heavy is imported here."""
+"""The protocols of retrievers, before and after loading. Nothing heavy is imported here."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ IndexKind = Literal["exact", "hnsw", "ivfpq"]
 
 
 class Retriever(Protocol):
-    """Whatever ranks a corpus for queries.
+    """A system that ranks a corpus for queries.
 
     Attributes:
         label: its name in tables.
@@ -46,8 +46,8 @@ class RetrieverOptions:
         runtime: what computes a base: a name of `embedding.runtimes.RUNTIMES`, or "auto".
         memory: bytes that the process may hold while it searches; see `search.search`.
         index: "exact", or an approximate index of FAISS'.
-        api_url: where embeddings of `openai:...` are asked for.
-        budget: what may be spent on them.
+        api_url: base URL of the API for `openai:...`.
+        budget: limit of the cost of API embeddings.
     """
 
     store: Path
@@ -82,7 +82,7 @@ class Identity:
 
 
 class Entry(Protocol):
-    """What a name stands for."""
+    """A retriever's parsed name."""
 
     def identify(self, options: RetrieverOptions) -> Identity:
         """The retriever's identity, without loading a model. Raises `UserError` where there is no such model."""

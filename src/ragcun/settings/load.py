@@ -1,4 +1,4 @@
-"""Where settings come from: defaults < preset < `--config` FILE < environment (`RAGCUN_...`) < flags."""
+"""Loading of settings: defaults < preset < `--config` FILE < environment (`RAGCUN_...`) < flags."""
 
 import os
 import tomllib

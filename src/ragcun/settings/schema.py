@@ -1,6 +1,6 @@
-"""What can be set: its type, range, default and help, once. Flags, files, variables and checks follow from it.
+"""The schema of settings: types, ranges, defaults and help. Flags, files, variables and checks follow from it.
 
-One class a section; `Settings` holds them all. To add a setting is to add one field with `setting`.
+Each section is a class, and `Settings` holds them all. To add a setting, add one field with `setting`.
 """
 
 import json
@@ -274,7 +274,7 @@ class StageSettings(_Section):
 
 
 class EvaluationSettings(_Section):
-    """What `ragcun run` evaluates on, and against what."""
+    """Datasets and baselines of `ragcun run`."""
 
     datasets: Names = setting(
         (),

@@ -1,4 +1,4 @@
-"""Training rows: which rows a step takes, as stored base embeddings or as tokenised texts.
+"""Training batches, as stored base embeddings or as tokenised texts.
 
 B: pairs of a batch, K: negatives a pair, b: base dimension.
 """
@@ -45,7 +45,7 @@ class Batch:
 
 
 class PairSource(Protocol):
-    """Where batches come from."""
+    """A source of batches."""
 
     def __len__(self) -> int: ...
 

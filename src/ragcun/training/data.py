@@ -1,4 +1,4 @@
-"""What is trained on and what is held out, as the settings name them. Without torch: wrong data is refused early."""
+"""Training data and held-out data. The module does not import torch, so wrong data is refused early."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -130,7 +130,7 @@ def trainings(settings: Settings, stage: Stage = "both", load_checkpoint: str | 
 
 
 def training_data(settings: Settings) -> tuple[Pairs, DevTexts]:
-    """The pairs that are trained on, and what is scored in between.
+    """The training pairs, and the held-out data for scoring checkpoints.
 
     Raises:
         UserError: data that is missing, malformed, or too little.
@@ -184,6 +184,6 @@ def out_of_domain_texts(path: Path, data: DataSettings) -> DevTexts:
 
 
 def tell(texts: Iterable[DevTexts]) -> None:
-    """Say how held-out queries and documents were chosen."""
+    """Print how held-out queries and documents were chosen."""
     for note in (note for one in texts for note in one.notes):
         say(note)

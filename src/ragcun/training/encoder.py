@@ -67,7 +67,7 @@ class EncoderWithObjective(nn.Module):
 
     @torch.no_grad()
     def load_trained(self, tensors: Tensors) -> None:
-        """Take back what `trained` gave."""
+        """Load the weights that `trained` returned."""
         weights = dict(self._weights())
         for name, tensor in tensors.items():
             weights[name].copy_(tensor)

@@ -8,7 +8,7 @@ from ragcun.files import write_text
 
 
 class History:
-    """`history.jsonl`. Each line has "step" and what was measured at it.
+    """`history.jsonl`. Each line has "step" and the values measured at this step.
 
     Args:
         path: the file.

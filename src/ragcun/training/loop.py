@@ -36,7 +36,7 @@ from ragcun.training.schedule import learning_rate_factor, make_schedule, warmup
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a training ended: the trained weights at the start and at their best on dev, with what was scored there.
+    """The result of a training: the initial and the best weights, with their scores on dev.
 
     `batch` is (batch size, accumulation, mini-batch), which may be other than asked for where memory ran out.
     """
@@ -53,7 +53,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Job:
-    """What is trained, on what, and with which settings.
+    """A training: encoder, data and settings.
 
     Attributes:
         encoder: the encoder with its objective.

@@ -45,7 +45,8 @@ _SPECTRUM_ROWS_TO_ENCODE = 10_000  # where nothing else needs them encoded
 def train(
     settings: Settings, experiment: Path, store: Path, load_checkpoint: str | None = None, label: str | None = None
 ) -> dict[str, Any]:
-    """Train what `settings` describe, a head on stored base embeddings or a whole encoder, in `experiment`/model.
+    """Train a head on stored base embeddings or a whole encoder, as `settings` describe, and save it in
+    `experiment`/model.
 
     `label` names the encoder in tables; the experiment's folder does, where it is None. `load_checkpoint` is an encoder
     (or experiment) whose head, and whose base where it is trained, is started from.
@@ -56,8 +57,8 @@ def train(
         The manifest, as written to `experiment`/manifest.json.
 
     Raises:
-        UserError: a setting that cannot be served, or data that is missing or malformed.
-        RagcunError: the loss became NaN, or memory or disk do not suffice.
+        UserError: a setting is not supported, or data is missing or malformed.
+        RagcunError: the loss became NaN, or memory or disk space ran out.
     """
     began = time.perf_counter()
     plan = _prepare(settings, load_checkpoint)
@@ -85,7 +86,7 @@ def train(
 
 @dataclass(frozen=True)
 class _Plan:
-    """What is trained on and started from. `identity` is a hash of all that decides the outcome."""
+    """Data and starting weights of a training. `identity` is a hash of everything that determines the result."""
 
     settings: Settings
     pairs: Pairs

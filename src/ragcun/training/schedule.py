@@ -1,4 +1,4 @@
-"""Which pairs a step takes, and how fast it learns."""
+"""The pairs and the learning rate of each step."""
 
 import math
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ Index = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Schedule:
-    """Which pairs each optimiser step takes. It follows from the seed alone, on any number of processes.
+    """The pairs of each optimiser step, which depend only on the seed, for any number of processes.
 
     A global batch is `batch_size` pairs of each of `processes`; an epoch's leftover pairs wait for the next.
 

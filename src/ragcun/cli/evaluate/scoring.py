@@ -1,4 +1,4 @@
-"""What the commands that score retrievers share: their options, their work, and how results and failures are told."""
+"""Shared parts of the commands that score retrievers: options, evaluation, and the output of results and failures."""
 
 import io
 import os
@@ -126,8 +126,8 @@ def score(
 ) -> None:
     """Score the retrievers on what was chosen, print the table or the JSON, and exit.
 
-    Several processes, as a launcher starts them, work in step: what fails on one ends all, where one alone would go on
-    with the next cell.
+    Several processes under a launcher work in step: a failure in one ends all, whereas a single process continues with
+    the next cell.
     """
     from ragcun.distributed import first_process_first, launched_processes
     from ragcun.evaluation.beir import evaluate_tasks, identify_all
