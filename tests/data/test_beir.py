@@ -223,7 +223,7 @@ def test_links_bombs_and_what_is_no_archive_are_refused(server: Hub, tmp_path: P
     bomb = archive(collection_files("toy", 40) | {"toy/zeros": "0" * 10_000_000})
     empty = archive({"another/corpus.jsonl": "{}"})
     for content, said in (
-        (linked, "refused, 'toy/qrels/dev.tsv' leads out"),
+        (linked, "refused, because 'toy/qrels/dev.tsv' leads out"),
         (bomb, "claim to unpack to"),
         (empty, "has no toy/corpus.jsonl"),
         (b"<html>moved</html>", "not a zip archive, or damaged"),

@@ -234,7 +234,7 @@ def test_writing_is_whole_or_absent(tmp_path: Path) -> None:
 
     with pytest.raises(RuntimeError, match="stopped"):
         write_collection(tmp_path / "toy", [("d1", "", "x")], failing(), {})  # type: ignore[arg-type]
-    with pytest.raises(UserError, match="tab or line end"):
+    with pytest.raises(UserError, match="tab or a line break"):
         write_collection(tmp_path / "toy", [("d\t1", "", "x")], [], {})
     with pytest.raises(UserError, match="'d1' holds half a surrogate pair"):
         write_collection(tmp_path / "toy", [("d1", "", "\ud800")], [], {})

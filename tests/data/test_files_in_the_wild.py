@@ -115,7 +115,7 @@ def test_columns_can_be_named(tmp_path: Path) -> None:
     assert triples(named) == [("a", "b", ["c"])]
     with pytest.raises(UserError, match=r"no usable pair.*--columns"):
         load_pairs(path)
-    with pytest.raises(UserError, match="--columns ask=question: give query=NAME"):
+    with pytest.raises(UserError, match="--columns ask=question: must be query=NAME"):
         load_pairs(path, columns="ask=question")
 
 

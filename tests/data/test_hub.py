@@ -93,7 +93,7 @@ def test_a_file_that_is_not_the_listed_one_is_removed(tmp_path: Path, data: Path
         hub.wrong = frozenset({"a.parquet"})
         refused, _ = fetch(tmp_path / "home", hub.url)
         assert refused["code"] == 1
-        assert "part/a.parquet is not the file that the hub lists" in refused["error"]
+        assert "part/a.parquet differs from the hub's file" in refused["error"]
         assert not list((tmp_path / "home").rglob("a.parquet"))
         hub.wrong = frozenset()
         found, _ = fetch(tmp_path / "home", hub.url)

@@ -164,7 +164,7 @@ def test_files_that_cannot_be_pairs(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such file"):
         load_pairs(tmp_path / "a.jsonl")
     (tmp_path / "a.pkl").write_bytes(b"x")
-    with pytest.raises(UserError, match=r"these can: \.jsonl, \.json, \.csv, \.tsv, \.parquet"):
+    with pytest.raises(UserError, match=r"use one of \.jsonl, \.json, \.csv, \.tsv, \.parquet"):
         load_pairs(tmp_path / "a.pkl")
     (tmp_path / "a.parquet").write_bytes(b"x")
     with pytest.raises(UserError, match="cannot be read as a Parquet file"):

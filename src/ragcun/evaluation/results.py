@@ -40,8 +40,8 @@ class Result:
         queries: number of judged queries.
         documents: number of documents in the corpus.
         seconds: wall time to encode what was not in the store, to rank and to score.
-        domain: the domain of the dataset for the retriever, "in-domain", "out-of-domain" or "guard" (`data.provenance`), or
-            None where nothing is known.
+        domain: the domain of the dataset for the retriever: "in-domain", "out-of-domain" or "guard" (see
+            `data.provenance`); None if unknown.
         parts: the results whose mean this is, where the dataset is several collections.
     """
 
