@@ -33,7 +33,7 @@ def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_a_second_writer_is_told_who_the_first_is(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
-    with pytest.raises(UserError, match="is writing it") as refusal, only_writer(tmp_path / "e", "ragcun run"):
+    with pytest.raises(UserError, match="is writing this folder") as refusal, only_writer(tmp_path / "e", "ragcun run"):
         pass
     for said in ("ragcun train", f"process {holder.pid}", socket.gethostname()):
         assert said in str(refusal.value)

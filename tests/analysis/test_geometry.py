@@ -141,7 +141,7 @@ def test_a_file_of_an_earlier_version_is_read_and_what_it_lacks_is_a_dash(tmp_pa
 @pytest.mark.parametrize("content", [[], {"results": []}, {"results": [{"model": "a"}]}, {"results": 3}])
 def test_a_file_that_is_no_report_is_refused(tmp_path: Path, content: object) -> None:
     write_json(tmp_path / "isotropy.json", content)
-    with pytest.raises(UserError, match=r"isotropy\.json: no isotropy report"):
+    with pytest.raises(UserError, match=r"isotropy\.json: not an isotropy report"):
         read_reports(tmp_path / "isotropy.json")
 
 

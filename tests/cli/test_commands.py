@@ -148,7 +148,7 @@ def test_a_signal_that_ends_a_command_says_how_to_go_on(
     done = process.wait(timeout=60)
 
     assert done.returncode == code
-    assert "the same command continues" in done.stderr
+    assert "run the same command again" in done.stderr
     assert "Traceback" not in done.stderr
 
 

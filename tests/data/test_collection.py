@@ -236,13 +236,13 @@ def test_writing_is_whole_or_absent(tmp_path: Path) -> None:
         write_collection(tmp_path / "toy", [("d1", "", "x")], failing(), {})  # type: ignore[arg-type]
     with pytest.raises(UserError, match="tab or a line break"):
         write_collection(tmp_path / "toy", [("d\t1", "", "x")], [], {})
-    with pytest.raises(UserError, match="'d1' holds half a surrogate pair"):
+    with pytest.raises(UserError, match="'d1' contains half a surrogate pair"):
         write_collection(tmp_path / "toy", [("d1", "", "\ud800")], [], {})
     assert not list(tmp_path.iterdir())
     folder = write_collection(tmp_path / "toy", [("d1", "", "x")], [("q1", "y")], {"dev": [("q1", "d1", 1)]})
     assert [path.name for path in tmp_path.iterdir()] == ["toy"]
     assert json.loads((folder / "corpus.jsonl").read_text()) == {"_id": "d1", "title": "", "text": "x"}
-    with pytest.raises(UserError, match="already there"):
+    with pytest.raises(UserError, match="already exists"):
         write_collection(folder, [], [], {})
     assert len(Collection.open(folder).corpus) == 1
 

@@ -197,7 +197,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
         "'mine.Swish', which is not one of torch's",
     ),
     "a module's weights gone": (lambda f: (f / "2_Dense" / "model.safetensors").unlink(), "2_Dense has no weights"),
-    "modules.json is null": (lambda f: (f / "modules.json").write_text("null") and None, "no list of modules"),
+    "modules.json is null": (lambda f: (f / "modules.json").write_text("null") and None, "not a list of modules"),
     "a pickle with a decoy beside it": (_pickled, "would have to be unpickled"),
     "an index that leaves the folder": (_stray_index, "points out of its folder"),
     "a cross-encoder": (_kind("CrossEncoder"), "a cross-encoder"),
@@ -285,7 +285,7 @@ def test_an_experiment_that_lost_its_head_is_refused(sound: Path, tmp_path: Path
     assert Embedder(str(tmp_path / "e"), store).dimension == 8
     modules = json.loads((tmp_path / "e" / "model" / "modules.json").read_text())
     (tmp_path / "e" / "model" / "modules.json").write_text(json.dumps(modules[:-1]))
-    with pytest.raises(UserError, match="its head is gone"):
+    with pytest.raises(UserError, match="its head is missing"):
         Embedder(str(tmp_path / "e"), store)
 
 

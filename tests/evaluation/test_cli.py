@@ -60,4 +60,4 @@ def test_memory_that_is_no_size(collection: Path, tmp_path: Path) -> None:
     arguments = ("--datasets", "animals", "--data-dir", collection.parent, "--model", "bm25", "--memory", "plenty")
     done = ragcun("eval", "beir", *arguments, cwd=tmp_path)
     assert done.returncode == 2
-    assert "--memory plenty: not a size such as 4GiB" in done.stderr
+    assert "--memory plenty: must be a size such as 4GiB" in done.stderr

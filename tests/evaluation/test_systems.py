@@ -192,7 +192,7 @@ def test_many_queries_are_tested_in_little_memory() -> None:
 def test_what_cannot_be_compared_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such folder"):
         read_systems([str(tmp_path / "nowhere")])
-    with pytest.raises(UserError, match=r"no result\.json below it"):
+    with pytest.raises(UserError, match=r"has no result\.json"):
         read_systems([str(tmp_path)])
     add(tmp_path, "base", "d", [0.5, 0.5])
     add(tmp_path, "head", "d", [0.5, 0.5, 0.5])

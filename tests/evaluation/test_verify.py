@@ -51,9 +51,9 @@ def test_other_data_and_missing_models_are_told(tmp_path: Path, monkeypatch: pyt
 
     with pytest.raises(RagcunError, match="2 of 2 scores differ from the published ones"):
         CliRunner().invoke(app, [*given, "--models", "bm25,contriever", "--json"], catch_exceptions=False)
-    with pytest.raises(RagcunError, match="no published score could be run"):
+    with pytest.raises(RagcunError, match="no published score could be reproduced"):
         CliRunner().invoke(app, [*given, "--models", "contriever"], catch_exceptions=False)
-    with pytest.raises(RagcunError, match="no published score could be run"):
+    with pytest.raises(RagcunError, match="no published score could be reproduced"):
         CliRunner().invoke(app, [*given, "--models", "bm25", "--datasets", "nq"], catch_exceptions=False)
     with pytest.raises(UserError, match="retriever 'bert': has no published scores; choose from bm25, contriever,"):
         CliRunner().invoke(app, [*given, "--models", "bert"], catch_exceptions=False)
@@ -117,7 +117,7 @@ def test_a_score_that_beir_s_evaluator_does_not_give_is_a_failure(
     result = read_json(path)
     result["metrics"]["nDCG@10"] -= 2e-5
     write_json(path, result)
-    with pytest.raises(RagcunError, match=r"another nDCG@10 to bm25 on scifact \(\+0.00002\)"):
+    with pytest.raises(RagcunError, match=r"another nDCG@10 for bm25 on scifact \(\+0.00002\)"):
         CliRunner().invoke(app, given, catch_exceptions=False)
 
 

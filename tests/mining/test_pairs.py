@@ -147,7 +147,7 @@ def test_passages_of_every_format(tmp_path: Path) -> None:
     assert problems.counts == {"bad JSON": 1, "no column text, passage, document, content or contents": 1}
     with pytest.raises(UserError, match="no such file"):
         list(read_passages(tmp_path / "absent", problems))
-    with pytest.raises(UserError, match="holds no file"):
+    with pytest.raises(UserError, match="contains no file"):
         (tmp_path / "empty").mkdir()
         list(read_passages(tmp_path / "empty", problems))
 

@@ -77,7 +77,7 @@ def test_an_experiment_of_other_settings_or_an_older_ragcun_is_refused(
     with pytest.raises(UserError, match="trained with other settings"):
         ready_to_train(asked, tmp_path)
     manifest(keep_base=1.0)
-    with pytest.raises(UserError, match="an older ragcun, which called lambda_distill keep_base"):
+    with pytest.raises(UserError, match="an older version of ragcun, in which lambda_distill was called keep_base"):
         ready_to_train(asked, tmp_path)
 
 

@@ -105,7 +105,7 @@ def test_mistakes_are_named(experiment: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"contains neither a result\.json nor an isotropy\.json"):
         write_tables(tmp_path / "empty")
     write_json(experiment / "second" / "isotropy.json", {})
-    with pytest.raises(UserError, match=r"2 isotropy\.json below it"):
+    with pytest.raises(UserError, match=r"2 files isotropy\.json"):
         write_tables(experiment)
 
 

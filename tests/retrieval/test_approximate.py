@@ -74,7 +74,7 @@ def test_fewer_documents_than_asked_for(kind: IndexKind, documents: int) -> None
 
 def test_an_index_that_does_not_fit_is_refused() -> None:
     vectors = as_matrix(np.eye(4, dtype=np.float32))
-    with pytest.raises(UserError, match=r"--index hnsw: an index of 4 documents takes .* may be taken"):
+    with pytest.raises(UserError, match=r"--index hnsw: an index of 4 documents takes .* are allowed"):
         search_index(
             "hnsw",
             vectors,

@@ -93,7 +93,7 @@ def test_the_entry_loads_what_its_revision_holds_and_scores_means_by_dot_product
         assert done.returncode == 0, done.stderr
         assert not any("pytorch_model.bin" in request for request in hub.requests)
         refused, found = identify(["facebook/contriever", "facebook/contriever@refs/pr/1"], tmp_path, hub.url)
-        assert "name it, as facebook/contriever@refs/pr/1" in refused
+        assert "use it as facebook/contriever@refs/pr/1" in refused
         assert found == "contriever@refs/pr/1"
         assert not any("pytorch_model.bin" in request for request in hub.requests)
 

@@ -77,5 +77,5 @@ def test_sizes(text: str, size: int) -> None:
 
 @pytest.mark.parametrize("text", ["four", "-1GiB", ""])
 def test_what_is_no_size(text: str) -> None:
-    with pytest.raises(UserError, match="not a size such as 4GiB"):
+    with pytest.raises(UserError, match="must be a size such as 4GiB"):
         parse_memory(text)

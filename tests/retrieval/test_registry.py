@@ -59,8 +59,8 @@ def test_bm25_takes_its_parameters(encoding: RetrieverOptions) -> None:
         ("bm52", r"bm52: no such model \(did you mean bm25\?\)"),
         ("Ours=minilmm", r"minilmm: no such model \(did you mean minilm\?\)"),
         ("rrf:bm25+contreiver", r"did you mean contriever\?"),
-        ("rrf:bm25", "fusion takes two"),
-        ("rrf:bm25+bm25+bm25", "fusion takes two"),
+        ("rrf:bm25", "must name two"),
+        ("rrf:bm25+bm25+bm25", "must name two"),
     ],
 )
 def test_what_is_refused(name: str, said: str, encoding: RetrieverOptions) -> None:

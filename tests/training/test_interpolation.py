@@ -72,14 +72,14 @@ def test_test_queries_are_never_chosen_on(tmp_path: Path, collection: Path) -> N
     (tmp_path / "c" / "qrels" / "dev.tsv").unlink()
     assert out_of_domain_texts(tmp_path / "c", DataSettings()).source["split"] == "train"
     (tmp_path / "c" / "qrels" / "train.tsv").unlink()
-    with pytest.raises(UserError, match="no dev and no train split"):
+    with pytest.raises(UserError, match="neither a dev nor a train split"):
         out_of_domain_texts(tmp_path / "c", DataSettings())
 
 
 def test_what_cannot_be_asked_for() -> None:
     with pytest.raises(UserError, match="interpolate auto needs a frozen base"):
         load_settings(flags={"training.interpolate": "auto", "model.freeze_base": False})
-    with pytest.raises(UserError, match="out_of_domain is for interpolate"):
+    with pytest.raises(UserError, match="out_of_domain needs interpolate"):
         load_settings(flags={"data.out_of_domain": ["x"]})
     with pytest.raises(UserError, match=r"training\.interpolate"):
         load_settings(flags={"training.interpolate": "some"})

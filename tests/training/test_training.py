@@ -166,7 +166,7 @@ def test_a_training_that_only_harms_keeps_the_start_and_warns(
     )
 
     assert manifest["dev"]["best_step"] == 0
-    assert "what is saved is the start" in capfd.readouterr().err
+    assert "the initial weights, which are saved" in capfd.readouterr().err
     assert manifest["dev"]["end"] == manifest["dev"]["start"]
 
 
@@ -179,7 +179,7 @@ def test_a_start_at_random_is_not_taken_for_a_trained_head(
 
     assert manifest["dev"]["best_step"] > 0
     worse = manifest["dev"]["end"] < manifest["dev"]["start"]
-    assert ("worse on dev than its start" in capfd.readouterr().err) == worse
+    assert ("score lower on dev than the initial ones" in capfd.readouterr().err) == worse
 
 
 def test_not_a_number_stops_with_the_last_good_checkpoint(
@@ -267,7 +267,9 @@ def test_a_schedule_uses_each_pair_once_an_epoch_on_any_number_of_processes() ->
     joined = [np.concatenate(parts) for parts in zip(two.rows(4, 0), two.rows(4, 1), strict=True)]
     for a, b in zip(one.rows(4, 0), joined, strict=True):
         np.testing.assert_array_equal(a, b)
-    with pytest.raises(UserError, match="begun on 2 processes with batches of 8, which 3 cannot divide evenly"):
+    with pytest.raises(
+        UserError, match="begun on 2 processes with batches of 8, which 3 processes cannot share evenly"
+    ):
         two.divided_among(3)
 
 
