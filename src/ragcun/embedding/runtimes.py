@@ -52,7 +52,7 @@ class Runtime(Protocol):
     name: str
 
     def missing(self, device: str) -> str | None:
-        """Why this runtime is unavailable for `device`, a device of torch (not installed, unsupported); None if available."""
+        """Why this runtime is unavailable on `device` (not installed, unsupported); None if it is available."""
 
     def refuses(self, architecture: str | None, precision: "Precision") -> str | None:
         """Why it cannot compute a base of this architecture (`model_files.architecture`) in this precision, else None.
