@@ -101,7 +101,7 @@ def test_a_plain_model_has_stated_defaults_which_options_override(
             return bert(**tokenizer(text, return_tensors="pt")).last_hidden_state[0]  # type: ignore[no-any-return]
 
     default = load_retriever(str(plain_model), encoding)
-    assert "mean pooling and cosine similarity are taken" in capsys.readouterr().err
+    assert "using mean pooling and cosine similarity" in capsys.readouterr().err
     assert (default.describe()["pooling"], default.describe()["similarity"]) == ("mean", "cosine")
     query, documents = tokens("cat").mean(0), torch.stack([tokens(text).mean(0) for text in corpus])
     assert scores(default, corpus, "cat") == pytest.approx(torch.cosine_similarity(query, documents).tolist(), abs=1e-5)
