@@ -57,7 +57,7 @@ def atomic_folder(path: str | os.PathLike[str], replace: bool = False) -> Iterat
     """
     final = Path(path)
     if not replace and final.exists() and (not final.is_dir() or any(final.iterdir())):
-        raise UserError(f"{final}: already there; remove it or choose another folder")
+        raise UserError(f"{final}: already exists; remove it or choose another folder")
     final.parent.mkdir(parents=True, exist_ok=True)
     sweep(final.parent)
     folder = _beside(final)

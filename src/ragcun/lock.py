@@ -72,7 +72,7 @@ def _held(path: Path, what: Path, wait: bool) -> Iterator[IO[str]]:
             except BlockingIOError:
                 if not wait:
                     raise UserError(
-                        f"{what}: {_told(path)} is writing it; wait for it, or choose another folder"
+                        f"{what}: {_told(path)} is writing this folder; wait until it ends, or choose another folder"
                     ) from None
                 say(f"{what}: waiting for {_told(path)}, which is writing it")
                 fcntl.flock(stream, fcntl.LOCK_EX)

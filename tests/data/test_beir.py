@@ -200,7 +200,7 @@ def test_an_archive_of_another_md5_is_not_kept(server: Hub, tmp_path: Path) -> N
     with pytest.raises(RagcunError, match="40 documents in place of 41"):
         prepare_dataset(dataset_of(content, documents=41), tmp_path / "data")
     assert list(tmp_path.rglob("*")) == []
-    with pytest.raises(RagcunError, match=r"other: .*not in .*--offline is set"):
+    with pytest.raises(RagcunError, match=r"other: .*not in .*--offline forbids"):
         prepare_dataset(dataset_of(content, name="other"), tmp_path / "data", offline=True)
     with pytest.raises(RagcunError, match=r"other\.zip: the server answered 404"):
         prepare_dataset(dataset_of(content, name="other"), tmp_path / "data")

@@ -59,7 +59,7 @@ def train(
         else:
             from ragcun.console import say
 
-            say(f"encoder and manifest: {experiment}")
+            say(f"encoder and manifest are in {experiment}")
 
 
 def _draw(experiment: Path) -> None:

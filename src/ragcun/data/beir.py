@@ -51,7 +51,7 @@ def prepare_dataset(dataset: Dataset, data_dir: Path, source: Source | None = No
     if dataset.md5 is None and chosen == "zip":
         raise UserError(f"{dataset.name}: BEIR has no archive of it; use --from hub")
     if offline and chosen == "zip":
-        raise RagcunError(f"{dataset.name}: not in {data_dir}, and --offline is set")
+        raise RagcunError(f"{dataset.name}: not in {data_dir}, and --offline forbids to download it")
     with only_writer(folder.parent, "ragcun data beir", part=folder.name), atomic_folder(folder) as building:
         origin = (
             _from_hub(dataset, building, offline) if chosen == "hub" else _from_archive(dataset, building, data_dir)

@@ -51,7 +51,7 @@ def prepare_msmarco(
     wanted = {"pairs": pairs, "hard_negatives": hard_negatives, "seed": seed}
     with only_writer(output, "ragcun data msmarco"):
         if (made := finished(output, wanted)) is not None:
-            say(f"{output}: already made with these settings")
+            say(f"{output}: already complete with these settings")
             return made
         return _make(output, wanted, pairs, hard_negatives, seed, offline)
 

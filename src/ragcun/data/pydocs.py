@@ -56,13 +56,13 @@ def pydocs_collection(
     settings = {"documents": documents, "seed": seed, "max_words": max_words}
     made = finished(folder, settings)
     if folder.exists() and made is None and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder}: exists and is no collection of Python's documentation; choose another folder")
+        raise UserError(f"{folder}: exists and is not a collection of Python's documentation; choose another folder")
     splits = sample(split_by_part(distinct(read_documentation(max_words))), documents, seed)
     fingerprint = hashlib.sha256(json.dumps(splits, sort_keys=True).encode()).hexdigest()
     if made is not None:
         if made["fingerprint"] != fingerprint:
             raise UserError(f"{folder}: holds a collection of another Python; remove it or choose another folder")
-        say(f"{folder}: up to date")
+        say(f"{folder}: is up to date")
         return folder
     total = sum(map(len, splits.values()))
     description = {

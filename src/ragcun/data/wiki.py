@@ -46,7 +46,7 @@ def prepare_wiki(output: Path, passages: int, chars: int = 500, offline: bool = 
     wanted = {"passages": passages, "chars": chars, "dump": DUMP, "revision": REVISION}
     with only_writer(output, "ragcun data wiki"):
         if (made := finished(output, wanted)) is not None:
-            say(f"{output}: already made with these settings")
+            say(f"{output}: already complete with these settings")
             return made
         return _make(output, wanted, passages, chars, offline)
 

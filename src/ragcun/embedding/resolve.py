@@ -108,7 +108,7 @@ def _local(folder: Path) -> ResolvedModel:
             return ResolvedModel(str(manifest["label"]), path, tree_sha256(path), str(folder), provenance)
     if (manifest := _manifest(folder / "manifest.json")) is not None:
         _refuse_damage(folder / "model", manifest)
-    raise UserError(f"{folder}: holds neither a model (modules.json or config.json) nor an experiment (model/)")
+    raise UserError(f"{folder}: contains neither a model (modules.json or config.json) nor an experiment (model/)")
 
 
 def _manifest(path: Path) -> dict[str, Any] | None:

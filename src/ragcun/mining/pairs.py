@@ -85,7 +85,7 @@ def prepare_pairs(
     wanted = read_back({**asdict(settings), "documents": str(documents)})
     with only_writer(output, "ragcun data pairs"):
         if (made := finished(output, wanted)) is not None:
-            say(f"{output}: already made with these settings")
+            say(f"{output}: already complete with these settings")
             return made
         return _make(documents, output, settings, wanted, options, on_error)
 

@@ -41,7 +41,7 @@ def save_tensors(path: Path, tensors: Tensors, state: dict[str, Any]) -> None:
 
 
 def load_tensors(path: Path) -> tuple[Tensors, dict[str, Any]]:
-    """What `save_tensors` wrote. Raises as `refuse_damage` does."""
+    """Read a file of `save_tensors`. Raises as `refuse_damage` does."""
     refuse_damage(path)
     with safe_open(path, framework="pt") as stream:
         state = json.loads(stream.metadata()["state"])

@@ -135,7 +135,7 @@ def _finished(experiment: Path, identity: str) -> dict[str, Any] | None:
     manifest = read_manifest(path)
     if manifest["identity"] != identity:
         raise UserError(
-            f"{experiment}: holds an encoder trained with other settings or data; choose another --output-dir"
+            f"{experiment}: contains an encoder trained with other settings or data; choose another --output-dir"
         )
     try:
         check_files(path, manifest)
