@@ -9,7 +9,19 @@ from pathlib import Path
 import ragcun
 
 ORDER = [
-    ["errors", "machine", "slices", "files", "intact", "lock", "distributed", "console", "manifest", "table"],
+    [
+        "errors",
+        "printable",
+        "machine",
+        "slices",
+        "files",
+        "intact",
+        "lock",
+        "distributed",
+        "console",
+        "manifest",
+        "table",
+    ],
     ["losses", "heads"],
     ["settings"],
     ["data"],

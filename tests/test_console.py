@@ -35,3 +35,25 @@ def test_stores_are_listed_by_their_names(tmp_path: Path) -> None:
     EmbeddingStore(tmp_path, {"api": "http://host/run:x:1", "model": "a:m:b[b]", "dimensions": None})
     listed = CliRunner().invoke(app, ["ls", "--store", str(tmp_path)], env={"COLUMNS": "300"})
     assert "a:m:b[b] at http://host/run:x:1" in listed.stdout
+
+
+def test_what_is_said_moves_no_cursor_and_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    from ragcun.console import complain, say, warn
+
+    hostile = "id\x1b]0;title\x07\u202e[red]\n\x9b31m \udcff"
+    for tell in (say, warn, complain):
+        tell(hostile)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 3
+    assert all(line.endswith("id\\x1b]0;title\\x07\\u202e[red] \\x9b31m \\xff") for line in lines)
+
+
+def test_json_holds_no_control_character_and_reads_back_as_it_was() -> None:
+    import json
+
+    from ragcun.printable import json_text
+
+    value = {"a\x9b": ["\x1b[31m", "caf\udce9", "line\u2028end", "ü\n"]}
+    assert json.loads(json_text(value)) == value
+    assert json_text(value).replace("\n", "").isprintable()
+    json_text(value).encode()

@@ -26,6 +26,7 @@ from rich.text import Text
 
 from ragcun.distributed import is_first
 from ragcun.errors import Failure
+from ragcun.printable import one_line
 
 console = Console(stderr=True, highlight=False, emoji=False)
 _busy: ContextVar[bool] = ContextVar("busy", default=False)
@@ -53,7 +54,7 @@ class Bar:
 
     def note(self, text: str) -> None:
         """Show `text` behind the bar."""
-        self._progress.update(self._task, note=text)
+        self._progress.update(self._task, note=one_line(text))
 
 
 @contextmanager
@@ -71,7 +72,7 @@ def progress(description: str, total: float | None, unit: str = "it") -> Iterato
     try:
         if console.is_terminal:
             with Progress(*_columns(), console=console) as bar:
-                yield Bar(bar, bar.add_task(description, total=total, unit=unit, note=""))
+                yield Bar(bar, bar.add_task(one_line(description), total=total, unit=unit, note=""))
         else:
             yield _silent()
             count = "" if total is None else f": {total:,.0f} {unit}"
@@ -120,13 +121,22 @@ def duration(seconds: float) -> str:
 def say(text: str) -> None:
     """Print one line of information to standard error, on the first of several processes."""
     if is_first():
-        console.print(text, soft_wrap=True, markup=False)
+        console.print(one_line(text), soft_wrap=True, markup=False)
 
 
 def warn(text: str) -> None:
     """Print one line of warning to standard error, on the first of several processes."""
     if is_first():
-        console.print(f"[yellow]warning:[/yellow] {escape(text)}", soft_wrap=True)
+        _print_marked("[yellow]warning:[/yellow]", text)
+
+
+def complain(text: str) -> None:
+    """Print the one line of the error that ends a command to standard error."""
+    _print_marked("[red]error:[/red]", text)
+
+
+def _print_marked(mark: str, text: str) -> None:
+    console.print(f"{mark} {escape(one_line(text))}", soft_wrap=True)
 
 
 def warn_of(failure: Failure) -> None:

@@ -1,6 +1,8 @@
 """Errors whose message is one line that says what is wrong, where, and what to do."""
 
 import difflib
+import errno
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -16,6 +18,37 @@ class UserError(RagcunError):
     """A mistake of the user's: a bad value, a missing file, a malformed line. The CLI prints it and exits with 2."""
 
     exit_code = 2
+
+
+# What the operating system refuses: whose mistake it is, and what to do.
+_REFUSALS: dict[int, tuple[type[RagcunError], str]] = {
+    errno.ENOENT: (UserError, "check the path"),
+    errno.ENOTDIR: (UserError, "one of the names before the last is a file; check the path"),
+    errno.EISDIR: (UserError, "a file is wanted here; check the path"),
+    errno.EEXIST: (UserError, "remove it or choose another name"),
+    errno.ENOTEMPTY: (UserError, "empty it or choose another folder"),
+    errno.EACCES: (UserError, "change its permissions or choose another place"),
+    errno.EPERM: (UserError, "change its permissions or choose another place"),
+    errno.EROFS: (UserError, "choose a place that can be written to"),
+    errno.ENAMETOOLONG: (UserError, "choose a shorter name"),
+    errno.ELOOP: (UserError, "mend the links"),
+    errno.ENOSPC: (RagcunError, "make room, and the same command continues"),
+    errno.EDQUOT: (RagcunError, "make room, and the same command continues"),
+    errno.EMFILE: (RagcunError, "raise the limit of open files (ulimit -n)"),
+    errno.ENOMEM: (RagcunError, "free some memory, and the same command continues"),
+    errno.EIO: (RagcunError, "the disk failed; copy the data to another one"),
+}
+
+
+def explained(error: Exception) -> RagcunError:
+    """`error` as the one line and the exit code that users get; what the operating system refuses with a remedy."""
+    if isinstance(error, RagcunError):
+        return error
+    if isinstance(error, OSError) and error.errno in _REFUSALS:
+        kind, remedy = _REFUSALS[error.errno]
+        place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes | os.PathLike) else ""
+        return kind(f"{place}{error.strerror or type(error).__name__}; {remedy}")
+    return RagcunError(f"{type(error).__name__}: {' '.join(str(error).split())}")
 
 
 def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
@@ -47,9 +80,8 @@ class Failure:
     @classmethod
     def of(cls, dataset: str | None, error: Exception, model: str | None = None) -> "Failure":
         """Make a failure of an exception."""
-        known = isinstance(error, RagcunError)
-        text = " ".join((str(error) if known else f"{type(error).__name__}: {error}").split())
-        return cls(dataset, model, text, error.exit_code if isinstance(error, RagcunError) else 1)
+        told = explained(error)
+        return cls(dataset, model, " ".join(str(told).split()), told.exit_code)
 
     def to_json(self) -> dict[str, Any]:
         """As `--json` prints it."""

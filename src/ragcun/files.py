@@ -15,7 +15,8 @@ from typing import Any
 
 import psutil
 
-from ragcun.errors import UserError
+from ragcun.errors import UserError, explained
+from ragcun.printable import json_text
 
 _TEMPORARY = re.compile(r"\..+\.(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-(?P<began>\d+)-[0-9a-f]{8}(\.\w+)?")
 _CLOCK = 5  # seconds by which two readings of the time at which a process began may differ
@@ -24,6 +25,22 @@ _CLOCK = 5  # seconds by which two readings of the time at which a process began
 def ragcun_cache() -> Path:
     """Folder for what can be made again at any time: `RAGCUN_CACHE_DIR`, or else ~/.cache/ragcun."""
     return Path(os.environ.get("RAGCUN_CACHE_DIR") or "~/.cache/ragcun").expanduser()
+
+
+def there_of(path: Path) -> Path:
+    """What is there of a path: itself, or the nearest folder above it.
+
+    Raises:
+        UserError: what is there is a file, through which the path leads, or it cannot be looked at.
+    """
+    try:
+        there = next((one for one in (path, *path.parents) if os.path.lexists(one)), Path())
+        through = there != path and not there.is_dir()
+    except OSError as error:
+        raise explained(error) from None
+    if through:
+        raise UserError(f"{path}: leads through {there}, which is a file; check the path")
+    return there
 
 
 @contextmanager
@@ -123,7 +140,7 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Write `value` atomically as indented JSON. NaN is refused: it is not JSON."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, json_text(value) + "\n")
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:

@@ -1,12 +1,12 @@
 """Tables as data. `ragcun.report` renders them."""
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from ragcun.printable import one_line
+
 MISSING = "–"
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 Value = str | float | None
 Show = Callable[[float], str]
@@ -110,21 +110,6 @@ def best_marked(column: Column, column_cells: Sequence[Cell]) -> list[Cell]:
     best = dict(zip(sorted({value for value in printed if value is not None}, reverse=True)[:2], (0, 1), strict=False))
     ranks = [None if value is None else best.get(value) for value in printed]
     return [replace(cell, bold=rank == 0, underlined=rank == 1) for cell, rank in zip(column_cells, ranks, strict=True)]
-
-
-def one_line(text: str) -> str:
-    r"""Return text that moves no cursor and breaks no row: white space as single spaces, control characters as \x1b.
-
-    Among these are the marks that turn the direction of writing, and the bytes of names that are not UTF-8.
-    """
-    return _UNPRINTABLE.sub(lambda found: _code(found[0]), " ".join(text.split()))
-
-
-def _code(character: str) -> str:
-    number = ord(character)
-    if 0xDC80 <= number <= 0xDCFF:  # a byte that was not UTF-8, as os.fsdecode keeps it
-        number -= 0xDC00
-    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
 
 
 def count(value: float) -> str:

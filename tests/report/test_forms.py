@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from ragcun.cli import output
 from ragcun.cli.output import print_table
 from ragcun.errors import UserError
+from ragcun.printable import one_line
 from ragcun.report.forms import FORMS
-from ragcun.table import MISSING, Cell, Column, Note, Table, best_marked, cells, decimals, one_line
+from ragcun.table import MISSING, Cell, Column, Note, Table, best_marked, cells, decimals
 
 TABLE = Table(
     "Scores on d",

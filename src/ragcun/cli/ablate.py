@@ -20,7 +20,10 @@ def ablate(
         typer.Option(min=1, help="Number of parallel trainings.", show_default="one per core; 1 on a GPU"),
     ] = None,
     output_dir: Annotated[
-        Path, typer.Option("--output-dir", "-o", help="Output folder for trainings and results.", file_okay=False)
+        Path,
+        typer.Option(
+            "--output-dir", "-o", help="Output folder for trainings and results.", file_okay=False, writable=True
+        ),
     ] = Path("experiments/ablation"),
     store: options.Store = None,
     json: options.Json = False,
@@ -30,15 +33,17 @@ def ablate(
     A figure for each collection shows isotropy against nDCG@10. Run the same command again to resume an interrupted
     ablation; finished trainings are kept. The exit code is 1 if a training failed.
     """
+    from ragcun.errors import UserError
     from ragcun.lock import only_writer
     from ragcun.pipeline.grid import cells_of, parse_grid
     from ragcun.pipeline.preflight import ready_to_ablate
     from ragcun.settings.load import load_settings
 
     flags = context.obj
-    cells = cells_of(
-        parse_grid(grid), seeds, lambda values: load_settings(preset, config, {**flags, **values}), output_dir
-    )
+    dimensions = parse_grid(grid)
+    for name in dimensions.keys() & flags.keys():
+        raise UserError(f"--grid {name}: is given as a flag too; leave one of them out")
+    cells = cells_of(dimensions, seeds, lambda values: load_settings(preset, config, {**flags, **values}), output_dir)
     with only_writer(output_dir, "ragcun ablate"):
         cells, datasets = ready_to_ablate(cells, output_dir)
 

@@ -6,13 +6,14 @@ from typing import Annotated
 import typer
 
 from ragcun.cli import options
+from ragcun.cli.command import Command
 from ragcun.cli.completion import bases, complete
 from ragcun.cli.output import print_table
 
 app = typer.Typer(help="Analyse the geometry of embeddings.", no_args_is_help=True)
 
 
-@app.command()
+@app.command(cls=Command)
 def isotropy(
     model: Annotated[
         list[str],
@@ -43,7 +44,9 @@ def isotropy(
         int,
         typer.Option(min=0, help="Random seed of the sample of texts, of SIGReg's slices and of the N(0, I) sample."),
     ] = 0,
-    output: Annotated[Path, typer.Option(help="Output folder for isotropy.json and figures/.")] = Path("isotropy"),
+    output: Annotated[
+        Path, typer.Option(help="Output folder for isotropy.json and figures/.", file_okay=False, writable=True)
+    ] = Path("isotropy"),
     on_error: options.OnError = "refuse",
     store: options.Store = None,
     json: options.Json = False,

@@ -7,10 +7,12 @@ import traceback
 from typing import Annotated
 
 import typer
+from typer._click.exceptions import ClickException, NoArgsIsHelpError  # Typer has no public names for them
 
 from ragcun.cli import ablate, analyze, data, doctor, evaluate, plan, presets, report, run, store, train
+from ragcun.cli.command import Command
 from ragcun.cli.settings_flags import WithSettings, of_sections
-from ragcun.errors import RagcunError
+from ragcun.errors import RagcunError, explained
 
 app = typer.Typer(
     name="ragcun",
@@ -25,10 +27,10 @@ app.command("train", cls=of_sections("", "data", "model", "training"))(train.tra
 app.command("ablate", cls=of_sections("data", "model", "training", "evaluation"))(ablate.ablate)
 app.add_typer(evaluate.app, name="eval")
 app.add_typer(analyze.app, name="analyze")
-app.command("report")(report.report)
+app.command("report", cls=Command)(report.report)
 app.command("run", cls=WithSettings)(run.run)
 app.command("plan", cls=WithSettings)(plan.plan)
-app.command("doctor")(doctor.doctor)
+app.command("doctor", cls=Command)(doctor.doctor)
 app.add_typer(store.app, name="store")
 app.add_typer(presets.app, name="presets")
 
@@ -72,25 +74,40 @@ def main() -> None:
     for number in _SIGNALS:
         signal.signal(number, _stop_at)
     try:
-        app()
+        done = app(prog_name="ragcun", standalone_mode=False)
+        sys.exit(done if isinstance(done, int) else 0)
     except _Stopped as stopped:
         number = stopped.args[0]
         _stop(f"{_SIGNALS[number]}; run the same command again to resume", 128 + number)
-    except RagcunError as error:
-        _stop(str(error), error.exit_code)
+    except NoArgsIsHelpError as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except ClickException as error:
+        _stop(_usage(error), error.exit_code)
+    except typer.Abort:
+        _stop("nobody answered the question; nothing was done", 1)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:
-        _stop(f"{type(error).__name__}: {error} (use `ragcun --debug` to see the traceback)", 1)
+        told = explained(error)
+        unexpected = type(told) is RagcunError and told is not error and not isinstance(error, OSError)
+        _stop(f"{told} (use `ragcun --debug` to see the traceback)" if unexpected else str(told), told.exit_code)
+
+
+def _usage(error: ClickException) -> str:
+    """What is wrong with the command line, after the command that was called."""
+    command = getattr(error, "ctx", None)
+    message = error.format_message().rstrip(".")
+    if command is None:
+        return message
+    return f"{command.command_path}: {message[:1].lower()}{message[1:]} (see `{command.command_path} --help`)"
 
 
 def _stop(message: str, code: int) -> None:
     if os.environ.get("RAGCUN_DEBUG"):
         traceback.print_exc()
-    from rich.markup import escape
+    from ragcun.console import complain
 
-    from ragcun.console import console
-
-    console.print(f"[red]error:[/red] {escape(' '.join(message.split()))}", soft_wrap=True)
+    complain(message)
     sys.exit(code)

@@ -1,5 +1,6 @@
 """Options that several commands share. Options of settings are generated from the schema in `settings_flags`."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal, TextIO, cast
@@ -30,10 +31,25 @@ Store = Annotated[
         file_okay=False,
     ),
 ]
+StoreThere = Annotated[
+    Path | None,
+    typer.Option(
+        "--store",
+        help="Folder of stored base embeddings.",
+        show_default="store in the cache",
+        file_okay=False,
+        exists=True,
+    ),
+]
 Experiment = Annotated[
     Path | None,
     typer.Option(
-        "--output-dir", "-o", help="Folder of the experiment.", show_default="experiments/PRESET", file_okay=False
+        "--output-dir",
+        "-o",
+        help="Folder of the experiment.",
+        show_default="experiments/PRESET",
+        file_okay=False,
+        writable=True,
     ),
 ]
 
@@ -71,12 +87,31 @@ MaxLength = Annotated[
     int | None, typer.Option(min=1, help="Maximum number of tokens of a text.", show_default="the model's own")
 ]
 Precision = Annotated[Literal["fp32", "bf16", "fp16"], typer.Option(help="Precision of the encoder.")]
-Device = Annotated[str | None, typer.Option(help="Device: cpu, cuda or mps.", show_default="the fastest")]
+
+
+def _device(name: str | None) -> str | None:
+    if name is not None and not re.fullmatch(r"cpu|(cuda|mps|xpu|npu|hpu)(:[0-9]{1,4})?", name):
+        raise typer.BadParameter(f"{name!r} is none; give cpu, cuda, cuda:N or mps")
+    return name
+
+
+Device = Annotated[
+    str | None, typer.Option(help="Device: cpu, cuda or mps.", show_default="the fastest", callback=_device)
+]
+
+
+def _runtime(name: str) -> str:
+    from ragcun.embedding.runtimes import check_runtime
+
+    return check_runtime(name)
+
+
 Runtime = Annotated[
     str,
     typer.Option(
         help="Runtime that computes the encoder's base; auto is the fastest one that supports it.",
         autocompletion=complete(runtimes),
+        callback=_runtime,
     ),
 ]
 OnError = Annotated[
@@ -94,7 +129,6 @@ def store_folder(given: Path | None) -> Path:
 
 def print_json(value: Any) -> None:
     """Print a command's result on standard output."""
-    import json
+    from ragcun.printable import json_text
 
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
-    typer.echo(text, file=getattr(sys.stdout, "result", sys.stdout))
+    typer.echo(json_text(value), file=getattr(sys.stdout, "result", sys.stdout))

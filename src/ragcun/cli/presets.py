@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from ragcun.cli.command import Command
 from ragcun.cli.completion import complete
 from ragcun.cli.completion import presets as preset_names
 from ragcun.cli.output import print_table
@@ -29,7 +30,7 @@ def presets(context: typer.Context) -> None:
     print_table(Table("", [*names, Column("d", decimals(0))], [rows], label="presets"))
 
 
-@app.command("show")
+@app.command("show", cls=Command)
 def show(
     name: Annotated[
         str,

@@ -17,12 +17,18 @@ def report(
     ],
     folder: Annotated[Path, typer.Argument(help="Experiment, or folder with results of `ragcun eval`.")],
     output_dir: Annotated[
-        Path | None, typer.Option("--output", help="Folder in which tables/ is written; FOLDER by default.")
+        Path | None,
+        typer.Option(
+            "--output", help="Folder in which tables/ is written; FOLDER by default.", file_okay=False, writable=True
+        ),
     ] = None,
     metric: Annotated[str, typer.Option(help="Metric of the table of scores.")] = "nDCG@10",
     digits: Annotated[int, typer.Option(min=0, max=4, help="Number of decimals in the table of scores.")] = 1,
     isotropy: Annotated[
-        Path | None, typer.Option(help="Isotropy report (isotropy.json); the one below FOLDER by default.")
+        Path | None,
+        typer.Option(
+            help="Isotropy report (isotropy.json); the one below FOLDER by default.", exists=True, dir_okay=False
+        ),
     ] = None,
     compile_: Annotated[bool, typer.Option("--compile", help="Compile tables/main.tex to tables/main.pdf.")] = False,
     json: options.Json = False,

@@ -51,4 +51,4 @@ def _print(summary: "Summary") -> None:
         say(line)
     say(f"all files are in {summary.experiment}:")
     for path in summary.files:
-        say(f"  {path}")
+        say(f"- {path}")

@@ -11,9 +11,9 @@ from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 
 import typer
-from typer.core import TyperCommand
 from typer.main import get_command
 
+from ragcun.cli.command import Command
 from ragcun.cli.completion import NAMES, complete
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _BOUNDS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
 
 
-class WithSettings(TyperCommand):
+class WithSettings(Command):
     """A command that takes the flags of `sections` besides its own; "" is the top of the settings.
 
     Its function finds the given values in `context.obj`, by dotted names ("training.epochs"), for `load_settings`. Help

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ragcun.cli import options
+from ragcun.cli.command import Command
 from ragcun.cli.output import Format, print_table
 from ragcun.errors import RagcunError, UserError
 
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 app = typer.Typer(help="List, verify and remove stored base embeddings.", no_args_is_help=True)
 
 
-@app.command("ls")
-def ls(store: options.Store = None, form: Format = "terminal", json: options.Json = False) -> None:
+@app.command("ls", cls=Command)
+def ls(store: options.StoreThere = None, form: Format = "terminal", json: options.Json = False) -> None:
     """List the stores with their model, number of texts, size and last use."""
     from ragcun.embedding.store import describe_stores
 
@@ -69,9 +70,9 @@ def _made_by(key: dict[str, Any] | None) -> "tuple[Value, Value, Value, Value]":
     return str(name), repr(key["prompt"]), str(key["max_length"]), key["precision"]
 
 
-@app.command("verify")
+@app.command("verify", cls=Command)
 def verify(
-    store: options.Store = None,
+    store: options.StoreThere = None,
     repair: Annotated[
         bool, typer.Option("--repair", help="Remove damaged shards; their texts will be encoded again.")
     ] = False,
@@ -91,16 +92,17 @@ def verify(
     say(f"{root}: {len(list(root.glob('*/key.json')))} stores, {len(damaged)} damaged shards")
 
 
-@app.command("prune")
+@app.command("prune", cls=Command)
 def prune(
     unused_for: Annotated[
-        float | None, typer.Option("--unused-for", help="Remove stores that were not used for this number of days.")
+        float | None,
+        typer.Option("--unused-for", min=0, help="Remove stores that were not used for this number of days."),
     ] = None,
     name: Annotated[list[str] | None, typer.Option("--name", help="Remove this store; may be repeated.")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List what would be removed, without removing it.")
     ] = False,
-    store: options.Store = None,
+    store: options.StoreThere = None,
 ) -> None:
     """Remove stores. Their texts will be encoded again when they are needed."""
     import shutil

@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from ragcun.data.collection import Collection
+from ragcun.data.collection import Collection, is_collection
 from ragcun.data.index import EMPTY
 from ragcun.data.problems import OnError, Problems
 from ragcun.errors import UserError, did_you_mean
@@ -195,4 +195,4 @@ def _left_out(problems: Problems) -> int:
 
 def present(dataset: Dataset, data_dir: Path) -> bool:
     """Whether all its collections are in `data_dir` (not whether they are what they should be)."""
-    return all((data_dir / folder / "corpus.jsonl").is_file() for folder in dataset.folders)
+    return all(is_collection(data_dir / folder) for folder in dataset.folders)

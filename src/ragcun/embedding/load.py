@@ -32,10 +32,12 @@ def load_model(
     `max_length`, where given, goes before the recipe's.
 
     Raises:
-        UserError: as `check_model_files` does; weights are missing, left over or of another shape than the
-            configuration says; a package is missing; `max_length` is more than its positions allow; the recipe's
-            pooling replaces none, or there is no pooling at all.
+        UserError: as `check_model_files` does; there is no such device; weights are missing, left over or of another
+            shape than the configuration says; a package is missing; `max_length` is more than its positions allow; the
+            recipe's pooling replaces none, or there is no pooling at all.
     """
+    if device is not None:
+        _check_device(device)
     transformers_logging.disable_progress_bar()
     check_model_files(resolved.path, resolved.source)
     recipe = recipe or Recipe()
@@ -72,6 +74,13 @@ def load_model(
     if recipe.truncate_dim is not None:
         model.truncate_dim = recipe.truncate_dim
     return model.eval()
+
+
+def _check_device(device: str) -> None:
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UserError(f"--device {device}: torch cannot use it here ({_line(error)[:80]})") from None
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from ragcun.data.hub import HubFiles, endpoint, fetch
 from ragcun.data.provenance import Provenance
 from ragcun.embedding.known import KNOWN, KnownModel, find_known
 from ragcun.errors import RagcunError, UserError, did_you_mean
-from ragcun.files import file_sha256, tree_sha256
+from ragcun.files import file_sha256, there_of, tree_sha256
 from ragcun.intact import DamagedError, check_files
 from ragcun.manifest import read_manifest
 
@@ -81,6 +81,8 @@ def resolve_model(name: str, revision: str | None = None) -> ResolvedModel:
     folder = Path(name).expanduser()
     if folder.is_dir():
         return _local(folder)
+    if there_of(folder).is_file():
+        raise UserError(f"{name}: is a file (a model is a hub id, a model's folder or an experiment's folder)")
     if found := _REVISION.fullmatch(name):
         return _hub(found["model"], revision or found["revision"], f"@{found['revision']}")
     if folder.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:

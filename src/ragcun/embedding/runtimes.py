@@ -105,6 +105,11 @@ def choose_runtime(name: str, architecture: str | None, precision: "Precision", 
     raise AssertionError("torch refuses nothing")
 
 
+def check_runtime(name: str) -> str:
+    """`name`, which is that of a runtime. Raises `UserError` where there is none of that name."""
+    return name if name == AUTO else _find(name).name
+
+
 def fastest_device() -> str:
     """The kind of device that sentence-transformers takes where none is asked for."""
     if version("torch").endswith("+cpu"):

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from ragcun.embedding.model_files import check_model_files
 from ragcun.embedding.resolve import ResolvedModel
 from ragcun.errors import UserError
 from ragcun.files import read_json
@@ -32,9 +33,14 @@ def with_output_dim(settings: Settings, base: ResolvedModel) -> Settings:
     """As `fit_output_dim`, for the base's width.
 
     Raises:
-        UserError: its files do not tell the width, and no output dimension is given, or as `fit_output_dim` does.
+        UserError: as `check_model_files` and `fit_output_dim` do; its files do not tell the width, and no output
+            dimension is given.
     """
-    width = embedding_width(base.path)
+    check_model_files(base.path, base.source)
+    try:
+        width = embedding_width(base.path)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise UserError(f"{base.source}: its configuration is not that of a model; fetch or save it again") from None
     if width is not None:
         return fit_output_dim(settings, width, base.label)
     if settings.model.output_dim is None:

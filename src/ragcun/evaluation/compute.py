@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ragcun.console import say
+from ragcun.data.benchmark import find_dataset
 from ragcun.data.collection import Collection
 from ragcun.data.texts import Selected
 from ragcun.evaluation.metrics import DEPTH, MEASURES, Qrels, Scores, score
@@ -39,6 +41,8 @@ def compute(
     qrels = collection.qrels(split)
     queries = Selected(collection.queries, collection.queries.rows(qrels))
     exclude = own_documents(collection, qrels)
+    if own := int((exclude >= 0).sum()):
+        say(f"{collection.name}: {own:,} of {len(qrels):,} queries are documents themselves, which they do not find")
     id_ranks = rank_ids(collection.corpus.ids())
     top = retriever.rank(collection.corpus, queries, DEPTH, id_ranks, exclude)
     scores = Scores([], {name: [] for name in MEASURES})
@@ -58,7 +62,7 @@ def compute(
         domain=inputs["domain"],
     )
     record = {
-        "own_documents_excluded": int((exclude >= 0).sum()),
+        "own_documents_excluded": own,
         "problems": collection.problems.to_json(),
         "environment": environment(),
     }
@@ -70,14 +74,25 @@ def compute(
 
 
 def own_documents(collection: Collection, qrels: Qrels) -> Rows:
-    """The row of the document that has the query's own id, which the query shall not find; -1 where there is none.
+    """The row of the document that is the query itself, which the query shall not find; -1 where there is none.
 
-    So BEIR has it (`ignore_identical_ids`), for collections whose queries are documents of the corpus, as ArguAna's.
-    Unlike there, a document that is judged relevant to the query of its id stays: the two merely share a number.
+    Of a dataset whose benchmark asks for it, as ArguAna's, that is the document of the query's id (BEIR's
+    `ignore_identical_ids`). Elsewhere an id alone is no evidence, as both may merely be numbered: its text, or what
+    follows its title, is the query's too. A document that is judged relevant to the query of its id stays.
     """
+    dataset = find_dataset(collection.name)
+    by_id = dataset is not None and dataset.own_document
     rows = collection.corpus.rows(qrels)
-    relevant = [judged.get(query, 0) > 0 for query, judged in qrels.items()]
-    return np.where(relevant, -1, rows)
+    asked = collection.queries.rows(qrels)
+    for place, (query, judged) in enumerate(qrels.items()):
+        row = int(rows[place])
+        if row < 0:
+            continue
+        document, text = collection.corpus[row].strip(), collection.queries[int(asked[place])].strip()
+        same = by_id or document == text or (bool(text) and document.endswith(f" {text}"))
+        if judged.get(query, 0) > 0 or not same:
+            rows[place] = -1
+    return rows
 
 
 def _parts(collection: Collection, qrels: Qrels, top: TopK) -> Iterator[Run]:

@@ -15,7 +15,7 @@ from ragcun.data.benchmark import (
     open_dataset,
     select_datasets,
 )
-from ragcun.data.collection import Collection
+from ragcun.data.collection import Collection, is_collection
 from ragcun.data.problems import OnError
 from ragcun.errors import Failure, UserError, did_you_mean
 
@@ -51,12 +51,12 @@ def choose(names: Iterable[str], data_dir: Path | None = None) -> list[Dataset |
         folder = home / name
         if name.lower() in GROUPS:
             chosen |= {dataset.name: dataset for dataset in select_datasets([name])}
-        elif name not in datasets() and (folder / "corpus.jsonl").is_file():
+        elif name not in datasets() and is_collection(folder):
             chosen[name] = folder
         elif (dataset := find_dataset(name)) is not None:
             chosen[dataset.name] = dataset
         else:
-            there = sorted(path.parent.name for path in home.glob("*/corpus.jsonl"))
+            there = sorted(path.name for path in home.glob("*") if is_collection(path))
             hint = did_you_mean(name, [*there, *dataset_names()])
             raise UserError(
                 f"{home}: no collection {name!r}{hint}; it has {', '.join(there) or 'none'}, and `ragcun data "
@@ -73,12 +73,13 @@ def open_tasks(
     on_error: OnError = "refuse",
     data_dir: Path | None = None,
     offline: bool = False,
+    quiet: bool = False,
 ) -> tuple[list[Task], list[Failure]]:
     """Open datasets of the benchmark and folders of collections.
 
     Datasets are read from `data_dir` (`beir_folder()` if None) and downloaded if missing, unless `offline`. With
-    `split` None, each dataset uses its own split, and other collections use "test". Failures are reported as warnings,
-    and the others are still opened.
+    `split` None, each dataset uses its own split, and other collections use "test". Failures are reported as
+    warnings, unless `quiet`, and the others are still opened.
     """
     tasks: list[Task] = []
     failures: list[Failure] = []
@@ -92,7 +93,8 @@ def open_tasks(
                 tasks.append(open_task(Collection.open(one, on_error), split or OWN_SPLIT))
         except Exception as error:  # whatever it is, the rest goes on
             failures.append(Failure.of(one.name, error))
-            warn_of(failures[-1])
+            if not quiet:
+                warn_of(failures[-1])
     return tasks, failures
 
 

@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from ragcun.data.benchmark import datasets as known
+from ragcun.data.collection import is_collection
 from ragcun.evaluation.beir import evaluate_tasks, identify_all
 from ragcun.evaluation.results import Result, check_part
 from ragcun.evaluation.tasks import Task, open_tasks
@@ -80,7 +81,7 @@ def verify(
     """
     wanted = [one for one in published() if one.retriever in retrievers and one.dataset in datasets]
     names = dict.fromkeys(one.dataset for one in wanted)
-    there = [name for name in names if (data_dir / name / "corpus.jsonl").is_file()]
+    there = [name for name in names if is_collection(data_dir / name)]
     tasks, unopened = open_tasks([known()[name] for name in there], data_dir=data_dir, offline=True)
     for retriever in dict.fromkeys(one.retriever for one in wanted):
         scores = [one for one in wanted if one.retriever == retriever]

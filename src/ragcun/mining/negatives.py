@@ -53,7 +53,7 @@ class Mining:
         filter: which retrieved documents may be negatives.
 
     Raises:
-        UserError: dense ones without a model.
+        UserError: dense ones without a model, or others with one.
     """
 
     source: Literal["random", "bm25", "dense"]
@@ -64,6 +64,8 @@ class Mining:
     def __post_init__(self) -> None:
         if self.source == "dense" and self.model is None:
             raise UserError("--negatives dense: needs an encoder; give --negatives-model")
+        if self.source != "dense" and self.model is not None:
+            raise UserError(f"--negatives-model {self.model}: is for --negatives dense, not {self.source}")
 
 
 def write_negatives(

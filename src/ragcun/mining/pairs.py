@@ -98,6 +98,7 @@ def _make(
     options: RetrieverOptions,
     on_error: OnError,
 ) -> dict[str, Any]:
+    next(read_passages(documents, Problems()), None)  # refuses what is no document before a model is loaded
     problems = Problems()
     method = _method(documents, output, settings)
     splits, skipped = _split(read_passages(documents, problems), method, settings)
@@ -106,6 +107,8 @@ def _make(
         warn(line)
     if not splits.any():
         raise UserError(f"{documents}: contain no usable pair ({_listed(skipped)})")
+
+    output.mkdir(parents=True, exist_ok=True)
 
     def rows(*wanted: Split) -> Iterator[tuple[int, Pair]]:
         for number, passage in enumerate(read_passages(documents, Problems())):
@@ -143,7 +146,13 @@ def read_back(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check(settings: PairSettings) -> None:
-    if min(settings.split) < 0 or settings.split[0] <= 0 or abs(sum(settings.split) - 1) > 1e-6:
+    if settings.query_model is not None and settings.query != "doc2query":
+        raise UserError(f"--query-model {settings.query_model}: is for --query doc2query, not {settings.query}")
+    if (
+        not all(0 <= share <= 1 for share in settings.split)
+        or settings.split[0] <= 0
+        or abs(sum(settings.split) - 1) > 1e-6
+    ):
         raise UserError(
             f"--split {','.join(map(str, settings.split))}: must be three fractions for train, val and test "
             "that sum to 1"

@@ -25,7 +25,7 @@ from ragcun.console import console, say, warn
 from ragcun.data.benchmark import Dataset
 from ragcun.data.texts import Selected, Texts
 from ragcun.embedding.embedder import Embedder
-from ragcun.errors import RagcunError
+from ragcun.errors import RagcunError, explained
 from ragcun.evaluation.beir import evaluate_tasks, identify_all
 from ragcun.files import write_json, write_text
 from ragcun.intact import read_kept, write_record
@@ -178,7 +178,7 @@ def train_cell(cell: Cell, where: Evaluation, threads: int) -> Measured | str:
                 return _train_cell(cell, where)
         except Exception as error:  # the grid goes on, and the line is told
             console.print_exception()
-            return f"{type(error).__name__}: {' '.join(str(error).split())}"
+            return str(explained(error))
 
 
 def _train_cell(cell: Cell, where: Evaluation) -> Measured:

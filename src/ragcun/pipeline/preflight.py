@@ -8,9 +8,11 @@ from ragcun.data.benchmark import Dataset
 from ragcun.data.pairs import load_pairs
 from ragcun.distributed import refuse_launcher
 from ragcun.embedding.resolve import resolve_model
+from ragcun.embedding.runtimes import check_runtime
 from ragcun.embedding.width import with_output_dim
 from ragcun.errors import RagcunError, UserError
 from ragcun.evaluation.tasks import Task, choose, open_tasks
+from ragcun.files import there_of
 from ragcun.manifest import read_manifest
 from ragcun.pipeline.grid import Cell
 from ragcun.pipeline.steps import PYDOCS, evaluation_folder, prepare_data
@@ -42,6 +44,7 @@ def ready_to_train(
 def _open_training_data(
     settings: Settings, stage: Stage = "both", load_checkpoint: str | None = None
 ) -> dict[str, Settings]:
+    check_runtime(settings.model.runtime)
     stages = trainings(settings, stage, load_checkpoint)
     for one in stages.values():
         data = one.data
@@ -65,10 +68,11 @@ def ready_to_run(settings: Settings, experiment: Path) -> tuple[Settings, list[T
         raise UserError("run: no dataset to evaluate on; give --datasets")
     settings = ready_to_train(settings, experiment)
     from ragcun.retrieval.registry import entry  # brings scipy in, which takes as long as all else here
+    from ragcun.retrieval.retrievers import RetrieverOptions
 
     for name in settings.evaluation.baselines:
         if name not in {BASE, RANDOM}:
-            entry(name)
+            entry(name).identify(RetrieverOptions(experiment / "store"))
     made = experiment / "data" / PYDOCS
     open_datasets(settings, [one for one in chosen if one != made])
     settings = prepare_data(settings, experiment)
@@ -120,12 +124,18 @@ def chosen_datasets(settings: Settings, experiment: Path) -> list[Dataset | Path
     Raises:
         UserError: there is no such dataset.
     """
+    evaluation = settings.evaluation
+    if evaluation.split is not None and not evaluation.datasets:
+        raise UserError(f"--split {evaluation.split}: there is no dataset to evaluate on; give --datasets")
+    home = evaluation_folder(settings)
+    if there_of(home).is_file():
+        raise UserError(f"--data-dir {home}: is a file; give a folder of collections")
     chosen: dict[str, Dataset | Path] = {}
-    for name in settings.evaluation.datasets:
+    for name in evaluation.datasets:
         if name == PYDOCS:
             chosen[name] = experiment / "data" / PYDOCS
         else:
-            chosen |= {one.name: one for one in choose([name], evaluation_folder(settings))}
+            chosen |= {one.name: one for one in choose([name], home)}
     return list(chosen.values())
 
 
@@ -137,7 +147,8 @@ def open_datasets(settings: Settings, chosen: Sequence[Dataset | Path]) -> list[
         RagcunError: one of them could not be downloaded.
     """
     evaluation = settings.evaluation
-    tasks, failures = open_tasks(chosen, evaluation.split, settings.data.on_error, evaluation_folder(settings))
+    home = evaluation_folder(settings)
+    tasks, failures = open_tasks(chosen, evaluation.split, settings.data.on_error, home, quiet=True)
     if failures:
         kind = UserError if all(failure.exit_code == UserError.exit_code for failure in failures) else RagcunError
         raise kind(f"{len(failures)} of {len(chosen)} datasets cannot be evaluated on: {failures[0]}")

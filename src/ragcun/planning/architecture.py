@@ -12,9 +12,11 @@ from pathlib import Path
 
 from safetensors import safe_open
 
+from ragcun.embedding.model_files import check_model_files
 from ragcun.embedding.resolve import resolve_model
 from ragcun.embedding.width import embedding_width
 from ragcun.errors import RagcunError
+from ragcun.files import read_json
 
 
 @dataclass(frozen=True)
@@ -79,10 +81,12 @@ def find_architecture(base: str) -> Architecture:
     """
     if base in KNOWN:
         return KNOWN[base]
-    folder = resolve_model(base).path
-    inner = folder if (folder / "config.json").is_file() else next(folder.glob("*/config.json")).parent
-    config = json.loads((inner / "config.json").read_text(encoding="utf-8"))
-    config = config.get("text_config", config)
+    resolved = resolve_model(base)
+    check_model_files(resolved.path, resolved.source)
+    folder = resolved.path
+    configs = [path for path in (folder / "config.json", *sorted(folder.glob("*/config.json"))) if path.is_file()]
+    config = read_json(configs[0]) if configs else {}
+    config = config.get("text_config", config) if isinstance(config, dict) else {}
     weights, embeddings = _count(folder)
     try:
         hidden, layers, heads = (

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ragcun.data.benchmark import Dataset, datasets
-from ragcun.data.collection import Collection
+from ragcun.data.collection import Collection, is_collection
 from ragcun.data.pairs import Pairs, load_pairs
 from ragcun.data.pydocs import SHARES
 from ragcun.data.texts import Texts
@@ -144,7 +144,7 @@ def collection_loads(dataset: Dataset | Path, settings: Settings, limit: int) ->
 
 
 def _counted_collection(name: str, folder: Path, split: str, settings: Settings, limit: int) -> CollectionLoad | None:
-    if not (folder / "corpus.jsonl").is_file():
+    if not is_collection(folder):
         return None
     collection = Collection.open(folder, on_error="skip")
     rows = collection.queries.rows(sorted(collection.qrels(settings.evaluation.split or split)))

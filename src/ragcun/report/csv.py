@@ -3,7 +3,8 @@
 import csv
 import io
 
-from ragcun.table import Cell, Table, one_line
+from ragcun.printable import one_line
+from ragcun.table import Cell, Table
 
 _FORMULA = ("=", "+", "-", "@")
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from html import escape
 from itertools import repeat
 
-from ragcun.table import Cell, Column, Table, one_line
+from ragcun.printable import one_line
+from ragcun.table import Cell, Column, Table
 
 _STYLE = """body { font-family: sans-serif; margin: 2em }
 table { border-collapse: collapse; margin: 0 0 .5em }

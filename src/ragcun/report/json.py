@@ -3,7 +3,8 @@
 import json
 from typing import Any
 
-from ragcun.table import Cell, Table, one_line
+from ragcun.printable import one_line
+from ragcun.table import Cell, Table
 
 
 def render(table: Table) -> str:

@@ -3,8 +3,9 @@ r"""Tables in LaTeX (booktabs), and an article that holds them. Notes stand insi
 import re
 from collections.abc import Iterable, Mapping
 
+from ragcun.printable import one_line
 from ragcun.report.escape import escape
-from ragcun.table import MISSING, Cell, Column, Table, one_line
+from ragcun.table import MISSING, Cell, Column, Table
 
 _SIGN = re.compile(r"(?<![\w.])[-+](?=\d)")
 _POWER = re.compile(r"(?<=\d)e([-+]\d+)\b")

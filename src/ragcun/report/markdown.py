@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterable
 
-from ragcun.table import Cell, Column, Table, one_line
+from ragcun.printable import one_line
+from ragcun.table import Cell, Column, Table
 
 _SPECIAL = re.compile(r"[\\`*_\[\]<>|~&]")
 

@@ -7,7 +7,8 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from ragcun.table import Cell, Column, Table, one_line
+from ragcun.printable import one_line
+from ragcun.table import Cell, Column, Table
 
 _TONES = {"": "", "good": "green", "caution": "yellow", "bad": "red", "muted": "dim"}
 _WIDE = 10_000  # columns: no row is folded where nobody looks at it

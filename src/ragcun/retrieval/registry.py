@@ -11,6 +11,7 @@ Identifying a retriever loads no model.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,16 @@ _LEXICAL = "bm25"
 _API = "openai:"
 _FUSION = "rrf:"
 _OPTIONS = re.compile(r"(?P<name>.+?):(?P<options>\w+=.*)", re.DOTALL)
-_TYPES = {"k1": float, "b": float, "max_length": int, "truncate_dim": int}
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
+
+
+_TYPES: dict[str, Callable[[str], float]] = {"k1": float, "b": float, "max_length": _count, "truncate_dim": _count}
 
 
 @dataclass(frozen=True)
@@ -242,9 +252,12 @@ def _plain(name: str) -> Lexical | Encoder | ApiModel:
         return Lexical()
     if name.startswith(_API):
         model, _, dimensions = name.removeprefix(_API).partition("@")
-        if not model or (dimensions and not dimensions.isdecimal()):
+        if not model:
             raise UserError(f"{name}: must be {_API}MODEL or {_API}MODEL@DIMENSIONS")
-        return ApiModel(model, int(dimensions) if dimensions else None)
+        try:
+            return ApiModel(model, _count(dimensions) if dimensions else None)
+        except ValueError:
+            raise UserError(f"{name}: must be {_API}MODEL or {_API}MODEL@DIMENSIONS") from None
     if (known := find_known(name)) is not None:
         return Encoder(name, known.recipe)
     if not is_folder(name):
@@ -262,9 +275,10 @@ def _values(name: str, options: str, known: list[str]) -> dict[str, Any]:
         if key not in known:
             raise UserError(f"{name}: has no option {key!r}; its options are {', '.join(known)}")
         try:
-            values[key] = _TYPES.get(key, str)(value)
+            values[key] = _TYPES[key](value) if key in _TYPES else value
         except ValueError:
-            raise UserError(f"{name}: {key}={value} is not a number") from None
+            kind = "a number above 0" if _TYPES[key] is _count else "a number"
+            raise UserError(f"{name}: {key}={value} is not {kind}") from None
     return values
 
 

@@ -37,7 +37,7 @@ def preset_text(name: str) -> str:
         UserError: there is no such preset.
     """
     if name not in preset_names():
-        hint = did_you_mean(name, preset_names())
+        hint = did_you_mean(str(name), preset_names())
         raise UserError(f"preset = {name!r}: not one of {', '.join(preset_names())}{hint}")
     return (files("ragcun.settings") / "presets" / f"{name}.toml").read_text(encoding="utf-8")
 
@@ -53,7 +53,7 @@ def load_settings(
         UserError: an unknown or impossible value, named with its field, its source's value and what is allowed.
     """
     from_file = _read_toml(config) if config is not None else {}
-    preset = preset if preset is not None else from_file.get("preset") or os.environ.get(f"{PREFIX}PRESET")
+    preset = preset if preset is not None else from_file.get("preset", os.environ.get(f"{PREFIX}PRESET") or None)
     from_preset = tomllib.loads(preset_text(preset)) if preset is not None else {}
     _refuse_unknown_variables()
 

@@ -52,7 +52,10 @@ def _texts(value: Any) -> Any:
     """One text, or a JSON list in an environment variable, as a list."""
     if not isinstance(value, str):
         return value
-    return json.loads(value) if value.startswith("[") else [value]
+    try:
+        return json.loads(value) if value.startswith("[") else [value]
+    except ValueError:
+        raise ValueError('not a JSON list, such as ["a", "b"]') from None
 
 
 def _names(value: Any) -> Any:
@@ -315,8 +318,9 @@ class Settings(_Section):
             raise ValueError("freeze_early_layers needs a trained base; set freeze_base = false")
         if model.freeze_base and self.pretraining is not None:
             raise ValueError("pretraining needs a trained base; set freeze_base = false")
-        if model.freeze_base and (self.data.pretrain or self.data.pretrain_val):
-            raise ValueError("data.pretrain needs a trained base; set freeze_base = false")
+        for name in ("pretrain", "pretrain_val"):
+            if model.freeze_base and getattr(self.data, name):
+                raise ValueError(f"data.{name} needs a trained base; set freeze_base = false")
         if not model.freeze_base and not HEADS[model.head].trainable:
             raise ValueError(f"head {model.head} has nothing to train and needs a frozen base")
         if not model.freeze_base and self.training.interpolate == "auto":

@@ -106,12 +106,14 @@ def dev_from_pairs(pairs: Pairs, data: DataSettings) -> DevTexts:
 def trainings(settings: Settings, stage: Stage = "both", load_checkpoint: str | None = None) -> dict[str, Settings]:
     """The stages that are trained, "pretrain" and "finetune", each with the settings of a training of its own.
 
-    Settings without a stage 1 are stage 2 alone, and `stage` plays no part.
+    Settings without a stage 1 are stage 2 alone; `stage` is "both" then.
 
     Raises:
-        UserError: a stage has neither data nor a source of it, or nothing to start from.
+        UserError: there is no such stage, it has neither data nor a source of it, or nothing to start from.
     """
     first, second = settings.pretraining, settings.model_copy(update={"pretraining": None})
+    if first is None and stage != "both":
+        raise UserError(f"--stage {stage}: these settings have one stage only, as there is no pretraining")
     if first is None:
         stage = "finetune"
     elif stage == "finetune" and load_checkpoint is None:

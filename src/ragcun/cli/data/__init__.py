@@ -2,12 +2,13 @@
 
 import typer
 
+from ragcun.cli.command import Command
 from ragcun.cli.data import beir, msmarco, negatives, pairs, pydocs, wiki
 
 app = typer.Typer(help="Prepare data.", no_args_is_help=True)
-app.command("beir")(beir.beir)
-app.command("wiki")(wiki.wiki)
-app.command("msmarco")(msmarco.msmarco)
-app.command("pydocs")(pydocs.pydocs)
-app.command("pairs")(pairs.pairs)
-app.command("negatives")(negatives.negatives)
+app.command("beir", cls=Command)(beir.beir)
+app.command("wiki", cls=Command)(wiki.wiki)
+app.command("msmarco", cls=Command)(msmarco.msmarco)
+app.command("pydocs", cls=Command)(pydocs.pydocs)
+app.command("pairs", cls=Command)(pairs.pairs)
+app.command("negatives", cls=Command)(negatives.negatives)

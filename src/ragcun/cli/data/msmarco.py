@@ -12,7 +12,7 @@ def msmarco(
     pairs: Annotated[str, typer.Option(help="Number of training pairs to draw, or 'all'.")] = "all",
     hard_negatives: Annotated[int, typer.Option(min=0, help="Number of published hard negatives per pair.")] = 0,
     output: Annotated[
-        Path | None, typer.Option(help="Output folder. (default: data/msmarco-PAIRS)", file_okay=False)
+        Path | None, typer.Option(help="Output folder. (default: data/msmarco-PAIRS)", file_okay=False, writable=True)
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Random seed for drawing pairs.")] = 0,
     offline: options.Offline = False,

@@ -34,7 +34,10 @@ def mining_of(source: Source, model: str | None, count: int, percentage: float, 
 def negatives(
     pairs: Annotated[Path, typer.Argument(help="File of pairs, or a collection's folder.")],
     output: Annotated[
-        Path, typer.Option(help="Output file in JSON Lines for the pairs with their negatives.", dir_okay=False)
+        Path,
+        typer.Option(
+            help="Output file in JSON Lines for the pairs with their negatives.", dir_okay=False, writable=True
+        ),
     ],
     negatives: Annotated[Source, typer.Option(help="How hard negatives are found.")] = "bm25",
     negatives_model: Model = None,
@@ -42,7 +45,9 @@ def negatives(
     percentage: Percentage = 0.95,
     depth: Depth = 100,
     skip: Skip = 0,
-    split: Annotated[str, typer.Option(help="Split of a collection whose judgements become pairs.")] = "train",
+    split: Annotated[
+        str | None, typer.Option(help="Split of a collection whose judgements become pairs.", show_default="train")
+    ] = None,
     seed: Seed = 0,
     on_error: options.OnError = "refuse",
     store: options.Store = None,
@@ -54,11 +59,16 @@ def negatives(
     negatives that the pairs already have.
     """
     from ragcun.console import say
+    from ragcun.errors import UserError
     from ragcun.mining.negatives import write_negatives
     from ragcun.retrieval.retrievers import RetrieverOptions
 
+    if split is not None and pairs.is_file():
+        raise UserError(f"--split {split}: {pairs} is a file of pairs; only a collection has splits")
     mining = mining_of(negatives, negatives_model, negatives_per_pair, percentage, depth, skip)
-    found = write_negatives(pairs, split, output, mining, seed, RetrieverOptions(options.store_folder(store)), on_error)
+    found = write_negatives(
+        pairs, split or "train", output, mining, seed, RetrieverOptions(options.store_folder(store)), on_error
+    )
     say(f"{output}: {found['pairs']:,} pairs")
     if json:
         options.print_json(found)

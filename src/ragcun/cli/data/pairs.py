@@ -16,7 +16,9 @@ def pairs(
             help="Documents as a file, a folder or a collection: text (one per line), JSONL, JSON, CSV, TSV or Parquet."
         ),
     ],
-    output: Annotated[Path, typer.Option(help="Output folder for train.jsonl, val.jsonl and test/.", file_okay=False)],
+    output: Annotated[
+        Path, typer.Option(help="Output folder for train.jsonl, val.jsonl and test/.", file_okay=False, writable=True)
+    ],
     pairs: Annotated[
         int | None, typer.Option(min=3, help="Maximum number of pairs, drawn at random; all by default.")
     ] = None,
@@ -54,6 +56,8 @@ def pairs(
         train, val, test = (float(share) for share in split.split(","))
     except ValueError:
         raise UserError(f"--split {split}: must be three numbers, such as 0.8,0.1,0.1") from None
+    if negatives == "none" and negatives_model is not None:
+        raise UserError(f"--negatives-model {negatives_model}: is for --negatives dense, and none are asked for")
     mined = None
     if negatives != "none":
         mined = mining.mining_of(negatives, negatives_model, negatives_per_pair, percentage, depth, skip)

@@ -10,11 +10,11 @@ from ragcun.cli.output import print_table
 
 
 def pydocs(
-    output: Annotated[Path, typer.Argument(help="Output folder of the collection.", file_okay=False)],
+    output: Annotated[Path, typer.Argument(help="Output folder of the collection.", file_okay=False, writable=True)],
     documents: Annotated[
         int | None, typer.Option(min=10, help="Maximum number of documents, drawn at random; all by default.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Random seed of the sample.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of the sample.")] = 0,
     max_words: Annotated[int, typer.Option(min=12, help="Maximum number of words per document.")] = 100,
     json: options.Json = False,
 ) -> None:

@@ -2,11 +2,12 @@
 
 import typer
 
+from ragcun.cli.command import Command
 from ragcun.cli.evaluate import beir, collection, compare, show, verify
 
 app = typer.Typer(help="Evaluate retrievers.", no_args_is_help=True)
-app.command("beir")(beir.beir)
-app.command("collection")(collection.collection)
-app.command("compare")(compare.compare)
-app.command("show")(show.show)
-app.command("verify")(verify.verify)
+app.command("beir", cls=Command)(beir.beir)
+app.command("collection", cls=Command)(collection.collection)
+app.command("compare", cls=Command)(compare.compare)
+app.command("show", cls=Command)(show.show)
+app.command("verify", cls=Command)(verify.verify)

@@ -38,9 +38,10 @@ def compare(
         typer.Option(help="Largest difference, in points, at which two models count as equivalent.", metavar="POINTS"),
     ] = 0.5,
     figures: Annotated[
-        Path | None, typer.Option(help="Output folder for figures of the per-query differences.", file_okay=False)
+        Path | None,
+        typer.Option(help="Output folder for figures of the per-query differences.", file_okay=False, writable=True),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Random seed of the randomisation and the bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of the randomisation and the bootstrap.")] = 0,
     form: output.Format = "terminal",
     json: options.Json = False,
 ) -> None:

@@ -17,7 +17,7 @@ import typer
 from ragcun.cli import options
 from ragcun.cli.completion import complete, models
 from ragcun.cli.output import print_table
-from ragcun.errors import Failure, exit_code
+from ragcun.errors import Failure, UserError, exit_code
 
 if TYPE_CHECKING:
     from ragcun.data.benchmark import Dataset
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _SEARCH = "Search"
 _APIS = "Embeddings APIs"
 
-Output = Annotated[Path, typer.Option(help="Output folder for runs and scores.", file_okay=False)]
+Output = Annotated[Path, typer.Option(help="Output folder for runs and scores.", file_okay=False, writable=True)]
 RESULTS = Path("results")
 
 
@@ -83,11 +83,13 @@ class Scoring:
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before spending money.", rich_help_panel=_APIS)] = False
 
     def retriever_options(self) -> "RetrieverOptions":
-        """How retrievers encode and search. Raises `UserError` where --memory is no size."""
+        """How retrievers encode and search. Raises `UserError` where --memory is no size or no endpoint is asked."""
         from ragcun.embedding.budget import OPENAI, Budget
         from ragcun.retrieval.memory import parse_memory
         from ragcun.retrieval.retrievers import RetrieverOptions
 
+        if self.openai_base_url is not None and not any("openai:" in model for model in self.model):
+            raise UserError("--openai-base-url: is for openai:MODEL, and no --model is one")
         return RetrieverOptions(
             options.store_folder(self.store),
             self.precision,

@@ -1,0 +1,87 @@
+"""Wrong inputs, here a sample of `bench/bad_inputs.py`: one line, exit code 2, nothing made."""
+
+import errno
+import os
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+from children import ragcun
+from ragcun.cli.command import Command
+from ragcun.cli.main import app
+from ragcun.errors import Failure, RagcunError, UserError, explained
+
+BENCH = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[2] / "bench" / "bad_inputs.py")))
+
+
+def commands(command: Any, path: str = "") -> dict[str, Any]:
+    inner = getattr(command, "commands", None)
+    if inner is None:
+        return {path.strip(): command}
+    return {name: one for child, of in inner.items() for name, one in commands(of, f"{path} {child}").items()}
+
+
+def test_every_command_checks_its_values_and_is_in_the_bench() -> None:
+    found = commands(get_command(app))
+    assert len(found) > 15
+    assert found.keys() == BENCH.COMMANDS.keys()
+    assert all(isinstance(command, Command) for command in found.values())
+
+
+def test_wrong_inputs_end_in_one_line_and_leave_nothing(tmp_path: Path, tiny_model: Path) -> None:
+    cases = BENCH.cases()
+    assert len(cases) > 1_500
+    place = BENCH.Place(tmp_path, str(tiny_model))
+    outcomes = {case: place.run(case) for case in cases[::31]}
+    faults = {case: outcome.faults(case.named) for case, outcome in outcomes.items()}
+    slow = [fault for found in faults.values() for fault in found if fault.endswith(" s")]
+    wrong = {case: found for case, found in faults.items() if set(found) - set(slow)}
+    assert not wrong, {case: outcomes[case].errors for case in wrong}
+
+
+def test_the_bench_sees_what_is_not_clean() -> None:
+    outcome = BENCH.Outcome(1, "out", "Traceback\n", ("settings.toml",), 3.0)
+    assert len(outcome.faults(["--epochs"])) == 6
+    told = BENCH.Outcome(2, "", "error: another\n", (), 0.1)
+    assert told.faults(["--epochs"]) == ["another mistake is told"]
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "said"),
+    [
+        (errno.ENOENT, UserError, "check the path"),
+        (errno.EACCES, UserError, "permissions"),
+        (errno.EISDIR, UserError, "a file is wanted"),
+        (errno.ENOTDIR, UserError, "is a file"),
+        (errno.ENOSPC, RagcunError, "make room"),
+    ],
+)
+def test_what_the_system_refuses_names_the_file_and_a_remedy(number: int, kind: type[RagcunError], said: str) -> None:
+    told = explained(OSError(number, os.strerror(number), "some/file"))
+    assert type(told) is kind
+    assert str(told).startswith(f"some/file: {os.strerror(number)}; ")
+    assert said in str(told)
+    assert Failure.of("toy", told).exit_code == kind.exit_code
+
+
+def test_a_library_error_that_is_no_refusal_of_the_system_stays_a_failure() -> None:
+    assert str(explained(ConnectionError("reset"))) == "ConnectionError: reset"
+
+
+@pytest.mark.long
+def test_names_that_are_not_utf8_and_control_characters_print(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9\x1b[31m\n[red]")
+    done = ragcun("eval", "collection", name, "--model", "bm25", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "caf\\xe9\\x1b[31m [red]: no such folder" in done.stderr
+    made = ragcun("data", "pairs", "--documents", "docs.txt", "--output", name, "--json", cwd=tmp_path)
+    assert made.returncode == 2
+    (tmp_path / "docs.txt").write_text("\n".join(f"Word {i} is here. It is number {i} of all." for i in range(40)))
+    made = ragcun("data", "pairs", "--documents", "docs.txt", "--output", name, "--json", cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    assert "\x1b" not in made.stdout + made.stderr
