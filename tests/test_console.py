@@ -57,3 +57,16 @@ def test_json_holds_no_control_character_and_reads_back_as_it_was() -> None:
     assert json.loads(json_text(value)) == value
     assert json_text(value).replace("\n", "").isprintable()
     json_text(value).encode()
+
+
+def test_a_bar_is_full_when_its_work_is_done(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "_force_terminal", True)
+    monkeypatch.setattr(console, "_width", 300)
+    with progress("encoding", 7, "texts") as bar:
+        bar.advance(2.5)  # another process has done the rest
+    assert "7/7" in capsys.readouterr().err
+    with pytest.raises(RuntimeError), progress("encoding", 7, "texts"):
+        raise RuntimeError
+    assert "7/7" not in capsys.readouterr().err

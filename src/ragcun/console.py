@@ -62,7 +62,7 @@ def progress(description: str, total: float | None, unit: str = "it") -> Iterato
     """Show a bar with rate and time left on a terminal; where output is piped, one line when the work is done.
 
     `description` names the work, and `total` is the number of `unit`s (None if unknown). Nested work shows no bar of
-    its own.
+    its own. The bar is full when the block ends without an error.
     """
     if _busy.get() or not is_first():
         yield _silent()
@@ -72,7 +72,10 @@ def progress(description: str, total: float | None, unit: str = "it") -> Iterato
     try:
         if console.is_terminal:
             with Progress(*_columns(), console=console) as bar:
-                yield Bar(bar, bar.add_task(one_line(description), total=total, unit=unit, note=""))
+                task = bar.add_task(one_line(description), total=total, unit=unit, note="")
+                yield Bar(bar, task)
+                if total is not None:
+                    bar.update(task, completed=total)  # done, also where another process did some of it
         else:
             yield _silent()
             count = "" if total is None else f": {total:,.0f} {unit}"

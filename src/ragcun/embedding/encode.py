@@ -78,11 +78,20 @@ def _encode_missing(
                 continue
             window_texts = [texts[row] for row in range(window.start, window.stop)]
             planned = plan_batches(base, window_texts, digests[window], prompt, engine.tokens)[rank::world]
+            lacking = [batch for batch in planned if _lacks(store, batch)]
+            # The longest texts come first, so the bar moves by what a batch costs: else its rate would rise and its
+            # time left would not come true.
+            texts_of_cost = absent[window].sum() / world / max(1.0, sum(batch.cost for batch in lacking))
             shard = _Shard(store)
-            for batch, vectors in workers.run(batch for batch in planned if (store.find(batch.digests) < 0).any()):
-                bar.advance(shard.add(batch.digests, vectors))
+            for batch, vectors in workers.run(batch for batch in lacking if _lacks(store, batch)):
+                shard.add(batch.digests, vectors)
+                bar.advance(batch.cost * texts_of_cost)
             shard.flush()
     store.compact()
+
+
+def _lacks(store: EmbeddingStore, batch: TokenBatch) -> bool:
+    return bool((store.find(batch.digests) < 0).any())
 
 
 def encode_now(model: SentenceTransformer, texts: Texts, role: Role) -> Floats:
@@ -151,15 +160,14 @@ class _Shard:
         self.vectors: list[Floats] = []
         self.since = time.monotonic()
 
-    def add(self, digests: Digests, vectors: Floats) -> int:
-        """Take in what the store lacks of a batch, and return how many vectors that is."""
+    def add(self, digests: Digests, vectors: Floats) -> None:
+        """Take in what the store lacks of a batch."""
         new = self.store.find(digests) < 0
         self.digests.append(digests[new])
         self.vectors.append(vectors[new])
         rows = sum(len(part) for part in self.digests)
         if rows >= _FLUSH_ROWS or time.monotonic() - self.since > _FLUSH_SECONDS:
             self.flush()
-        return int(new.sum())
 
     def flush(self) -> None:
         if sum(len(part) for part in self.digests):

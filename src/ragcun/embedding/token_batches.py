@@ -15,14 +15,21 @@ from ragcun.embedding.base import length_limit
 from ragcun.embedding.store import Digests
 
 _CHARACTERS = 4  # of a token, about
+_HIDDEN = 768  # dimensions, where a base does not tell
 
 
 @dataclass(frozen=True)
 class TokenBatch:
-    """Distinct texts that are encoded together, the longest one first, and their digests, (n, 2)."""
+    """Distinct texts that are encoded together, the longest one first.
+
+    Attributes:
+        digests: of the texts, (n, 2).
+        cost: of encoding them, in the computation of one token that attends to none.
+    """
 
     texts: list[str]
     digests: Digests
+    cost: float
 
 
 def plan_batches(
@@ -31,18 +38,24 @@ def plan_batches(
     """Batches of the distinct texts, longest first: `tokens` tokens each at most, padding included, or one text."""
     _, distinct = np.unique(digests, axis=0, return_index=True)
     lengths = token_lengths(base, [prompt + texts[row] for row in distinct])
+    attention = 1 / (6 * (base.get_embedding_dimension() or _HIDDEN))  # 4 T h FLOPs beside 24 h^2, see `Architecture`
     order = np.lexsort((digests[distinct, 1], digests[distinct, 0], -lengths))
     batches: list[TokenBatch] = []
     rows: list[int] = []
     longest = 0
+
+    def add() -> None:
+        cost = len(rows) * longest * (1 + longest * attention)
+        batches.append(TokenBatch([texts[r] for r in rows], digests[rows], cost))
+
     for row, length in zip(distinct[order].tolist(), lengths[order].tolist(), strict=True):
         if rows and (len(rows) + 1) * longest > tokens:
-            batches.append(TokenBatch([texts[r] for r in rows], digests[rows]))
+            add()
             rows = []
         if not rows:
             longest = max(1, length)
         rows.append(row)
-    batches.append(TokenBatch([texts[r] for r in rows], digests[rows]))
+    add()
     return batches
 
 
