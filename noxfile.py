@@ -63,9 +63,9 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Run the benchmarks: SIGReg, search, and training on the store, each beside what one would use instead."""
-    install(session, ".[demo]")
-    for name in session.posargs or ("sigreg", "search", "training"):
+    """Run the benchmarks: SIGReg, search, encoding, and training on the store, beside what one would use instead."""
+    install(session, ".[demo,openvino]")
+    for name in session.posargs or ("sigreg", "search", "encoding", "training"):
         session.run("python", f"bench/{name}.py")
 
 

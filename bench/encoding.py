@@ -1,6 +1,6 @@
 """Encoding on the CPU: ragcun's runtimes beside `SentenceTransformer.encode` with its defaults and in bf16, in turn.
 
-    python bench/encoding.py --collection FOLDER [--model minilm --model FOLDER] [--tokens 120 --tokens 250]
+    python bench/encoding.py [--collection FOLDER] [--model minilm --model FOLDER] [--tokens 120 --tokens 250]
                              [--texts 200] [--runs 5] [--output FILE]
 
 For each model and length, passages of about that many tokens are encoded by each way in turn. Prints a JSON list, one
@@ -12,6 +12,8 @@ same turn) and the share of it that is reached.
 import argparse
 import json
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -115,7 +117,7 @@ def measure(model: str, tokens: int, options: argparse.Namespace, scratch: Path)
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--collection", type=Path, required=True)
+    parser.add_argument("--collection", type=Path, help="default: 2,000 documents of Python's documentation")
     parser.add_argument("--model", action="append", help="default: minilm")
     parser.add_argument("--tokens", type=int, action="append", help="default: 120 and 250")
     parser.add_argument("--texts", type=int, default=200)
@@ -124,6 +126,10 @@ def main() -> None:
     options = parser.parse_args()
     console.quiet = True
     with TemporaryDirectory() as scratch:
+        if options.collection is None:
+            options.collection = Path(scratch) / "pydocs"
+            make = (sys.executable, "-m", "ragcun", "data", "pydocs", options.collection, "--documents", "2000")
+            subprocess.run(make, check=True, stdout=subprocess.DEVNULL)
         rows = [
             row
             for model in options.model or ["minilm"]
