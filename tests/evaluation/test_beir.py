@@ -19,6 +19,7 @@ from ragcun.errors import RagcunError, UserError
 from ragcun.evaluation import beir, compute
 from ragcun.evaluation.beir import evaluate, identify_all
 from ragcun.evaluation.compare import compare
+from ragcun.evaluation.compute import own_documents
 from ragcun.evaluation.footnotes import settings_text
 from ragcun.evaluation.metrics import DEPTH, MEASURES, score
 from ragcun.evaluation.results import read_results, slug
@@ -183,6 +184,22 @@ def test_own_documents_are_not_found_unless_judged_relevant(encoding: RetrieverO
     assert next(iter(run["1"])) == "2"
     assert next(iter(run["4"])) == "4"
     assert result.metrics["MRR@10"] == 1.0
+
+
+def test_an_id_alone_is_no_evidence_that_a_document_is_the_query(
+    encoding: RetrieverOptions, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus = [("1", "", "blue whale"), ("2", "A title", "red fox"), ("3", "", "red fox sleeps")]
+    queries = [("1", "blue fox"), ("2", "red fox")]
+    qrels = {"test": [("1", "3", 1), ("2", "3", 1)]}
+    folder = write_collection(tmp_path / "numbered", corpus, queries, qrels)
+    (result,) = evaluate(["bm25"], [folder], tmp_path / "results", encoding)
+    assert "1" in read_run(result.run)["1"]
+    assert "2" not in read_run(result.run)["2"]
+    assert "numbered: 1 of 2 queries are documents themselves" in capsys.readouterr().err
+
+    arguana = Collection.open(folder, name="arguana")
+    assert own_documents(arguana, arguana.qrels("test")).tolist() == [0, 1]
 
 
 def test_long_labels_are_folders_of_their_own(

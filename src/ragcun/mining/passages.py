@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ragcun.data.collection import CORPUS, is_collection
 from ragcun.data.problems import Problems
 from ragcun.data.rows import read_rows
+from ragcun.data.streams import open_bytes
 from ragcun.errors import UserError
 
 _TEXT_COLUMNS = ("text", "passage", "document", "content", "contents")
@@ -31,26 +33,30 @@ def read_passages(path: Path, problems: Problems) -> Iterator[Passage]:
         UserError: there is no such file or folder, or nothing in it that can be read.
     """
     for file in _files(path):
-        yield from _lines(file, problems) if file.suffix.lower() == ".txt" else _rows(file, problems)
+        yield from _lines(file, problems) if _suffix(file) == ".txt" else _rows(file, problems)
 
 
 def _files(path: Path) -> list[Path]:
     if path.is_file():
-        if path.suffix.lower() not in {".txt", *_TABLES}:
+        if _suffix(path) not in {".txt", *_TABLES}:
             raise UserError(f"{path}: has an unsupported format; use .txt, {', '.join(sorted(_TABLES))}")
         return [path]
     if not path.is_dir():
         raise UserError(f"{path}: no such file or folder of documents")
-    if (path / "corpus.jsonl").is_file():
-        return [path / "corpus.jsonl"]
-    files = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in {".txt", *_TABLES} and file.is_file()]
+    if is_collection(path):
+        return [next(file for file in (path / CORPUS, path / f"{CORPUS}.gz") if file.is_file())]
+    files = [file for file in sorted(path.rglob("*")) if _suffix(file) in {".txt", *_TABLES} and file.is_file()]
     if not files:
         raise UserError(f"{path}: contains no file of passages (.txt, {', '.join(sorted(_TABLES))})")
     return files
 
 
+def _suffix(path: Path) -> str:
+    return Path(path.name.lower().removesuffix(".gz")).suffix
+
+
 def _lines(path: Path, problems: Problems) -> Iterator[Passage]:
-    with path.open("rb") as stream:
+    with open_bytes(path) as stream:
         for number, line in enumerate(stream, 1):
             try:
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
