@@ -197,7 +197,7 @@ def test_an_archive_of_another_md5_is_not_kept(server: Hub, tmp_path: Path) -> N
     with pytest.raises(RagcunError, match=r"toy\.zip: its MD5 is [0-9a-f]{32} instead of 0{32}; the file was removed"):
         prepare_dataset(dataset_of(content, md5="0" * 32), tmp_path / "data")
     assert list(tmp_path.rglob("*")) == []
-    with pytest.raises(RagcunError, match="40 documents in place of 41"):
+    with pytest.raises(RagcunError, match="40 documents instead of 41"):
         prepare_dataset(dataset_of(content, documents=41), tmp_path / "data")
     assert list(tmp_path.rglob("*")) == []
     with pytest.raises(RagcunError, match=r"other: .*not in .*--offline forbids"):
@@ -225,7 +225,7 @@ def test_links_bombs_and_what_is_no_archive_are_refused(server: Hub, tmp_path: P
     for content, said in (
         (linked, "refused, because 'toy/qrels/dev.tsv' leads out"),
         (bomb, "claim to unpack to"),
-        (empty, "has no toy/corpus.jsonl"),
+        (empty, "does not contain toy/corpus.jsonl"),
         (b"<html>moved</html>", "not a zip archive, or damaged"),
     ):
         server.archives["/BEIR/toy.zip"] = content

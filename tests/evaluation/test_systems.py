@@ -226,7 +226,7 @@ def test_commands(tmp_path: Path) -> None:
     shown = run(app, ["compare", str(tmp_path), "--format", "csv"], catch_exceptions=False).stdout
     assert "p (Holm)" in shown
     assert "across seeds" not in shown
-    with pytest.raises(UserError, match="--margin 0: a number of points above 0"):
+    with pytest.raises(UserError, match="--margin 0: must be a number of points above 0"):
         run(app, ["compare", str(tmp_path), "--margin", "0"], catch_exceptions=False)
     assert [Path(path).name for path in found["figures"]] == ["differences-d-test.pdf", "differences-d-test.png"]
     assert all(Path(path).stat().st_size > 1000 for path in found["figures"])
