@@ -1,5 +1,6 @@
 """One process at a time writes a folder."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from children import ragcun
 from ragcun.errors import UserError
 from ragcun.lock import NAME, only_writer
 
@@ -97,3 +99,15 @@ def test_it_is_given_back_after_an_error(tmp_path: Path) -> None:
         _ = 1 / 0
     with only_writer(tmp_path, "ragcun train"):
         assert (tmp_path / NAME).is_file()
+
+
+@pytest.mark.parametrize("command", [["train"], ["run"], ["ablate", "--grid", "lambda_isotropy=0"]])
+def test_a_second_command_ends_with_2_and_writes_nothing(
+    command: list[str], tmp_path: Path, collection: Path, tiny_model: Path
+) -> None:
+    data = ["--train-data", str(collection), "--base-model", str(tiny_model), "--output-dir", str(tmp_path / "e")]
+    with only_writer(tmp_path / "e", "ragcun train"):
+        done = ragcun(*command, *data)
+        assert [path.name for path in (tmp_path / "e").iterdir()] == [NAME]
+    assert done.returncode == 2
+    assert f"`ragcun train` (process {os.getpid()} on " in " ".join(done.stderr.split())
