@@ -126,7 +126,7 @@ def test_invalid_utf8_is_a_bad_line(collection_of: Write) -> None:
         ("q1\td3", "malformed line"),
         ("q1\t\t1", "malformed line"),
         ("q1\t0\td3\t1\textra", "malformed line"),
-        ('"q1\td3\t1', "malformed line"),
+        ('"q1\td3\t1', "judged query is not among the queries"),
         ("q1\td3\thigh", "grade is not a whole number"),
         ("q1\td3\t1.5", "grade is not a whole number"),
         ("q1\td3\t", "grade is not a whole number"),
@@ -262,3 +262,9 @@ def test_real_collections_open_and_are_sound() -> None:
     assert opened > 0
     scifact = Collection.open(Path(root) / "scifact")
     assert (len(scifact.corpus), len(scifact.qrels("test"))) == (5183, 300)
+
+
+def test_a_quotation_mark_that_nothing_closes_is_part_of_an_id(tmp_path: Path) -> None:
+    folder = write_collection(tmp_path / "c", [('"d1', "", "a text")], [('"q1', "a query")], {})
+    (folder / "qrels" / "test.tsv").write_text('query-id\tcorpus-id\tscore\n"q1\t"d1\t1\n', encoding="utf-8")
+    assert Collection.open(folder).qrels("test") == {'"q1': {'"d1': 1}}
