@@ -26,13 +26,9 @@ def test_covariance_is_unbiased_where_the_plain_estimate_is_not() -> None:
     assert float(plain.mean()) > truth + 0.3
 
 
-def test_covariance_moves_with_the_target_and_not_with_the_mean() -> None:
-    variances = torch.linspace(0.2, 2.0, 8, dtype=torch.float64)
-    sample = gaussian(4_000, variances)
+def test_covariance_does_not_move_with_the_mean() -> None:
+    sample = gaussian(4_000, torch.linspace(0.2, 2.0, 8, dtype=torch.float64))
     torch.testing.assert_close(covariance(sample + 7), covariance(sample))
-    assert abs(float(covariance(sample, variances))) < 0.02 < float(covariance(sample))
-    with pytest.raises(UserError, match="target has shape"):
-        covariance(sample, variances[:3])
     with pytest.raises(UserError, match="at least three"):
         covariance(sample[:2])
 

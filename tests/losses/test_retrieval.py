@@ -54,7 +54,7 @@ def test_a_missing_teacher_and_a_negative_weight_are_refused() -> None:
     with pytest.raises(UserError, match="base's embeddings"):
         RetrievalObjective(lambda_distill=1.0)(sample(3, 4), sample(3, 4))
     with pytest.raises(
-        UserError, match=r"lambda_isotropi: no term has this weight; choose from lambda_isotropy, lambda_reg"
+        UserError, match=r"lambda_isotropi: no term has this weight; choose from lambda_isotropy, lambda_axes"
     ):
         RetrievalObjective(lambda_isotropi=1.0)
     with pytest.raises(UserError, match="lambda_reg must be 0 or larger, not -1"):

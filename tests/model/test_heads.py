@@ -163,3 +163,17 @@ def test_every_head_has_the_weights_that_its_entry_counts_and_takes_its_own_sett
     for own, declared in HEADS[name].settings.items():
         assert getattr(settings, own) == declared.default
     assert head(torch.zeros(3, 32)).shape == (3, dimension)
+
+
+def test_a_head_starts_whitened_to_a_power_and_a_target_is_the_spectrum_it_would_have() -> None:
+    found, base = spectrum(sample()), torch.from_numpy(sample())
+    for head in ("mlp", "linear"):
+        started = build_head(ModelSettings(head=head, output_dim=12, init="whiten:0.5"), found, seed=0).eval()
+        after = build_head(ModelSettings(head="whiten", output_dim=12, whiten_power=0.5), found, seed=0)
+        torch.testing.assert_close(started(base), after(base), atol=1e-4, rtol=1e-4)
+        target = found.target(12, 0.5)
+        assert target is not None
+        torch.testing.assert_close(started(base).var(0), target, atol=1e-3, rtol=1e-3)
+    assert found.target(12, 1.0) is None
+    with pytest.raises(UserError, match="no variance in some of the 33"):
+        found.target(33, 0.5)

@@ -67,7 +67,11 @@ def test_a_grid_is_trained_once_scored_and_drawn(tmp_path: Path, collection: Pat
     assert all(f"isotropy={weight},init=random" in table for weight in (0, 10))
     with (output / "ablation.csv").open(newline="", encoding="utf-8") as stream:
         settings = [row["setting"] for row in csv.DictReader(stream)]
-    assert settings == ["base", *(row["name"] for row in found["rows"])]
+    assert settings == ["base", "N(0, I), d = 16", *(row["name"] for row in found["rows"])]
+    ratios = [row["isotropy"]["participation_ratio"][0] for row in found["rows"]]
+    assert found["gaussian"]["16"]["participation_ratio"] > max(ratios)
+    assert all(row["isotropy_start"]["participation_ratio"][0] > 0 for row in found["rows"])
+    assert (found["verdict"] is None) == ("no test of isotropy" not in table)
     written = {path: path.stat().st_mtime_ns for path in output.rglob("manifest.json")}
     assert len(written) == 4
     again = ragcun(*command, RAGCUN_TRAINING__BATCH_SIZE="8")

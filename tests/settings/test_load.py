@@ -59,6 +59,13 @@ def test_presets_hold_what_the_strategies_name() -> None:
         ({"training.interpolate": 1.5}, r"training\.interpolate = 1\.5: must be a number from 0 to 1, or auto"),
         ({"training.lambda_isotropy": float("nan")}, r"training\.lambda_isotropy = nan"),
         ({"training.epoch": 3}, r"training\.epoch: no such setting \(did you mean training\.epochs\?\)"),
+        ({"model.init": "whiten"}, r"model\.init = 'whiten': must be base, random, or whiten:POWER"),
+        ({"model.init": "whiten:1.5"}, r"model\.init = 'whiten:1\.5'"),
+        ({"model.init": "whiten:nan"}, r"model\.init = 'whiten:nan'"),
+        ({"training.treat": "texts"}, r"training\.treat = 'texts'"),
+        ({"training.target_power": 1.1}, r"training\.target_power = 1\.1"),
+        ({"training.treat": "queries", "training.random_documents": 8}, "random_documents needs regularisers that"),
+        ({"model.freeze_base": False, "training.random_documents": 8}, "random_documents needs a frozen base"),
         ({"model.freeze_early_layers": 2}, "freeze_early_layers needs a trained base"),
     ],
 )

@@ -369,3 +369,32 @@ def test_a_launch_of_several_processes_that_starts_one_is_refused(
     monkeypatch.setenv("ACCELERATE_USE_CPU", "True")  # as `accelerate launch --cpu --num_processes 2` does
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
     assert "--multi_gpu" in refusal(settings_for(collection, tiny_model), tmp_path)
+
+
+def test_a_training_says_whether_its_treatment_took_and_saves_the_last_checkpoint_where_asked(
+    tmp_path: Path, collection: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    off = {"lambda_isotropy": 0, "lambda_reg": 0, "lambda_distill": 0, "interpolate": 1, "learning_rate": 3e-2}
+
+    def trained(name: str, **training: Any) -> dict[str, Any]:
+        given = {**off, "epochs": 20, "output_dim": 8, "head": "linear", "checkpoint": "last", **training}
+        return train(settings_for(collection, tiny_model, **given), tmp_path / name, tmp_path / "store")
+
+    treatment = {"lambda_covariance": 100.0, "random_documents": 32}
+    treated, plain = trained("treated", **treatment), trained("plain")
+    told = " ".join(capsys.readouterr().err.split())
+    best, whitened = trained("best", checkpoint="best", **treatment), trained("whitened", init="whiten:1", epochs=1)
+
+    def ratio(manifest: dict[str, Any], when: str) -> float:
+        found: dict[str, Any] = manifest["isotropy"]
+        assert (found["documents"], found["dimension"]) == (40, 8)
+        return float(found[when]["participation_ratio"])
+
+    assert ratio(treated, "start") == ratio(plain, "start") < ratio(treated, "gaussian") - 0.2
+    assert ratio(treated, "end") > max(ratio(treated, "start") + 0.2, ratio(plain, "end") + 0.05)
+    assert ratio(whitened, "start") > ratio(treated, "start") + 0.2
+    assert "isotropy of 40 dev documents: participation ratio" in told
+    # The treatment costs what dev measures here, so that the best checkpoint is the untreated start.
+    assert (treated["dev"]["best_step"], best["dev"]["best_step"]) == (treated["steps"], 0)
+    assert treated["dev"]["end"] < best["dev"]["end"] == best["dev"]["start"]
+    assert ratio(best, "end") == pytest.approx(ratio(best, "start"))

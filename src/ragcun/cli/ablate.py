@@ -47,8 +47,8 @@ def ablate(
     with only_writer(output_dir, "ragcun ablate"):
         cells, datasets = ready_to_ablate(cells, output_dir)
 
+        from ragcun.analysis.ablation import ablation_table
         from ragcun.pipeline.ablation import run_ablation
-        from ragcun.pipeline.table import ablation_table
 
         found = run_ablation(cells, datasets, output_dir, options.store_folder(store), jobs)
     print_table(ablation_table(found))

@@ -64,7 +64,7 @@ def fit_output_dim(settings: Settings, width: int, base: str) -> Settings:
         chosen = width
     else:
         chosen = min(width, _MOST) if model.output_dim is None else model.output_dim
-        if chosen > width and (model.init == "base" or model.head == "whiten"):
+        if chosen > width and (model.start_power is not None or model.head == "whiten"):
             raise UserError(
                 f"--output-dim {chosen}: {base} has {width} dimensions, and a head that starts as its projection "
                 f"has at most these; give --output-dim {width} or less, or --init random"

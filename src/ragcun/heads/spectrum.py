@@ -60,6 +60,26 @@ class Spectrum:
             torch.from_numpy(-weight @ self.mean).to(torch.float32),
         )
 
+    def target(self, dimension: int, power: float) -> torch.Tensor | None:
+        """The variances (d,) that regularisers aim for, fp32, mean 1: the base's to 1 - `power`; None for power 1.
+
+        They are those of `projection` with this power: 0 is the base's own spectrum, 1 is N(0, I)'s (spectral
+        targets as in arXiv 2603.19339).
+
+        Raises:
+            UserError: `dimension` is larger than the rank of the sample.
+        """
+        if power == 1:
+            return None
+        kept = self.variances[:dimension]
+        if len(kept) < dimension or not kept[-1] > 1e-10 * kept[0]:
+            raise UserError(
+                f"target_power = {power:g}: the sampled texts have no variance in some of the {dimension} dimensions "
+                "of output_dim; lower it, or use target_power = 1"
+            )
+        variances = kept ** (1 - power)
+        return torch.from_numpy(variances / variances.mean()).to(torch.float32)
+
     def scale(self, dimension: int, power: float = 0.0) -> float:
         """The factor that makes the mean variance of the first `dimension` projected components 1."""
         mean_variance = float((self.variances[:dimension] ** (1 - power)).mean())

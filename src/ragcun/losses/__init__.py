@@ -7,25 +7,32 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ragcun.losses.axes import AxesSIGReg
     from ragcun.losses.infonce import EuclideanInfoNCE, pair_keys
+    from ragcun.losses.moments import covariance, global_orthogonality
     from ragcun.losses.regularisers import distillation, scale
     from ragcun.losses.retrieval import IsotropicRetrievalLoss, RetrievalObjective
     from ragcun.losses.sigreg import SIGReg, draw_directions, epps_pulley
 
 __all__ = [
+    "AxesSIGReg",
     "EuclideanInfoNCE",
     "IsotropicRetrievalLoss",
     "RetrievalObjective",
     "SIGReg",
+    "covariance",
     "distillation",
     "draw_directions",
     "epps_pulley",
+    "global_orthogonality",
     "pair_keys",
     "scale",
 ]
 
 _MODULES = {
+    "axes": ("AxesSIGReg",),
     "infonce": ("EuclideanInfoNCE", "pair_keys"),
+    "moments": ("covariance", "global_orthogonality"),
     "regularisers": ("distillation", "scale"),
     "retrieval": ("IsotropicRetrievalLoss", "RetrievalObjective"),
     "sigreg": ("SIGReg", "draw_directions", "epps_pulley"),

@@ -1,13 +1,17 @@
 """The batch, as the terms of the objective see it.
 
-Shapes: B pairs, M documents, N = B + M texts, D dimensions, E dimensions of the base.
+Shapes: B pairs, M documents, N = B + M texts, R random documents, D dimensions, E dimensions of the base.
 """
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from ragcun.losses.terms import Treated
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,7 @@ class EmbeddedBatch:
         teacher_BE: the base's embeddings of the positives, at the student's scale; None where they are not known.
         temperature: that of the contrastive loss, which may be learnt.
         step: the number of the training step, from which random choices follow.
+        random_RD: of documents drawn from all that are trained on, whatever the pairs; None where none are drawn.
     """
 
     queries_BD: Tensor
@@ -29,8 +34,16 @@ class EmbeddedBatch:
     teacher_BE: Tensor | None
     temperature: float | Tensor
     step: int
+    random_RD: Tensor | None = None
 
     @cached_property
     def embeddings_ND(self) -> Tensor:
         """Queries and documents together."""
         return torch.cat([self.queries_BD, self.documents_MD])
+
+    def treated(self, which: "Treated") -> Tensor:
+        """The embeddings that a regulariser of isotropy acts on; random documents stand for the batch's where drawn."""
+        if which == "queries":
+            return self.queries_BD
+        documents = self.documents_MD if self.random_RD is None else self.random_RD
+        return documents if which == "documents" else torch.cat([self.queries_BD, documents])

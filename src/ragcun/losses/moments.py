@@ -14,34 +14,31 @@ from ragcun.errors import UserError
 from ragcun.losses.precision import full, full_precision
 
 
-def covariance(embeddings_ND: Tensor, target_D: Tensor | None = None) -> Tensor:
-    """||Cov(x) - diag(target)||² / D, estimated without bias for Gaussian embeddings; a scalar, fp32 or fp64.
+def covariance(embeddings_ND: Tensor) -> Tensor:
+    """||Cov(x) - I||² / D, estimated without bias for Gaussian embeddings; a scalar, fp32 or fp64.
 
     The penalty of Weak-SIGReg (arXiv 2603.05924) and, off the diagonal, of VICReg (arXiv 2105.04906): 0 where every
-    direction has the variance that `target_D` gives its axis, 1 everywhere by default. The squared norm of a sample's
-    covariance is too large by what its noise adds, which would shrink the embeddings; Srivastava's estimator (Journal
-    of the Japan Statistical Society, 2005, equation 2.10) leaves it out, so that the value may be slightly negative.
+    direction has variance 1. The squared norm of a sample's covariance is too large by what its noise adds, which would
+    shrink the embeddings; Srivastava's estimator (Journal of the Japan Statistical Society, 2005, equation 2.10) leaves
+    it out, so that the value may be slightly negative.
 
     Raises:
-        UserError: the joined batch has fewer than three embeddings, or the target has another number of dimensions.
+        UserError: the joined batch has fewer than three embeddings.
     """
     counts, _ = rows_per_process(len(embeddings_ND), embeddings_ND.device)
     count, dimension = sum(counts), embeddings_ND.shape[1]
     if count < 3:
         raise UserError(f"the covariance term needs at least three embeddings, not {count}")
-    if target_D is not None and target_D.shape != (dimension,):
-        raise UserError(f"the covariance's target has shape {tuple(target_D.shape)}, the embeddings have {dimension}")
     embeddings_ND = full(embeddings_ND)
     with full_precision(embeddings_ND.device):
         # The covariance does not change with the point it is taken about, so the mean needs no gradient.
         mean_D = sum_over_processes(embeddings_ND.detach().sum(0)) / count
         centred_ND = embeddings_ND - mean_D
         covariance_DD = sum_over_processes(centred_ND.T @ centred_ND) / (count - 1)
-    target_D = embeddings_ND.new_ones(dimension) if target_D is None else target_D.to(embeddings_ND)
-    variances_D = covariance_DD.diagonal()
+    trace = covariance_DD.diagonal().sum()
     correction = (count - 1) ** 2 / ((count - 2) * (count + 1))
-    squared_norm = correction * (covariance_DD.square().sum() - variances_D.sum().square() / (count - 1))
-    return (squared_norm - 2 * (variances_D * target_D).sum() + target_D.square().sum()) / dimension
+    squared_norm = correction * (covariance_DD.square().sum() - trace.square() / (count - 1))
+    return (squared_norm - 2 * trace) / dimension + 1
 
 
 def global_orthogonality(embeddings_ND: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ragcun.errors import UserError
 from ragcun.losses.batch import EmbeddedBatch
 from ragcun.losses.infonce import EuclideanInfoNCE
-from ragcun.losses.terms import SLICES, TERMS, TermOptions
+from ragcun.losses.terms import SLICES, TERMS, TermOptions, Treated
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -25,8 +25,8 @@ class RetrievalObjective(nn.Module):
 
     Weights are given by their settings' names (`lambda_isotropy=1.0`); one that is not given has its term's default, or
     0 where the term needs the base's embeddings. A term with weight 0 is not computed. `slices` and `seed` are those of
-    the random directions; what weights are relative to stands at the terms. Raises `UserError` for a negative weight,
-    or one that no term has.
+    the random directions; `dimension`, `treat` and `target_D` are as in `TermOptions`. What weights are relative to
+    stands at the terms. Raises `UserError` for a negative weight, or one that no term has.
     """
 
     def __init__(
@@ -36,13 +36,16 @@ class RetrievalObjective(nn.Module):
         learnable_temperature: bool = False,
         slices: int = SLICES,
         seed: int = 0,
+        dimension: int | None = None,
+        treat: Treated | None = None,
+        target_D: Tensor | None = None,
         **weights: float,
     ) -> None:
         super().__init__()
         self.contrastive = EuclideanInfoNCE(temperature, learnable_temperature)
         self.weights = _weights(weights)
         self.step = 0
-        options = TermOptions(slices, seed)
+        options = TermOptions(slices, seed, dimension, treat, target_D)
         self._terms = {term.name: term.make(options) for term in TERMS if self.weights[term.name]}
         for name, function in self._terms.items():
             if isinstance(function, nn.Module):
@@ -58,12 +61,14 @@ class RetrievalObjective(nn.Module):
         teacher_BE: Tensor | None = None,
         step: int | None = None,
         known_pairs: Tensor | None = None,
+        random_RD: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """The weighted parts by name, to be summed: contrastive, then the terms that have a weight.
 
         Ids and `known_pairs` are as in `EuclideanInfoNCE`. `teacher_BE` are the base's embeddings of the positives, at
         the student's scale; a `UserError` is raised where a term needs them and they are missing. Absent negatives
-        (id -1) are left out of every part. `step` sets the step; without it, training counts its calls.
+        (id -1) are left out of every part. `step` sets the step; without it, training counts its calls. `random_RD` are
+        documents that regularisers of isotropy see in place of the batch's.
         """
         contrastive = self.contrastive(anchors_BD, positives_BD, negatives_BND, anchor_ids, document_ids, known_pairs)
         documents_MD = positives_BD
@@ -72,7 +77,7 @@ class RetrievalObjective(nn.Module):
             documents_MD = torch.cat([positives_BD, negatives_BND.flatten(0, 1)[present]])
         self.step = self.step if step is None else step
         batch = EmbeddedBatch(
-            anchors_BD, documents_MD, positives_BD, teacher_BE, self.contrastive.temperature, self.step
+            anchors_BD, documents_MD, positives_BD, teacher_BE, self.contrastive.temperature, self.step, random_RD
         )
         if self.training:
             self.step += 1
@@ -110,12 +115,22 @@ class IsotropicRetrievalLoss(nn.Module):
         learnable_temperature: bool = False,
         slices: int = SLICES,
         seed: int = 0,
+        dimension: int | None = None,
+        treat: Treated | None = None,
+        target_D: Tensor | None = None,
         **weights: float,
     ) -> None:
         super().__init__()
         self.model = model
         self.objective = RetrievalObjective(
-            temperature=temperature, learnable_temperature=learnable_temperature, slices=slices, seed=seed, **weights
+            temperature=temperature,
+            learnable_temperature=learnable_temperature,
+            slices=slices,
+            seed=seed,
+            dimension=dimension,
+            treat=treat,
+            target_D=target_D,
+            **weights,
         )
 
     def forward(

@@ -6,7 +6,7 @@ entry. Reading the entries imports no torch: a term does so when it is made.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,14 +16,26 @@ if TYPE_CHECKING:
 SLICES = 1024  # random directions that SIGReg looks along at each step
 
 TermFunction = Callable[["EmbeddedBatch"], "Tensor"]
+Treated = Literal["documents", "queries", "both"]  # the embeddings that a regulariser of isotropy acts on
 
 
 @dataclass(frozen=True)
 class TermOptions:
-    """Options shared by the terms of one objective: the number of random slices per step, and their seed."""
+    """Options shared by the terms of one objective.
+
+    Attributes:
+        slices: random directions that SIGReg looks along at a step.
+        seed: the seed from which they follow.
+        dimension: of the embeddings, for terms that keep something of its size; None where it is not known.
+        treat: the embeddings that regularisers of isotropy act on; None is each term's own.
+        target_D: the variances that they aim for; None is 1 in each dimension.
+    """
 
     slices: int = SLICES
     seed: int = 0
+    dimension: int | None = None
+    treat: Treated | None = None
+    target_D: "Tensor | None" = None
 
 
 @dataclass(frozen=True)
@@ -64,9 +76,33 @@ class Term:
 
 def _isotropy(options: TermOptions) -> TermFunction:
     from ragcun.losses.sigreg import SIGReg
+    from ragcun.losses.treatment import Treatment
 
-    sigreg = SIGReg(options.slices, seed=options.seed)
-    return lambda batch: sigreg(batch.embeddings_ND, batch.step)
+    return Treatment(SIGReg(options.slices, seed=options.seed), options.treat or "both", options.target_D)
+
+
+def _axes(options: TermOptions) -> TermFunction:
+    from ragcun.errors import UserError
+    from ragcun.losses.axes import AxesSIGReg
+    from ragcun.losses.treatment import Treatment
+
+    if options.dimension is None:
+        raise UserError("lambda_axes has a weight, so the dimension of the embeddings is needed")
+    return Treatment(AxesSIGReg(options.dimension, seed=options.seed), options.treat or "both", options.target_D)
+
+
+def _covariance(options: TermOptions) -> TermFunction:
+    from ragcun.losses.moments import covariance
+    from ragcun.losses.treatment import Treatment
+
+    return Treatment(lambda x_ND, _: covariance(x_ND), options.treat or "documents", options.target_D)
+
+
+def _orthogonality(options: TermOptions) -> TermFunction:
+    from ragcun.losses.moments import global_orthogonality
+    from ragcun.losses.treatment import Treatment
+
+    return Treatment(lambda x_ND, _: global_orthogonality(x_ND), options.treat or "both", options.target_D)
 
 
 def _scale(_: TermOptions) -> TermFunction:
@@ -96,6 +132,33 @@ TERMS = (
         symbol=r"\lambda_\mathrm{iso}",
         make=_isotropy,
         flops=lambda shape: 2 * shape.texts * shape.dimension * SLICES,
+    ),
+    Term(
+        name="axes",
+        weight="lambda_axes",
+        default=0.0,
+        help="Weight of SIGReg along the principal axes and random directions (divided by the global batch).",
+        symbol=r"\lambda_\mathrm{axes}",
+        make=_axes,
+        flops=lambda shape: 2 * shape.texts * shape.dimension * 2 * shape.dimension,
+    ),
+    Term(
+        name="covariance",
+        weight="lambda_covariance",
+        default=0.0,
+        help="Weight of the covariance term, ||Cov - I||² / d of the documents.",
+        symbol=r"\lambda_\mathrm{cov}",
+        make=_covariance,
+        flops=lambda shape: 2 * shape.texts * shape.dimension**2,
+    ),
+    Term(
+        name="orthogonality",
+        weight="lambda_gor",
+        default=0.0,
+        help="Weight of global orthogonal regularisation.",
+        symbol=r"\lambda_\mathrm{gor}",
+        make=_orthogonality,
+        flops=lambda shape: 2 * shape.texts * shape.dimension**2,
     ),
     Term(
         name="scale",

@@ -19,6 +19,6 @@ def build_head(settings: ModelSettings, spectrum: Spectrum, seed: int) -> Head:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         head = entry.build(spectrum, settings.dimension, **own)
-    if entry.trainable and settings.init == "base":
-        head.start_as(*spectrum.projection(settings.dimension))
+    if entry.trainable and settings.start_power is not None:
+        head.start_as(*spectrum.projection(settings.dimension, settings.start_power))
     return head

@@ -17,9 +17,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from ragcun.analysis.ablation import ablation_table
 from ragcun.analysis.geometry import sample_rows
 from ragcun.analysis.measures import HEADLINES, headlines
 from ragcun.analysis.trade import Point, isotropy_against_score
+from ragcun.analysis.treatment import CHECKED, verdict
 from ragcun.analysis.view import View
 from ragcun.console import console, say, warn
 from ragcun.data.benchmark import Dataset
@@ -33,7 +35,6 @@ from ragcun.lock import only_writer
 from ragcun.machine import cores
 from ragcun.pipeline.grid import Cell
 from ragcun.pipeline.preflight import open_datasets
-from ragcun.pipeline.table import ablation_table
 from ragcun.pipeline.workers import in_workers
 from ragcun.report import csv, latex
 from ragcun.retrieval.retrievers import RetrieverOptions
@@ -62,13 +63,15 @@ class Evaluation:
 class Measured:
     """Results of one cell, or of the base: nDCG@10 (0 to 1) and isotropy of the dev documents.
 
-    `seconds` are those of the optimiser's steps with their evaluations, and of the whole training.
+    `treatment` is what the manifest says of isotropy before and after the training. `seconds` are those of the
+    optimiser's steps with their evaluations, and of the whole training.
     """
 
     dev_start: float | None
     dev: float
     scores: dict[str, float]
     isotropy: dict[str, float]
+    treatment: dict[str, Any] | None = None
     seconds: tuple[float, float] = (0.0, 0.0)
 
 
@@ -90,7 +93,10 @@ def run_ablation(
     settings = cells[0].settings
     trained_on = {Path(path).resolve() for path in (settings.data.train, settings.data.val) if path is not None}
     tasks = open_datasets(settings, datasets)
+    treatments = [one.treatment for one in measured.values() if one.treatment is not None]
     found = {
+        "verdict": verdict(treatments),
+        "gaussian": {str(one["dimension"]): one["gaussian"] for one in treatments},
         "base": {"model": settings.model.base, **_row(bases)},
         "in_domain": [one.collection.name for one in tasks if one.collection.path.resolve() in trained_on],
         "rows": [
@@ -187,7 +193,7 @@ def _train_cell(cell: Cell, where: Evaluation) -> Measured:
     isotropy = _isotropy_of(cell, manifest["identity"], where.store)
     dev = manifest["dev"]
     seconds = (manifest.get("training_seconds", 0.0), manifest["seconds"]["total"])
-    return Measured(dev.get("start"), dev["end"], scores, isotropy, seconds)
+    return Measured(dev.get("start"), dev["end"], scores, isotropy, manifest.get("isotropy"), seconds)
 
 
 @contextmanager
@@ -216,6 +222,7 @@ def _by_name(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
 
 def _row(found: Sequence[Measured]) -> dict[str, Any]:
     starts = [one.dev_start for one in found if one.dev_start is not None]
+    before = [one.treatment["start"] for one in found if one.treatment is not None]
     training, total = zip(*(one.seconds for one in found), strict=True)
     return {
         "seeds": len(found),
@@ -223,6 +230,9 @@ def _row(found: Sequence[Measured]) -> dict[str, Any]:
         "dev": _mean_and_deviation([one.dev for one in found]),
         "scores": {name: _mean_and_deviation([one.scores[name] for one in found]) for name in found[0].scores},
         "isotropy": {name: _mean_and_deviation([one.isotropy[name] for one in found]) for name in HEADLINES},
+        "isotropy_start": {
+            name: _mean_and_deviation([one[name] for one in before]) for name in (CHECKED if before else ())
+        },
         "seconds": {"training": float(np.mean(training)), "total": float(np.mean(total))},
     }
 

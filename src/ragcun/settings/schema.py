@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
 
 from ragcun.heads.registry import HEADS
-from ragcun.losses.terms import TERMS
+from ragcun.losses.terms import TERMS, Treated
 
 Precision = Literal["fp32", "bf16", "fp16"]
 MixedPrecision = Literal["auto", "no", "bf16", "fp16"]
-Init = Literal["base", "random"]
 Scheduler = Literal["cosine", "linear", "constant"]
 OnError = Literal["refuse", "skip"]
+Checkpoint = Literal["best", "last"]
 Tracker = Literal["tensorboard", "wandb", "trackio"]
 Source = Literal["pairs", "wiki", "msmarco"]
 Stage = Literal["both", "pretrain", "finetune"]  # of the full strategies: which to train
@@ -66,6 +66,19 @@ def _names(value: Any) -> Any:
     return [name.strip() for text in listed for name in text.split(",") if name.strip()]
 
 
+def _init(value: Any) -> Any:
+    kind, colon, power = str(value).partition(":")
+    if value in ("base", "random"):
+        return value
+    try:
+        if kind == "whiten" and colon and 0 <= float(power) <= 1:
+            return value
+    except ValueError:
+        pass
+    raise ValueError("must be base, random, or whiten:POWER with a power from 0 to 1")
+
+
+Init = Annotated[str, BeforeValidator(_init)]
 Interpolation = Annotated[float | Literal["auto"], BeforeValidator(_interpolation)]
 Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
@@ -192,10 +205,22 @@ class ModelSettings(_Section):
         "Projection head on the base. " + "; ".join(f"{name}: {head.help}" for name, head in HEADS.items()) + ".",
         ENCODER,
     )
-    init: Init = setting("base", "Initialise the head as the base's PCA projection, or at random.", ENCODER)
+    init: Init = setting(
+        "base",
+        "Initialise the head as the base's PCA projection (base), as this projection whitened to a power from 0 to 1 "
+        "(whiten:POWER), or at random (random).",
+        ENCODER,
+    )
     output_dim: Count | None = setting(
         None, "Number of dimensions of the embeddings.", ENCODER, unset="the base's width, at most 512"
     )
+
+    @property
+    def start_power(self) -> float | None:
+        """The power to which the projection is whitened that the head starts as; None for a start at random."""
+        if self.init == "random":
+            return None
+        return float(self.init.removeprefix("base").removeprefix("whiten:") or 0)
 
     @property
     def dimension(self) -> int:
@@ -239,9 +264,30 @@ class StageSettings(_Section):
         None, "Temperature by which squared distances are divided.", LOSS, unset="output-dim / 10"
     )
     learnable_temperature: bool = setting(False, "Learn the temperature.", LOSS)
+    treat: Treated | None = setting(
+        None,
+        "Embeddings that the regularisers of isotropy act on: SIGReg, axes, covariance and GOR.",
+        LOSS,
+        unset="both; documents for --lambda-covariance",
+    )
+    target_power: Share = setting(
+        1.0,
+        "Spectrum that these regularisers aim for: the base's, flattened to a power; 1 is N(0, I)'s, 0 the base's own.",
+        LOSS,
+    )
+    random_documents: Annotated[int, Field(ge=0)] = setting(
+        0,
+        "Random documents per process per step that these regularisers see in place of the batch's.",
+        LOSS,
+    )
+    checkpoint: Checkpoint = setting(
+        "best",
+        "Checkpoint that is saved: the best one on dev, which a treatment may not have reached, or the last.",
+        ENCODER,
+    )
     interpolate: Interpolation = setting(
         0.9,
-        "Interpolate saved weights between the initial (0) and the best (1) ones; auto chooses the value on dev.",
+        "Interpolate saved weights between the initial (0) and the chosen (1) ones; auto chooses the value on dev.",
         ENCODER,
     )
     interpolate_tolerance: Share = setting(
@@ -329,6 +375,12 @@ class Settings(_Section):
             )
         if self.data.out_of_domain and self.training.interpolate != "auto":
             raise ValueError('data.out_of_domain needs interpolate = "auto"')
+        if self.training.random_documents and self.training.treat == "queries":
+            raise ValueError(
+                "random_documents needs regularisers that act on documents; set treat to documents or both"
+            )
+        if not model.freeze_base and self.training.random_documents:
+            raise ValueError("random_documents needs a frozen base, whose embeddings are stored")
         for name in ("base_learning_rate", "mini_batch_size", "gradient_checkpointing", "compile"):
             if model.freeze_base and getattr(self.training, name):
                 raise ValueError(f"{name} needs a trained base; set freeze_base = false")

@@ -33,6 +33,7 @@ class Batch:
         anchor_ids, document_ids: equal where the texts are equal; of the positives, then of the negatives.
         known_pairs: the keys of all training pairs, sorted: a document may answer an anchor it is not paired with.
         teacher_Bb: base embeddings of the positives as they were before training, where a term needs them.
+        random: as `negatives`, of documents drawn from all of the training pairs', where some are drawn.
     """
 
     anchors: Inputs
@@ -42,6 +43,7 @@ class Batch:
     document_ids: torch.Tensor
     known_pairs: torch.Tensor
     teacher_Bb: torch.Tensor | None
+    random: Inputs | None = None
 
 
 class PairSource(Protocol):
@@ -75,15 +77,19 @@ class _PairRows:
 
 
 class PairVectors:
-    """The base embeddings of training pairs, read from the store, or held in memory where they take less than 2 GiB."""
+    """The base embeddings of training pairs, read from the store, or held in memory where they take less than 2 GiB.
 
-    def __init__(self, pairs: Pairs, embedder: Embedder, what: str) -> None:
+    `random_documents` are drawn beside each batch, by torch's generator, which the training seeds at each step.
+    """
+
+    def __init__(self, pairs: Pairs, embedder: Embedder, what: str, random_documents: int = 0) -> None:
         self._rows = _PairRows(pairs)
         queries = embedder.queries(self._rows.queries, f"encoding {what} queries")
         documents = embedder.documents(self._rows.documents, f"encoding {what} documents")
         self._query_ids, self._document_ids = _identities(self._rows.queries), _identities(self._rows.documents)
         self._queries, self._documents = _Rows(queries), _Rows(documents)
         self._known = self._rows.known(self._query_ids, self._document_ids)
+        self._random_documents = random_documents
 
     def __len__(self) -> int:
         return len(self._rows.anchor)
@@ -101,7 +107,12 @@ class PairVectors:
             self._rows.document_ids(rows, self._document_ids).to(device),
             self._known.to(device),
             positives,
+            self._draw().to(device) if self._random_documents else None,
         )
+
+    def _draw(self) -> torch.Tensor:
+        drawn = torch.randint(len(self._documents), (self._random_documents,)).numpy()
+        return torch.from_numpy(self._documents.take(drawn))
 
     def sample(self, limit: int, seed: int) -> npt.NDArray[np.float32]:
         """Base embeddings of at most `limit` queries and documents, drawn alike from both, (n, b)."""

@@ -2,12 +2,17 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from ragcun.analysis.isotropy import as_matrix, centred, effective_rank, principal_axes, sigreg
+from ragcun.analysis.treatment import ROWS, checked, checked_gaussian
 from ragcun.console import quietly
+from ragcun.data.texts import Selected, Texts
+from ragcun.embedding.base import Role
 from ragcun.embedding.embedder import Embedder
 from ragcun.embedding.encode import encode_now
 from ragcun.embedding.store import Floats
@@ -23,6 +28,8 @@ _BLOCK = 8_192
 _LOSS_BATCH = 256
 _WATCHED = 1_000  # documents whose geometry is followed
 
+Index = npt.NDArray[np.int64]
+
 
 class Dev(ABC):
     """Scores an encoder in training, which is in evaluation mode, on held-out data."""
@@ -33,6 +40,23 @@ class Dev(ABC):
     @abstractmethod
     def embed(self, encoder: EncoderWithObjective) -> tuple[Floats, Floats]:
         """Embeddings of all held-out queries and documents, (Q, d) and (N, d)."""
+
+    @abstractmethod
+    def embed_documents(self, encoder: EncoderWithObjective, rows: Index) -> Floats:
+        """Embeddings of the held-out documents at `rows`."""
+
+    def isotropy(self, encoder: EncoderWithObjective) -> dict[str, float] | None:
+        """Isotropy of a fixed sample of held-out documents (see `ragcun.analysis.treatment`); None of fewer than 2."""
+        rows = self._sample()
+        return checked(self.embed_documents(encoder, rows)) if len(rows) > 1 else None
+
+    def gaussian(self, dimension: int) -> dict[str, Any]:
+        """The size of that sample, and what as many vectors from N(0, I) would have."""
+        rows = len(self._sample())
+        return {"documents": rows, "dimension": dimension, "gaussian": dict(checked_gaussian(rows, dimension))}
+
+    def _sample(self) -> Index:
+        return np.sort(np.random.default_rng(0).permutation(len(self.texts.documents))[:ROWS])
 
     def ndcg(self, encoder: EncoderWithObjective) -> float:
         """nDCG@10, by Euclidean distance, over all held-out queries."""
@@ -73,19 +97,29 @@ class StoredDev(Dev):
         """As `Dev.embed`."""
         return _project(self._queries.blocks(_BLOCK), encoder), _project(self._documents.blocks(_BLOCK), encoder)
 
+    def embed_documents(self, encoder: EncoderWithObjective, rows: Index) -> Floats:
+        """As `Dev.embed_documents`."""
+        return _project(_blocks(self._documents.rows(rows)), encoder)
+
 
 class EncodedDev(Dev):
     """Held-out texts, encoded anew by a base that changes."""
 
     def embed(self, encoder: EncoderWithObjective) -> tuple[Floats, Floats]:
         """As `Dev.embed`."""
-        base = encoder.base
-        if base is None:
+        return self._encode(encoder, self.texts.queries, "query"), self._encode(
+            encoder, self.texts.documents, "document"
+        )
+
+    def embed_documents(self, encoder: EncoderWithObjective, rows: Index) -> Floats:
+        """As `Dev.embed_documents`."""
+        return self._encode(encoder, Selected(self.texts.documents, rows), "document")
+
+    def _encode(self, encoder: EncoderWithObjective, texts: Texts, role: Role) -> Floats:
+        if encoder.base is None:
             raise ValueError("the encoder has no base of its own to encode with")
         with quietly():
-            queries = encode_now(base, self.texts.queries, "query")
-            documents = encode_now(base, self.texts.documents, "document")
-        return _project(_blocks(queries), encoder), _project(_blocks(documents), encoder)
+            return _project(_blocks(encode_now(encoder.base, texts, role)), encoder)
 
 
 def _ndcg(qrels: dict[str, dict[str, int]], queries: Floats, documents: Floats, similarity: str = "euclidean") -> float:

@@ -58,6 +58,7 @@ class EncoderWithObjective(nn.Module):
             known_pairs=batch.known_pairs,
             teacher_BE=None if batch.teacher_Bb is None else batch.teacher_Bb * self.scale,
             step=step,
+            random_RD=None if batch.random is None else self.embed(batch.random),
         )
         return parts
 

@@ -38,6 +38,8 @@ from ragcun.training.schedule import learning_rate_factor, make_schedule, warmup
 class Outcome:
     """The result of a training: the initial and the best weights, with their scores on dev.
 
+    Where the last checkpoint is to be saved, it is the best by definition.
+
     `batch` is (batch size, accumulation, mini-batch), which may be other than asked for where memory ran out.
     """
 
@@ -299,7 +301,7 @@ class Training:
         watched = self._watch()
         ndcg = watched["dev_ndcg@10"]
         self._record({"step": done, **watched})
-        if ndcg > self.state["best_ndcg"]:
+        if self.settings.checkpoint == "last" or ndcg > self.state["best_ndcg"]:
             self.state |= {"best_ndcg": ndcg, "best_step": done}
             if self._main:
                 self._write("best", {"ndcg": ndcg, "step": done})

@@ -13,6 +13,7 @@ from typing import Any
 
 from accelerate import Accelerator
 
+from ragcun.analysis.treatment import sentence
 from ragcun.console import say, warn
 from ragcun.data.pairs import Pairs
 from ragcun.data.provenance import Provenance
@@ -156,7 +157,8 @@ def _build(plan: _Plan, store: Path) -> _Built:
         runtime=model.runtime,
     )
     if model.freeze_base:
-        vectors, dev = PairVectors(pairs, embedder, "training"), StoredDev(plan.dev, embedder)
+        vectors = PairVectors(pairs, embedder, "training", settings.training.random_documents)
+        dev = StoredDev(plan.dev, embedder)
         found = spectrum(vectors.sample(_SPECTRUM_ROWS, settings.seed))
         encoder = starting_encoder(settings, found, plan.base, plan.start)
         return _Built(encoder, vectors, dev, embedder)
@@ -167,11 +169,23 @@ def _build(plan: _Plan, store: Path) -> _Built:
 
 
 def _fit(plan: _Plan, built: _Built, experiment: Path, accelerator: Accelerator) -> dict[str, Any]:
-    """Train the encoder, and load what is saved of it; what the manifest says of it."""
+    """Train the encoder, and load what is saved of it; what the manifest says of it and of what it did to isotropy."""
+    dev, encoder = built.dev, built.encoder
+    start = dev.isotropy(encoder.eval())
+    if HEADS[plan.settings.model.head].trainable:
+        found = _train(plan, built, experiment, accelerator)
+    else:
+        found = {"dev": {"end": dev.ndcg(encoder)}}
+    if start is None:
+        return found
+    isotropy = {**dev.gaussian(plan.settings.model.dimension), "start": start, "end": dev.isotropy(encoder.eval())}
+    say(sentence(isotropy))
+    return {**found, "isotropy": isotropy}
+
+
+def _train(plan: _Plan, built: _Built, experiment: Path, accelerator: Accelerator) -> dict[str, Any]:
     settings, stage = plan.settings, plan.settings.training
-    if not HEADS[settings.model.head].trainable:
-        return {"dev": {"end": built.dev.ndcg(built.encoder.eval())}}
-    keep_start = settings.model.init == "base"
+    keep_start = settings.model.start_power is not None
     job = Job(built.encoder, built.source, built.dev, stage, settings.seed, keep_start, plan.identity)
     training = Training(job, experiment, accelerator)
     training.resume()
@@ -182,15 +196,17 @@ def _fit(plan: _Plan, built: _Built, experiment: Path, accelerator: Accelerator)
         curve = experiment / "interpolation.json" if accelerator.is_main_process else None
         tolerance, guard = stage.interpolate_tolerance, stage.interpolate_guard
         alpha = choose_alpha(outcome, built.encoder, built.dev, devs, tolerance, guard, curve)
-    return _interpolate(outcome, built.encoder, built.dev, alpha)
+    return _interpolate(outcome, built.encoder, built.dev, alpha, stage.checkpoint)
 
 
-def _interpolate(outcome: Outcome, encoder: EncoderWithObjective, dev: Dev, alpha: float) -> dict[str, Any]:
-    """Load the weights that are saved, interpolated between the initial and the best ones, and say how they did."""
+def _interpolate(
+    outcome: Outcome, encoder: EncoderWithObjective, dev: Dev, alpha: float, chosen: str
+) -> dict[str, Any]:
+    """Load the weights that are saved, interpolated between the initial and the chosen ones, and say how they did."""
     encoder.load_trained(interpolated(outcome.start, outcome.best, alpha))
     end = dev.ndcg(encoder.eval())
     say(
-        f"dev {MEASURE}: {100 * outcome.start_ndcg:.2f} at the start, {100 * outcome.best_ndcg:.2f} at its best "
+        f"dev {MEASURE}: {100 * outcome.start_ndcg:.2f} at the start, {100 * outcome.best_ndcg:.2f} at its {chosen} "
         f"(step {outcome.best_step} of {outcome.steps}), {100 * end:.2f} saved (interpolation {alpha:g})"
     )
     if outcome.best_step == 0:

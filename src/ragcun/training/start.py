@@ -30,7 +30,7 @@ def starting_encoder(
     if start is not None:
         load_head_weights(str(start.path), head)
     if model.freeze_base:
-        return EncoderWithObjective(head, _objective(settings), scale)
+        return EncoderWithObjective(head, _objective(settings, found), scale)
     of_head = 0 if start is None else len(head.layers())
     trained, _ = split(load_model(start or base, model.max_length, device="cpu"), most=of_head)
     freeze_early_layers(trained, model.freeze_early_layers, (start or base).label)
@@ -38,15 +38,18 @@ def starting_encoder(
         trained[0].auto_model.gradient_checkpointing_enable({"use_reentrant": False})
     if stage.compile:
         trained[0].auto_model.compile()
-    return EncoderWithObjective(head, _objective(settings), scale, trained)
+    return EncoderWithObjective(head, _objective(settings, found), scale, trained)
 
 
-def _objective(settings: Settings) -> RetrievalObjective:
+def _objective(settings: Settings, found: Spectrum) -> RetrievalObjective:
     stage = settings.training
     weights: dict[str, Any] = stage.weights()
     return RetrievalObjective(
         temperature=stage.temperature or settings.model.dimension / 10,
         learnable_temperature=stage.learnable_temperature,
         seed=settings.seed,
+        dimension=settings.model.dimension,
+        treat=stage.treat,
+        target_D=found.target(settings.model.dimension, stage.target_power),
         **weights,
     )
