@@ -80,11 +80,15 @@ def _header(length: bytes, read: Callable[[int], bytes]) -> tuple[bytes, int]:
     return length + header[:at] + _BLANK + header[at + len(_BLANK) :], len(length) + at
 
 
-def write_record(path: Path, content: Mapping[str, Any], files: Iterable[Path] = ()) -> None:
-    """Write a JSON object that says that `files`, which lie below its folder, are complete; it is written last."""
+def write_record(path: Path, content: Mapping[str, Any], files: Iterable[Path] = ()) -> dict[str, Any]:
+    """Write a JSON object that says that `files`, which lie below its folder, are complete; it is written last.
+
+    Returns what `read_record` will read.
+    """
     listed = {file.relative_to(path.parent).as_posix(): checksum(file) for file in files}
-    record = json.loads(json.dumps({**content, "files": listed} if listed else content))  # as it will be read
+    record: dict[str, Any] = json.loads(json.dumps({**content, "files": listed} if listed else content))
     write_json(path, {**record, CHECKSUM: _of_json(record)})
+    return record
 
 
 def read_record(path: Path, files: bool = True) -> dict[str, Any]:

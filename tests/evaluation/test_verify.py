@@ -19,7 +19,7 @@ from ragcun.errors import RagcunError, UserError
 from ragcun.evaluation import compute, verify
 from ragcun.evaluation.metrics import mean_scores
 from ragcun.evaluation.verify import Published, Verdict, published
-from ragcun.files import read_json, write_json
+from ragcun.intact import read_record, write_record
 from ragcun.retrieval.retrievers import RetrieverOptions
 from ragcun.retrieval.runs import read_run, write_run
 
@@ -114,9 +114,9 @@ def test_a_score_that_beir_s_evaluator_does_not_give_is_a_failure(
     assert agreed.exit_code == 0
     assert "scifact" in agreed.stdout, "the table is the product"
     (path,) = tmp_path.rglob("result.json")
-    result = read_json(path)
+    result = read_record(path)
     result["metrics"]["nDCG@10"] -= 2e-5
-    write_json(path, result)
+    write_record(path, result, [path.with_name(name) for name in result.pop("files")])
     with pytest.raises(RagcunError, match=r"another nDCG@10 for bm25 on scifact \(\+0.00002\)"):
         CliRunner().invoke(app, given, catch_exceptions=False)
 

@@ -94,7 +94,8 @@ def test_pairs_with_one_query_are_in_one_split(tmp_path: Path) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("negatives", ["random", "bm25", "dense"])
 def test_negatives_are_no_positives(tmp_path: Path, documents: Path, tiny_model: Path, negatives: Any) -> None:
-    settings = PairSettings(negatives=Mining(negatives, str(tiny_model), 2, Filter(percentage=1.0)))
+    model = str(tiny_model) if negatives == "dense" else None
+    settings = PairSettings(negatives=Mining(negatives, model, 2, Filter(percentage=1.0)))
     prepare_pairs(documents, tmp_path / "out", settings, RetrieverOptions(tmp_path / "store"))
 
     train = rows(tmp_path / "out" / "train.jsonl")

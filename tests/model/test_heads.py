@@ -82,7 +82,7 @@ def test_impossible_dimensions_are_refused() -> None:
         build_head(ModelSettings(head="identity", output_dim=20), found, seed=0)
     with pytest.raises(UserError, match="span only"):
         build_head(ModelSettings(head="whiten", output_dim=20), spectrum(sample(rows=8)), seed=0)
-    with pytest.raises(UserError, match="all equal"):
+    with pytest.raises(UserError, match="are equal"):
         build_head(ModelSettings(output_dim=4), spectrum(np.ones((9, 32), np.float32)), seed=0)
 
 

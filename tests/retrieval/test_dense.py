@@ -45,7 +45,7 @@ def test_what_was_found_is_not_searched_again(
 
 def test_memory_that_holds_nothing_is_refused(tiny_model: Path, sentences: list[str], tmp_path: Path) -> None:
     retriever = load_retriever(str(tiny_model), RetrieverOptions(tmp_path / "store", device="cpu", memory=2**20))
-    with pytest.raises(UserError, match=r"does not fit into the memory allowed.*--memory \d+MiB"):
+    with pytest.raises(UserError, match=r"does not fit into the allowed memory.*--memory \d+MiB"):
         retriever.rank(sentences, sentences, 5, np.arange(len(sentences)), np.full(len(sentences), -1))
 
 

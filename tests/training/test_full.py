@@ -241,7 +241,7 @@ def test_memory_for_not_even_two_pairs_is_an_error(
 
 def test_layers_that_cannot_be_found_are_an_error(tiny_model: Path) -> None:
     base = load_model(resolve_model(str(tiny_model)), device="cpu")
-    with pytest.raises(UserError, match="tiny has 2 layers"):
+    with pytest.raises(UserError, match="tiny has only 2 layers"):
         freeze_early_layers(base, 3, "tiny")
     base[0].auto_model.encoder.layer = torch.nn.Sequential(*base[0].auto_model.encoder.layer)
     with pytest.raises(UserError, match="cannot identify the layers of tiny"):

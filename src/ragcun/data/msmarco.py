@@ -103,8 +103,7 @@ def _make(
         "passages that are missing": missing,
         "sha256": {split: file_sha256(output / f"{split}.parquet") for split in chosen},
     }
-    write_record(output / SOURCE, result, [output / f"{split}.parquet" for split in chosen])
-    return result
+    return write_record(output / SOURCE, result, [output / f"{split}.parquet" for split in chosen])
 
 
 def _judgements(qrels: Snapshot, *names: str) -> list[Judgement]:

@@ -68,9 +68,9 @@ def _make(output: Path, wanted: dict[str, Any], passages: int, chars: int, offli
         "sha256": file_sha256(reading.corpus),
     }
     reading.corpus.replace(output / "corpus.jsonl")
-    write_record(output / SOURCE, result, [output / "corpus.jsonl"])
+    record = write_record(output / SOURCE, result, [output / "corpus.jsonl"])
     shutil.rmtree(output / _UNFINISHED)
-    return result
+    return record
 
 
 class _Reading:

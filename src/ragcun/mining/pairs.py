@@ -135,9 +135,9 @@ def _make(
         "sha256": {name: file_sha256(output / name) for name in files if (output / name).is_file()},
     }
     made = ("train.jsonl", "val.jsonl", "test/corpus.jsonl", "test/queries.jsonl", "test/qrels/test.tsv")
-    write_record(output / SOURCE, found, [output / name for name in made])
+    record = write_record(output / SOURCE, found, [output / name for name in made])
     (output / _KEPT).unlink(missing_ok=True)
-    return found
+    return record
 
 
 def read_back(settings: dict[str, Any]) -> dict[str, Any]:

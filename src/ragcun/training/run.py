@@ -81,8 +81,7 @@ def train(
         "seconds": seconds,
         "environment": environment(),
     }
-    _publish(built, manifest, experiment, accelerator)
-    return manifest
+    return _publish(built, manifest, experiment, accelerator)
 
 
 @dataclass(frozen=True)
@@ -254,14 +253,15 @@ def _manifest(plan: _Plan, built: _Built, label: str) -> dict[str, Any]:
     }
 
 
-def _publish(built: _Built, manifest: dict[str, Any], experiment: Path, accelerator: Accelerator) -> None:
-    """Save the encoder, then the manifest, which says that the experiment is complete."""
+def _publish(built: _Built, manifest: dict[str, Any], experiment: Path, accelerator: Accelerator) -> dict[str, Any]:
+    """Save the encoder, then the manifest, which says that the experiment is complete; return it as it is written."""
     if accelerator.is_main_process:
         embedder, encoder = built.embedder, built.encoder
         base = encoder.base or load_model(embedder.resolved, manifest["settings"]["model"]["max_length"], device="cpu")
         save_encoder(base.cpu().eval(), encoder.head.cpu().eval(), experiment / "model", embedder.resolved.source)
         saved = [path for path in (experiment / "model").rglob("*") if path.is_file() and path.name != "README.md"]
-        write_record(experiment / "manifest.json", manifest, sorted(saved))
+        manifest = write_record(experiment / "manifest.json", manifest, sorted(saved))
     accelerator.wait_for_everyone()
     for tracker in accelerator.trackers:
         tracker.finish()
+    return manifest
