@@ -88,6 +88,6 @@ def test_curves_of_half_a_history(tmp_path: Path, kept: str) -> None:
 
 
 def test_an_empty_history_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="neither a loss nor a score"):
+    with pytest.raises(UserError, match="neither a loss nor a dev score"):
         training_curves([], tmp_path)
     assert not list(tmp_path.iterdir())

@@ -197,8 +197,12 @@ def test_a_missing_client_is_one_line(tmp_path: Path, monkeypatch: pytest.Monkey
         (error(429, "You exceeded your quota", "insufficient_quota"), RagcunError, "429 You exceeded your quota"),
         (error(400, "maximum context length is 8192 tokens"), UserError, "--max-length"),
         (error(404, "The model `m` does not exist"), UserError, "The model `m` does not exist"),
-        ((200, {}, {"data": [{"index": 0, "embedding": [1.0]}]}), RagcunError, "does not hold 2 embeddings"),
-        ((200, {}, {"data": [{"index": n, "embedding": [1.0] * n} for n in (0, 1)]}), RagcunError, "does not hold 2"),
+        ((200, {}, {"data": [{"index": 0, "embedding": [1.0]}]}), RagcunError, "does not contain 2 embeddings"),
+        (
+            (200, {}, {"data": [{"index": n, "embedding": [1.0] * n} for n in (0, 1)]}),
+            RagcunError,
+            "does not contain 2",
+        ),
         ((200, {}, {"hello": "world"}), RagcunError, "check that this is an embeddings model"),
     ],
 )
@@ -295,7 +299,9 @@ def test_the_budget_caps_what_is_estimated_and_what_is_spent(
         assert not server.requests
         assert "31 texts to embed, about 163 tokens (4 characters a token), about $0.1630" in _told(capsys)
         asking = embedder(server, tmp_path, price=1_000.0, budget=Budget(cap=0.05))
-        with pytest.raises(RagcunError, match=r"stopped at \$0\.0\d+, --max-cost 0\.05: more tokens than estimated"):
+        with pytest.raises(
+            RagcunError, match=r"stopped at \$0\.0\d+, --max-cost 0\.05: there are more tokens"
+        ):
             asking.documents(texts)
         assert 0 < len(server.asked) < len(texts)
         asking = embedder(server, tmp_path, price=1_000.0, budget=Budget(cap=1.0))

@@ -58,7 +58,13 @@ def fetch(files: HubFiles, offline: bool = False) -> Snapshot:
             not there.
     """
     from huggingface_hub import constants
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
 
+    try:
+        validate_repo_id(files.repo)
+    except HFValidationError:
+        raise UserError(f"{files.repo!r}: neither a folder nor a hub id") from None
     if offline or constants.is_offline_mode():
         return _there(files)
     from huggingface_hub import hf_hub_download, try_to_load_from_cache
@@ -217,8 +223,6 @@ def _speaking(files: HubFiles, work: Callable[[], Result]) -> Result:
         raise UserError(
             f"{files.repo}: no such folder here and no such {files.kind} on {endpoint()} (private? set HF_TOKEN)"
         ) from None
-    except errors.HFValidationError:
-        raise UserError(f"{files.repo!r}: neither a folder nor a hub id") from None
     except errors.HfHubHTTPError as error:
         status = error.response.status_code
         raise RagcunError(f"{files.repo}: {endpoint()} answered {status}; try again later") from error
