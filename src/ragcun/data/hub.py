@@ -59,7 +59,7 @@ def fetch(files: HubFiles, offline: bool = False) -> Snapshot:
     """
     from huggingface_hub import constants
     from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
     try:
         validate_repo_id(files.repo)
