@@ -95,6 +95,7 @@ def load_pairs(
     )
     counts = {"pairs": len(pairs), "queries": len(table.queries), "documents": len(table.documents)}
     source = {"path": str(location), "fingerprint": table.sha256, "split": None, **counts, "rows": table.rows}
+    source |= {} if columns is None else {"columns": columns}
     return replace(pairs, source={**source, "problems": table.problems.to_json()})
 
 

@@ -50,7 +50,7 @@ def _open_training_data(
         data = one.data
         for path, split in ((data.train, "train"), (data.val, "dev")):
             if path not in {None, PYDOCS}:
-                load_pairs(str(path), split, data.on_error)
+                load_pairs(str(path), split, data.on_error, data.columns)
         if data.train not in {None, PYDOCS}:
             training_data(one)
     for folder in settings.data.out_of_domain:

@@ -91,7 +91,7 @@ def training_load(settings: Settings, stage: StageSettings, data: str | None, li
     if data == PYDOCS:
         return _pydocs(settings.data)
     if data is not None:
-        pairs = load_pairs(Path(data), "train", on_error=settings.data.on_error)
+        pairs = load_pairs(Path(data), "train", settings.data.on_error, settings.data.columns)
         if stage.rows is not None:
             pairs = pairs.take(stage.rows, settings.data.sample_seed)
         return _counted(limit_negatives(pairs, stage.negatives), Path(data), limit, dev_rows)

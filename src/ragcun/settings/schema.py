@@ -163,6 +163,12 @@ class DataSettings(_Section):
     sample_seed: Seed = setting(
         0, "Random seed of all samples of data: --rows, --dev-rows, held-out queries and generated data.", DATA
     )
+    columns: str | None = setting(
+        None,
+        "Columns of files of pairs, as query=NAME,positive=NAME,negative=NAME.",
+        DATA,
+        unset="the names in use, such as query or anchor, positive, negative",
+    )
     on_error: OnError = setting("refuse", "Refuse data with malformed rows, or skip and count them.", DATA)
     pydocs_documents: Count = setting(2_000, "Number of documents in the pydocs collection.", DATA)
     pydocs_max_words: Count = setting(100, "Maximum number of words per document of the pydocs collection.", DATA)

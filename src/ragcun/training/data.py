@@ -141,14 +141,14 @@ def training_data(settings: Settings) -> tuple[Pairs, DevTexts]:
     if data.train is None:
         raise UserError("there is no training data; give --train-data a file of pairs or a collection's folder")
     path = Path(data.train)
-    pairs = limit_negatives(load_pairs(path, "train", on_error=data.on_error), settings.training.negatives)
+    pairs = limit_negatives(load_pairs(path, "train", data.on_error, data.columns), settings.training.negatives)
     if settings.training.rows is not None:
         pairs = pairs.take(settings.training.rows, data.sample_seed)
     if data.val is not None:
         val = Path(data.val)
         if val.is_dir():
             return pairs, dev_from_collection(val, "dev", data)
-        return pairs, dev_from_pairs(load_pairs(val, "dev", on_error=data.on_error), data)
+        return pairs, dev_from_pairs(load_pairs(val, "dev", data.on_error, data.columns), data)
     if path.is_dir() and (path / "qrels" / "dev.tsv").is_file():
         return pairs, dev_from_collection(path, "dev", data)
     return _hold_out(pairs, data)
