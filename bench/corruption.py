@@ -181,7 +181,7 @@ def examine(kind: Kind, whole: Path, work: Path, right: dict[str, str]) -> tuple
                 sys.exit(f"{kind.name}: fails undamaged: {errors}")
         elif code == 0 and outcome == right[same] and not temporary:
             found.append("healed")
-        elif code in {1, 2} and errors.count("error:") == 1 and "Traceback" not in errors and not temporary:
+        elif code in {1, 2} and errors.count("damaged") + errors.count("missing") == 1 and not temporary:
             named = any(path.parent.name in errors or path.name in errors for path in damaged)
             found.append("refused" if named else "UNNAMED")
         else:
