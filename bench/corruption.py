@@ -12,6 +12,7 @@ import gzip
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -33,6 +34,7 @@ Checkpoint.due = lambda self: True
 sys.argv[0] = "ragcun"
 main()
 """
+_TOLD = re.compile(r"^(?:error:|warning: .*(?:damaged|missing))", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -181,7 +183,7 @@ def examine(kind: Kind, whole: Path, work: Path, right: dict[str, str]) -> tuple
                 sys.exit(f"{kind.name}: fails undamaged: {errors}")
         elif code == 0 and outcome == right[same] and not temporary:
             found.append("healed")
-        elif code in {1, 2} and errors.count("damaged") + errors.count("missing") == 1 and not temporary:
+        elif code in {1, 2} and len(_TOLD.findall(errors)) == 1 and not temporary:
             named = any(path.parent.name in errors or path.name in errors for path in damaged)
             found.append("refused" if named else "UNNAMED")
         else:
