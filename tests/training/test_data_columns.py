@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from ragcun.data.pairs import load_pairs
 from ragcun.errors import UserError
 from ragcun.settings.load import load_settings
 from ragcun.training.data import training_data
@@ -19,3 +20,9 @@ def test_columns_are_those_that_the_setting_names(tmp_path: Path) -> None:
     assert pairs.source["columns"] == "query=question,positive=answer"
     with pytest.raises(UserError, match="--columns"):
         training_data(load_settings(flags={"data.train": str(path)}))
+
+
+@pytest.mark.parametrize("columns", ["question", "", "query=", "queries=question"])
+def test_what_names_no_column_is_refused_for_a_folder_too(tmp_path: Path, columns: str) -> None:
+    with pytest.raises(UserError, match="--columns"):
+        load_pairs(tmp_path, columns=columns)

@@ -52,8 +52,8 @@ def parse_columns(text: str | None) -> Columns:
         UserError: another role than query, positive or negative, or no name behind it.
     """
     named: dict[str, tuple[str, ...]] = {}
-    for option in filter(None, (part.strip() for part in (text or "").split(","))):
-        role, _, column = option.partition("=")
+    for option in [] if text is None else text.split(","):
+        role, _, column = option.strip().partition("=")
         if role not in {"query", "positive", "negative"} or not column.strip():
             raise UserError(f"--columns {text}: must be query=NAME,positive=NAME,negative=NAME, or a part of it")
         named[role] = (*named.get(role, ()), column.strip())

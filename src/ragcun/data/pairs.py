@@ -83,11 +83,12 @@ def load_pairs(
     are named. `source["problems"]` holds all of it, `source["rows"]` how many rows were read, kept and left out.
     """
     location = Path(path)
+    named = parse_columns(columns)
     if location.is_dir():
         return _from_collection(Collection.open(location, on_error), split)
     if not location.is_file():
         raise UserError(f"{location}: no such file or folder of pairs")
-    table = open_table(location, parse_columns(columns))
+    table = open_table(location, named)
     table.problems.settle(on_error)
     pairs = Pairs(table.queries, table.documents, table.anchor, table.positive, table.negatives, {})
     say(

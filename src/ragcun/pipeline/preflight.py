@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ragcun.data.benchmark import Dataset
+from ragcun.data.pair_rows import parse_columns
 from ragcun.data.pairs import load_pairs
 from ragcun.distributed import refuse_launcher
 from ragcun.embedding.resolve import resolve_model
@@ -45,6 +46,7 @@ def _open_training_data(
     settings: Settings, stage: Stage = "both", load_checkpoint: str | None = None
 ) -> dict[str, Settings]:
     check_runtime(settings.model.runtime)
+    parse_columns(settings.data.columns)
     stages = trainings(settings, stage, load_checkpoint)
     for one in stages.values():
         data = one.data

@@ -38,7 +38,7 @@ class TopK:
 
 
 def rank_ids(ids: Iterable[str]) -> Rows:
-    """The rank of each id among all ids in the order of their UTF-8 bytes (as `strcmp` has it), 0 for the lowest."""
+    """The rank of each id in the order of their UTF-8 bytes up to a NUL (as `strcmp` has it), 0 for the lowest."""
     remaining = iter(ids)
     batches: list[npt.NDArray[Any]] = [np.empty(0, StringDType())]
     while batch := list(islice(remaining, _BATCH)):
