@@ -22,25 +22,20 @@ Config = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="TOML file of settings; they override the preset's.", dir_okay=False),
 ]
-Store = Annotated[
-    Path | None,
-    typer.Option(
+
+
+def _store(exists: bool) -> Any:
+    return typer.Option(
         "--store",
         help="Folder of stored base embeddings.",
         show_default="store in the cache",
         file_okay=False,
-    ),
-]
-StoreThere = Annotated[
-    Path | None,
-    typer.Option(
-        "--store",
-        help="Folder of stored base embeddings.",
-        show_default="store in the cache",
-        file_okay=False,
-        exists=True,
-    ),
-]
+        exists=exists,
+    )
+
+
+Store = Annotated[Path | None, _store(exists=False)]
+StoreThere = Annotated[Path | None, _store(exists=True)]
 Experiment = Annotated[
     Path | None,
     typer.Option(
