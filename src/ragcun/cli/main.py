@@ -98,7 +98,7 @@ def main() -> None:
 def _usage(error: ClickException) -> str:
     """What is wrong with the command line, after the command that was called."""
     command = getattr(error, "ctx", None)
-    message = error.format_message().rstrip(".")
+    message = error.format_message().rstrip(".").replace("Value error, ", "")
     if command is None:
         return message
     return f"{command.command_path}: {message[:1].lower()}{message[1:]} (see `{command.command_path} --help`)"
