@@ -43,6 +43,13 @@ def test_wrong_inputs_end_in_one_line_and_leave_nothing(tmp_path: Path, tiny_mod
     assert not wrong, {case: outcomes[case].errors for case in wrong}
 
 
+def test_a_value_that_is_no_choice_is_refused_in_our_words() -> None:
+    refused = ragcun("data", "negatives", "--negatives", "x")
+    assert refused.returncode == 2
+    assert "'x' is not one of" in refused.stderr
+    assert "Value error" not in refused.stderr
+
+
 def test_the_bench_sees_what_is_not_clean() -> None:
     outcome = BENCH.Outcome(1, "out", "Traceback\n", ("settings.toml",), 3.0)
     assert len(outcome.faults(["--epochs"])) == 6
