@@ -30,6 +30,7 @@ import typer
 from typer.main import get_command
 
 from ragcun.cli.main import app, main
+from ragcun.cli.output import FORMS
 from ragcun.data.collection import write_collection
 
 SECONDS = 2.0
@@ -162,7 +163,7 @@ COMMANDS: dict[str, str] = {
     "eval show": "results",
     "eval verify": "--data-dir data --datasets scifact",
     "analyze isotropy": "--model MODEL --data data/toy",
-    "report": "latex results",
+    **{f"report {form}": "results" for form in FORMS},
     "doctor": "",
     "store ls": "--store empty",
     "store verify": "--store empty",

@@ -7,12 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
 from ragcun.analysis.measures import MEASURES
 from ragcun.analysis.reports import IsotropyReport
-from ragcun.cli.report import report as command
+from ragcun.cli.report import app
 from ragcun.errors import RagcunError, UserError
 from ragcun.files import write_json, write_text
 from ragcun.report import write
@@ -124,9 +123,7 @@ def test_a_file_that_is_no_result_is_named(experiment: Path) -> None:
 
 
 def test_the_command_prints_paths_as_json_and_the_rest_elsewhere(experiment: Path) -> None:
-    root = typer.Typer()
-    root.command()(command)
-    done = CliRunner().invoke(root, ["latex", str(experiment), "--digits", "2", "--json"])
+    done = CliRunner().invoke(app, ["latex", str(experiment), "--digits", "2", "--json"])
     assert done.exit_code == 0, done.output
     files = [Path(path) for path in json.loads(done.stdout)["files"]]
     assert [path.name for path in files] == ["beir.tex", "isotropy.tex", "isotropy-all.tex", "main.tex"]

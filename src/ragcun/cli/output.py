@@ -9,11 +9,14 @@ if TYPE_CHECKING:
     from ragcun.table import Table
 
 
-def forms() -> list[str]:
-    """Names of all forms, for completion in the shell."""
-    from ragcun.report.forms import FORMS
-
-    return list(FORMS)
+FORMS = (
+    "terminal",
+    "latex",
+    "markdown",
+    "csv",
+    "json",
+    "html",
+)  # as in ragcun.report.forms, which is not imported here
 
 
 Format = Annotated[
@@ -21,8 +24,8 @@ Format = Annotated[
     typer.Option(
         "--format",
         help="Format of the table on standard output.",
-        metavar="terminal|latex|markdown|csv|json|html",
-        autocompletion=forms,
+        metavar="|".join(FORMS),
+        autocompletion=lambda: list(FORMS),
     ),
 ]
 

@@ -1,0 +1,11 @@
+"""`ragcun report`: what was found, for readers. One module for each kind of report."""
+
+import typer
+
+from ragcun.cli.command import Command
+from ragcun.cli.output import FORMS
+from ragcun.cli.report import tables
+
+app = typer.Typer(help="Write tables, papers and pages from results.", no_args_is_help=True)
+for form in FORMS:
+    app.command(form, cls=Command)(tables.command_of(form))
