@@ -14,6 +14,7 @@ from ragcun.errors import Failure, UserError
 from ragcun.evaluation.metrics import DEPTH, MEASURES
 from ragcun.evaluation.results import Cell, Result, slug
 from ragcun.evaluation.tasks import Task, open_task
+from ragcun.files import file_sha256
 from ragcun.retrieval.registry import entry, load_retriever
 from ragcun.retrieval.retrievers import Identity, RetrieverOptions
 
@@ -84,7 +85,7 @@ def evaluate_tasks(
     """
     folders = ((task.collection.name, task.collection.name, str(task.collection.path)) for task in tasks)
     _refuse_duplicates(folders, "rename one of the folders")
-    rows = [[_ask(name, identity, task, output) for task in tasks] for name, identity in identities.items()]
+    rows = [_ask_row(name, identity, tasks, output, failures) for name, identity in identities.items()]
     agenda = _Agenda([len(one.task.collection.corpus) for row in rows for one in row if one.known is None])
     results = [result for row in rows for result in _score_row(row, options, agenda, failures)]
     for task in tasks:
@@ -103,14 +104,27 @@ class _Asked:
     cell: Cell
     inputs: dict[str, Any]
     known: Result | None
+    run: Path | None = None
+
+
+def _ask_row(
+    model: str, identity: Identity, tasks: Sequence[Task], output: Path, failures: list[Failure] | None
+) -> list[_Asked]:
+    row = []
+    for task in tasks:
+        with _going_on(failures, task.collection.name, model):
+            row.append(_ask(model, identity, task, output))
+    return row
 
 
 def _ask(model: str, identity: Identity, task: Task, output: Path) -> _Asked:
+    run = None if identity.runs is None else identity.runs.find(task.collection.name, task.split)
+    retriever: dict[str, Any] = identity.inputs if run is None else {"run": file_sha256(run)}
     cell = Cell(output, identity.label, task.collection.name, task.split)
     domain = None if identity.provenance is None else identity.provenance.domain(task.collection)
-    inputs = {"retriever": identity.inputs, "data": task.data, "measures": list(MEASURES), "depth": DEPTH}
+    inputs: dict[str, Any] = {"retriever": retriever, "data": task.data, "measures": list(MEASURES), "depth": DEPTH}
     inputs |= {"domain": domain}
-    return _Asked(model, identity.label, task, cell, inputs, cell.read(model, inputs))
+    return _Asked(model, identity.label, task, cell, inputs, cell.read(model, inputs), run)
 
 
 class _Agenda:
@@ -137,22 +151,24 @@ def _score_row(
     """The results of one retriever, which is loaded only where one of them is not known."""
     if all(one.known is not None for one in row):
         return [one.known for one in row if one.known is not None]
-    from ragcun.evaluation.compute import compute  # torch comes in only where there is work to do
+    from ragcun.evaluation.compute import compute, compute_foreign  # torch comes in only where there is work to do
 
-    model, loaded = row[0].model, []
+    model, foreign, loaded = row[0].model, row[0].run is not None, []
     with _going_on(failures, None, model):
-        loaded.append(load_retriever(model, options))
-    if not loaded:
+        loaded += [] if foreign else [load_retriever(model, options)]
+    if not loaded and not foreign:
         agenda.drop(sum(one.known is None for one in row))
     results = []
     for one in row:
         if one.known is not None:
             results.append(one.known)
-        elif loaded:
+        elif loaded or foreign:
             collection, split = one.task.collection, one.task.split
             say(f"{one.label} on {collection.name} ({split}){agenda.next()}")
             with _going_on(failures, collection.name, model), one.cell.alone():
                 known = one.cell.read(model, one.inputs)  # another process may have computed it meanwhile
+                if known is None and one.run is not None:
+                    known = compute_foreign(model, one.label, one.run, collection, split, one.cell, one.inputs)
                 results.append(known or compute(model, loaded[0], collection, split, one.cell, one.inputs))
     return results
 

@@ -1,7 +1,8 @@
 """One cell: rank, write the run, score it, write the scores, then the result."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from ragcun.evaluation.metrics import DEPTH, MEASURES, Qrels, Scores, score
 from ragcun.evaluation.results import Cell, Result
 from ragcun.files import atomic_path
 from ragcun.manifest import environment
+from ragcun.retrieval.foreign import read_foreign
 from ragcun.retrieval.retrievers import Retriever
 from ragcun.retrieval.runs import Run, write_run
 from ragcun.retrieval.topk import Rows, TopK, rank_ids
@@ -45,30 +47,63 @@ def compute(
         say(f"{collection.name}: {own:,} of {len(qrels):,} queries are documents themselves, which they do not find")
     id_ranks = rank_ids(collection.corpus.ids())
     top = retriever.rank(collection.corpus, queries, DEPTH, id_ranks, exclude)
+    facts = {"label": retriever.label, "settings": retriever.describe(), "model": model}
+    parts = partial(_parts, collection, qrels, top)
+    return _complete(facts, parts, collection, split, cell, inputs, began, {"own_documents_excluded": own})
+
+
+def compute_foreign(
+    model: str, label: str, path: Path, collection: Collection, split: str, cell: Cell, inputs: dict[str, Any]
+) -> Result:
+    """Score the run of another system at `path`, which the user named `model`, and complete the cell.
+
+    Raises as `read_foreign` does; then there is no result, or the old one.
+    """
+    began = time.perf_counter()
+    qrels = collection.qrels(split)
+    rows = own_documents(collection, qrels)
+    own = {query: collection.corpus.id(row) for query, row in zip(qrels, rows.tolist(), strict=True) if row >= 0}
+    found = read_foreign(path, collection, split, own, DEPTH)
+    for remark in found.remarks():
+        say(f"{path}: {remark}")
+    settings = {"run": path.name, "sha256": inputs["retriever"]["run"], "read": found.facts}
+    ranking = {query: found.run.get(query, {}) for query in qrels}
+    facts = {"label": label, "settings": settings, "model": model}
+    return _complete(
+        facts, lambda: iter([ranking]), collection, split, cell, inputs, began, {"own_documents_excluded": len(own)}
+    )
+
+
+def _complete(
+    facts: dict[str, Any],
+    parts: Callable[[], Iterator[Run]],
+    collection: Collection,
+    split: str,
+    cell: Cell,
+    inputs: dict[str, Any],
+    began: float,
+    record: dict[str, Any],
+) -> Result:
+    """Score a run that comes in `parts`, and write the run, the scores and the result, which has the `facts`."""
+    qrels = collection.qrels(split)
     scores = Scores([], {name: [] for name in MEASURES})
-    for part in _parts(collection, qrels, top):
+    for part in parts():
         scores.extend(score({query: qrels[query] for query in part}, part))
     result = Result(
-        label=retriever.label,
+        **facts,
         dataset=collection.name,
         split=split,
         metrics=scores.means(),
-        settings=retriever.describe(),
         path=cell.path,
-        model=model,
         queries=len(qrels),
         documents=len(collection.corpus),
         seconds=round(time.perf_counter() - began, 3),
         domain=inputs["domain"],
     )
-    record = {
-        "own_documents_excluded": own,
-        "problems": collection.problems.to_json(),
-        "environment": environment(),
-    }
     cell.clear()
-    write_run(result.run, _parts(collection, qrels, top), tag=retriever.label)
+    write_run(result.run, parts(), tag=result.label)
     _write_scores(result.scores, scores)
+    record = {**record, "problems": collection.problems.to_json(), "environment": environment()}
     cell.write(result, inputs, record)
     return result
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 _SHOWN = {
+    "run": "scored from the run {}",
     "endpoint": "{}",
     "dimensions": "{} dimensions",
     "pooling": "{} pooling",

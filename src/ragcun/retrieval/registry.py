@@ -5,6 +5,7 @@ minilm, FOLDER, HUB-ID, HUB-ID@REVISION an encoder; to add a short name is to ad
 HUB-ID:pooling=cls,query=query: ,...    an encoder that is used otherwise than its files say
 openai:MODEL, openai:MODEL@512          an embeddings API's model, at 512 dimensions
 rrf:A+B                                 the fusion of two of the above
+run:FILE, run:FOLDER, run:{dataset}.trec rankings that another system made, in TREC's format; see `run_files`
 NAME=ANY                                any of the above, with a name of its own in tables
 
 Identifying a retriever loads no model.
@@ -26,6 +27,7 @@ from ragcun.errors import UserError
 from ragcun.retrieval.bm25 import BM25, K1, B
 from ragcun.retrieval.fusion import DEPTH, K, ReciprocalRank
 from ragcun.retrieval.retrievers import Entry, Identity, Retriever, RetrieverOptions
+from ragcun.retrieval.run_files import RunFiles
 from ragcun.retrieval.search import SIMILARITIES
 from ragcun.retrieval.words import ENGLISH
 
@@ -36,6 +38,7 @@ _AS_IT_IS = Recipe()
 _LEXICAL = "bm25"
 _API = "openai:"
 _FUSION = "rrf:"
+_RUN = "run:"
 _OPTIONS = re.compile(r"(?P<name>.+?):(?P<options>\w+=.*)", re.DOTALL)
 
 
@@ -202,9 +205,25 @@ class Fusion:
         return f"RRF of {first} and {second}" if self.label is None else self.label + options.note
 
 
+@dataclass(frozen=True)
+class Foreign:
+    """Runs that another system made; `label` is the user's name for it, if there is one."""
+
+    files: RunFiles
+    label: str | None = None
+
+    def identify(self, _: RetrieverOptions) -> Identity:
+        return Identity(self.label or self.files.name, {}, runs=self.files)
+
+    def load(self, _: RetrieverOptions) -> Retriever:
+        raise UserError(f"{_RUN}{self.files.where}: is a ranking, which cannot rank other queries")
+
+
 def entry(name: str) -> Entry:
     """Parse a retriever's name, without looking for a model. Raises `UserError` for an invalid name."""
     label, model = parse_label(name)
+    if model.startswith(_RUN):
+        return Foreign(RunFiles.parse(model.removeprefix(_RUN)), label)
     if model.startswith(_FUSION):
         return replace(_fusion(model), label=label)
     options = ""
@@ -244,6 +263,8 @@ def _fusion(name: str) -> Fusion:
     inputs = name.removeprefix(_FUSION).split("+")
     if len(inputs) != 2 or not all(inputs):
         raise UserError(f"{name}: must name two retrievers, as in {_FUSION}bm25+minilm")
+    if any(one.startswith(_RUN) for one in inputs):
+        raise UserError(f"{name}: fuses retrievers; {_RUN}... is a ranking")
     return Fusion(entry(inputs[0]), entry(inputs[1]))
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from ragcun.data.provenance import Provenance
 from ragcun.data.texts import Texts
 from ragcun.embedding.budget import OPENAI, Budget
+from ragcun.retrieval.run_files import RunFiles
 from ragcun.retrieval.topk import Rows, TopK
 
 if TYPE_CHECKING:
@@ -74,11 +75,13 @@ class Identity:
         label: its name in tables.
         inputs: what determines its rankings; JSON.
         provenance: what it was trained on; None where nothing is known.
+        runs: its rankings, where another system made them.
     """
 
     label: str
     inputs: dict[str, Any]
     provenance: Provenance | None = None
+    runs: RunFiles | None = None
 
 
 class Entry(Protocol):

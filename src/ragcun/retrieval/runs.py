@@ -1,6 +1,8 @@
 """Runs: rankings with scores, in TREC's format `query Q0 document rank score tag`."""
 
+import errno
 import math
+import os
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -9,6 +11,7 @@ from urllib.parse import quote, unquote
 
 import numpy as np
 
+from ragcun.data.streams import open_text
 from ragcun.errors import RagcunError, UserError
 from ragcun.files import atomic_path
 
@@ -44,29 +47,34 @@ def write_run(path: Path, parts: Iterable[Run], tag: str) -> None:
                 stream.write(f"{_escaped(query)} Q0 {_escaped(document)} {rank} {score:.9g} {tag}\n")
 
 
-def read_run(path: Path) -> dict[str, dict[str, float]]:
-    """Read a run: query id -> document id -> score.
+def read_run(path: Path, escaped: bool = True) -> dict[str, dict[str, float]]:
+    """Read a run, compressed by gzip or not: query id -> document id -> score.
+
+    Comments before the first result, such as the metadata of ir_metadata, and empty lines are left out. `escaped` says
+    whether ids are percent-encoded, as `write_run` writes them.
 
     Raises:
         UserError: the file is missing, or a line of it is malformed, has a score of NaN or repeats a document.
     """
     run: dict[str, dict[str, float]] = {}
-    try:
-        stream = path.open(encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from None
-    with stream:
+    decoded = unquote if escaped else str
+    if not path.is_file():
+        raise UserError(f"{path}: {os.strerror(errno.EISDIR if path.is_dir() else errno.ENOENT)}")
+    with open_text(path) as stream:
         for number, line in enumerate(stream, start=1):
+            fields = line.split()
+            if not fields or (not run and fields[0].startswith("#") and fields[1:2] != ["Q0"]):
+                continue
             try:
-                query, _, document, _, shown, _ = line.split()
+                query, _, document, _, shown, _ = fields
                 score = float(shown)
             except ValueError:
                 raise UserError(f"{path}:{number}: not `query Q0 document rank score tag`: {line.strip()!r}") from None
-            scores = run.setdefault(unquote(query), {})
-            if math.isnan(score) or unquote(document) in scores:
+            scores = run.setdefault(decoded(query), {})
+            if math.isnan(score) or decoded(document) in scores:
                 problem = "has the score NaN" if math.isnan(score) else "appears twice for the query"
                 raise UserError(f"{path}:{number}: document {document!r} {problem}")
-            scores[unquote(document)] = score
+            scores[decoded(document)] = score
     return run
 
 

@@ -40,8 +40,8 @@ class Scoring:
         typer.Option(
             "--model",
             autocompletion=complete(models),
-            help="Retriever: bm25, minilm, mpnet, contriever, a hub id, a folder, an experiment, openai:MODEL or "
-            "rrf:A+B. NAME=MODEL gives it a name in tables. May be repeated.",
+            help="Retriever: bm25, minilm, mpnet, contriever, a hub id, a folder, an experiment, openai:MODEL, "
+            "rrf:A+B, or run:FILE, a run of another system. NAME=MODEL gives it a name in tables. May be repeated.",
             metavar="[NAME=]MODEL",
         ),
     ]
