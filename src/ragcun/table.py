@@ -24,6 +24,7 @@ class Cell:
         bold, underlined: how it is set off.
         mark: the letter of the note that belongs to it, printed as a superscript.
         tone: what a terminal colours it for.
+        sources: the files that the value was read or computed from, relative to what the table is of.
     """
 
     value: Value
@@ -33,6 +34,7 @@ class Cell:
     underlined: bool = False
     mark: str = ""
     tone: Tone = ""
+    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,16 +52,17 @@ class Column:
 
     def text(self, cell: Cell) -> str:
         """Return one line: the value, its deviation behind ±, its interval in brackets; an en dash for None."""
+        text, deviation, interval = self.parts(cell)
+        return text + (f" ± {deviation}" if deviation else "") + (f" [{', '.join(interval)}]" if interval else "")
+
+    def parts(self, cell: Cell) -> tuple[str, str, tuple[str, ...]]:
+        """Return the value, the deviation and the ends of the interval as printed; what is not there is empty."""
         if cell.value is None:
-            return MISSING
+            return MISSING, "", ()
         if isinstance(cell.value, str) or self.show is None:
-            return one_line(str(cell.value))
-        text = self.show(cell.value)
-        if cell.deviation is not None:
-            text += f" ± {(self.spread or self.show)(cell.deviation)}"
-        if cell.interval is not None:
-            text += f" [{', '.join(map(self.show, cell.interval))}]"
-        return text
+            return one_line(str(cell.value)), "", ()
+        deviation = "" if cell.deviation is None else (self.spread or self.show)(cell.deviation)
+        return self.show(cell.value), deviation, tuple(map(self.show, cell.interval or ()))
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,7 @@ class Table:
         title: the caption, a sentence or a few words; empty where the context says it.
         columns: as many as each row has cells.
         groups: rows that belong together; forms that can set a rule between them.
+        headings: the names of the groups, as many as there are groups; none where they need no name.
         notes: what a reader needs besides: settings, sources.
         label: the table's name in a document, by which it is referred to.
     """
@@ -87,16 +91,26 @@ class Table:
     groups: Sequence[Sequence[Sequence[Cell]]]
     notes: Sequence[Note] = field(default=())
     label: str = "table"
+    headings: Sequence[str] = field(default=())
 
     def __post_init__(self) -> None:
         for row in self.rows:
             if len(row) != len(self.columns):
                 raise ValueError(f"{self.label}: a row of {len(row)} cells below {len(self.columns)} columns")
+        if self.headings and len(self.headings) != len(self.groups):
+            raise ValueError(f"{self.label}: {len(self.headings)} headings of {len(self.groups)} groups")
 
     @property
     def rows(self) -> list[Sequence[Cell]]:
         """The rows of all groups."""
         return [row for group in self.groups for row in group]
+
+    def flat(self) -> "Table":
+        """The same table with the headings as a first column, for forms that have no place for them."""
+        if not self.headings:
+            return self
+        groups = [[[Cell(name), *row] for row in group] for name, group in zip(self.headings, self.groups, strict=True)]
+        return replace(self, columns=[Column("group"), *self.columns], groups=groups, headings=())
 
 
 def cells(*values: Value) -> list[Cell]:
@@ -106,7 +120,7 @@ def cells(*values: Value) -> list[Cell]:
 
 def best_marked(column: Column, column_cells: Sequence[Cell]) -> list[Cell]:
     """Set the highest value bold and the second highest underlined, with all ties of the printed digits."""
-    printed = [float(column.text(cell)) if isinstance(cell.value, float) else None for cell in column_cells]
+    printed = [float(column.parts(cell)[0]) if isinstance(cell.value, float) else None for cell in column_cells]
     best = dict(zip(sorted({value for value in printed if value is not None}, reverse=True)[:2], (0, 1), strict=False))
     ranks = [None if value is None else best.get(value) for value in printed]
     return [replace(cell, bold=rank == 0, underlined=rank == 1) for cell, rank in zip(column_cells, ranks, strict=True)]

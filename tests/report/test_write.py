@@ -56,7 +56,7 @@ def test_tables_are_written_below_the_output(experiment: Path, tmp_path: Path) -
         f"paper/tables/{name}.tex" for name in ("beir", "isotropy", "isotropy-all", "main")
     ]
     texts = [path.read_text(encoding="utf-8") for path in written]
-    assert texts[0].count(r"\textbf{64.5}") == 2
+    assert texts[0].count(r"\textbf{\tabnum{64.5}}") == 2
     assert r"\input{beir.tex}" in texts[3]
     assert [path.read_text(encoding="utf-8") for path in write_tables(experiment, tmp_path / "again")] == texts
 

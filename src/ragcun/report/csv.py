@@ -15,6 +15,7 @@ def render(table: Table) -> str:
     Title, marks and notes are left out. A missing value is empty. Text that a spreadsheet would take for a formula
     begins with an apostrophe.
     """
+    table = table.flat()
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\n")
     parts = [_parts([row[at] for row in table.rows]) for at in range(len(table.columns))]

@@ -24,10 +24,13 @@ def render(table: Table) -> str:
     if table.title:
         lines.append(f"<caption>{_escape(table.title)}</caption>")
     lines.append(f"<thead><tr>{header}</tr></thead>")
-    for group in table.groups:
+    for place, group in enumerate(table.groups):
         rows = [
             "".join(map(_cell, table.columns, row, ['th scope="row"', *repeat("td", len(row) - 1)])) for row in group
         ]
+        if table.headings:
+            heading = _escape(table.headings[place])
+            rows.insert(0, f'<th scope="rowgroup" colspan="{len(table.columns)}"><em>{heading}</em></th>')
         lines += ["<tbody>", *(f"<tr>{row}</tr>" for row in rows), "</tbody>"]
     lines.append("</table>")
     lines += [f"<p>{_superscript(note.mark)}{_escape(note.text)}</p>" for note in table.notes]

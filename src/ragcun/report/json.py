@@ -9,6 +9,7 @@ from ragcun.table import Cell, Table
 
 def render(table: Table) -> str:
     """Return an object with title, rows (an object each, by the columns' names) and notes."""
+    table = table.flat()
     names = [one_line(column.name) for column in table.columns]
     value = {
         "title": one_line(table.title),
@@ -20,6 +21,7 @@ def render(table: Table) -> str:
 
 def _value(cell: Cell) -> Any:
     value = one_line(cell.value) if isinstance(cell.value, str) else cell.value
-    more = {"deviation": cell.deviation, "interval": cell.interval, "mark": cell.mark or None}
+    more: dict[str, Any] = {"deviation": cell.deviation, "interval": cell.interval, "mark": cell.mark or None}
+    more["sources"] = list(cell.sources) or None
     known = {name: part for name, part in more.items() if part is not None}
     return {"value": value, **known} if known else value

@@ -1,38 +1,46 @@
-r"""Tables in LaTeX (booktabs), and an article that holds them. Notes stand inside the float."""
+r"""Tables in LaTeX (booktabs, siunitx), and an article that holds them. Notes stand inside the float.
+
+A table that is wider than the page is split into panels, each with the columns of text again.
+"""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from textwrap import wrap
 
 from ragcun.printable import one_line
 from ragcun.report.escape import escape
 from ragcun.table import MISSING, Cell, Column, Table
 
-_SIGN = re.compile(r"(?<![\w.])[-+](?=\d)")
-_POWER = re.compile(r"(?<=\d)e([-+]\d+)\b")
+# Widths in digits of \small text: of a column and of the page of the two-column article, and of the gap of columns.
+_COLUMN, _PAGE, _GAP = 50, 106, 2
+_LONGEST_TEXT = 46  # a longer text of a cell is set in lines
+_NUMBER = re.compile(r"[-+]?\d[\d,]*(\.\d+)?(e[-+]\d+)?")
+NUMBERS = (
+    r"\providecommand{\tabnum}[1]{\num[detect-all,mode=text,retain-explicit-plus,"
+    r"group-separator={,},group-minimum-digits=4]{#1}}"
+)
+PACKAGES = "booktabs,graphicx,siunitx"
 
 
 def render(table: Table) -> str:
-    r"""Return a table float that needs `\usepackage{booktabs,graphicx}`; it is scaled down to the line's width."""
-    alignment = "".join("l" if column.show is None else "r" for column in table.columns)
+    r"""Return a table float that needs `\usepackage{booktabs,graphicx,siunitx}`, of one or of two columns."""
+    layouts = [_Layout(table, at) for at in range(len(table.columns))]
+    panels = _panels(table, layouts)
+    kind = "table" if max(map(_width, panels)) <= _COLUMN else "table*"
     lines = [
-        r"% Written by ragcun; needs \usepackage{booktabs,graphicx}",
-        r"\begin{table}[tbp]",
-        r"\centering",
+        rf"% Written by ragcun; needs \usepackage{{{PACKAGES}}}",
+        NUMBERS,
+        rf"\begin{{{kind}}}[tbp]",
+        r"\centering\small\setlength{\tabcolsep}{4pt}",
         *([rf"\caption{{{_text(table.title)}}}", rf"\label{{tab:{table.label}}}"] if table.title else []),
-        r"\par\smallskip",
-        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
-        rf"\begin{{tabular}}{{{alignment}}}",
-        r"\toprule",
-        _row(_text(column.name) for column in table.columns),
     ]
-    for group in table.groups:
-        lines += [r"\midrule", *(_row(map(_cell, table.columns, row)) for row in group)]
-    lines += [r"\bottomrule", r"\end{tabular}}"]
+    for panel in panels:
+        lines += [r"\par\smallskip", *_tabular(table, panel)]
     if table.notes:
         lines += [r"\par\smallskip", r"\begin{minipage}{\linewidth}\footnotesize\raggedright"]
         lines += [rf"{_superscript(note.mark)}{_text(note.text)}\par" for note in table.notes]
         lines.append(r"\end{minipage}")
-    return "\n".join([*lines, r"\end{table}"]) + "\n"
+    return "\n".join([*lines, rf"\end{{{kind}}}"]) + "\n"
 
 
 def document(tables: Mapping[str, Table]) -> str:
@@ -43,9 +51,9 @@ def document(tables: Mapping[str, Table]) -> str:
 def article(bodies: Iterable[str]) -> str:
     """Return an article that compiles as it stands around LaTeX that needs what the tables need."""
     lines = [
-        r"\documentclass{article}",
-        r"\usepackage[margin=2.5cm]{geometry}",
-        r"\usepackage{booktabs,graphicx}",
+        r"\documentclass[10pt,twocolumn]{article}",
+        r"\usepackage[margin=2cm]{geometry}",
+        rf"\usepackage{{{PACKAGES}}}",
         r"\begin{document}",
         *bodies,
         r"\end{document}",
@@ -53,18 +61,98 @@ def article(bodies: Iterable[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
+class _Layout:
+    """How a column is set: its alignment, its width, and whether what stands behind its numbers has its own column."""
+
+    def __init__(self, table: Table, at: int) -> None:
+        self.at = at
+        self.column = table.columns[at]
+        found = [row[at] for row in table.rows]
+        self.is_text = self.column.show is None
+        self.split = not self.is_text and any(_behind(self.column, cell) for cell in found)
+        longest = max((self._length(cell) for cell in found), default=1)
+        name = one_line(self.column.name)
+        self.header = wrap(name, max(longest, 9), break_long_words=False, break_on_hyphens=False) or [""]
+        self.width = max(longest, *map(len, self.header))
+        self.alignment = "l" if self.is_text else "r@{}l" if self.split else "r"
+
+    def _length(self, cell: Cell) -> int:
+        value, deviation, interval = self.column.parts(cell)
+        behind = len(deviation) + 2 * bool(deviation) + sum(len(end) + 2 for end in interval) + len(cell.mark)
+        return min(len(value), _LONGEST_TEXT) + round(0.7 * behind)
+
+    def set_header(self) -> str:
+        lines = r" \\ ".join(map(_text, self.header))
+        align = "l" if self.is_text else "c" if self.split else "r"
+        if len(self.header) > 1:
+            lines = rf"\begin{{tabular}}[b]{{@{{}}{align}@{{}}}}{lines}\end{{tabular}}"
+        return rf"\multicolumn{{2}}{{c}}{{{lines}}}" if self.split else lines
+
+    def set_cell(self, cell: Cell) -> str:
+        value, _, _ = self.column.parts(cell)
+        if self.is_text and len(value) > _LONGEST_TEXT:
+            shown = rf"\parbox[t]{{0.4\textwidth}}{{\raggedright {_text(value)}\strut}}"
+        else:
+            shown = _text(value) if self.is_text else _number(value)
+        if cell.bold:
+            shown = rf"\textbf{{{shown}}}"
+        if cell.underlined:
+            shown = rf"\underline{{{shown}}}"
+        behind = _behind(self.column, cell)
+        return f"{shown} & {behind}" if self.split else shown + behind
+
+
+def _panels(table: Table, layouts: Sequence[_Layout]) -> list[list[_Layout]]:
+    """The columns in as many groups as fit the page, each with the leading columns of text."""
+    shown = list(layouts)
+    if _width(shown) <= _PAGE:
+        return [shown]
+    leading = next((at for at, layout in enumerate(shown) if not layout.is_text), len(shown))
+    repeated, rest = shown[:leading], shown[leading:]
+    if not rest:
+        return [shown]
+    room = max(_PAGE - _width(repeated), *(_width([one]) for one in rest))
+    count = -(-_width(rest) // room)
+    while True:  # as even as can be: the fewest panels, of as many columns each
+        size = -(-len(rest) // count)
+        parts = [rest[at : at + size] for at in range(0, len(rest), size)]
+        if size == 1 or all(_width(part) <= room for part in parts):
+            return [[*repeated, *part] for part in parts]
+        count += 1
+
+
+def _width(layouts: Sequence[_Layout]) -> int:
+    return sum(layout.width + _GAP for layout in layouts)
+
+
+def _tabular(table: Table, panel: Sequence[_Layout]) -> list[str]:
+    alignment = "".join(layout.alignment for layout in panel)
+    count = sum(1 + layout.split for layout in panel)
+    lines = [
+        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+        rf"\begin{{tabular}}{{@{{}}{alignment}@{{}}}}",
+        r"\toprule",
+        _row(layout.set_header() for layout in panel),
+    ]
+    for place, group in enumerate(table.groups):
+        lines.append(r"\midrule")
+        if table.headings:
+            lines.append(rf"\multicolumn{{{count}}}{{@{{}}l}}{{\textit{{{_text(table.headings[place])}}}}} \\")
+        lines += [_row(layout.set_cell(row[layout.at]) for layout in panel) for row in group]
+    return [*lines, r"\bottomrule", r"\end{tabular}}"]
+
+
+def _behind(column: Column, cell: Cell) -> str:
+    """What stands behind a value: deviation, interval and mark."""
+    _, deviation, interval = column.parts(cell)
+    shown = rf"{{\scriptsize\,$\pm$\,{_number(deviation)}}}" if deviation else ""
+    if interval:
+        shown += rf"{{\scriptsize\,{{[}}{', '.join(map(_number, interval))}{{]}}}}"
+    return shown + _superscript(cell.mark)
+
+
 def _row(parts: Iterable[str]) -> str:
     return rf"{' & '.join(parts)} \\"
-
-
-def _cell(column: Column, cell: Cell) -> str:
-    text = column.text(cell)
-    shown = _text(text) if column.show is None else _number(text)
-    if cell.bold:
-        shown = rf"\textbf{{{shown}}}"
-    if cell.underlined:
-        shown = rf"\underline{{{shown}}}"
-    return shown + _superscript(cell.mark)
 
 
 def _text(text: str) -> str:
@@ -72,12 +160,10 @@ def _text(text: str) -> str:
 
 
 def _number(text: str) -> str:
-    """Set signs and powers of ten as mathematics, and the digits as text, so that they can be bold."""
     if text == MISSING:
         return "--"
-    signed = _SIGN.sub(r"\\ensuremath{\g<0>}", escape(text))
-    return _POWER.sub(lambda found: rf"\ensuremath{{\times 10^{{{int(found[1])}}}}}", signed)
+    return rf"\tabnum{{{text.replace(',', '')}}}" if _NUMBER.fullmatch(text) else _text(text)
 
 
 def _superscript(mark: str) -> str:
-    return rf"\textsuperscript{{{mark}}}" if mark else ""
+    return rf"\textsuperscript{{{_text(mark)}}}" if mark else ""

@@ -24,7 +24,9 @@ def render(table: Table) -> str:
         shown.add_column(
             Text(one_line(column.name)), justify="left" if column.show is None else "right", overflow="fold"
         )
-    for group in table.groups:
+    for place, group in enumerate(table.groups):
+        if table.headings:
+            shown.add_row(Text(one_line(table.headings[place]), style="italic"))
         for row in group:
             shown.add_row(*map(_cell, table.columns, row))
         shown.add_section()
