@@ -11,7 +11,7 @@ from ragcun.console import duration, say, warn, warn_of
 from ragcun.data.collection import Collection
 from ragcun.data.problems import OnError
 from ragcun.errors import Failure, UserError
-from ragcun.evaluation.metrics import DEPTH, MEASURES
+from ragcun.evaluation.endpoint import RANKING, Endpoint
 from ragcun.evaluation.results import Cell, Result, slug
 from ragcun.evaluation.tasks import Task, open_task
 from ragcun.files import file_sha256
@@ -72,8 +72,9 @@ def evaluate_tasks(
     output: Path,
     options: RetrieverOptions,
     failures: list[Failure] | None = None,
+    endpoint: Endpoint = RANKING,
 ) -> list[Result]:
-    """Score each retriever, as `identify_all` gives them, on each task; results in that order.
+    """Score each retriever, as `identify_all` gives them, on each task by the endpoint; results in that order.
 
     A cell that `output` already has, made from the same inputs (retriever, data, settings), is read, not computed. An
     interruption costs the cell that is being computed, and of that only what the embedding store has not kept. If a
@@ -85,9 +86,9 @@ def evaluate_tasks(
     """
     folders = ((task.collection.name, task.collection.name, str(task.collection.path)) for task in tasks)
     _refuse_duplicates(folders, "rename one of the folders")
-    rows = [_ask_row(name, identity, tasks, output, failures) for name, identity in identities.items()]
+    rows = [_ask_row(name, identity, tasks, output, failures, endpoint) for name, identity in identities.items()]
     agenda = _Agenda([len(one.task.collection.corpus) for row in rows for one in row if one.known is None])
-    results = [result for row in rows for result in _score_row(row, options, agenda, failures)]
+    results = [result for row in rows for result in _score_row(row, options, agenda, failures, endpoint)]
     for task in tasks:
         for line in task.collection.problems.lines():
             warn(f"{task.collection.name}: {line}")
@@ -108,22 +109,28 @@ class _Asked:
 
 
 def _ask_row(
-    model: str, identity: Identity, tasks: Sequence[Task], output: Path, failures: list[Failure] | None
+    model: str,
+    identity: Identity,
+    tasks: Sequence[Task],
+    output: Path,
+    failures: list[Failure] | None,
+    endpoint: Endpoint,
 ) -> list[_Asked]:
     row = []
     for task in tasks:
         with _going_on(failures, task.collection.name, model):
-            row.append(_ask(model, identity, task, output))
+            row.append(_ask(model, identity, task, output, endpoint))
     return row
 
 
-def _ask(model: str, identity: Identity, task: Task, output: Path) -> _Asked:
+def _ask(model: str, identity: Identity, task: Task, output: Path, endpoint: Endpoint) -> _Asked:
+    if identity.runs is not None and not endpoint.runs:
+        raise UserError(f"{model}: a run has no vectors; give a retriever that has")
     run = None if identity.runs is None else identity.runs.find(task.collection.name, task.split)
     retriever: dict[str, Any] = identity.inputs if run is None else {"run": file_sha256(run)}
-    cell = Cell(output, identity.label, task.collection.name, task.split)
+    cell = Cell(output, identity.label, task.collection.name, task.split, endpoint.folder)
     domain = None if identity.provenance is None else identity.provenance.domain(task.collection)
-    inputs: dict[str, Any] = {"retriever": retriever, "data": task.data, "measures": list(MEASURES), "depth": DEPTH}
-    inputs |= {"domain": domain}
+    inputs: dict[str, Any] = {"retriever": retriever, "data": task.data, **endpoint.inputs, "domain": domain}
     return _Asked(model, identity.label, task, cell, inputs, cell.read(model, inputs), run)
 
 
@@ -146,13 +153,16 @@ class _Agenda:
 
 
 def _score_row(
-    row: Sequence[_Asked], options: RetrieverOptions, agenda: _Agenda, failures: list[Failure] | None
+    row: Sequence[_Asked],
+    options: RetrieverOptions,
+    agenda: _Agenda,
+    failures: list[Failure] | None,
+    endpoint: Endpoint,
 ) -> list[Result]:
     """The results of one retriever, which is loaded only where one of them is not known."""
     if all(one.known is not None for one in row):
         return [one.known for one in row if one.known is not None]
-    from ragcun.evaluation.compute import compute, compute_foreign  # torch comes in only where there is work to do
-
+    compute = endpoint.load()  # torch comes in only where there is work to do
     model, foreign, loaded = row[0].model, row[0].run is not None, []
     with _going_on(failures, None, model):
         loaded += [] if foreign else [load_retriever(model, options)]
@@ -168,6 +178,8 @@ def _score_row(
             with _going_on(failures, collection.name, model), one.cell.alone():
                 known = one.cell.read(model, one.inputs)  # another process may have computed it meanwhile
                 if known is None and one.run is not None:
+                    from ragcun.evaluation.compute import compute_foreign
+
                     known = compute_foreign(model, one.label, one.run, collection, split, one.cell, one.inputs)
                 results.append(known or compute(model, loaded[0], collection, split, one.cell, one.inputs))
     return results

@@ -1,6 +1,6 @@
 """Results of evaluation, in memory and as files.
 
-OUTPUT/cells/LABEL/DATASET/SPLIT/run.trec         the ranking
+OUTPUT/cells/LABEL/DATASET/SPLIT/run.trec         the ranking; other endpoints have a folder of their own beside cells
 OUTPUT/cells/LABEL/DATASET/SPLIT/scores.parquet   query_id, and a column for each measure
 OUTPUT/cells/LABEL/DATASET/SPLIT/result.json      is written last, with checksums of all three: a cell is complete and
                                                   intact, or is computed again
@@ -95,10 +95,13 @@ class Result:
 
 
 class Cell:
-    """The place below `output` of what the retriever called `label` scores on a split of a dataset."""
+    """The place below `output` of what the retriever called `label` scores on a split of a dataset.
 
-    def __init__(self, output: Path, label: str, dataset: str, split: str) -> None:
-        self.path = output / "cells" / slug(label) / dataset / split / "result.json"
+    `kind` is the folder of the endpoint that scores it.
+    """
+
+    def __init__(self, output: Path, label: str, dataset: str, split: str, kind: str = "cells") -> None:
+        self.path = output / kind / slug(label) / dataset / split / "result.json"
 
     def read(self, model: str, inputs: dict[str, Any]) -> Result | None:
         """The result, for a retriever asked for as `model`; None unless it is complete and `inputs` made it.

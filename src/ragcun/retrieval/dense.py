@@ -1,7 +1,7 @@
 """An encoder as a retriever: texts to vectors, vectors to rankings."""
 
 from dataclasses import asdict
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from ragcun.data.texts import Texts
 from ragcun.distributed.collectives import process_count
@@ -35,6 +35,15 @@ class Embeds(Protocol):
     def documents(self, texts: Texts, /) -> Identified: ...
 
     def describe(self) -> dict[str, Any]: ...
+
+
+@runtime_checkable
+class HasVectors(Protocol):
+    """A retriever that compares vectors: `Dense`, `Priced`."""
+
+    similarity: str
+
+    def vectors(self, corpus: Texts, queries: Texts, /) -> tuple[Identified, Identified]: ...
 
 
 class Dense:
@@ -81,6 +90,15 @@ class Dense:
         self._last["index"] = asdict(index)
         return top
 
+    @property
+    def similarity(self) -> str:
+        """The similarity that it ranks by, one of `search.SIMILARITIES`."""
+        return self._embedder.similarity
+
+    def vectors(self, corpus: Texts, queries: Texts) -> tuple[Identified, Identified]:
+        """The vectors of queries (Q, d) and documents (N, d), as `rank` compares them."""
+        return self._embedder.queries(queries), self._embedder.documents(corpus)
+
     def describe(self) -> dict[str, Any]:
         """Everything that determines the last ranking; JSON."""
         return self._embedder.describe() | self._last
@@ -100,6 +118,16 @@ class Priced:
             raise UserError(f"{self.label}: an embeddings API is used by one process only; start it without a launcher")
         self._embedder.agree(queries, corpus)
         return self._dense.rank(corpus, queries, k, id_ranks, exclude)
+
+    @property
+    def similarity(self) -> str:
+        """The similarity that it ranks by, one of `search.SIMILARITIES`."""
+        return self._dense.similarity
+
+    def vectors(self, corpus: Texts, queries: Texts) -> tuple[Identified, Identified]:
+        """The vectors of queries (Q, d) and documents (N, d), as `rank` compares them."""
+        self._embedder.agree(queries, corpus)
+        return self._dense.vectors(corpus, queries)
 
     def describe(self) -> dict[str, Any]:
         """Everything that determines the ranking; JSON."""
