@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -6,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ragcun.data import index
+from ragcun.data import index, jsonl
+from ragcun.data.index import parse_row
 from ragcun.data.jsonl import JsonlTexts
 from ragcun.errors import UserError
 
@@ -57,7 +59,7 @@ def test_large_file_is_indexed_once(
     monkeypatch.setattr(index, "LARGE", 0)
     first = JsonlTexts(path, on_error="skip")
     files = sorted((cache / "jsonl").iterdir())
-    assert [file.suffix for file in files] == [".json", ".npy"]
+    assert sorted(file.suffix for file in files) == [".json", ".npy", ".npy"]
     monkeypatch.setattr(index, "_build", None)
     again = JsonlTexts(path, on_error="skip")
     assert list(again) == list(first) and again.problems == first.problems
@@ -78,7 +80,33 @@ def test_threads_read_the_same(tmp_path: Path) -> None:
         assert list(pool.map(lambda row: texts[row % 500], range(4000))) == [texts[i % 500] for i in range(4000)]
 
 
-def test_a_file_that_changes_while_open_is_noticed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("large", "parsed"), [(2**20, (50, 0)), (0, (50, 50))])
+def test_a_row_is_parsed_once(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, large: int, parsed: tuple[int, int]
+) -> None:
+    """Once to index it, and of a large file once more when its text is asked for; ids are not parsed again."""
+    path = _write(tmp_path / "a.jsonl", 50)
+    lines: list[bytes] = []
+
+    def counted(line: bytes, titled: bool) -> tuple[str, str]:
+        lines.append(line)
+        return parse_row(line, titled)
+
+    monkeypatch.setattr(index, "LARGE", large)
+    for module in (index, jsonl):
+        monkeypatch.setattr(module, "parse_row", counted)
+    texts = JsonlTexts(path)
+    ids = list(texts.ids())
+    assert texts.rows(ids).tolist() == list(range(50))
+    assert len(lines) == parsed[0]
+    assert len(list(texts)) == 50
+    assert len(lines) == sum(parsed)
+
+
+def test_a_large_file_that_changes_while_open_is_noticed(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index, "LARGE", 0)
     path = _write(tmp_path / "a.jsonl", 3)
     texts = JsonlTexts(path)
     path.write_bytes(b" " * path.stat().st_size)
@@ -99,14 +127,20 @@ print(len(texts), length, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - b
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in KiB on Linux only")
-def test_a_corpus_is_not_held_in_memory(tmp_path: Path) -> None:
+def test_a_large_corpus_is_not_held_in_memory(tmp_path: Path) -> None:
     path = tmp_path / "corpus.jsonl"
     body = "word " * 400
     with path.open("w") as stream:
-        for i in range(25_000):
+        for i in range(34_000):
             stream.write(f'{{"_id": "d{i}", "title": "t", "text": "{body}{i}"}}\n')
-    assert path.stat().st_size > 50e6
-    result = subprocess.run([sys.executable, "-c", MEASURE, str(path)], check=True, capture_output=True, text=True)
+    assert path.stat().st_size > index.LARGE
+    result = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(path)],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"RAGCUN_CACHE_DIR": str(tmp_path / "cache")},
+    )
     count, length, grown_kib = map(int, result.stdout.split())
-    assert count == 25_000 and length > 50e6
+    assert count == 34_000 and length > index.LARGE
     assert grown_kib * 1024 < 8e6

@@ -1,10 +1,12 @@
-"""The index of a JSON Lines file: the offset of each row, and the row of each id."""
+"""The index of a JSON Lines file: the offset of each row, its id, and the row of each id."""
 
 import hashlib
 import json
 import os
 from array import array
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -69,74 +71,112 @@ def hash_id(id_: str) -> int:
     return int.from_bytes(hashlib.blake2b(id_.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
-def load_index(path: Path, titled: bool, named: Path) -> tuple[Index, Problems]:
-    """The index of a JSON Lines file, and what was wrong with the rows it leaves out, placed in the file `named`.
+@dataclass(frozen=True)
+class RowIndex:
+    """The index of a file's rows.
 
-    It is an int64 array (3, rows): the rows' offsets in the file; the hashes of their ids, ascending as uint64; the
-    row that each hash belongs to. For a file of 64 MiB or more it is made once for each path, size and
-    modification time, kept in `ragcun_cache()` and memory-mapped.
+    Attributes:
+        rows: int64 (4, rows): the rows' offsets in the file; the hashes of their ids, ascending as uint64; the row that
+            each hash belongs to; where each id starts in `ids`.
+        ids: the ids in UTF-8, one after the other.
+        texts: of all rows, where the file is small enough to keep them; else they are read from the file.
+        problems: of the rows that are left out.
+    """
+
+    rows: Index
+    ids: NDArray[np.uint8]
+    texts: list[str] | None
+    problems: Problems
+
+    def id(self, row: int) -> str:
+        """The id of a row."""
+        start = int(self.rows[3, row])
+        stop = int(self.rows[3, row + 1]) if row + 1 < self.rows.shape[1] else len(self.ids)
+        return self.ids[start:stop].tobytes().decode()
+
+
+def load_index(path: Path, titled: bool, named: Path) -> RowIndex:
+    """The index of a JSON Lines file, its problems placed in the file `named`.
+
+    Each row is parsed once. For a file of 64 MiB or more the index is made once for each path, size and modification
+    time, kept in `ragcun_cache()` and memory-mapped.
     """
     stat = path.stat()
     if stat.st_size < LARGE:
-        return _build(path, titled, named)
-    state = f"3\0{named}\0{path.resolve()}\0{stat.st_size}\0{stat.st_mtime_ns}\0{titled}"
+        return _build(path, titled, named, keep=True)
+    state = f"4\0{named}\0{path.resolve()}\0{stat.st_size}\0{stat.st_mtime_ns}\0{titled}"
     stem = ragcun_cache() / "jsonl" / hashlib.sha256(os.fsencode(state)).hexdigest()
-    rows, complete = stem.with_suffix(".npy"), stem.with_suffix(".json")
+    files, complete = [stem.with_suffix(suffix) for suffix in (".npy", ".ids.npy")], stem.with_suffix(".json")
     if (told := read_kept(complete)) is None:
-        index, problems = _build(path, titled, named)
-        with atomic_path(rows) as temporary:
-            np.save(temporary, index)
-        told = {"problems": problems.to_json()}
-        write_record(complete, told, [rows])
-    return np.load(rows, mmap_mode="r"), Problems(**told["problems"])
+        built = _build(path, titled, named, keep=False)
+        arrays: tuple[NDArray[Any], ...] = (built.rows, built.ids)
+        for file, content in zip(files, arrays, strict=True):
+            with atomic_path(file) as temporary:
+                np.save(temporary, content)
+        told = {"problems": built.problems.to_json()}
+        del built, arrays, content
+        write_record(complete, told, files)
+    rows, ids = (np.load(file, mmap_mode="r") for file in files)
+    return RowIndex(rows, ids, None, Problems(**told["problems"]))
 
 
-def _build(path: Path, titled: bool, named: Path) -> tuple[Index, Problems]:
+def _build(path: Path, titled: bool, named: Path, keep: bool) -> RowIndex:
     problems = Problems()
-    offsets, hashes, numbers = array("q"), array("Q"), array("I")
+    offsets, hashes, numbers, starts, ids = array("q"), array("Q"), array("I"), array("q"), bytearray()
+    texts: list[str] = []
     with path.open("rb") as stream:
         for offset, number, line in _lines(stream, path, named.name):
             try:
-                id_, _ = parse_row(line, titled)
+                id_, text = parse_row(line, titled)
             except ValueError as problem:
                 problems.add(str(problem), f"{named}:{number}")
                 continue
             offsets.append(offset)
             hashes.append(hash_id(id_))
             numbers.append(number)
-        index = np.empty((3, len(offsets)), dtype=np.int64)
-        index[0] = np.frombuffer(offsets, dtype=np.int64)
-        index[1] = np.frombuffer(hashes, dtype=np.int64)
-        del offsets, hashes
-        index[2] = np.argsort(index[1].view(np.uint64), kind="stable")
-        index[1] = index[1][index[2]]
-        repeated = sorted(_repeated(index, stream, titled))
+            starts.append(len(ids))
+            ids += id_.encode()
+            if keep:
+                texts.append(text)
+    rows = np.empty((4, len(offsets)), dtype=np.int64)
+    rows[0] = np.frombuffer(offsets, dtype=np.int64)
+    rows[1] = np.frombuffer(hashes, dtype=np.int64)
+    rows[3] = np.frombuffer(starts, dtype=np.int64)
+    del offsets, hashes, starts
+    rows[2] = np.argsort(rows[1].view(np.uint64), kind="stable")
+    rows[1] = rows[1][rows[2]]
+    index = RowIndex(rows, np.frombuffer(ids, dtype=np.uint8), texts if keep else None, problems)
+    repeated = sorted(_repeated(index))
     for row, id_ in repeated:
         problems.add("duplicate _id", f'{named}:{numbers[row]} "{id_}"')
-    return _without(index, [row for row, _ in repeated]) if repeated else index, problems
+    return _without(index, [row for row, _ in repeated]) if repeated else index
 
 
-def _repeated(index: Index, stream: BinaryIO, titled: bool) -> Iterator[tuple[int, str]]:
+def _repeated(index: RowIndex) -> Iterator[tuple[int, str]]:
     """Rows, with their ids, whose id an earlier row has: found among the rows whose ids have the same hash."""
-    offsets, hashes, order = index[0], index[1].view(np.uint64), index[2]
+    hashes, order = index.rows[1].view(np.uint64), index.rows[2]
     shared = np.unique(hashes[1:][hashes[1:] == hashes[:-1]])
     starts = np.searchsorted(hashes, shared, side="left")
     stops = np.searchsorted(hashes, shared, side="right")
     for start, stop in zip(starts, stops, strict=True):
         seen: set[str] = set()
         for row in order[start:stop].tolist():
-            stream.seek(offsets[row])
-            id_, _ = parse_row(stream.readline(), titled)
+            id_ = index.id(row)
             if id_ in seen:
                 yield row, id_
             seen.add(id_)
 
 
-def _without(index: Index, rows: list[int]) -> Index:
-    kept = np.ones(index.shape[1], dtype=bool)
-    kept[rows] = False
-    slots = kept[index[2]]
-    return np.stack([index[0][kept], index[1][slots], (np.cumsum(kept) - 1)[index[2][slots]]])
+def _without(index: RowIndex, left_out: list[int]) -> RowIndex:
+    offsets, hashes, order, starts = index.rows
+    kept = np.ones(len(offsets), dtype=bool)
+    kept[left_out] = False
+    slots = kept[order]
+    lengths = np.diff(starts, append=len(index.ids))
+    first = np.cumsum(lengths[kept]) - lengths[kept]
+    rows = np.stack([offsets[kept], hashes[slots], (np.cumsum(kept) - 1)[order[slots]], first])
+    texts = None if index.texts is None else list(compress(index.texts, kept.tolist()))
+    return RowIndex(rows, index.ids[np.repeat(kept, lengths)], texts, index.problems)
 
 
 def _lines(stream: BinaryIO, path: Path, name: str) -> Iterator[tuple[int, int, bytes]]:

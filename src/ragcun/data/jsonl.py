@@ -1,4 +1,4 @@
-"""A JSON Lines file as a table of texts that stays on disk."""
+"""A JSON Lines file as a table of texts, which stays on disk unless it is small."""
 
 import os
 import weakref
@@ -15,11 +15,12 @@ from ragcun.errors import UserError
 
 
 class JsonlTexts:
-    """Texts and ids of a JSON Lines file (`_id`, `text` and, where `titled`, `title`), read one line at a time.
+    """Texts and ids of a JSON Lines file (`_id`, `text` and, where `titled`, `title`).
 
     A row's text is what BEIR gives an encoder: `(title + " " + text).strip()` if `titled`, else `text` as it is.
-    Per row 24 bytes are kept (see `load_index`), and an id is itself compared before it counts as found. Lines are
-    read with `pread`: safe in threads, and unlike the pages of a mapped file they never add to resident memory.
+    A file of less than 64 MiB is read once, and its texts are kept. Of a larger one, ids and 32 bytes a row are mapped
+    (see `load_index`), and lines are read one at a time with `pread`: safe in threads, and unlike the pages of a mapped
+    file they never add to resident memory. An id is itself compared before it counts as found.
 
     The file may be compressed by gzip. A byte order mark, CRLF, blank lines, a last line without an end and ids that
     are JSON integers are taken as they are meant. Of rows with the same id the first counts. Raises `UserError` for a
@@ -37,24 +38,28 @@ class JsonlTexts:
             raise UserError(f"{path}: {error.strerror}") from None
         weakref.finalize(self, os.close, self._file)
         self._size = os.fstat(self._file).st_size
-        index, self.problems = load_index(content, titled, self.path)
+        self._index = load_index(content, titled, self.path)
+        self.problems = self._index.problems
         self.problems.settle(on_error)
-        if not index.size:
+        if not self._index.rows.size:
             raise UserError(f"{path}: has no usable row: {'; '.join(self.problems.lines()) or 'the file is empty'}")
-        self._offsets, self._hashes, self._order = index[0], index[1].view(np.uint64), index[2]
+        self._offsets, self._hashes, self._order, _ = self._index.rows
+        self._hashes = self._hashes.view(np.uint64)
 
     def __len__(self) -> int:
         return len(self._offsets)
 
     def __getitem__(self, row: int, /) -> str:
-        return self._read(row)[1]
+        self._require(row)
+        return self._read(row) if self._index.texts is None else self._index.texts[row]
 
     def __iter__(self) -> Iterator[str]:
         return (self[row] for row in range(len(self)))
 
     def id(self, row: int) -> str:
         """The id of a row, 0 .. len-1."""
-        return self._read(row)[0]
+        self._require(row)
+        return self._index.id(row)
 
     def ids(self) -> Iterator[str]:
         """The ids of all rows, in order, read as they are asked for."""
@@ -76,13 +81,15 @@ class JsonlTexts:
                 return row
         return -1
 
-    def _read(self, row: int) -> tuple[str, str]:
+    def _require(self, row: int) -> None:
         if not 0 <= row < len(self):
             raise IndexError(f"row {row} of {len(self)}")
+
+    def _read(self, row: int) -> str:
         start = int(self._offsets[row])
         stop = int(self._offsets[row + 1]) if row + 1 < len(self) else self._size
         line = os.pread(self._file, stop - start, start).partition(b"\n")[0]
         try:
-            return parse_row(line, self.titled)
+            return parse_row(line, self.titled)[1]
         except ValueError:
             raise UserError(f"{self.path}: was changed while in use; run the command again") from None

@@ -1,0 +1,153 @@
+"""How benchmarks measure, and the shape of what each of them prints.
+
+A benchmark prints one JSON object: the machine, the date, the packages' versions, and a list of `Row`s. All figures are
+seconds of the same work, by ragcun and by the peer in turn.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from ragcun.machine import cores
+
+Work = Callable[[], object]
+_SIDE = 2_048  # of the large matrix product
+_COPIED = 2**28  # bytes of the large copy
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison.
+
+    Attributes:
+        layer: what is compared.
+        work: the work and ragcun's settings.
+        peer: what it is compared with, its version and settings.
+        seconds: of each run of the work, by ragcun.
+        peer_seconds: the same by the peer; run i was taken beside run i.
+        wanted: the ratio of the peer's seconds to ragcun's that is aimed at.
+        floor: seconds that the work takes at this machine's ceiling; None where no such bound is known.
+        floor_of: how the floor comes about.
+        mebibytes, peer_mebibytes: the peak of resident memory, where it is measured.
+        notes: what a reader must know besides.
+    """
+
+    layer: str
+    work: str
+    peer: str
+    seconds: Sequence[float]
+    peer_seconds: Sequence[float]
+    wanted: float
+    floor: float | None = None
+    floor_of: str = ""
+    mebibytes: float | None = None
+    peer_mebibytes: float | None = None
+    notes: Sequence[str] = field(default=())
+
+
+def in_turn(ways: Mapping[str, Work], runs: int, warm: bool = True) -> dict[str, list[float]]:
+    """Seconds of each run of each way; the ways take turns, after one turn that does not count where `warm`."""
+    taken: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(runs + warm):
+        for name, work in ways.items():
+            began = time.perf_counter()
+            work()
+            seconds = time.perf_counter() - began
+            if turn or not warm:
+                taken[name].append(seconds)
+    return taken
+
+
+def products(dtype: Any = None) -> float:
+    """FLOP/s of a large matrix product in `dtype`, fp32 by default: the best of five."""
+    import torch
+
+    left, right = (torch.randn(_SIDE, _SIDE).to(dtype or torch.float32) for _ in range(2))
+    return 2 * _SIDE**3 / min(in_turn({"": lambda: torch.mm(left, right)}, 5)[""])
+
+
+def copies() -> float:
+    """Bytes a second that a large copy reads and writes: the best of five."""
+    source = np.ones(_COPIED // 8)
+    target = np.empty_like(source)
+    return 2 * _COPIED / min(in_turn({"": lambda: np.copyto(target, source)}, 5)[""])
+
+
+def process(command: Sequence[str | os.PathLike[str]], **variables: str) -> tuple[float, float, str]:
+    """Run a process to its end: its seconds, the MiB at its peak, and what it printed."""
+    began = time.perf_counter()
+    with subprocess.Popen(
+        list(map(str, command)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=os.environ | variables,
+    ) as running:
+        assert running.stdout is not None  # noqa: S101
+        printed = running.stdout.read()
+        _, status, usage = os.wait4(running.pid, 0)
+        seconds = time.perf_counter() - began
+        running.returncode = os.waitstatus_to_exitcode(status)
+    if running.returncode:
+        raise SystemExit(f"{' '.join(map(str, command))}: exit code {running.returncode}")
+    return seconds, usage.ru_maxrss / 1024, printed
+
+
+def ragcun(*arguments: str | os.PathLike[str]) -> tuple[float, float, str]:
+    """Run a whole `ragcun` process; as `process`."""
+    return process([sys.executable, "-m", "ragcun", *arguments])
+
+
+def of(package: str) -> str:
+    """A package with its version."""
+    try:
+        return f"{package} {version(package)}"
+    except PackageNotFoundError:
+        raise SystemExit(f"{package} is not installed; nox -s bench installs what the benchmarks need") from None
+
+
+def spread(values: Sequence[float]) -> str:
+    """The median with the smallest and the largest."""
+    return f"{statistics.median(values):.3g} ({min(values):.3g} to {max(values):.3g})"
+
+
+def processor() -> str:
+    """Name of the processor."""
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return "unknown processor"
+
+
+def report(rows: Sequence[Row]) -> None:
+    """Print rows with what the reader of them needs: machine, load, date, command, versions."""
+    told = {
+        "machine": f"{cores()} cores of an {processor()}, {psutil.virtual_memory().total / 2**30:.0f} GiB",
+        "load": round(os.getloadavg()[0], 2),
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "command": " ".join(["python", "bench/" + Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "versions": {name: version(name) for name in ("torch", "numpy")},
+        "rows": [asdict(row) for row in rows],
+    }
+    print(json.dumps(told, indent=2))
+
+
+def parser(text: str | None, **numbers: int) -> argparse.ArgumentParser:
+    """A parser with the benchmark's docstring as help and a flag for each of its sizes."""
+    made = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, default in numbers.items():
+        made.add_argument(f"--{name.replace('_', '-')}", type=int, default=default, help=f"default: {default}")
+    return made
