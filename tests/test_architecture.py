@@ -30,6 +30,7 @@ ORDER = [
     ["retrieval"],
     ["mining"],
     ["evaluation"],
+    ["abstain"],
     ["analysis"],
     ["training"],
     ["report"],

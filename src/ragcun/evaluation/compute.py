@@ -1,7 +1,7 @@
 """One cell: rank, write the run, score it, write the scores, then the result."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -48,8 +48,9 @@ def compute(
     id_ranks = rank_ids(collection.corpus.ids())
     top = retriever.rank(collection.corpus, queries, DEPTH, id_ranks, exclude)
     facts = {"label": retriever.label, "settings": retriever.describe(), "model": model}
-    parts = partial(_parts, collection, qrels, top)
-    return _complete(facts, parts, collection, split, cell, inputs, began, {"own_documents_excluded": own})
+    parts = partial(run_parts, collection, list(qrels), top)
+    scores = score_parts(qrels, parts())
+    return complete(facts, parts, scores, collection, split, cell, inputs, began, {"own_documents_excluded": own})
 
 
 def compute_foreign(
@@ -69,33 +70,34 @@ def compute_foreign(
     settings = {"run": path.name, "sha256": inputs["retriever"]["run"], "read": found.facts}
     ranking = {query: found.run.get(query, {}) for query in qrels}
     facts = {"label": label, "settings": settings, "model": model}
-    return _complete(
-        facts, lambda: iter([ranking]), collection, split, cell, inputs, began, {"own_documents_excluded": len(own)}
-    )
+    scores = score(qrels, ranking)
+    excluded = {"own_documents_excluded": len(own)}
+    return complete(facts, lambda: iter([ranking]), scores, collection, split, cell, inputs, began, excluded)
 
 
-def _complete(
+def complete(
     facts: dict[str, Any],
     parts: Callable[[], Iterator[Run]],
+    scores: Scores,
     collection: Collection,
     split: str,
     cell: Cell,
     inputs: dict[str, Any],
     began: float,
     record: dict[str, Any],
+    files: Sequence[Path] = (),
 ) -> Result:
-    """Score a run that comes in `parts`, and write the run, the scores and the result, which has the `facts`."""
-    qrels = collection.qrels(split)
-    scores = Scores([], {name: [] for name in MEASURES})
-    for part in parts():
-        scores.extend(score({query: qrels[query] for query in part}, part))
+    """Write a run that comes in `parts`, its scores and the result, which has the `facts`.
+
+    `files` belong to it, too.
+    """
     result = Result(
         **facts,
         dataset=collection.name,
         split=split,
         metrics=scores.means(),
         path=cell.path,
-        queries=len(qrels),
+        queries=len(scores.queries),
         documents=len(collection.corpus),
         seconds=round(time.perf_counter() - began, 3),
         domain=inputs["domain"],
@@ -104,8 +106,16 @@ def _complete(
     write_run(result.run, parts(), tag=result.label)
     _write_scores(result.scores, scores)
     record = {**record, "problems": collection.problems.to_json(), "environment": environment()}
-    cell.write(result, inputs, record)
+    cell.write(result, inputs, record, files)
     return result
+
+
+def score_parts(qrels: Qrels, parts: Iterator[Run]) -> Scores:
+    """Score a run that comes in `parts`."""
+    scores = Scores([], {name: [] for name in MEASURES})
+    for part in parts:
+        scores.extend(score({query: qrels[query] for query in part}, part))
+    return scores
 
 
 def own_documents(collection: Collection, qrels: Qrels) -> Rows:
@@ -130,9 +140,8 @@ def own_documents(collection: Collection, qrels: Qrels) -> Rows:
     return rows
 
 
-def _parts(collection: Collection, qrels: Qrels, top: TopK) -> Iterator[Run]:
-    """The run in parts, so that few rankings are Python objects at once."""
-    asked = list(qrels)
+def run_parts(collection: Collection, asked: Sequence[str], top: TopK) -> Iterator[Run]:
+    """The run of the queries of these ids in parts, so that few rankings are Python objects at once."""
     for part in slices(len(asked), _QUERIES):
         ids = {row: collection.corpus.id(row) for row in np.unique(top.rows[part]).tolist() if row >= 0}
         yield {

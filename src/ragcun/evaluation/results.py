@@ -23,6 +23,7 @@ from ragcun.intact import DamagedError, check_files, read_record, write_record
 from ragcun.lock import only_writer
 
 _LONGEST = 150  # bytes of a folder's name
+_OTHER = "cells-"  # begins the folders of other endpoints' cells
 
 
 @dataclass(frozen=True)
@@ -135,9 +136,12 @@ class Cell:
         """Make the cell incomplete, so that no old result stands beside files that are about to be written anew."""
         self.path.unlink(missing_ok=True)
 
-    def write(self, result: Result, inputs: dict[str, Any], record: dict[str, Any]) -> None:
-        """Make the cell complete. `inputs` determines its numbers, `record` says how they came about; both JSON."""
-        write_record(self.path, result.to_json() | {"inputs": inputs} | record, [result.run, result.scores])
+    def write(self, result: Result, inputs: dict[str, Any], record: dict[str, Any], files: Iterable[Path] = ()) -> None:
+        """Make the cell complete. `inputs` determines its numbers, `record` says how they came about; both JSON.
+
+        `files` lie in its folder and belong to it besides the run and the scores.
+        """
+        write_record(self.path, result.to_json() | {"inputs": inputs} | record, [result.run, result.scores, *files])
 
 
 def slug(label: str) -> str:
@@ -149,13 +153,15 @@ def slug(label: str) -> str:
 
 
 def read_results(folder: Path) -> list[Result]:
-    """Read every result.json below `folder`, in the order of their paths.
+    """Read every result.json below `folder`, in the order of their paths; those of other endpoints only in theirs.
 
     Raises `UserError` where a file is no result, or where two files give one model two different results, and
     `RagcunError` where one is damaged.
     """
     found: dict[tuple[str, str, str], Result] = {}
     for path in sorted(folder.rglob("result.json")):
+        if path.relative_to(folder).parts[-5:-4] and path.parts[-5].startswith(_OTHER):
+            continue
         result = Result.from_json(_content(path), path)
         known = found.setdefault((result.label, result.dataset, result.split), result)
         if known != result:

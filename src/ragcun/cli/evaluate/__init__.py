@@ -3,9 +3,10 @@
 import typer
 
 from ragcun.cli.command import Command
-from ragcun.cli.evaluate import beir, collection, compare, show, verify
+from ragcun.cli.evaluate import abstain, beir, collection, compare, show, verify
 
 app = typer.Typer(help="Evaluate retrievers.", no_args_is_help=True)
+app.command("abstain", cls=Command)(abstain.abstain)
 app.command("beir", cls=Command)(beir.beir)
 app.command("collection", cls=Command)(collection.collection)
 app.command("compare", cls=Command)(compare.compare)

@@ -21,7 +21,9 @@ from ragcun.errors import Failure, UserError, exit_code
 
 if TYPE_CHECKING:
     from ragcun.data.benchmark import Dataset
+    from ragcun.evaluation.endpoint import Endpoint
     from ragcun.evaluation.results import Result
+    from ragcun.evaluation.tasks import Task
     from ragcun.retrieval.retrievers import RetrieverOptions
 
 _SEARCH = "Search"
@@ -125,14 +127,19 @@ def score(
     split: str | None,
     data_dir: Path | None = None,
     offline: bool = False,
+    endpoint: "Callable[[Sequence[Task]], Endpoint] | None" = None,
+    show: "Callable[[Sequence[Result], Sequence[Failure], Path, bool], None] | None" = None,
 ) -> None:
     """Score the retrievers on what was chosen, print the table or the JSON, and exit.
+
+    `endpoint` says what is scored, where it is not the ranking, and `show` prints it.
 
     Several processes under a launcher work in step: a failure in one ends all, whereas a single process continues with
     the next cell.
     """
     from ragcun.distributed import first_process_first, launched_processes
     from ragcun.evaluation.beir import evaluate_tasks, identify_all
+    from ragcun.evaluation.endpoint import RANKING
     from ragcun.evaluation.tasks import open_tasks
 
     retriever_options = scoring.retriever_options()
@@ -143,8 +150,10 @@ def score(
             models = identify_all(scoring.model, retriever_options, of_models)
             tasks, not_opened = open_tasks(chosen if models else [], split, scoring.on_error, data_dir, offline)
             failures += not_opened
-        results = evaluate_tasks(models, tasks, output, retriever_options, of_models)
-        tell(results, failures, output, scoring.json)
+        scored = RANKING if endpoint is None else endpoint(tasks)
+        results = evaluate_tasks(models, tasks, output, retriever_options, of_models, scored)
+        (show or tell)(results, failures, output, scoring.json)
+        raise typer.Exit(exit_code(failures, done=bool(results)))
 
 
 @contextmanager
@@ -177,7 +186,7 @@ def _joined(output: Path) -> Iterator[Path]:
 
 
 def tell(results: "Sequence[Result]", failures: Sequence[Failure], output: Path, json: bool) -> None:
-    """Print the table, or the JSON where asked for, and exit."""
+    """Print the table, or the JSON where asked for."""
     from ragcun.console import say
     from ragcun.evaluation.metrics import MAIN
     from ragcun.evaluation.results import average_parts
@@ -190,7 +199,6 @@ def tell(results: "Sequence[Result]", failures: Sequence[Failure], output: Path,
     elif rows:
         print_table(scores_table(rows, MAIN))
         say(f"runs and scores: {output / 'cells'}")
-    raise typer.Exit(exit_code(failures, done=bool(results)))
 
 
 def _row(result: "Result") -> dict[str, Any]:

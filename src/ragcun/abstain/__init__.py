@@ -1,0 +1,1 @@
+"""Whether a score tells queries that the corpus answers from those that it does not."""

@@ -1,0 +1,51 @@
+"""`ragcun eval abstain`."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ragcun.cli import options, output
+from ragcun.cli.evaluate.scoring import Scoring, score, with_scoring
+from ragcun.errors import Failure
+
+if TYPE_CHECKING:
+    from ragcun.evaluation.results import Result
+
+
+@with_scoring
+def abstain(
+    folders: Annotated[list[Path], typer.Argument(help="Collections in BEIR's layout.", metavar="FOLDER...")],
+    scoring: Scoring,
+    split: Annotated[str, typer.Option(help="Split of queries to evaluate on.")] = "test",
+    every: Annotated[bool, typer.Option("--all", help="Show every score, not only the main ones.")] = False,
+    form: output.Format = "terminal",
+) -> None:
+    """Assess scores that say whether the corpus answers a query.
+
+    Each query is scored with its relevant documents in the corpus and with them taken out, and other collections'
+    queries are scored, too. The tables show how well each score tells them apart, and what a threshold that abstains on
+    10 percent of answered queries does on further queries of the same collection and on other collections. Cells are
+    saved in --output, and `ragcun eval compare OUTPUT/cells-abstain --metric AUROC:SCORE` compares models.
+    """
+    from ragcun.abstain.run import endpoint
+
+    score(scoring, folders, split, endpoint=endpoint, show=partial(_show, every, form))
+
+
+def _show(
+    every: bool, form: str, results: "Sequence[Result]", failures: Sequence[Failure], path: Path, json: bool
+) -> None:
+    from ragcun.abstain.tables import assess, collections_table, summary_table
+    from ragcun.console import say
+
+    rows = assess(results)
+    if json:
+        failed = [failure.to_json() for failure in failures]
+        options.print_json({"results": [row.to_json() for row in rows], "failures": failed})
+    elif rows:
+        output.print_table(collections_table(rows, every), form)
+        output.print_table(summary_table(rows), form)
+        say(f"runs, scores and evidence: {path / 'cells-abstain'}")
