@@ -1,20 +1,17 @@
 """BM25 beside bm25s as its README runs it (PyStemmer's English stemmer, English stop words): index and search, in turn.
 
-python bench/bm25.py --collection FOLDER [--k 100] [--runs 5]
+python bench/bm25.py [--collection FOLDER] [--k 100] [--runs 5]
 
-Prints JSON: seconds of each run from texts to rankings, by the clock and of the processor, and the ratios of ragcun's
-medians to bm25s'.
+Times are from texts to rankings.
 """
 
-import argparse
-import json
-import statistics
-import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import bm25s
 import numpy as np
 import Stemmer
+from measure import Row, in_turn, of, parser, ragcun, report
 
 from ragcun.console import console
 from ragcun.data.collection import Collection
@@ -37,28 +34,33 @@ def ours(corpus: list[str], queries: list[str], k: int) -> None:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--collection", type=Path, required=True)
-    parser.add_argument("--k", type=int, default=100)
-    parser.add_argument("--runs", type=int, default=5)
-    options = parser.parse_args()
+    options = parser(__doc__, k=100, runs=5, documents=20_000)
+    options.add_argument("--collection", type=Path, help="default: documents of Python's documentation")
+    given = options.parse_args()
     console.quiet = True
-    collection = Collection.open(options.collection)
-    corpus, queries = list(collection.corpus), list(collection.queries)
-    clocks = {"seconds": time.perf_counter, "processor seconds": time.process_time}
-    taken: dict[str, dict[str, list[float]]] = {clock: {"ragcun": [], "bm25s": []} for clock in clocks}
-    for _ in range(options.runs):
-        for name, work in (("bm25s", theirs), ("ragcun", ours)):
-            began = {clock: now() for clock, now in clocks.items()}
-            work(corpus, queries, options.k)
-            for clock, now in clocks.items():
-                taken[clock][name].append(round(now() - began[clock], 2))
-    ratios = {
-        clock: round(statistics.median(runs["ragcun"]) / statistics.median(runs["bm25s"]), 2)
-        for clock, runs in taken.items()
-    }
-    report = {"documents": len(corpus), "queries": len(queries), "k": options.k}
-    print(json.dumps(report | taken | {"ratios of medians": ratios}, indent=2))
+    with TemporaryDirectory() as scratch:
+        if given.collection is None:
+            given.collection = Path(scratch) / "pydocs"
+            ragcun("data", "pydocs", given.collection, "--documents", str(given.documents))
+        collection = Collection.open(given.collection)
+        corpus, queries = list(collection.corpus), list(collection.queries)
+    taken = in_turn(
+        {"bm25s": lambda: theirs(corpus, queries, given.k), "ragcun": lambda: ours(corpus, queries, given.k)},
+        given.runs,
+        warm=False,
+    )
+    report(
+        [
+            Row(
+                layer="BM25, index and search",
+                work=f"{collection.name}: {len(corpus):,} documents, {len(queries):,} queries, k = {given.k}",
+                peer=f"{of('bm25s')} as its README runs it, {of('PyStemmer')}, English stop words",
+                seconds=taken["ragcun"],
+                peer_seconds=taken["bm25s"],
+                wanted=1,
+            )
+        ]
+    )
 
 
 if __name__ == "__main__":

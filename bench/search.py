@@ -1,62 +1,57 @@
-"""Exact search against FAISS' flat index: the same vectors, the same threads (OMP_NUM_THREADS), runs taken in turn.
+"""Exact search against FAISS' flat index: the same vectors, the same threads, runs taken in turn.
 
-python bench/search.py [--queries 1000] [--documents 200000] [--dimension 384] [--k 100] [--runs 5]
-
-Prints JSON: seconds of each run, medians, ragcun's median over FAISS', and the share of places with the same document.
+python bench/search.py [--queries 1000] [--documents 1000000] [--dimension 512] [--k 100] [--runs 5]
 """
 
-import argparse
-import json
-import statistics
-import time
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import faiss
 import numpy as np
+from measure import Row, in_turn, of, parser, products, report
 
 from ragcun.console import console
+from ragcun.machine import cores
 from ragcun.retrieval.search import search
-
-
-def timed(work: Callable[[], Any], seconds: list[float]) -> Any:
-    """What `work` gives; its wall time is added to `seconds`."""
-    began = time.perf_counter()
-    result = work()
-    seconds.append(time.perf_counter() - began)
-    return result
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    sizes = {"queries": 1000, "documents": 200_000, "dimension": 384, "k": 100, "runs": 5}
-    for name, default in sizes.items():
-        parser.add_argument(f"--{name}", type=int, default=default)
-    options = parser.parse_args()
+    options = parser(__doc__, queries=1000, documents=1_000_000, dimension=512, k=100, runs=5).parse_args()
     console.quiet = True
     draw = np.random.default_rng(0)
     queries = draw.standard_normal((options.queries, options.dimension), dtype=np.float32)
     documents = draw.standard_normal((options.documents, options.dimension), dtype=np.float32)
-    report: dict[str, Any] = {"settings": vars(options)}
-    for similarity, index in (
-        ("euclidean", faiss.IndexFlatL2(options.dimension)),
-        ("dot", faiss.IndexFlatIP(options.dimension)),
-    ):
-        index.add(documents)
-        ours: list[float] = []
-        theirs: list[float] = []
-        for _ in range(options.runs):
-            _, rows = timed(lambda index=index: index.search(queries, options.k), theirs)
-            found = timed(lambda name=similarity: search(queries, documents, options.k, name), ours)
-        report[similarity] = {
-            "ragcun": [round(seconds, 2) for seconds in ours],
-            "faiss": [round(seconds, 2) for seconds in theirs],
-            "ratio of medians": round(statistics.median(ours) / statistics.median(theirs), 2),
-            "ratio of minima": round(min(ours) / min(theirs), 2),
-            "same document": round(float((found.rows == rows).mean()), 5),
-        }
-    print(json.dumps(report, indent=2))
+    faiss.omp_set_num_threads(cores())
+    index: Any = faiss.IndexFlatL2(options.dimension)
+    index.add(documents)
+    found: dict[str, Any] = {}
+
+    def theirs() -> None:
+        found["faiss"] = index.search(queries, options.k)[1]
+
+    def ours() -> None:
+        found["ragcun"] = search(queries, documents, options.k, "euclidean").rows
+
+    rate = products()
+    taken = in_turn({"faiss": partial(theirs), "ragcun": partial(ours)}, options.runs, warm=False)
+    flops = 2 * options.queries * options.documents * options.dimension
+    same = float((found["faiss"] == found["ragcun"]).mean())
+    report(
+        [
+            Row(
+                layer=f"Exact search, {options.documents / 1e6:g}M x {options.dimension}",
+                work=f"{options.queries:,} queries, k = {options.k}, fp32, in memory",
+                peer=f"{of('faiss-cpu')}, IndexFlatL2, {cores()} threads",
+                seconds=taken["ragcun"],
+                peer_seconds=taken["faiss"],
+                wanted=1,
+                floor=flops / rate,
+                floor_of=f"{flops / 1e9:.0f} GFLOP at {rate / 1e9:.0f} GFLOP/s",
+                notes=[f"{same:.2%} of places hold FAISS' document."],
+            )
+        ]
+    )
 
 
 if __name__ == "__main__":

@@ -1,25 +1,21 @@
-"""SIGReg, loss and gradient, against LeJEPA's formula in plain autograd: time, peak memory and agreement.
+"""SIGReg, loss and gradient, against LeJEPA's formula, eager and compiled: time, peak memory and agreement.
 
-Both draw their directions, so that whole training steps of the regulariser are compared. Times are medians of
-alternating runs in one process. Peak memory is measured in a process of its own for each: the highest resident set
-during one call, after a small warm-up, less the resident set just before it (Linux: /proc/self/status, the mark reset
-through /proc/self/clear_refs). Errors are the largest of a gradient's in fp32 against the same formula in fp64,
-relative to its largest entry.
+All draw their directions, so that whole training steps of the regulariser are compared. Peak memory is measured in a
+process of its own for each: the highest resident set during one call, after a warm-up, less the resident set just
+before it (Linux: /proc/self/status, the mark reset through /proc/self/clear_refs). Errors are the largest of a
+gradient's in fp32 against the same formula in fp64, relative to its largest entry.
 
-    python bench/sigreg.py [--rows 1024 --dimensions 512 --slices 1024 --knots 17 --runs 15]
+    python bench/sigreg.py [--rows 1024 --dimensions 512 --slices 1024 --knots 17 --runs 7]
 """
 
 import argparse
-import json
-import os
-import statistics
-import subprocess
 import sys
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
+from measure import Row, in_turn, of, parser, process, products, report
 from torch import Tensor
 
 from ragcun.losses import SIGReg
@@ -42,7 +38,12 @@ def plain(embeddings_ND: Tensor, slices: int, knots: int, t_max: float = 3.0) ->
 def calls(slices: int, knots: int) -> dict[str, Callable[[Tensor], Tensor]]:
     """What is compared: a loss, by name."""
     sigreg = SIGReg(slices, knots)
-    return {"plain": lambda x_ND: plain(x_ND, slices, knots), "ragcun": lambda x_ND: sigreg(x_ND, step=0)}
+    compiled = torch.compile(plain)
+    return {
+        "plain": lambda x_ND: plain(x_ND, slices, knots),
+        "compiled": lambda x_ND: compiled(x_ND, slices, knots),
+        "ragcun": lambda x_ND: sigreg(x_ND, step=0),
+    }
 
 
 def step(loss: Callable[[Tensor], Tensor], embeddings_ND: Tensor) -> Tensor:
@@ -64,8 +65,9 @@ def resident(field: str) -> float:
 def peak(name: str, sizes: argparse.Namespace) -> float:
     """Increase of the resident set during one call, in MiB; for a process that does nothing else."""
     loss = calls(sizes.slices, sizes.knots)[name]
-    step(calls(2, sizes.knots)[name], torch.randn(8, 8, requires_grad=True))
     embeddings_ND = torch.randn(sizes.rows, sizes.dimensions, requires_grad=True)
+    # A compiled loss is compiled for the sizes that it is called with, so its warm-up is a whole call.
+    step(loss, embeddings_ND) if name == "compiled" else step(loss, torch.randn(8, 8, requires_grad=True))
     Path("/proc/self/clear_refs").write_text("5")
     before = resident("VmRSS")
     step(loss, embeddings_ND)
@@ -73,55 +75,53 @@ def peak(name: str, sizes: argparse.Namespace) -> float:
 
 
 def peak_elsewhere(name: str) -> float:
-    """`peak` in a fresh process with the same arguments; the median of three."""
-    command = [sys.executable, __file__, *sys.argv[1:], "--peak", name]
-    return statistics.median(float(subprocess.check_output(command, text=True)) for _ in range(3))
+    """`peak` in a fresh process with the same arguments."""
+    return float(process([sys.executable, __file__, *sys.argv[1:], "--peak", name])[2])
 
 
-def gradient_error(sizes: argparse.Namespace) -> dict[str, float]:
-    """Largest relative error of each gradient in fp32."""
+def gradient_error(sizes: argparse.Namespace, name: str) -> float:
+    """Largest relative error of the gradient in fp32."""
     x_ND = torch.randn(sizes.rows, sizes.dimensions, generator=torch.Generator().manual_seed(0))
-    errors = {}
-    for name, loss in calls(sizes.slices, sizes.knots).items():
-        exact_ND = step(loss, x_ND.double().requires_grad_())
-        found_ND = step(loss, x_ND.clone().requires_grad_())
-        errors[name] = float((found_ND - exact_ND).abs().max() / exact_ND.abs().max())
-    return errors
+    loss = calls(sizes.slices, sizes.knots)[name]
+    exact_ND = step(loss, x_ND.double().requires_grad_())
+    found_ND = step(loss, x_ND.clone().requires_grad_())
+    return float((found_ND - exact_ND).abs().max() / exact_ND.abs().max())
 
 
 def main() -> None:
-    """Print the comparison as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in {"rows": 1024, "dimensions": 512, "slices": 1024, "knots": 17, "runs": 15}.items():
-        parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--peak", choices=["plain", "ragcun"], help=argparse.SUPPRESS)
-    sizes = parser.parse_args()
+    """Measure and print."""
+    options = parser(__doc__, rows=1024, dimensions=512, slices=1024, knots=17, runs=7)
+    options.add_argument("--peak", choices=["plain", "compiled", "ragcun"], help=argparse.SUPPRESS)
+    sizes = options.parse_args()
     if sizes.peak:
         print(peak(sizes.peak, sizes))
         return
     embeddings_ND = torch.randn(sizes.rows, sizes.dimensions, requires_grad=True)
     losses = calls(sizes.slices, sizes.knots)
-    seconds: dict[str, list[float]] = {name: [] for name in losses}
-    for run in range(sizes.runs + 1):
-        for name, loss in losses.items():
-            start = time.perf_counter()
-            step(loss, embeddings_ND)
-            if run:
-                seconds[name].append(time.perf_counter() - start)
-    median = {name: 1000 * statistics.median(times) for name, times in seconds.items()}
+    rate = products()
+    taken = in_turn({name: partial(step, loss, embeddings_ND) for name, loss in losses.items()}, sizes.runs)
     memory = {name: peak_elsewhere(name) for name in losses}
-    result = {
-        "sizes": {name: getattr(sizes, name) for name in ("rows", "dimensions", "slices", "knots", "runs")},
-        "threads": torch.get_num_threads(),
-        "load": os.getloadavg()[0],
-        "median_ms": median,
-        "fastest_ms": {name: 1000 * min(times) for name, times in seconds.items()},
-        "times_faster": median["plain"] / median["ragcun"],
-        "peak_mib": memory,
-        "times_smaller": memory["plain"] / memory["ragcun"],
-        "gradient_error": gradient_error(sizes),
-    }
-    print(json.dumps(result, indent=2))
+    projections = 4 * sizes.rows * sizes.dimensions * sizes.slices
+    shape = f"{sizes.rows} x {sizes.dimensions}, {sizes.slices} slices, {sizes.knots} knots, fp32"
+    errors = ", ".join(f"{name} {gradient_error(sizes, name):.1e}" for name in ("ragcun", "plain"))
+    report(
+        [
+            Row(
+                layer="SIGReg, loss and gradient",
+                work=shape,
+                peer=f"LeJEPA's formula, {of('torch')}, {how}",
+                seconds=taken["ragcun"],
+                peer_seconds=taken[name],
+                wanted=8,
+                floor=projections / rate,
+                floor_of=f"projections and their gradient, {projections / 1e9:.1f} GFLOP at {rate / 1e9:.0f} GFLOP/s",
+                mebibytes=memory["ragcun"],
+                peer_mebibytes=memory[name],
+                notes=[f"Memory is what one call adds. Relative error of the gradient against fp64: {errors}."],
+            )
+            for name, how in (("plain", "eager"), ("compiled", "torch.compile"))
+        ]
+    )
 
 
 if __name__ == "__main__":

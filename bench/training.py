@@ -1,6 +1,6 @@
 """What the embedding store saves.
 
-    python bench/training.py [--collection FOLDER] [--base MODEL] [--epochs 5] [--in-loop-steps 2]
+    python bench/training.py [--collection FOLDER] [--base MODEL] [--runs 1] [--in-loop-steps 2]
 
 Three trainings of the same MLP head on the same pairs with the same batch: a first `ragcun train`, which has to
 encode; a second one with another lambda; and sentence-transformers' trainer with the frozen base in the loop, as one
@@ -8,26 +8,15 @@ would without a store. The first two are whole processes; the third is timed ove
 is that time a step times the steps.
 """
 
-import argparse
 import json
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-BATCH = 256
+from measure import Row, of, parser, ragcun, report
 
 
-def ragcun(*arguments: str) -> float:
-    """Wall time of a whole `ragcun` process, in seconds."""
-    began = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "ragcun", *arguments], check=True, stderr=subprocess.DEVNULL)
-    return time.perf_counter() - began
-
-
-def in_the_loop(collection: Path, base: str, steps: int, scratch: Path) -> float:
+def in_the_loop(collection: Path, base: str, batch: int, steps: int, scratch: Path) -> float:
     """Seconds a step of sentence-transformers' trainer with the frozen base in the loop."""
     from datasets import Dataset
     from sentence_transformers import (
@@ -48,7 +37,7 @@ def in_the_loop(collection: Path, base: str, steps: int, scratch: Path) -> float
     width = model.get_embedding_dimension()
     head = [Dense(width, 2 * width, activation_function=nn.GELU()), Dense(2 * width, width, activation_function=None)]
     encoder = SentenceTransformer(modules=[*model, *head], device="cpu")
-    pairs = load_pairs(collection, "train").take(BATCH * (steps + 1), seed=0)
+    pairs = load_pairs(collection, "train").take(batch * (steps + 1), seed=0)
     rows = zip(pairs.anchor.tolist(), pairs.positive.tolist(), strict=True)
     dataset = Dataset.from_list([{"anchor": pairs.queries[a], "positive": pairs.documents[p]} for a, p in rows])
     times: list[float] = []
@@ -59,7 +48,7 @@ def in_the_loop(collection: Path, base: str, steps: int, scratch: Path) -> float
 
     arguments = SentenceTransformerTrainingArguments(
         output_dir=str(scratch),
-        per_device_train_batch_size=BATCH,
+        per_device_train_batch_size=batch,
         num_train_epochs=1,
         report_to="none",
         save_strategy="no",
@@ -75,42 +64,43 @@ def in_the_loop(collection: Path, base: str, steps: int, scratch: Path) -> float
 
 
 def main() -> None:
-    """Run all three and print one JSON object."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--collection", type=Path, help="default: 2,000 docstrings")
-    parser.add_argument("--base", default="sentence-transformers/all-MiniLM-L6-v2")
-    parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--in-loop-steps", type=int, default=2)
-    options = parser.parse_args()
+    """Measure all three in turn and print."""
+    options = parser(__doc__, runs=1, in_loop_steps=2)
+    options.add_argument("--collection", type=Path, help="default: 2,000 documents of Python's documentation")
+    options.add_argument("--base", default="sentence-transformers/all-MiniLM-L6-v2")
+    options.add_argument("--dimension", default="384", help="of the head's output; default: 384")
+    options.add_argument("--preset", default="hybrid", help="default: hybrid")
+    given = options.parse_args()
+    seconds: dict[str, list[float]] = {"first": [], "second": [], "looped": []}
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
-        collection = options.collection or scratch / "pydocs"
-        if options.collection is None:
+        collection = given.collection or scratch / "pydocs"
+        if given.collection is None:
             ragcun("data", "pydocs", str(collection), "--documents", "2000")
-        common = ["train", "--train-data", str(collection), "--base-model", options.base, "--store", str(scratch / "s")]
-        common += ["--output-dim", "384", "--batch-size", str(BATCH), "--epochs", str(options.epochs)]
-        first = ragcun(*common, "--lambda-isotropy", "1", "--output-dir", str(scratch / "first"))
-        second = ragcun(*common, "--lambda-isotropy", "10", "--output-dir", str(scratch / "second"))
-        manifest = json.loads((scratch / "second" / "manifest.json").read_text(encoding="utf-8"))
-        step = in_the_loop(collection, options.base, options.in_loop_steps, scratch / "loop")
-        looped = step * manifest["steps"]
-        print(
-            json.dumps(
-                {
-                    "collection": collection.name,
-                    "base": options.base,
-                    "pairs": manifest["data"]["pairs"],
-                    "steps": manifest["steps"],
-                    "cores": len(os.sched_getaffinity(0)),
-                    "first_seconds": round(first, 1),
-                    "second_seconds": round(second, 1),
-                    "first_over_second": round(first / second, 1),
-                    "in_loop_seconds": round(looped, 1),
-                    "in_loop_over_second": round(looped / second, 1),
-                },
-                indent=2,
-            )
-        )
+        for run in range(given.runs):
+            place = scratch / str(run)
+            common = ["train", "--preset", given.preset, "--train-data", str(collection), "--base-model", given.base]
+            common += ["--store", str(place / "store"), "--output-dim", given.dimension, "--output-dir"]
+            seconds["first"].append(ragcun(*common, str(place / "first"))[0])
+            seconds["second"].append(ragcun(*common, str(place / "second"), "--lambda-isotropy", "10")[0])
+            manifest = json.loads((place / "second" / "manifest.json").read_text(encoding="utf-8"))
+            batch = manifest["batch"]
+            steps, epochs = manifest["steps"], manifest["settings"]["training"]["epochs"]
+            pairs = batch["size"] * batch["accumulation"]
+            step = in_the_loop(collection, given.base, pairs, given.in_loop_steps, place / "loop")
+            seconds["looped"].append(step * steps)
+    peer = f"{of('sentence-transformers')}, its trainer with the frozen base in the loop, the same loss"
+    work = (
+        f"preset {given.preset}, {Path(given.base).name}, {collection.name}: {manifest['data']['pairs']:,} pairs, "
+        f"{epochs} epochs, {steps:,} steps of {pairs}"
+    )
+    told = [f"The peer's time is that of {given.in_loop_steps} steps, times {steps:,} / {given.in_loop_steps}."]
+    report(
+        [
+            Row("First training of a head", work, peer, seconds["first"], seconds["looped"], 2.8 * epochs, notes=told),
+            Row("Second training of a head", work, peer, seconds["second"], seconds["looped"], 100, notes=told),
+        ]
+    )
 
 
 if __name__ == "__main__":
