@@ -33,7 +33,6 @@ ARCHITECTURES = ("bert", "distilbert", "electra", "modernbert", "mpnet", "robert
 _PRECISIONS = {"fp32": "f32", "bf16": "bf16"}
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 _GRAPH = ("base.xml", "base.bin")
-_TOKENS = 1_024  # in a batch
 
 
 class OpenVINORuntime:
@@ -65,7 +64,6 @@ class OpenVINOEngine(TorchEngine):
 
     def __init__(self, base: "SentenceTransformer", precision: "Precision") -> None:
         super().__init__(base)
-        self.tokens = _TOKENS
         self._transformer, *self._behind = base
         options = {
             "INFERENCE_PRECISION_HINT": _PRECISIONS[precision],
