@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragcun.errors import RagcunError, UserError
-from ragcun.retrieval.runs import ranked, read_run, write_run
+from ragcun.retrieval.runs import ranked, read_run, read_top, write_run
 
 IDS = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=8)
 SCORES = st.one_of(st.floats(width=32, allow_nan=False, allow_infinity=False), st.sampled_from([0.0, 1.0, 0.1]))
@@ -28,6 +28,20 @@ def test_round_trip(tmp_path_factory: pytest.TempPathFactory, run: dict[str, dic
             assert np.float32(back[query][document]) == np.float32(score)
         assert ranked(back[query]) == ranked(scores)
         assert list(back[query]) == [document for document, _ in ranked(scores)]
+    assert read_top(path, 3) == {query: [document for document, _ in ranked(run[query])[:3]] for query in run}
+
+
+def test_the_top_of_long_rankings_is_read_without_the_rest(tmp_path: Path) -> None:
+    run = {f"q{at}": {f"d{n}": float(n % 97) for n in range(at * 131 % 1000 + 1)} for at in range(40)}
+    write_run(tmp_path / "run.trec", [run], "tag")
+    assert read_top(tmp_path / "run.trec", 5) == {
+        query: [document for document, _ in ranked(scores)[:5]] for query, scores in run.items()
+    }
+    (tmp_path / "run.trec").write_text("q1 Q0 d1 1 0.5")
+    with pytest.raises(UserError, match=r"run\.trec: not `query Q0 document rank score tag`: 'q1 Q0 d1 1 0.5'"):
+        read_top(tmp_path / "run.trec", 5)
+    (tmp_path / "run.trec").write_text("")
+    assert read_top(tmp_path / "run.trec", 5) == {}
 
 
 def test_ranks_are_those_of_trec_eval(tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ def sides(a: Sequence[Path], b: Sequence[Path], measure: str) -> Sides:
     Raises:
         UserError: a file lacks the measure, or the files' queries differ.
     """
-    read = [[_read(path, measure) for path in paths] for paths in (a, b)]
+    read = [[query_scores(path, measure) for path in paths] for paths in (a, b)]
     queries = sorted(read[0][0])
     for path, values in zip([*a, *b], read[0] + read[1], strict=True):
         if sorted(values) != queries:
@@ -156,7 +156,8 @@ def sides(a: Sequence[Path], b: Sequence[Path], measure: str) -> Sides:
     return of_a, of_b
 
 
-def _read(path: Path, measure: str) -> dict[str, float]:
+def query_scores(path: Path, measure: str) -> dict[str, float]:
+    """The score of each query, by its id. Raises as `sides` does."""
     check_part(path)
     table = pq.read_table(path)
     if measure not in table.column_names:

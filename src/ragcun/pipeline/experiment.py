@@ -4,7 +4,7 @@ settings.toml, manifest.json, history.jsonl, checkpoints/, model/     the traine
 data/pydocs/                                                          the embedded collection, where it is used
 random/                                                               the same head started at random
 cells/                                                                runs and scores (see evaluation)
-analysis/, tables/, figures/, summary.json                            what was found
+analysis/, tables/, report.html, summary.json                          what was found
 """
 
 from collections.abc import Sequence
@@ -24,6 +24,7 @@ from ragcun.files import write_json
 from ragcun.losses.terms import TERMS
 from ragcun.pipeline.preflight import BASE, RANDOM
 from ragcun.pipeline.steps import once
+from ragcun.report.page.write import write_page
 from ragcun.report.write import compile_pdf, has_latex, write_tables
 from ragcun.retrieval.registry import encoder
 from ragcun.retrieval.retrievers import RetrieverOptions
@@ -76,6 +77,7 @@ def run(settings: Settings, tasks: Sequence[Task], experiment: Path, store: Path
     results = evaluate_tasks(identify_all(chosen, options), tasks, experiment, options)
     files = _analyse(settings, experiment, options, tasks[0].collection, chosen)
     files += _report(experiment, results)
+    files += _page(experiment, results, tasks, base)
     comparisons = _compare(experiment, results, base)
     summary = Summary(experiment, results, comparisons, _verdict(comparisons, base), files)
     write_json(experiment / "summary.json", summary.to_json())
@@ -112,6 +114,12 @@ def _report(experiment: Path, results: list[Result]) -> list[Path]:
         once(experiment / "tables" / "compiled.json", sources, lambda: _compile(tables[-1]))
         tables.append(tables[-1].with_suffix(".pdf"))
     return tables
+
+
+def _page(experiment: Path, results: list[Result], tasks: Sequence[Task], base: str) -> list[Path]:
+    baselines = [result.label for result in results if result.model == base][:1]
+    data_dirs = list(dict.fromkeys(task.collection.path.parent for task in tasks))
+    return write_page([str(experiment)], None, baselines or None, data_dirs=data_dirs)[:1]
 
 
 def _compile(source: Path) -> list[Path]:

@@ -29,7 +29,7 @@ FORMS = {
     "markdown": Form(".md", markdown.render),
     "csv": Form(".csv", csv.render),
     "json": Form(".json", json.render),
-    "html": Form(".html", html.render, html.document),
+    "html": Form(".html", html.render),
 }
 
 

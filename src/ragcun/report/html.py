@@ -1,20 +1,10 @@
-"""Tables as HTML: plain tables that a screen reader can read, and a page that holds several."""
+"""Tables as HTML: plain tables that a screen reader can read. `page` puts them into a document."""
 
-from collections.abc import Mapping
 from html import escape
 from itertools import repeat
 
 from ragcun.printable import one_line
 from ragcun.table import Cell, Column, Table
-
-_STYLE = """body { font-family: sans-serif; margin: 2em }
-table { border-collapse: collapse; margin: 0 0 .5em }
-caption { text-align: left; padding-bottom: .5em }
-th, td { font-weight: normal; padding: .15em .8em .15em 0; text-align: left }
-thead th { font-weight: bold }
-.number { text-align: right; font-variant-numeric: tabular-nums }
-tbody { border-top: 1px solid }
-table { border-top: 2px solid; border-bottom: 2px solid }"""
 
 
 def render(table: Table) -> str:
@@ -35,13 +25,6 @@ def render(table: Table) -> str:
     lines.append("</table>")
     lines += [f"<p>{_superscript(note.mark)}{_escape(note.text)}</p>" for note in table.notes]
     return "\n".join([*lines, "</figure>"]) + "\n"
-
-
-def document(tables: Mapping[str, Table]) -> str:
-    """Return a page of all tables that needs no other file."""
-    head = f'<meta charset="utf-8">\n<title>Results</title>\n<style>\n{_STYLE}\n</style>'
-    body = "".join(map(render, tables.values()))
-    return f'<!DOCTYPE html>\n<html lang="en">\n<head>\n{head}\n</head>\n<body>\n{body}</body>\n</html>\n'
 
 
 def _class(column: Column) -> str:

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -81,3 +82,44 @@ def read_run(path: Path, escaped: bool = True) -> dict[str, dict[str, float]]:
 @lru_cache(2**16)
 def _escaped(text: str) -> str:
     return _UNSAFE.sub(lambda found: quote(found[0], safe=""), text)
+
+
+def read_top(path: Path, depth: int) -> dict[str, list[str]]:
+    """Read the first `depth` documents of each query of a run that `write_run` wrote, best first.
+
+    The lines of a query are contiguous there, and those behind its first are leapt over. Raises `UserError` for a
+    malformed line.
+    """
+    tops: dict[str, list[str]] = {}
+    if not path.stat().st_size:
+        return tops
+    with path.open("rb") as stream, mmap(stream.fileno(), 0, access=ACCESS_READ) as content:
+        start = 0
+        while start < len(content):
+            query = content[start : content.find(b" ", start) + 1]
+            top = tops.setdefault(unquote(query.decode().strip()), [])
+            place = start
+            while len(top) < depth and content[place : place + len(query)] == query:
+                end = content.find(b"\n", place) % (len(content) + 1)  # the last line may have no end
+                fields = content[place:end].decode().split()
+                if len(fields) != 6:
+                    raise UserError(f"{path}: not `query Q0 document rank score tag`: {' '.join(fields)!r}")
+                top.append(unquote(fields[2]))
+                place = end + 1
+            start = _behind(content, start, query)
+    return tops
+
+
+def _behind(content: mmap, start: int, query: bytes) -> int:
+    """Where the lines that begin with `query` end; one begins at `start`."""
+    step = 2**12
+    while (beyond := content.find(b"\n", start + step) + 1) and content[beyond : beyond + len(query)] == query:
+        start, step = beyond, 2 * step
+    beyond = beyond or len(content)
+    while (line := content.find(b"\n", start) + 1) and line < beyond:
+        middle = max(line, content.rfind(b"\n", line, (line + beyond) // 2) + 1)
+        if content[middle : middle + len(query)] == query:
+            start = middle
+        else:
+            beyond = middle
+    return beyond

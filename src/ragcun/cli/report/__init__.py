@@ -4,8 +4,8 @@ import typer
 
 from ragcun.cli.command import Command
 from ragcun.cli.output import FORMS
-from ragcun.cli.report import tables
+from ragcun.cli.report import page, tables
 
 app = typer.Typer(help="Write tables, papers and pages from results.", no_args_is_help=True)
 for form in FORMS:
-    app.command(form, cls=Command)(tables.command_of(form))
+    app.command(form, cls=Command)(page.html if form == "html" else tables.command_of(form))

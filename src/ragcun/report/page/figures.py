@@ -1,0 +1,26 @@
+"""The figures that lie below folders of results, as images inside the page."""
+
+import base64
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Image:
+    """A figure: where it lies below its folder, and its PNG as a data URL; None where the page had no room for it."""
+
+    name: str
+    url: str | None
+
+
+def find_figures(folders: Iterable[Path], largest: int) -> list[Image]:
+    """Return every PNG in a folder called figures below `folders`, by name, as far as `largest` bytes hold them."""
+    images: dict[str, Image] = {}
+    for folder in folders:
+        for path in sorted(folder.rglob("figures/**/*.png")):
+            name = path.relative_to(folder.parent).with_suffix("").as_posix()
+            url = f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
+            largest -= len(url)
+            images.setdefault(name, Image(name, url if largest >= 0 else None))
+    return list(images.values())

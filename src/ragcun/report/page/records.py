@@ -1,0 +1,44 @@
+"""Where each number of the page comes from: the records of its cells, with what they share kept once."""
+
+import json
+from typing import Any
+
+from ragcun.data.collection import Collection
+from ragcun.evaluation.repeat import command
+from ragcun.evaluation.results import Result
+from ragcun.intact import read_record
+
+_SHARED = ("settings", "environment", "inputs")
+
+
+class Records:
+    """The contents of result.json files and the commands that repeat them."""
+
+    def __init__(self) -> None:
+        self._records: list[dict[str, Any]] = []
+        self._shared: dict[str, int] = {}
+
+    def add(self, result: Result, collection: Collection | None) -> int:
+        """Add the record of a result and return its number."""
+        content = dict(read_record(result.path, files=False))
+        content["command"] = command(content, None if collection is None else collection.path)
+        content["file"] = result.path.as_posix()
+        for name in _SHARED:
+            if name in content:
+                text = json.dumps(_without_time(content, name), sort_keys=True, ensure_ascii=False)
+                content[name] = self._shared.setdefault(text, len(self._shared))
+        self._records.append(content)
+        return len(self._records) - 1
+
+    def to_json(self) -> dict[str, Any]:
+        """The records, and what they refer to by its place."""
+        return {"records": self._records, "shared": [json.loads(text) for text in self._shared]}
+
+
+def _without_time(content: dict[str, Any], name: str) -> Any:
+    """What several records can share: the time stands in the record itself."""
+    value = content[name]
+    if name == "environment" and "time" in value:
+        content["time"] = value["time"]
+        return {key: one for key, one in value.items() if key != "time"}
+    return value

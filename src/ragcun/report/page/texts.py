@@ -1,0 +1,25 @@
+"""The collection behind a result, so that the page can show texts."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from ragcun.data.collection import Collection, is_collection
+from ragcun.errors import RagcunError
+from ragcun.evaluation.results import Result
+from ragcun.intact import read_record
+
+
+def find_collection(result: Result, data_dirs: Iterable[Path]) -> Collection | None:
+    """Return the collection in one of `data_dirs` that the result is of, byte by byte; None where there is none."""
+    wanted = read_record(result.path, files=False).get("inputs", {}).get("data")
+    for home in data_dirs:
+        for folder in (home / result.dataset, home):
+            if folder.name != result.dataset or not is_collection(folder):
+                continue
+            try:
+                found = Collection.open(folder, "skip")
+                if found.fingerprint(result.split) == wanted:
+                    return found
+            except RagcunError:
+                continue
+    return None
