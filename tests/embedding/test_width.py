@@ -8,7 +8,7 @@ from ragcun.embedding.load import load_model
 from ragcun.embedding.resolve import resolve_model
 from ragcun.embedding.width import embedding_width, fit_output_dim, with_output_dim
 from ragcun.errors import UserError
-from ragcun.settings.schema import ModelSettings, Settings
+from ragcun.settings.schema import ModelSettings, Settings, StageSettings
 
 
 def test_the_width_is_that_of_the_loaded_model(tiny_model: Path, tmp_path: Path) -> None:
@@ -48,4 +48,7 @@ def test_an_output_dimension_follows_the_base_or_is_refused_by_its_flag(tiny_mod
             fitted(**wrong)
     with pytest.raises(UserError, match=r"give --output-dim 384$"):
         fitted(head="identity", output_dim=8)
+    nested = Settings(training=StageSettings(nested_dims=(32, 384)))
+    with pytest.raises(UserError, match="--nested-dims 384: must be at least 1 and less than the 384"):
+        fit_output_dim(nested, 384, "base")
     assert with_output_dim(Settings(), resolve_model(str(tiny_model))).model.output_dim == 32

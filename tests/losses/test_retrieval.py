@@ -148,3 +148,17 @@ class Encoder(torch.nn.Module):
 
     def forward(self, _: dict[str, Tensor]) -> dict[str, Tensor]:
         return {"sentence_embedding": next(self.embeddings)}
+
+
+def test_nested_dimensions_have_the_loss_of_embeddings_that_are_cut() -> None:
+    anchors, positives, negatives = sample(6, 8), sample(6, 8, seed=1), sample(6, 2, 8, seed=2)
+    off = {"lambda_isotropy": 0.0, "lambda_reg": 0.0}
+    found = RetrievalObjective(temperature=6.0, nested=(2, 4), **off)(anchors, positives, negatives)
+    cut = [
+        EuclideanInfoNCE(6.0 * first / 8)(anchors[:, :first], positives[:, :first], negatives[..., :first])
+        for first in (2, 4, 8)
+    ]
+    torch.testing.assert_close(found["contrastive"], torch.stack(cut).mean())
+    for wrong in (0, 8):
+        with pytest.raises(UserError, match=f"not 2, {wrong}"):
+            RetrievalObjective(nested=(2, wrong), **off)(anchors, positives)

@@ -177,3 +177,17 @@ def test_a_head_starts_whitened_to_a_power_and_a_target_is_the_spectrum_it_would
     assert found.target(12, 1.0) is None
     with pytest.raises(UserError, match="no variance in some of the 33"):
         found.target(33, 0.5)
+
+
+def test_the_automatic_power_follows_from_the_spectrum_alone() -> None:
+    found = spectrum(sample())
+    powers = [found.auto_power(dimension) for dimension in (4, 12, 24, 32)]
+    assert powers == sorted(powers, reverse=True)
+    assert 0 <= powers[-1] < powers[0] <= 1
+    assert spectrum(7 * sample() + 3).auto_power(12) == pytest.approx(powers[1], rel=1e-4)
+    for settings in (
+        ModelSettings(head="whiten", output_dim=12, whiten_power="auto"),
+        ModelSettings(head="linear", output_dim=12, init="whiten:auto"),
+    ):
+        layer = build_head(settings, found, seed=0).layers()[0]
+        torch.testing.assert_close(layer.weight, found.projection(12, powers[1])[0])

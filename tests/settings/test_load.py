@@ -62,6 +62,8 @@ def test_presets_hold_what_the_strategies_name() -> None:
         ({"model.init": "whiten"}, r"model\.init = 'whiten': must be base, random, or whiten:POWER"),
         ({"model.init": "whiten:1.5"}, r"model\.init = 'whiten:1\.5'"),
         ({"model.init": "whiten:nan"}, r"model\.init = 'whiten:nan'"),
+        ({"model.whiten_power": "half"}, r"model\.whiten_power = 'half': must be a number from 0 to 1, or auto"),
+        ({"training.nested_dims": "32,many"}, r"training\.nested_dims\.1 = 'many'"),
         ({"training.treat": "texts"}, r"training\.treat = 'texts'"),
         ({"training.target_power": 1.1}, r"training\.target_power = 1\.1"),
         ({"training.treat": "queries", "training.random_documents": 8}, "random_documents needs regularisers that"),

@@ -7,8 +7,8 @@ import typer
 
 from ragcun.cli import options
 from ragcun.cli.command import Command
-from ragcun.cli.completion import bases, complete
-from ragcun.cli.output import print_table
+from ragcun.cli.completion import bases, complete, measures
+from ragcun.cli.output import Format, print_table
 
 app = typer.Typer(help="Analyse the geometry of embeddings.", no_args_is_help=True)
 
@@ -76,3 +76,50 @@ def isotropy(
     if json:
         written = read_json(output / "isotropy.json")
         options.print_json({**written, "figures": [str(output / figure) for figure in written["figures"]]})
+
+
+@app.command(cls=Command)
+def tradeoff(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Output folders of `ragcun ablate` with the same grid, one for each collection that was trained on.",
+            metavar="FOLDER...",
+            exists=True,
+            file_okay=False,
+        ),
+    ],
+    metric: Annotated[
+        str, typer.Option(help="Metric of retrieval quality.", autocompletion=complete(measures))
+    ] = "nDCG@10",
+    margin: Annotated[
+        float,
+        typer.Option(help="Largest difference, in points, at which two heads count as equivalent.", metavar="POINTS"),
+    ] = 0.5,
+    output: Annotated[
+        Path, typer.Option(help="Output folder for tradeoff.json and figures/.", file_okay=False, writable=True)
+    ] = Path("tradeoff"),
+    form: Format = "terminal",
+    json: options.Json = False,
+) -> None:
+    """Show what isotropy costs: scores in-domain and out-of-domain by isotropy, for each route and dimension.
+
+    An isotropic head is compared with the best other head of its dimension, both chosen on dev, by a test of difference
+    and one of equivalence, over queries and seeds. `--grid head=whiten` gives heads that are whitened after the fact,
+    `--grid init=whiten:0.5` those that start whitened, `--grid lambda_covariance=0,10` those that a regulariser treats.
+    """
+    from ragcun.analysis.trade import price_curve
+    from ragcun.analysis.tradeoff import read_heads, tradeoff_json, tradeoff_table
+    from ragcun.console import say
+    from ragcun.errors import UserError
+    from ragcun.files import write_json
+
+    if not 0 < margin <= 100:
+        raise UserError(f"--margin {margin:g}: must be a number of points above 0 and at most 100")
+    found = tradeoff_json(read_heads(folders), margin / 100, metric)
+    write_json(output / "tradeoff.json", found)
+    figures = price_curve(found, output / "figures" / "tradeoff")
+    print_table(tradeoff_table(found), form)
+    say(f"written: {', '.join(map(str, [output / 'tradeoff.json', *figures]))}")
+    if json:
+        options.print_json({**found, "figures": [str(path) for path in figures]})

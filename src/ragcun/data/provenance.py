@@ -18,7 +18,8 @@ class Provenance:
 
     Attributes:
         trained: data that it was trained on, or whose held-out queries chose the best checkpoint.
-        guards: data that it was not trained on, but whose held-out queries chose the interpolation.
+        guards: data that it was not trained on, but whose held-out queries chose the interpolation, or on whose texts
+            it was kept as it started.
     """
 
     trained: tuple[Mapping[str, Any], ...] = ()
@@ -29,7 +30,7 @@ class Provenance:
         """What the manifest of a training says under "data", and what it says of the models it started from."""
         before = data.get("before") or {}
         trained = [data.get("train"), data.get("dev"), *before.get("trained", ())]
-        guards = [*data.get("out_of_domain", ()), *before.get("guards", ())]
+        guards = [*data.get("out_of_domain", ()), *data.get("general", ()), *before.get("guards", ())]
         return cls(tuple(one for one in trained if one), tuple(guards))
 
     @classmethod

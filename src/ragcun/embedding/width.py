@@ -69,6 +69,8 @@ def fit_output_dim(settings: Settings, width: int, base: str) -> Settings:
                 f"--output-dim {chosen}: {base} has {width} dimensions, and a head that starts as its projection "
                 f"has at most these; give --output-dim {width} or less, or --init random"
             )
+    if wrong := [first for first in settings.training.nested_dims if not 0 < first < chosen]:
+        raise UserError(f"--nested-dims {wrong[0]}: must be at least 1 and less than the {chosen} of --output-dim")
     return settings.model_copy(update={"model": model.model_copy(update={"output_dim": chosen})})
 
 

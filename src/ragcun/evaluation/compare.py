@@ -12,8 +12,9 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from ragcun.errors import UserError
-from ragcun.evaluation import seeds, statistics
+from ragcun.evaluation import statistics
 from ragcun.evaluation.results import check_part
+from ragcun.evaluation.seeds import Spread, of_seeds, spread
 from ragcun.evaluation.statistics import Doubles
 
 Sides = tuple[Doubles, Doubles]  # scores of the same n queries: (seeds of a, n) and (seeds of b, n)
@@ -106,15 +107,14 @@ def compare_sides(
         test: "randomisation" or "wilcoxon".
         margin: the difference that matters.
     """
-    weighed = [(pair, 1 / (len(scores) * len(parts))) for parts in scores for pair in parts]
-    strata = [(a.mean(axis=0) - b.mean(axis=0), share) for (a, b), share in weighed]
+    weighed = _weighed(scores)
+    strata = _differences(weighed)
     rng = np.random.default_rng(seed)
     pooled = np.concatenate([values for values, _ in strata])
     difference = statistics.mean(strata)
     p_value = statistics.TESTS[test](strata, rng) if pooled.any() else 1.0
     low, high = statistics.interval(strata, rng)
-    several = [[(pair[side], share) for pair, share in weighed] for side in (0, 1) if _seeds(weighed, side) > 1]
-    spread = seeds.spread(strata, [seeds.of_seeds(one) for one in several])
+    across = spread_of(scores)
     power, needed = statistics.power(strata, margin)
     deviation = float(pooled.std(ddof=1)) if len(strata) == 1 and len(pooled) > 1 else 0.0
     return Comparison(
@@ -128,11 +128,31 @@ def compare_sides(
         ties=int((pooled == 0).sum()),
         losses=int((pooled < 0).sum()),
         margin=margin,
-        p_equivalent=spread.p_equivalent(margin),
+        p_equivalent=across.p_equivalent(margin),
         power=power,
         queries_needed=needed,
-        across_seeds=AcrossSeeds(*spread.interval(), spread.p_value()) if several else None,
+        across_seeds=AcrossSeeds(*across.interval(), across.p_value()) if _several(weighed) else None,
     )
+
+
+def spread_of(scores: Sequence[Sequence[Sides]]) -> Spread:
+    """The mean difference of `compare_sides` and its distribution, where queries are a sample, and seeds if several."""
+    weighed = _weighed(scores)
+    several = [[(pair[side], share) for pair, share in weighed] for side in _several(weighed)]
+    return spread(_differences(weighed), [of_seeds(one) for one in several])
+
+
+def _weighed(scores: Sequence[Sequence[Sides]]) -> list[tuple[Sides, float]]:
+    return [(pair, 1 / (len(scores) * len(parts))) for parts in scores for pair in parts]
+
+
+def _differences(weighed: Sequence[tuple[Sides, float]]) -> list[tuple[Doubles, float]]:
+    return [(a.mean(axis=0) - b.mean(axis=0), share) for (a, b), share in weighed]
+
+
+def _several(weighed: Sequence[tuple[Sides, float]]) -> list[int]:
+    """The sides, 0 and 1, that have several seeds."""
+    return [side for side in (0, 1) if _seeds(weighed, side) > 1]
 
 
 def _seeds(weighed: Sequence[tuple[Sides, float]], side: int) -> int:

@@ -109,6 +109,11 @@ class Row:
         }
 
 
+def without_seed(label: str) -> str:
+    """A label without the seed at its end."""
+    return _SEED.sub("", label) or label
+
+
 def read_systems(sources: Sequence[str]) -> list[System]:
     """Read the results below each folder; NAME=FOLDER gives all that are below it one name.
 
@@ -125,7 +130,7 @@ def read_systems(sources: Sequence[str]) -> list[System]:
         if not results:
             raise UserError(f"{folder}: has no result.json; run `ragcun eval beir --output {folder}` first")
         for result in results:
-            seeds = found.setdefault(name or _SEED.sub("", result.label) or result.label, {})
+            seeds = found.setdefault(name or without_seed(result.label), {})
             runs = seeds.setdefault((result.dataset, result.split), [])
             twice = next((other for other in runs if other.label == result.label), None)
             if twice is None or (name is not None and twice.path.parent != result.path.parent):

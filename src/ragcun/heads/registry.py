@@ -8,15 +8,28 @@ b: base dimension, d: output dimension.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from ragcun.errors import UserError
 
 if TYPE_CHECKING:
     from ragcun.heads.layers import Head, LinearHead, MLPHead
     from ragcun.heads.spectrum import Spectrum
+
+
+def power(value: Any) -> float | str:
+    """A strength of whitening: a number from 0 to 1, or "auto"."""
+    if value == "auto":
+        return "auto"
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = -1.0
+    if not 0 <= number <= 1:
+        raise ValueError("must be a number from 0 to 1, or auto")
+    return number
 
 
 @dataclass(frozen=True)
@@ -60,9 +73,10 @@ def _linear(spectrum: "Spectrum", dimension: int) -> "LinearHead":
     return LinearHead(spectrum.dimension, dimension)
 
 
-def _whiten(spectrum: "Spectrum", dimension: int, whiten_power: float) -> "LinearHead":
+def _whiten(spectrum: "Spectrum", dimension: int, whiten_power: float | Literal["auto"]) -> "LinearHead":
     head = _linear(spectrum, dimension)
-    head.start_as(*spectrum.projection(dimension, whiten_power))
+    power = spectrum.auto_power(dimension) if whiten_power == "auto" else whiten_power
+    head.start_as(*spectrum.projection(dimension, power))
     return head
 
 
@@ -100,7 +114,9 @@ HEADS = {
         weights=_affine,
         settings={
             "whiten_power": HeadSetting(
-                Annotated[float, Field(ge=0, le=1)], 1.0, "Strength of head whiten: 0 is PCA, 1 is full whitening."
+                Annotated[float | Literal["auto"], BeforeValidator(power)],
+                1.0,
+                "Strength of head whiten: 0 is PCA, 1 is full whitening, auto follows from the spectrum.",
             )
         },
     ),

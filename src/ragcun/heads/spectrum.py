@@ -60,6 +60,10 @@ class Spectrum:
             torch.from_numpy(-weight @ self.mean).to(torch.float32),
         )
 
+    def auto_power(self, dimension: int) -> float:
+        """The power of whitening that suits `dimension`: the share of the variance that the projection leaves out."""
+        return float(1 - self.variances[:dimension].sum() / self.variances.sum())
+
     def target(self, dimension: int, power: float) -> torch.Tensor | None:
         """The variances (d,) that regularisers aim for, fp32, mean 1: the base's to 1 - `power`; None for power 1.
 

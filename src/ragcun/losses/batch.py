@@ -26,6 +26,8 @@ class EmbeddedBatch:
         temperature: that of the contrastive loss, which may be learnt.
         step: the number of the training step, from which random choices follow.
         random_RD: of documents drawn from all that are trained on, whatever the pairs; None where none are drawn.
+        general: of general texts, which are not trained on, and what they were at the start, (G, D) each; None where
+            there are none.
     """
 
     queries_BD: Tensor
@@ -35,6 +37,7 @@ class EmbeddedBatch:
     temperature: float | Tensor
     step: int
     random_RD: Tensor | None = None
+    general: tuple[Tensor, Tensor] | None = None
 
     @cached_property
     def embeddings_ND(self) -> Tensor:

@@ -1,4 +1,4 @@
-"""Two regularisers: the scale of embeddings, and the similarities that a base had.
+"""Regularisers: the scale of embeddings, the similarities that a base had, and the embeddings that a head had.
 
 Shapes: N embeddings of this process, M of all processes, D and E dimensions.
 """
@@ -21,6 +21,17 @@ def scale(embeddings_ND: Tensor) -> Tensor:
     counts, _ = rows_per_process(len(embeddings_ND), embeddings_ND.device)
     squares = full(embeddings_ND).square().sum()
     return (sum_over_processes(squares) / (sum(counts) * embeddings_ND.shape[1]) - 1).square()
+
+
+def drift(embeddings_ND: Tensor, before_ND: Tensor) -> Tensor:
+    """Mean over texts and dimensions of (x - before)²; a scalar >= 0, fp32 (fp64 for fp64 input).
+
+    Keeps embeddings of texts that are not trained on where they were. `before_ND` gets no gradient. The mean is over
+    the joined batch of all processes; `ragcun.distributed.collectives` has the convention for gradients.
+    """
+    counts, _ = rows_per_process(len(embeddings_ND), embeddings_ND.device)
+    squares = (full(embeddings_ND) - full(before_ND.detach())).square().sum()
+    return sum_over_processes(squares) / (sum(counts) * embeddings_ND.shape[1])
 
 
 def distillation(student_ND: Tensor, teacher_NE: Tensor, temperature: float | Tensor) -> Tensor:

@@ -4,7 +4,7 @@ Shapes: B rows, N negatives a row, D dimensions.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,9 @@ class RetrievalObjective(nn.Module):
     Weights are given by their settings' names (`lambda_isotropy=1.0`); one that is not given has its term's default, or
     0 where the term needs the base's embeddings. A term with weight 0 is not computed. `slices` and `seed` are those of
     the random directions; `dimension`, `treat` and `target_D` are as in `TermOptions`. What weights are relative to
-    stands at the terms. Raises `UserError` for a negative weight, or one that no term has.
+    stands at the terms. With `nested`, the contrastive loss is the mean over the first so many dimensions of each entry
+    and over all (Matryoshka, arXiv 2205.13147), the temperature in proportion to them. Raises `UserError` for a
+    negative weight, or one that no term has.
     """
 
     def __init__(
@@ -39,9 +41,11 @@ class RetrievalObjective(nn.Module):
         dimension: int | None = None,
         treat: Treated | None = None,
         target_D: Tensor | None = None,
+        nested: Sequence[int] = (),
         **weights: float,
     ) -> None:
         super().__init__()
+        self.nested = tuple(nested)
         self.contrastive = EuclideanInfoNCE(temperature, learnable_temperature)
         self.weights = _weights(weights)
         self.step = 0
@@ -62,28 +66,53 @@ class RetrievalObjective(nn.Module):
         step: int | None = None,
         known_pairs: Tensor | None = None,
         random_RD: Tensor | None = None,
+        general: tuple[Tensor, Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """The weighted parts by name, to be summed: contrastive, then the terms that have a weight.
 
         Ids and `known_pairs` are as in `EuclideanInfoNCE`. `teacher_BE` are the base's embeddings of the positives, at
         the student's scale; a `UserError` is raised where a term needs them and they are missing. Absent negatives
         (id -1) are left out of every part. `step` sets the step; without it, training counts its calls. `random_RD` are
-        documents that regularisers of isotropy see in place of the batch's.
+        documents that regularisers of isotropy see in place of the batch's. `general` is as in `EmbeddedBatch`.
         """
-        contrastive = self.contrastive(anchors_BD, positives_BD, negatives_BND, anchor_ids, document_ids, known_pairs)
+        ids = (anchor_ids, document_ids, known_pairs)
+        contrastive = self._contrastive(anchors_BD, positives_BD, negatives_BND, *ids)
         documents_MD = positives_BD
         if negatives_BND is not None:
             present = ... if document_ids is None else document_ids[len(positives_BD) :] != -1
             documents_MD = torch.cat([positives_BD, negatives_BND.flatten(0, 1)[present]])
         self.step = self.step if step is None else step
         batch = EmbeddedBatch(
-            anchors_BD, documents_MD, positives_BD, teacher_BE, self.contrastive.temperature, self.step, random_RD
+            anchors_BD,
+            documents_MD,
+            positives_BD,
+            teacher_BE,
+            self.contrastive.temperature,
+            self.step,
+            random_RD,
+            general,
         )
         if self.training:
             self.step += 1
         return {"contrastive": contrastive} | {
             name: self.weights[name] * function(batch) for name, function in self._terms.items()
         }
+
+    def _contrastive(
+        self, anchors_BD: Tensor, positives_BD: Tensor, negatives_BND: Tensor | None, *ids: Tensor | None
+    ) -> Tensor:
+        dimension = anchors_BD.shape[1]
+        if any(not 0 < first < dimension for first in self.nested):
+            raise UserError(
+                f"nested dimensions are at least 1 and fewer than the {dimension} of the embeddings, "
+                f"not {', '.join(map(str, self.nested))}"
+            )
+        losses = []
+        for first in (*self.nested, dimension):
+            scale = math.sqrt(dimension / first)  # the temperature is that of all dimensions
+            parts = (None if x is None else scale * x[..., :first] for x in (anchors_BD, positives_BD, negatives_BND))
+            losses.append(self.contrastive(*parts, *ids))
+        return torch.stack(losses).mean()
 
 
 def _weights(given: Mapping[str, float]) -> dict[str, float]:
@@ -118,6 +147,7 @@ class IsotropicRetrievalLoss(nn.Module):
         dimension: int | None = None,
         treat: Treated | None = None,
         target_D: Tensor | None = None,
+        nested: Sequence[int] = (),
         **weights: float,
     ) -> None:
         super().__init__()
@@ -130,6 +160,7 @@ class IsotropicRetrievalLoss(nn.Module):
             dimension=dimension,
             treat=treat,
             target_D=target_D,
+            nested=nested,
             **weights,
         )
 

@@ -62,6 +62,7 @@ class Term:
             torch module, whose parameters are then trained and whose buffers are kept in checkpoints.
         flops: floating-point operations of its forward pass, as far as they count.
         needs_teacher: whether it sees the base's embeddings of the positives.
+        isotropy: whether it is a regulariser of isotropy.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Term:
     make: Callable[[TermOptions], TermFunction]
     flops: Callable[[BatchShape], float]
     needs_teacher: bool = False
+    isotropy: bool = False
 
 
 def _isotropy(options: TermOptions) -> TermFunction:
@@ -111,6 +113,17 @@ def _scale(_: TermOptions) -> TermFunction:
     return lambda batch: scale(batch.embeddings_ND)
 
 
+def _general(_: TermOptions) -> TermFunction:
+    from ragcun.losses.regularisers import drift
+
+    def kept(batch: "EmbeddedBatch") -> "Tensor":
+        if batch.general is None:
+            return batch.queries_BD.sum() * 0
+        return drift(*batch.general)
+
+    return kept
+
+
 def _distillation(_: TermOptions) -> TermFunction:
     from ragcun.errors import UserError
     from ragcun.losses.regularisers import distillation
@@ -132,6 +145,7 @@ TERMS = (
         symbol=r"\lambda_\mathrm{iso}",
         make=_isotropy,
         flops=lambda shape: 2 * shape.texts * shape.dimension * SLICES,
+        isotropy=True,
     ),
     Term(
         name="axes",
@@ -141,6 +155,7 @@ TERMS = (
         symbol=r"\lambda_\mathrm{axes}",
         make=_axes,
         flops=lambda shape: 2 * shape.texts * shape.dimension * 2 * shape.dimension,
+        isotropy=True,
     ),
     Term(
         name="covariance",
@@ -150,6 +165,7 @@ TERMS = (
         symbol=r"\lambda_\mathrm{cov}",
         make=_covariance,
         flops=lambda shape: 2 * shape.texts * shape.dimension**2,
+        isotropy=True,
     ),
     Term(
         name="orthogonality",
@@ -159,6 +175,7 @@ TERMS = (
         symbol=r"\lambda_\mathrm{gor}",
         make=_orthogonality,
         flops=lambda shape: 2 * shape.texts * shape.dimension**2,
+        isotropy=True,
     ),
     Term(
         name="scale",
@@ -178,5 +195,14 @@ TERMS = (
         make=_distillation,
         flops=lambda shape: 2 * shape.pairs**2 * (shape.dimension + shape.base_dimension),
         needs_teacher=True,
+    ),
+    Term(
+        name="general",
+        weight="lambda_general",
+        default=10.0,
+        help="Weight of the mean squared drift of --general-data from the start; 0 without such data.",
+        symbol=r"\lambda_\mathrm{gen}",
+        make=_general,
+        flops=lambda shape: 0,
     ),
 )

@@ -19,6 +19,8 @@ def build_head(settings: ModelSettings, spectrum: Spectrum, seed: int) -> Head:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         head = entry.build(spectrum, settings.dimension, **own)
-    if entry.trainable and settings.start_power is not None:
-        head.start_as(*spectrum.projection(settings.dimension, settings.start_power))
+    power = settings.start_power
+    if entry.trainable and power is not None:
+        power = spectrum.auto_power(settings.dimension) if power == "auto" else power
+        head.start_as(*spectrum.projection(settings.dimension, power))
     return head

@@ -40,7 +40,7 @@ from ragcun.report import csv, latex
 from ragcun.retrieval.retrievers import RetrieverOptions
 from ragcun.settings.schema import Settings
 from ragcun.training.batches import PairVectors
-from ragcun.training.data import out_of_domain_texts, training_data
+from ragcun.training.data import general_texts, out_of_domain_texts, training_data
 from ragcun.training.dev import StoredDev
 from ragcun.training.run import train
 
@@ -127,7 +127,8 @@ def encode(cells: Sequence[Cell], where: Evaluation) -> list[Measured]:
     found = []
     for each in seen.values():
         pairs, dev_texts = training_data(each)
-        PairVectors(pairs, embedder, "training")
+        general = [part for parts in general_texts(each.data).values() for part in parts]
+        PairVectors(pairs, embedder, "training", general=general)
         dev = StoredDev(dev_texts, embedder)
         for path in each.data.out_of_domain:
             StoredDev(out_of_domain_texts(Path(path), each.data), embedder)

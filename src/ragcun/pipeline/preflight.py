@@ -19,7 +19,7 @@ from ragcun.pipeline.grid import Cell
 from ragcun.pipeline.steps import PYDOCS, evaluation_folder, prepare_data
 from ragcun.settings.load import RENAMED
 from ragcun.settings.schema import Settings, Stage
-from ragcun.training.data import PRETRAINING, out_of_domain_texts, training_data, trainings
+from ragcun.training.data import PRETRAINING, general_texts, out_of_domain_texts, training_data, trainings
 
 BASE, RANDOM = "base", "random"  # as baselines: the head's own base, and the same head started at random
 
@@ -57,6 +57,8 @@ def _open_training_data(
             training_data(one)
     for folder in settings.data.out_of_domain:
         out_of_domain_texts(Path(folder), settings.data)
+    there = tuple(name for name in settings.data.general if name != PYDOCS)
+    general_texts(settings.data.model_copy(update={"general": there}))
     if load_checkpoint is not None:
         resolve_model(load_checkpoint)
     return stages

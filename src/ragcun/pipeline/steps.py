@@ -19,7 +19,7 @@ def prepare_data(settings: Settings, experiment: Path, stage: Stage = "both") ->
 
     It is in `experiment`/data. `pydocs` is made once: an experiment keeps it where Python is upgraded meanwhile.
     """
-    if settings.data.train == PYDOCS:
+    if settings.data.train == PYDOCS or PYDOCS in settings.data.general:
         settings = _prepare_pydocs(settings, experiment)
     return _prepare_stages(settings, experiment, stage)
 
@@ -35,7 +35,11 @@ def _prepare_pydocs(settings: Settings, experiment: Path) -> Settings:
         from ragcun.data.pydocs import pydocs_collection
 
         pydocs_collection(folder, wanted["documents"], wanted["seed"], wanted["max_words"])
-    return settings.model_copy(update={"data": settings.data.model_copy(update={"train": str(folder)})})
+    made = {
+        "train": str(folder) if settings.data.train == PYDOCS else settings.data.train,
+        "general": tuple(str(folder) if name == PYDOCS else name for name in settings.data.general),
+    }
+    return settings.model_copy(update={"data": settings.data.model_copy(update=made)})
 
 
 def _prepare_stages(settings: Settings, experiment: Path, stage: Stage) -> Settings:

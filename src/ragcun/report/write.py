@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ragcun.analysis.ablation import ablation_table
 from ragcun.analysis.reports import isotropy_table, paper_table, read_reports
+from ragcun.analysis.tradeoff import tradeoff_table
 from ragcun.errors import RagcunError, UserError
 from ragcun.evaluation.results import average_parts, read_results
 from ragcun.evaluation.tables import benchmark_table
@@ -32,12 +33,13 @@ def write_tables(
     order: Sequence[str] = (),
     form: str = "latex",
 ) -> list[Path]:
-    """Write tables/beir, isotropy, isotropy-all, ablation and, where the form has one, main, which shows all.
+    """Write tables/beir, isotropy, isotropy-all, ablation, tradeoff and, where the form has one, main, which shows all.
 
     isotropy has the six rows for a paper, isotropy-all is the appendix: every measure of documents, queries and both.
-    Reads every result.json below `folder`, `isotropy` or the one isotropy.json below `folder`, and its ablation.json;
-    what is not there has no table. Models come in the order of `order`, then of their paths; `output` is `folder` where
-    None. Returns the files written, main last. Raises `UserError` where there is nothing to report, or no such form.
+    Reads every result.json below `folder`, `isotropy` or the one isotropy.json below `folder`, its ablation.json and
+    its tradeoff.json; what is not there has no table. Models come in the order of `order`, then of their paths;
+    `output` is `folder` where None. Returns the files written, main last. Raises `UserError` where there is nothing to
+    report, or no such form.
     """
     chosen = find_form(form)
     if not folder.is_dir():
@@ -51,6 +53,8 @@ def write_tables(
         tables[f"isotropy-all{chosen.suffix}"] = replace(isotropy_table(reports), label="isotropy-all")
     if (path := folder / "ablation.json").is_file():
         tables[f"ablation{chosen.suffix}"] = ablation_table(read_json(path))
+    if (path := folder / "tradeoff.json").is_file():
+        tables[f"tradeoff{chosen.suffix}"] = tradeoff_table(read_json(path))
     if not tables:
         raise UserError(f"{folder}: contains neither a result.json nor an isotropy.json; run `ragcun eval beir` first")
     texts = {name: chosen.render(table) for name, table in tables.items()}

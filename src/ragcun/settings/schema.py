@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
 
-from ragcun.heads.registry import HEADS
+from ragcun.heads.registry import HEADS, power
 from ragcun.losses.terms import TERMS, Treated
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -36,18 +36,6 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
-def _interpolation(value: Any) -> Any:
-    if value == "auto":
-        return value
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = -1.0
-    if not 0 <= number <= 1:
-        raise ValueError("must be a number from 0 to 1, or auto")
-    return number
-
-
 def _texts(value: Any) -> Any:
     """One text, or a JSON list in an environment variable, as a list."""
     if not isinstance(value, str):
@@ -67,19 +55,19 @@ def _names(value: Any) -> Any:
 
 
 def _init(value: Any) -> Any:
-    kind, colon, power = str(value).partition(":")
+    kind, _, strength = str(value).partition(":")
     if value in ("base", "random"):
         return value
     try:
-        if kind == "whiten" and colon and 0 <= float(power) <= 1:
+        if kind == "whiten" and power(strength) is not None:
             return value
     except ValueError:
         pass
-    raise ValueError("must be base, random, or whiten:POWER with a power from 0 to 1")
+    raise ValueError("must be base, random, or whiten:POWER with a power from 0 to 1, or auto")
 
 
 Init = Annotated[str, BeforeValidator(_init)]
-Interpolation = Annotated[float | Literal["auto"], BeforeValidator(_interpolation)]
+Interpolation = Annotated[float | Literal["auto"], BeforeValidator(power)]
 Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 Trackers = Annotated[tuple[Tracker, ...], BeforeValidator(_names)]
@@ -154,6 +142,13 @@ class DataSettings(_Section):
         flag="pretrain-val-data",
         unset="as for --val-data",
     )
+    general: Texts = setting(
+        (),
+        "General text on which --lambda-general keeps the head as it starts: a JSON Lines file or folder of texts, or "
+        "pydocs; may be repeated.",
+        DATA,
+        flag="general-data",
+    )
     out_of_domain: Texts = setting(
         (),
         "Out-of-domain collection whose dev score --interpolate auto protects; may be repeated.",
@@ -214,7 +209,7 @@ class ModelSettings(_Section):
     init: Init = setting(
         "base",
         "Initialise the head as the base's PCA projection (base), as this projection whitened to a power from 0 to 1 "
-        "(whiten:POWER), or at random (random).",
+        "(whiten:POWER, or whiten:auto), or at random (random).",
         ENCODER,
     )
     output_dim: Count | None = setting(
@@ -222,11 +217,12 @@ class ModelSettings(_Section):
     )
 
     @property
-    def start_power(self) -> float | None:
+    def start_power(self) -> float | Literal["auto"] | None:
         """The power to which the projection is whitened that the head starts as; None for a start at random."""
         if self.init == "random":
             return None
-        return float(self.init.removeprefix("base").removeprefix("whiten:") or 0)
+        strength = self.init.removeprefix("base").removeprefix("whiten:") or 0
+        return "auto" if strength == "auto" else float(strength)
 
     @property
     def dimension(self) -> int:
@@ -270,6 +266,11 @@ class StageSettings(_Section):
         None, "Temperature by which squared distances are divided.", LOSS, unset="output-dim / 10"
     )
     learnable_temperature: bool = setting(False, "Learn the temperature.", LOSS)
+    nested_dims: Annotated[tuple[int, ...], BeforeValidator(_names)] = setting(
+        (),
+        "Numbers of first dimensions that the contrastive loss is computed on as well (Matryoshka), such as 32,64,128.",
+        LOSS,
+    )
     treat: Treated | None = setting(
         None,
         "Embeddings that the regularisers of isotropy act on: SIGReg, axes, covariance and GOR.",
@@ -387,6 +388,13 @@ class Settings(_Section):
             )
         if not model.freeze_base and self.training.random_documents:
             raise ValueError("random_documents needs a frozen base, whose embeddings are stored")
+        if self.data.general and not (
+            model.freeze_base and HEADS[model.head].trainable and model.start_power is not None
+        ):
+            raise ValueError(
+                "data.general needs a frozen base, whose embeddings are stored, and a trained head that starts as its "
+                "projection; set freeze_base = true and init = base or whiten:POWER"
+            )
         for name in ("base_learning_rate", "mini_batch_size", "gradient_checkpointing", "compile"):
             if model.freeze_base and getattr(self.training, name):
                 raise ValueError(f"{name} needs a trained base; set freeze_base = false")

@@ -3,7 +3,7 @@
 B: pairs of a batch, K: negatives a pair, b: base dimension.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -34,6 +34,7 @@ class Batch:
         known_pairs: the keys of all training pairs, sorted: a document may answer an anchor it is not paired with.
         teacher_Bb: base embeddings of the positives as they were before training, where a term needs them.
         random: as `negatives`, of documents drawn from all of the training pairs', where some are drawn.
+        general: base embeddings (G, b) of general texts, which are not trained on, where there are some.
     """
 
     anchors: Inputs
@@ -44,6 +45,7 @@ class Batch:
     known_pairs: torch.Tensor
     teacher_Bb: torch.Tensor | None
     random: Inputs | None = None
+    general: torch.Tensor | None = None
 
 
 class PairSource(Protocol):
@@ -79,10 +81,18 @@ class _PairRows:
 class PairVectors:
     """The base embeddings of training pairs, read from the store, or held in memory where they take less than 2 GiB.
 
-    `random_documents` are drawn beside each batch, by torch's generator, which the training seeds at each step.
+    `random_documents`, and as many of the `general` texts as a batch has pairs, are drawn beside each batch, by torch's
+    generator, which the training seeds at each step.
     """
 
-    def __init__(self, pairs: Pairs, embedder: Embedder, what: str, random_documents: int = 0) -> None:
+    def __init__(
+        self,
+        pairs: Pairs,
+        embedder: Embedder,
+        what: str,
+        random_documents: int = 0,
+        general: Sequence[Texts] = (),
+    ) -> None:
         self._rows = _PairRows(pairs)
         queries = embedder.queries(self._rows.queries, f"encoding {what} queries")
         documents = embedder.documents(self._rows.documents, f"encoding {what} documents")
@@ -90,6 +100,7 @@ class PairVectors:
         self._queries, self._documents = _Rows(queries), _Rows(documents)
         self._known = self._rows.known(self._query_ids, self._document_ids)
         self._random_documents = random_documents
+        self._general = [_Rows(embedder.documents(texts, "encoding general texts")) for texts in general]
 
     def __len__(self) -> int:
         return len(self._rows.anchor)
@@ -107,12 +118,9 @@ class PairVectors:
             self._rows.document_ids(rows, self._document_ids).to(device),
             self._known.to(device),
             positives,
-            self._draw().to(device) if self._random_documents else None,
+            _draw([self._documents], self._random_documents).to(device) if self._random_documents else None,
+            _draw(self._general, len(rows)).to(device) if self._general else None,
         )
-
-    def _draw(self) -> torch.Tensor:
-        drawn = torch.randint(len(self._documents), (self._random_documents,)).numpy()
-        return torch.from_numpy(self._documents.take(drawn))
 
     def sample(self, limit: int, seed: int) -> npt.NDArray[np.float32]:
         """Base embeddings of at most `limit` queries and documents, drawn alike from both, (n, b)."""
@@ -134,6 +142,15 @@ class _Rows:
 
     def take(self, rows: Index) -> npt.NDArray[np.float32]:
         return self._vectors.rows(rows) if self._array is None else self._array[rows]
+
+
+def _draw(sources: Sequence[_Rows], count: int) -> torch.Tensor:
+    """Rows drawn at random, by torch's generator, from all of `sources` together."""
+    ends = np.cumsum([len(source) for source in sources])
+    drawn = torch.randint(int(ends[-1]), (count,)).numpy()
+    which = np.searchsorted(ends, drawn, side="right")
+    found = [source.take(drawn[which == i] - (ends[i] - len(source))) for i, source in enumerate(sources)]
+    return torch.from_numpy(np.concatenate(found))
 
 
 class PairTexts:

@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from ragcun.console import say
-from ragcun.data.collection import Collection
+from ragcun.data.collection import CORPUS, Collection
+from ragcun.data.jsonl import JsonlTexts
 from ragcun.data.pairs import Pairs, load_pairs
 from ragcun.data.texts import Selected, Texts
 from ragcun.errors import UserError
+from ragcun.files import file_sha256
 from ragcun.settings.schema import DataSettings, Settings, Stage
 
 PRETRAINING = "pretraining"  # the folder of stage 1 in an experiment
@@ -183,6 +185,35 @@ def out_of_domain_texts(path: Path, data: DataSettings) -> DevTexts:
             f"--out-of-domain {path}: it has neither a dev nor a train split on which the weights can be chosen"
         )
     return dev_from_collection(path, split, data)
+
+
+def general_texts(data: DataSettings) -> dict[str, list[JsonlTexts]]:
+    """The general texts by their source: a JSON Lines file, or a folder's corpus and, where it has some, queries.
+
+    Raises:
+        UserError: one is missing or malformed.
+    """
+    found = {}
+    for name in data.general:
+        path = Path(name)
+        queries = path / "queries.jsonl"
+        found[name] = [JsonlTexts(path if path.is_file() else path / CORPUS, titled=True, on_error=data.on_error)]
+        if queries.is_file():
+            found[name].append(JsonlTexts(queries, on_error=data.on_error))
+    return found
+
+
+def general_sources(general: dict[str, list[JsonlTexts]]) -> list[dict[str, object]]:
+    """What a manifest says of general texts."""
+    return [
+        {
+            "path": path,
+            "split": "general",
+            "texts": sum(map(len, parts)),
+            "sha256": [file_sha256(part.path) for part in parts],
+        }
+        for path, parts in general.items()
+    ]
 
 
 def tell(texts: Iterable[DevTexts]) -> None:

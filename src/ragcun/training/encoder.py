@@ -3,6 +3,7 @@
 N: texts, b: base dimension, d: output dimension.
 """
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -36,6 +37,7 @@ class EncoderWithObjective(nn.Module):
         self.objective = objective
         self.scale = scale
         self.base = base
+        self.before = copy.deepcopy(head).requires_grad_(False)  # as it starts
 
     def embed(self, inputs: Inputs) -> torch.Tensor:
         """Embeddings (N, d) of base embeddings (N, b) or of a tokenised batch."""
@@ -59,6 +61,7 @@ class EncoderWithObjective(nn.Module):
             teacher_BE=None if batch.teacher_Bb is None else batch.teacher_Bb * self.scale,
             step=step,
             random_RD=None if batch.random is None else self.embed(batch.random),
+            general=None if batch.general is None else (self.embed(batch.general), self.before.eval()(batch.general)),
         )
         return parts
 

@@ -15,6 +15,7 @@ from accelerate import Accelerator
 
 from ragcun.analysis.treatment import sentence
 from ragcun.console import say, warn
+from ragcun.data.jsonl import JsonlTexts
 from ragcun.data.pairs import Pairs
 from ragcun.data.provenance import Provenance
 from ragcun.embedding.embedder import Embedder
@@ -32,7 +33,14 @@ from ragcun.settings.load import to_toml
 from ragcun.settings.schema import Settings
 from ragcun.training.accelerator import make_accelerator
 from ragcun.training.batches import PairSource, PairTexts, PairVectors, sample_vectors
-from ragcun.training.data import DevTexts, out_of_domain_texts, tell, training_data
+from ragcun.training.data import (
+    DevTexts,
+    general_sources,
+    general_texts,
+    out_of_domain_texts,
+    tell,
+    training_data,
+)
 from ragcun.training.dev import MEASURE, Dev, EncodedDev, StoredDev
 from ragcun.training.encoder import EncoderWithObjective
 from ragcun.training.interpolation import choose_alpha, interpolated
@@ -92,6 +100,7 @@ class _Plan:
     pairs: Pairs
     dev: DevTexts
     out_of_domain: dict[str, DevTexts]
+    general: dict[str, list[JsonlTexts]]
     base: ResolvedModel
     start: ResolvedModel | None
     load_checkpoint: str | None
@@ -114,18 +123,20 @@ def _prepare(settings: Settings, load_checkpoint: str | None) -> _Plan:
     base = resolve_model(settings.model.base, settings.model.revision)
     settings = with_output_dim(settings, base)
     out_of_domain = {Path(name).name: out_of_domain_texts(Path(name), data) for name in data.out_of_domain}
+    general = general_texts(data)
     start = None if load_checkpoint is None else resolve_model(load_checkpoint)
+    sources = [pairs.source, *(texts.source for texts in (dev, *out_of_domain.values())), *general_sources(general)]
     decides = {
         "seed": settings.seed,
         "model": settings.model.model_dump(mode="json"),
         "training": settings.training.model_dump(mode="json", exclude={"log_interval", "track"}),
-        "data": [pairs.source, *(texts.source for texts in (dev, *out_of_domain.values()))],
+        "data": sources,
         "sample": {"seed": data.sample_seed, "dev_rows": data.dev_rows},
         "base": base.fingerprint,
         "load_checkpoint": None if start is None else start.fingerprint,
     }
     identity = hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()
-    return _Plan(settings, pairs, dev, out_of_domain, base, start, load_checkpoint, identity)
+    return _Plan(settings, pairs, dev, out_of_domain, general, base, start, load_checkpoint, identity)
 
 
 def _finished(experiment: Path, identity: str) -> dict[str, Any] | None:
@@ -156,7 +167,8 @@ def _build(plan: _Plan, store: Path) -> _Built:
         runtime=model.runtime,
     )
     if model.freeze_base:
-        vectors = PairVectors(pairs, embedder, "training", settings.training.random_documents)
+        general = [part for parts in plan.general.values() for part in parts]
+        vectors = PairVectors(pairs, embedder, "training", settings.training.random_documents, general)
         dev = StoredDev(plan.dev, embedder)
         found = spectrum(vectors.sample(_SPECTRUM_ROWS, settings.seed))
         encoder = starting_encoder(settings, found, plan.base, plan.start)
@@ -242,6 +254,7 @@ def _manifest(plan: _Plan, built: _Built, label: str) -> dict[str, Any]:
             "pairs": len(plan.pairs),
             "dev": plan.dev.source,
             "out_of_domain": [texts.source for texts in plan.out_of_domain.values()],
+            "general": general_sources(plan.general),
             "before": None if before is None else before.to_json(),
         },
         "base": embedder.describe() | {"fingerprint": embedder.fingerprint},

@@ -51,5 +51,6 @@ def _objective(settings: Settings, found: Spectrum) -> RetrievalObjective:
         dimension=settings.model.dimension,
         treat=stage.treat,
         target_D=found.target(settings.model.dimension, stage.target_power),
+        nested=stage.nested_dims,
         **weights,
     )
