@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from ragcun.errors import UserError
-from ragcun.losses import distillation, scale
+from ragcun.losses import distillation, drift, scale
 
 
 def sample(*shape: int, seed: int = 0) -> Tensor:
@@ -18,6 +18,15 @@ def test_scale_is_zero_at_the_norm_of_a_standard_normal_and_grows_on_both_sides(
     assert scale(x).item() == pytest.approx(0, abs=1e-20)
     assert scale(x * 2).item() == pytest.approx(9)
     assert scale(x / 2).item() == pytest.approx(0.5625)
+
+
+def test_drift_is_the_mean_squared_distance_from_where_embeddings_were() -> None:
+    before, shift = sample(9, 4), sample(9, 4, seed=1).requires_grad_()
+    assert drift(before, before).item() == 0
+    found = drift(before + shift, before)
+    found.backward()
+    assert found.item() == pytest.approx(shift.square().mean().item())
+    torch.testing.assert_close(shift.grad, 2 * shift.detach() / shift.numel())
 
 
 def test_scale_in_fp32_under_autocast() -> None:

@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from ragcun.losses import EuclideanInfoNCE, RetrievalObjective, SIGReg, distillation, scale
+from ragcun.losses import EuclideanInfoNCE, RetrievalObjective, SIGReg, distillation, drift, scale
 from ragcun.losses.axes import AxesSIGReg
 from ragcun.losses.moments import covariance, global_orthogonality
 
@@ -62,6 +62,8 @@ class Case(nn.Module):
                 return self.loss(anchors, positives, negatives, *ids)
             case "infonce_plain":
                 return self.loss(anchors, positives)
+            case "drift":
+                return self.loss(positives, batch["teacher"])
             case "distillation":
                 return self.loss(positives, batch["teacher"], 3.0)
             case _:
@@ -81,6 +83,7 @@ def cases() -> list[Case]:
         "orthogonality": global_orthogonality,
         "axes": AxesSIGReg(4, slices=20),
         "distillation": distillation,
+        "drift": drift,
         "objective": RetrievalObjective(lambda_distill=1.0, temperature=2.0, learnable_temperature=True, slices=16),
     }
     return [Case(loss, name) for name, loss in losses.items()]

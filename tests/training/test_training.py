@@ -401,3 +401,38 @@ def test_a_training_says_whether_its_treatment_took_and_saves_the_last_checkpoin
     assert (treated["dev"]["best_step"], best["dev"]["best_step"]) == (treated["steps"], 0)
     assert treated["dev"]["end"] < best["dev"]["end"] == best["dev"]["start"]
     assert ratio(best, "end") == pytest.approx(ratio(best, "start"))
+
+
+def test_general_texts_keep_the_head_where_it_was_on_them(tmp_path: Path, collection: Path, tiny_model: Path) -> None:
+    folder = tmp_path / "general"
+    folder.mkdir()
+    rows = [
+        {"_id": str(row), "text": f"the {word} of a {word}"} for row, word in enumerate(["fox", "owl", "sea", "ice"])
+    ]
+    (folder / "corpus.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    off = {"lambda_isotropy": 0, "lambda_reg": 0, "lambda_distill": 0, "interpolate": 1, "learning_rate": 3e-2}
+    settings = settings_for(collection, tiny_model, **off, checkpoint="last", lambda_general=1_000)
+    kept = settings.model_copy(update={"data": settings.data.model_copy(update={"general": (str(folder),)})})
+
+    def drifted(name: str, chosen: Settings) -> tuple[float, dict[str, Any]]:
+        manifest = train(chosen, tmp_path / name, tmp_path / "store")
+        texts = [row["text"] for row in rows]
+        start = load_file(tmp_path / name / "checkpoints" / "start.safetensors")
+        end = load_file(tmp_path / name / "checkpoints" / "best.safetensors")
+        base = torch.from_numpy(Embedder(str(tiny_model), tmp_path / "store").documents(texts).block(0, len(texts)))
+
+        def embed(weights: dict[str, torch.Tensor]) -> torch.Tensor:
+            hidden = torch.nn.functional.linear(base, weights["head.first.weight"], weights["head.first.bias"])
+            hidden = torch.nn.functional.gelu(hidden)
+            return torch.nn.functional.linear(hidden, weights["head.second.weight"], weights["head.second.bias"])
+
+        return float((embed(end) - embed(start)).square().mean()), manifest
+
+    (plain, _), (held, manifest) = drifted("plain", settings), drifted("kept", kept)
+    assert plain > 1e-3
+    assert held < plain / 3
+    (source,) = manifest["data"]["general"]
+    assert (source["path"], source["texts"]) == (str(folder), 4)
+    parts = [row for row in read_history(tmp_path / "kept" / "history.jsonl") if "loss" in row]
+    assert parts[0]["contrastive"] + parts[0]["general"] == pytest.approx(parts[0]["loss"])
+    assert "general" not in next(row for row in read_history(tmp_path / "plain" / "history.jsonl") if "loss" in row)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ragcun.losses.axes import AxesSIGReg
     from ragcun.losses.infonce import EuclideanInfoNCE, pair_keys
     from ragcun.losses.moments import covariance, global_orthogonality
-    from ragcun.losses.regularisers import distillation, scale
+    from ragcun.losses.regularisers import distillation, drift, scale
     from ragcun.losses.retrieval import IsotropicRetrievalLoss, RetrievalObjective
     from ragcun.losses.sigreg import SIGReg, draw_directions, epps_pulley
 
@@ -23,6 +23,7 @@ __all__ = [
     "covariance",
     "distillation",
     "draw_directions",
+    "drift",
     "epps_pulley",
     "global_orthogonality",
     "pair_keys",
@@ -33,7 +34,7 @@ _MODULES = {
     "axes": ("AxesSIGReg",),
     "infonce": ("EuclideanInfoNCE", "pair_keys"),
     "moments": ("covariance", "global_orthogonality"),
-    "regularisers": ("distillation", "scale"),
+    "regularisers": ("distillation", "drift", "scale"),
     "retrieval": ("IsotropicRetrievalLoss", "RetrievalObjective"),
     "sigreg": ("SIGReg", "draw_directions", "epps_pulley"),
 }

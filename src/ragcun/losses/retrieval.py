@@ -24,11 +24,11 @@ class RetrievalObjective(nn.Module):
     """The contrastive loss plus each of `TERMS` times its weight.
 
     Weights are given by their settings' names (`lambda_isotropy=1.0`); one that is not given has its term's default, or
-    0 where the term needs the base's embeddings. A term with weight 0 is not computed. `slices` and `seed` are those of
-    the random directions; `dimension`, `treat` and `target_D` are as in `TermOptions`. What weights are relative to
-    stands at the terms. With `nested`, the contrastive loss is the mean over the first so many dimensions of each entry
-    and over all (Matryoshka, arXiv 2205.13147), the temperature in proportion to them. Raises `UserError` for a
-    negative weight, or one that no term has.
+    0 where the term needs the base's embeddings or general texts. A term with weight 0 is not computed. `slices` and
+    `seed` are those of the random directions; `dimension`, `treat` and `target_D` are as in `TermOptions`. What weights
+    are relative to stands at the terms. With `nested`, the contrastive loss is the mean over the first so many
+    dimensions of each entry and over all (Matryoshka, arXiv 2205.13147), the temperature in proportion to them. Raises
+    `UserError` for a negative weight, or one that no term has.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class RetrievalObjective(nn.Module):
 
 def _weights(given: Mapping[str, float]) -> dict[str, float]:
     """The weights of all terms, by their names."""
-    weights = {term.weight: 0.0 if term.needs_teacher else term.default for term in TERMS}
+    weights = {term.weight: 0.0 if term.needs_teacher or term.needs_general else term.default for term in TERMS}
     for name, weight in given.items():
         if name not in weights:
             raise UserError(f"{name}: no term has this weight; choose from {', '.join(weights)}")

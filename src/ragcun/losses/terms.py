@@ -62,6 +62,7 @@ class Term:
             torch module, whose parameters are then trained and whose buffers are kept in checkpoints.
         flops: floating-point operations of its forward pass, as far as they count.
         needs_teacher: whether it sees the base's embeddings of the positives.
+        needs_general: whether it sees general texts, which are not trained on.
         isotropy: whether it is a regulariser of isotropy.
     """
 
@@ -73,6 +74,7 @@ class Term:
     make: Callable[[TermOptions], TermFunction]
     flops: Callable[[BatchShape], float]
     needs_teacher: bool = False
+    needs_general: bool = False
     isotropy: bool = False
 
 
@@ -114,11 +116,12 @@ def _scale(_: TermOptions) -> TermFunction:
 
 
 def _general(_: TermOptions) -> TermFunction:
+    from ragcun.errors import UserError
     from ragcun.losses.regularisers import drift
 
     def kept(batch: "EmbeddedBatch") -> "Tensor":
         if batch.general is None:
-            return batch.queries_BD.sum() * 0
+            raise UserError("lambda_general is above 0, so embeddings of general texts are needed")
         return drift(*batch.general)
 
     return kept
@@ -204,5 +207,6 @@ TERMS = (
         symbol=r"\lambda_\mathrm{gen}",
         make=_general,
         flops=lambda shape: 0,
+        needs_general=True,
     ),
 )

@@ -7,6 +7,7 @@ from ragcun.embedding.load import load_model
 from ragcun.embedding.resolve import ResolvedModel
 from ragcun.heads.spectrum import Spectrum
 from ragcun.losses.retrieval import RetrievalObjective
+from ragcun.losses.terms import TERMS
 from ragcun.model.export import load_head_weights
 from ragcun.model.freezing import freeze_early_layers
 from ragcun.model.heads import build_head
@@ -44,6 +45,8 @@ def starting_encoder(
 def _objective(settings: Settings, found: Spectrum) -> RetrievalObjective:
     stage = settings.training
     weights: dict[str, Any] = stage.weights()
+    if not settings.data.general:
+        weights |= {term.weight: 0.0 for term in TERMS if term.needs_general}
     return RetrievalObjective(
         temperature=stage.temperature or settings.model.dimension / 10,
         learnable_temperature=stage.learnable_temperature,
