@@ -16,12 +16,15 @@ from safetensors.torch import load_file
 
 from children import Child, in_two_processes, python
 from ragcun.cli.main import app
+from ragcun.data.collection import Collection
 from ragcun.data.pairs import write_pairs
+from ragcun.data.provenance import Provenance
 from ragcun.embedding.embedder import Embedder
 from ragcun.errors import RagcunError, UserError
 from ragcun.intact import read_record
 from ragcun.settings.load import load_settings
 from ragcun.settings.schema import Settings, StageSettings
+from ragcun.training.data import training_data
 from ragcun.training.history import read_history
 from ragcun.training.run import train
 from ragcun.training.schedule import learning_rate_factor, make_schedule
@@ -401,6 +404,48 @@ def test_a_training_says_whether_its_treatment_took_and_saves_the_last_checkpoin
     assert (treated["dev"]["best_step"], best["dev"]["best_step"]) == (treated["steps"], 0)
     assert treated["dev"]["end"] < best["dev"]["end"] == best["dev"]["start"]
     assert ratio(best, "end") == pytest.approx(ratio(best, "start"))
+
+
+def test_a_mixture_has_batches_of_one_source_in_proportion_to_the_weights() -> None:
+    stage = StageSettings(batch_size=4, epochs=3)
+    schedule = make_schedule(60, stage, 2, seed=5, mixture=((48, 1.0), (12, 2.0)))
+    assert schedule.steps_per_epoch == 7
+    drawn = [np.concatenate([schedule.rows(step, process)[0] for process in (0, 1)]) for step in range(21)]
+    sources = [set((rows >= 48).tolist()) for rows in drawn]
+    assert all(len(source) == 1 for source in sources)
+    assert sum(source == {True} for source in sources) == pytest.approx(14, abs=1)
+    first = np.concatenate([rows for rows, source in zip(drawn[:7], sources, strict=False) if source == {False}])
+    assert len(set(first.tolist())) == len(first)
+    other = make_schedule(60, stage, 4, seed=5, mixture=((48, 1.0), (12, 2.0)))
+    again = [np.concatenate([schedule.rows(step, process)[0] for process in (0, 1)]) for step in range(21)]
+    assert all(np.array_equal(a, b) for a, b in zip(drawn, again, strict=True))
+    assert other.steps_per_epoch == 3
+
+
+def test_several_collections_are_trained_on_together(tmp_path: Path, collection: Path, tiny_model: Path) -> None:
+    rows = [{"query": f"which {word} is it", "positive": f"it is the {word}"} for word in map(str, range(60))]
+    written = write_pairs(tmp_path / "words.jsonl", rows)
+    settings = settings_for(collection, tiny_model)
+    data = settings.data.model_copy(update={"train": (f"{collection}=2", str(written))})
+    assert data.weights() == {str(collection): 2.0, str(written): 1.0}
+    pairs, dev = training_data(settings.model_copy(update={"data": data}))
+
+    alone = [
+        training_data(settings.model_copy(update={"data": data.model_copy(update={"train": (path,)})}))
+        for path in data.train
+    ]
+    assert [count for count, _ in pairs.mixture] == [len(of) for of, _ in alone]
+    texts = [(of.queries[q], of.documents[d]) for of, _ in alone for q, d in zip(of.anchor, of.positive, strict=True)]
+    assert [(pairs.queries[q], pairs.documents[d]) for q, d in zip(pairs.anchor, pairs.positive, strict=True)] == texts
+    assert list(pairs.documents) == [text for of, _ in alone for text in of.documents]
+    judged = [(dev.queries[int(q)], dev.documents[int(d)]) for q, of in dev.qrels.items() for d in of]
+    assert judged == [
+        (of.queries[int(q)], of.documents[int(d)]) for _, of in alone for q, ds in of.qrels.items() for d in ds
+    ]
+    manifest = train(settings.model_copy(update={"data": data}), tmp_path / "e", tmp_path / "store")
+    assert [part["path"] for part in manifest["data"]["train"]["parts"]] == [str(collection), str(written)]
+    known = Provenance.of_training(manifest["data"])
+    assert known.domain(Collection.open(collection)) == "in-domain"
 
 
 def test_general_texts_keep_the_head_where_it_was_on_them(tmp_path: Path, collection: Path, tiny_model: Path) -> None:

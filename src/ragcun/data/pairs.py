@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -15,7 +15,7 @@ from ragcun.data.collection import Collection
 from ragcun.data.pair_rows import parse_columns
 from ragcun.data.problems import OnError
 from ragcun.data.table import open_table
-from ragcun.data.texts import Texts
+from ragcun.data.texts import Joined, Texts
 from ragcun.errors import UserError
 from ragcun.files import atomic_path
 
@@ -30,7 +30,8 @@ class Pairs:
         anchor: (n,) rows of `queries`.
         positive: (n,) rows of `documents`.
         negatives: (n, k) rows of `documents`, -1 where a pair has fewer than k; k may be 0.
-        source: for a manifest: path, fingerprint, split (None for a file), counts, problems.
+        source: for a manifest: path, fingerprint, split (None for a file), counts, problems; of a mixture, its parts.
+        mixture: of a mixture, the number of pairs and the weight of each part, in the order of the pairs.
     """
 
     queries: Texts
@@ -39,6 +40,7 @@ class Pairs:
     positive: NDArray[np.int64]
     negatives: NDArray[np.int64]
     source: dict[str, Any]
+    mixture: tuple[tuple[int, float], ...] = ()
 
     def __len__(self) -> int:
         return len(self.anchor)
@@ -67,6 +69,27 @@ class Pairs:
             negatives=self.negatives[rows],
             source={**self.source, **said},
         )
+
+
+def mix(parts: Sequence[Pairs], weights: Sequence[float]) -> Pairs:
+    """Pairs of several sources, one after the other; a weight says how often batches of its source are drawn."""
+    queries, documents = Joined([part.queries for part in parts]), Joined([part.documents for part in parts])
+    width = max(part.negatives.shape[1] for part in parts)
+    negatives = []
+    for part, start in zip(parts, documents.starts, strict=False):
+        filled = np.full((len(part), width), -1, dtype=np.int64)
+        filled[:, : part.negatives.shape[1]] = np.where(part.negatives < 0, -1, part.negatives + start)
+        negatives.append(filled)
+    source = {"parts": [{**part.source, "weight": weight} for part, weight in zip(parts, weights, strict=True)]}
+    return Pairs(
+        queries,
+        documents,
+        np.concatenate([part.anchor + start for part, start in zip(parts, queries.starts, strict=False)]),
+        np.concatenate([part.positive + start for part, start in zip(parts, documents.starts, strict=False)]),
+        np.concatenate(negatives),
+        source,
+        tuple((len(part), weight) for part, weight in zip(parts, weights, strict=True)),
+    )
 
 
 def load_pairs(

@@ -29,9 +29,10 @@ class Provenance:
     def of_training(cls, data: Mapping[str, Any]) -> Self:
         """What the manifest of a training says under "data", and what it says of the models it started from."""
         before = data.get("before") or {}
-        trained = [data.get("train"), data.get("dev"), *before.get("trained", ())]
+        own = [one for one in (data.get("train"), data.get("dev")) if one]
+        trained = [*(part for one in own for part in one.get("parts", [one])), *before.get("trained", ())]
         guards = [*data.get("out_of_domain", ()), *data.get("general", ()), *before.get("guards", ())]
-        return cls(tuple(one for one in trained if one), tuple(guards))
+        return cls(tuple(trained), tuple(guards))
 
     @classmethod
     def of_all(cls, several: Iterable["Provenance | None"]) -> "Provenance | None":

@@ -1,6 +1,7 @@
 """The protocol of texts: a sequence that need not be in memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Protocol
 
 import numpy as np
@@ -32,3 +33,21 @@ class Selected:
 
     def __iter__(self) -> Iterator[str]:
         return (self._texts[row] for row in self._rows.tolist())
+
+
+class Joined:
+    """Texts one after the other; read when asked."""
+
+    def __init__(self, parts: Sequence[Texts]) -> None:
+        self._parts = parts
+        self.starts = np.cumsum([0, *map(len, parts)])
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    def __getitem__(self, row: int, /) -> str:
+        part = int(np.searchsorted(self.starts, row, side="right")) - 1
+        return self._parts[part][row - int(self.starts[part])]
+
+    def __iter__(self) -> Iterator[str]:
+        return chain.from_iterable(self._parts)

@@ -91,7 +91,7 @@ def run_ablation(
     bases = encode(cells, where)
     measured, failures = _train_all(cells, where, jobs or _jobs())
     settings = cells[0].settings
-    trained_on = {Path(path).resolve() for path in (settings.data.train, settings.data.val) if path is not None}
+    trained_on = {Path(path).resolve() for path in (*settings.data.weights(), settings.data.val) if path is not None}
     tasks = open_datasets(settings, datasets)
     treatments = [one.treatment for one in measured.values() if one.treatment is not None]
     found = {

@@ -50,10 +50,11 @@ def _open_training_data(
     stages = trainings(settings, stage, load_checkpoint)
     for one in stages.values():
         data = one.data
-        for path, split in ((data.train, "train"), (data.val, "dev")):
+        made = PYDOCS in data.weights()
+        for path, split in (*((path, "train") for path in data.weights()), (data.val, "dev")):
             if path not in {None, PYDOCS}:
                 load_pairs(str(path), split, data.on_error, data.columns)
-        if data.train not in {None, PYDOCS}:
+        if data.train and not made:
             training_data(one)
     for folder in settings.data.out_of_domain:
         out_of_domain_texts(Path(folder), settings.data)

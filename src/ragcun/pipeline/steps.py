@@ -19,7 +19,7 @@ def prepare_data(settings: Settings, experiment: Path, stage: Stage = "both") ->
 
     It is in `experiment`/data. `pydocs` is made once: an experiment keeps it where Python is upgraded meanwhile.
     """
-    if settings.data.train == PYDOCS or PYDOCS in settings.data.general:
+    if PYDOCS in settings.data.weights() or PYDOCS in settings.data.general:
         settings = _prepare_pydocs(settings, experiment)
     return _prepare_stages(settings, experiment, stage)
 
@@ -36,7 +36,9 @@ def _prepare_pydocs(settings: Settings, experiment: Path) -> Settings:
 
         pydocs_collection(folder, wanted["documents"], wanted["seed"], wanted["max_words"])
     made = {
-        "train": str(folder) if settings.data.train == PYDOCS else settings.data.train,
+        "train": tuple(
+            f"{folder if name == PYDOCS else name}={weight:g}" for name, weight in settings.data.weights().items()
+        ),
         "general": tuple(str(folder) if name == PYDOCS else name for name in settings.data.general),
     }
     return settings.model_copy(update={"data": settings.data.model_copy(update=made)})
@@ -46,19 +48,24 @@ def _prepare_stages(settings: Settings, experiment: Path, stage: Stage) -> Setti
     """Settings whose stages' sources, where no data is given for them, are prepared in `experiment`/data."""
     data = settings.data
     stages = [
-        ("pretrain", None if stage == "finetune" else settings.pretraining, data.pretrain),
-        ("train", None if stage == "pretrain" and settings.pretraining else settings.training, data.train),
+        ("pretrain", None if stage == "finetune" else settings.pretraining, [data.pretrain] if data.pretrain else []),
+        ("train", None if stage == "pretrain" and settings.pretraining else settings.training, [*data.weights()]),
     ]
-    for _, _, given in stages:  # before anything is downloaded
-        if given is not None and not Path(given).exists():
-            raise UserError(f"{given}: no such file or folder of pairs")
+    for path in (path for _, _, given in stages for path in given):  # before anything is downloaded
+        if not Path(path).exists():
+            raise UserError(f"{path}: no such file or folder of pairs")
     for field, wanted, given in stages:
-        if wanted is None or given is not None or wanted.source == "pairs":
+        if wanted is None or given or wanted.source == "pairs":
             continue
         prepare = _wiki if wanted.source == "wiki" else _msmarco
         train, val = prepare(settings, wanted, experiment)
         held_out = "pretrain_val" if field == "pretrain" else "val"
-        data = data.model_copy(update={field: str(train), held_out: getattr(data, held_out) or str(val)})
+        data = data.model_copy(
+            update={
+                field: str(train) if field == "pretrain" else (str(train),),
+                held_out: getattr(data, held_out) or str(val),
+            }
+        )
     return settings.model_copy(update={"data": data})
 
 

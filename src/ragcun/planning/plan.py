@@ -121,7 +121,7 @@ def make_plan(cells: Sequence[Cell], machine: Machine) -> Plan:
 def _frozen(cells: Sequence[Cell], costs: "_Costs", limit: int) -> tuple[list[Step], float, float]:
     """Steps of trainings on stored embeddings, the seconds that the store saves, and those of another training."""
     most = most_data(cells)
-    load = training_load(most, most.training, most.data.train, limit)
+    load = training_load(most, most.training, [*most.data.weights()], limit)
     encoding = costs.encoding(load)
     steps = [*_download("training", load), encoding]
     epochs, longest = 0, 0.0
@@ -129,7 +129,9 @@ def _frozen(cells: Sequence[Cell], costs: "_Costs", limit: int) -> tuple[list[St
         of = [cell.settings for cell in cells if cell.name == name]
         stage, times = of[0].training, len(of)
         own = load if stage.rows == most.training.rows and stage.negatives == most.training.negatives else None
-        training = costs.head_training(own or training_load(of[0], stage, of[0].data.train, limit), stage, of[0].model)
+        training = costs.head_training(
+            own or training_load(of[0], stage, [*of[0].data.weights()], limit), stage, of[0].model
+        )
         if not name and RANDOM in of[0].evaluation.baselines:
             steps += [training, replace(training, name="train at random")]
             times = 2
@@ -146,8 +148,8 @@ def _full(settings: Settings, costs: "_Costs", limit: int) -> list[Step]:
     """Steps of trainings that change the base."""
     steps = []
     stages = [
-        ("pretraining", settings.pretraining, settings.data.pretrain),
-        ("training", settings.training, settings.data.train),
+        ("pretraining", settings.pretraining, [settings.data.pretrain] if settings.data.pretrain else []),
+        ("training", settings.training, [*settings.data.weights()]),
     ]
     for name, stage, data in stages:
         if stage is not None:
@@ -164,10 +166,10 @@ def _download(name: str, load: PairLoad) -> list[Step]:
 
 def _trained_on(name: str, settings: Settings) -> bool:
     """Whether a collection's documents have been encoded for training."""
-    train = settings.data.train
-    if train is None or not settings.model.freeze_base:
+    if not settings.model.freeze_base:
         return False
-    return train == name or Path(train).resolve() == (evaluation_folder(settings) / name).resolve()
+    there = (evaluation_folder(settings) / name).resolve()
+    return any(train == name or Path(train).resolve() == there for train in settings.data.weights())
 
 
 class _Costs:

@@ -1,5 +1,6 @@
 """How many texts of how many tokens a configuration needs. Data on disk is counted."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,14 +80,38 @@ _PYDOCS_QUERY_TOKENS = 15.5  # of a docstring's summary
 _WIKI_QUERY_TOKENS = 28  # a first sentence
 
 
-def training_load(settings: Settings, stage: StageSettings, data: str | None, limit: int) -> PairLoad:
-    """The training data of `stage`: the pairs at `data` if given, else its published source.
+def training_load(settings: Settings, stage: StageSettings, data: Sequence[str], limit: int) -> PairLoad:
+    """The training data of `stage`: the pairs at each of `data` if given, else its published source.
 
     Texts are cut to `limit` tokens.
 
     Raises:
         UserError: `data` is missing or malformed, or the stage has neither data nor a source to download.
     """
+    paths: Sequence[str | None] = data or [None]
+    loads = [_training_load(settings, stage, path, limit) for path in paths]
+    return loads[0] if len(loads) == 1 else _together(loads)
+
+
+def _together(loads: Sequence[PairLoad]) -> PairLoad:
+    def both(texts: Iterable[TextLoad]) -> TextLoad:
+        of = list(texts)
+        count = sum(one.count for one in of)
+        return TextLoad(count, sum(one.count * one.tokens for one in of) / max(1, count))
+
+    return PairLoad(
+        pairs=sum(load.pairs for load in loads),
+        queries=both(load.queries for load in loads),
+        documents=both(load.documents for load in loads),
+        held_out=(both(load.held_out[0] for load in loads), both(load.held_out[1] for load in loads)),
+        others=(both(load.others[0] for load in loads), both(load.others[1] for load in loads)),
+        download=sum(load.download for load in loads),
+        source="; ".join(load.source for load in loads),
+        negatives=max(load.negatives for load in loads),
+    )
+
+
+def _training_load(settings: Settings, stage: StageSettings, data: str | None, limit: int) -> PairLoad:
     dev_rows = settings.data.dev_rows
     if data == PYDOCS:
         return _pydocs(settings.data)

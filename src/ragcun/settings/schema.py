@@ -4,6 +4,7 @@ Each section is a class, and `Settings` holds them all. To add a setting, add on
 """
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
@@ -44,6 +45,16 @@ def _texts(value: Any) -> Any:
         return json.loads(value) if value.startswith("[") else [value]
     except ValueError:
         raise ValueError('not a JSON list, such as ["a", "b"]') from None
+
+
+def _weighted(text: str) -> tuple[str, float]:
+    """PATH=WEIGHT; a text that ends in no positive number is a path of weight 1."""
+    path, equals, weight = text.rpartition("=")
+    try:
+        number = float(weight)
+    except ValueError:
+        return text, 1.0
+    return (path, number) if equals and path and 0 < number < math.inf else (text, 1.0)
 
 
 def _names(value: Any) -> Any:
@@ -115,9 +126,10 @@ def _with_fields(fields: Mapping[str, Any]) -> Callable[[type[Section]], type[Se
 class DataSettings(_Section):
     """Where training pairs come from. `pydocs` as a source means the documentation that comes with Python."""
 
-    train: str | None = setting(
-        None,
-        "Training data: a file of pairs, a collection's folder (its train split is used), or pydocs.",
+    train: Texts = setting(
+        (),
+        "Training data: a file of pairs, a collection's folder (its train split is used), or pydocs. May be repeated, "
+        "as PATH=WEIGHT: batches of each are drawn in proportion to the weights, 1 by default.",
         DATA,
         flag="train-data",
     )
@@ -167,6 +179,10 @@ class DataSettings(_Section):
     on_error: OnError = setting("refuse", "Refuse data with malformed rows, or skip and count them.", DATA)
     pydocs_documents: Count = setting(2_000, "Number of documents in the pydocs collection.", DATA)
     pydocs_max_words: Count = setting(100, "Maximum number of words per document of the pydocs collection.", DATA)
+
+    def weights(self) -> dict[str, float]:
+        """The weight of each source of training data, by its path."""
+        return dict(_weighted(text) for text in self.train)
 
 
 @_with_fields(

@@ -49,7 +49,9 @@ class Batch:
 
 
 class PairSource(Protocol):
-    """A source of batches."""
+    """A source of batches, of pairs that may be a mixture (see `Pairs`)."""
+
+    mixture: tuple[tuple[int, float], ...]
 
     def __len__(self) -> int: ...
 
@@ -94,6 +96,7 @@ class PairVectors:
         general: Sequence[Texts] = (),
     ) -> None:
         self._rows = _PairRows(pairs)
+        self.mixture = pairs.mixture
         queries = embedder.queries(self._rows.queries, f"encoding {what} queries")
         documents = embedder.documents(self._rows.documents, f"encoding {what} documents")
         self._query_ids, self._document_ids = _identities(self._rows.queries), _identities(self._rows.documents)
@@ -164,6 +167,7 @@ class PairTexts:
 
     def __init__(self, pairs: Pairs, base: SentenceTransformer, teacher: Embedder | None) -> None:
         self._rows = _PairRows(pairs)
+        self.mixture = pairs.mixture
         self._base = base
         self._query_ids, self._document_ids = _identities(self._rows.queries), _identities(self._rows.documents)
         self._known = self._rows.known(self._query_ids, self._document_ids)

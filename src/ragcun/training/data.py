@@ -1,6 +1,6 @@
 """Training data and held-out data. The module does not import torch, so wrong data is refused early."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,8 +9,8 @@ import numpy as np
 from ragcun.console import say
 from ragcun.data.collection import CORPUS, Collection
 from ragcun.data.jsonl import JsonlTexts
-from ragcun.data.pairs import Pairs, load_pairs
-from ragcun.data.texts import Selected, Texts
+from ragcun.data.pairs import Pairs, load_pairs, mix
+from ragcun.data.texts import Joined, Selected, Texts
 from ragcun.errors import UserError
 from ragcun.files import file_sha256
 from ragcun.settings.schema import DataSettings, Settings, Stage
@@ -122,13 +122,14 @@ def trainings(settings: Settings, stage: Stage = "both", load_checkpoint: str | 
         raise UserError("stage 2 alone needs an encoder to start from; give --load-checkpoint")
     found = {}
     if first is not None and stage != "finetune":
-        data = settings.data.model_copy(update={"train": settings.data.pretrain, "val": settings.data.pretrain_val})
+        train = () if settings.data.pretrain is None else (settings.data.pretrain,)
+        data = settings.data.model_copy(update={"train": train, "val": settings.data.pretrain_val})
         found["pretrain"] = second.model_copy(update={"training": first, "data": data})
-        if data.train is None and first.source == "pairs":
+        if not data.train and first.source == "pairs":
             raise UserError("stage 1 has no data; give --pretrain-data a file of pairs or a collection's folder")
     if stage != "pretrain":
         found["finetune"] = second
-        if settings.data.train is None and settings.training.source == "pairs":
+        if not settings.data.train and settings.training.source == "pairs":
             raise UserError("there is no training data; give --train-data a file of pairs or a collection's folder")
     return found
 
@@ -140,9 +141,19 @@ def training_data(settings: Settings) -> tuple[Pairs, DevTexts]:
         UserError: data that is missing, malformed, or too little.
     """
     data = settings.data
-    if data.train is None:
+    if not data.train:
         raise UserError("there is no training data; give --train-data a file of pairs or a collection's folder")
-    path = Path(data.train)
+    weights = data.weights()
+    if len(weights) > 1 and data.val is not None:
+        raise UserError("--val-data: several --train-data are scored on their own dev splits; leave it out")
+    loaded = [_training_data(Path(path), settings) for path in weights]
+    if len(loaded) == 1:
+        return loaded[0]
+    return mix([pairs for pairs, _ in loaded], list(weights.values())), _joined([dev for _, dev in loaded])
+
+
+def _training_data(path: Path, settings: Settings) -> tuple[Pairs, DevTexts]:
+    data = settings.data
     pairs = limit_negatives(load_pairs(path, "train", data.on_error, data.columns), settings.training.negatives)
     if settings.training.rows is not None:
         pairs = pairs.take(settings.training.rows, data.sample_seed)
@@ -154,6 +165,21 @@ def training_data(settings: Settings) -> tuple[Pairs, DevTexts]:
     if path.is_dir() and (path / "qrels" / "dev.tsv").is_file():
         return pairs, dev_from_collection(path, "dev", data)
     return _hold_out(pairs, data)
+
+
+def _joined(devs: Sequence[DevTexts]) -> DevTexts:
+    """Queries of several sources, ranked against the documents of all."""
+    queries, documents = Joined([dev.queries for dev in devs]), Joined([dev.documents for dev in devs])
+    qrels = {
+        str(int(query) + int(first_query)): {
+            str(int(document) + int(first)) if document.isdecimal() else document: grade
+            for document, grade in judged.items()
+        }
+        for dev, first_query, first in zip(devs, queries.starts, documents.starts, strict=False)
+        for query, judged in dev.qrels.items()
+    }
+    source = {"parts": [dev.source for dev in devs], "queries": len(queries), "documents": len(documents)}
+    return DevTexts(queries, documents, qrels, source, tuple(note for dev in devs for note in dev.notes))
 
 
 def limit_negatives(pairs: Pairs, count: int | None) -> Pairs:

@@ -93,7 +93,9 @@ class Training:
         self.keep_start = job.keep_start
         self.folder = folder
         self.checkpoints = folder / "checkpoints"
-        self.schedule = make_schedule(len(job.pairs), job.settings, accelerator.num_processes, job.seed)
+        self.schedule = make_schedule(
+            len(job.pairs), job.settings, accelerator.num_processes, job.seed, job.pairs.mixture
+        )
         self.mini_batch = job.settings.mini_batch_size
         self.warmup = 0
         groups = self.encoder.groups(

@@ -22,6 +22,7 @@ class Schedule:
 
     Attributes:
         steps_per_epoch: optimiser steps. Smaller batches, where memory ran out, leave them as they are.
+        mixture: of pairs from several sources, their numbers of pairs and weights: each global batch is of one source.
     """
 
     pairs: int
@@ -31,6 +32,7 @@ class Schedule:
     epochs: int
     seed: int
     steps_per_epoch: int
+    mixture: tuple[tuple[int, float], ...] = ()
 
     @property
     def steps(self) -> int:
@@ -40,7 +42,12 @@ class Schedule:
     def rows(self, step: int, process: int) -> list[Index]:
         """The pairs of optimiser step `step` (from 0) on `process`: one array for each accumulated batch."""
         epoch, within = divmod(step, self.steps_per_epoch)
-        order = _order(self.pairs, self.seed, epoch)
+        together = self.batch_size * self.processes
+        order = (
+            _mixed(self.mixture, together, self.steps_per_epoch * self.accumulation, self.seed, epoch)
+            if self.mixture
+            else _order(self.pairs, self.seed, epoch)
+        )
         batches = []
         for part in range(self.accumulation):
             start = ((within * self.accumulation + part) * self.processes + process) * self.batch_size
@@ -71,6 +78,25 @@ def _order(pairs: int, seed: int, epoch: int) -> Index:
     return np.random.default_rng((seed, epoch)).permutation(pairs)
 
 
+@lru_cache(maxsize=1)
+def _mixed(mixture: tuple[tuple[int, float], ...], together: int, batches: int, seed: int, epoch: int) -> Index:
+    """Pairs of so many batches, each of one source, whose shares of the batches are those of the weights.
+
+    A source that is used up before the epoch ends is gone through again, in another order.
+    """
+    generator = np.random.default_rng((seed, epoch))
+    weights = np.array([weight for _, weight in mixture])
+    exact = batches * np.cumsum(weights) / weights.sum()
+    shares = np.diff(np.round(exact).astype(int), prepend=0)
+    firsts = np.cumsum([0, *(count for count, _ in mixture)])
+    blocks = []
+    for (count, _), first, share in zip(mixture, firsts, shares.tolist(), strict=False):
+        rounds = -(-share * together // count)
+        drawn = [first + generator.permutation(count) for _ in range(rounds)]
+        blocks += np.split(np.concatenate(drawn)[: share * together], share) if share else []
+    return np.concatenate([blocks[place] for place in generator.permutation(len(blocks))])
+
+
 def learning_rate_factor(settings: StageSettings, step: int, steps: int, warmup: int) -> float:
     """The share of the highest rate at `step` (from 0): linear warm-up, then constant, linear to 0, or cosine to 0."""
     if step < warmup:
@@ -80,7 +106,13 @@ def learning_rate_factor(settings: StageSettings, step: int, steps: int, warmup:
     return factor[settings.scheduler]
 
 
-def make_schedule(pairs: int, settings: StageSettings, processes: int, seed: int) -> Schedule:
+def make_schedule(
+    pairs: int,
+    settings: StageSettings,
+    processes: int,
+    seed: int,
+    mixture: tuple[tuple[int, float], ...] = (),
+) -> Schedule:
     """The schedule that the settings ask for, its batches no larger than the pairs; says so.
 
     Raises:
@@ -93,7 +125,7 @@ def make_schedule(pairs: int, settings: StageSettings, processes: int, seed: int
         warn(f"batch_size = {settings.batch_size}: there are only {pairs:,} pairs; using {batch_size}")
     accumulation = settings.gradient_accumulation_steps
     steps_per_epoch = max(1, pairs // (batch_size * processes * accumulation))
-    return Schedule(pairs, batch_size, accumulation, processes, settings.epochs, seed, steps_per_epoch)
+    return Schedule(pairs, batch_size, accumulation, processes, settings.epochs, seed, steps_per_epoch, mixture)
 
 
 def warmup_steps(settings: StageSettings, steps: int) -> int:
