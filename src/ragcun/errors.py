@@ -3,7 +3,7 @@
 import difflib
 import errno
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -49,6 +49,38 @@ def explained(error: Exception) -> RagcunError:
         place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes | os.PathLike) else ""
         return kind(f"{place}{error.strerror or type(error).__name__}; {remedy}")
     return RagcunError(f"{type(error).__name__}: {' '.join(str(error).split())}")
+
+
+# What a value must be that pydantic refuses, by the beginning of its error's type; what is in braces is its context.
+_VALUES = {
+    "int_": "must be a whole number",
+    "float_": "must be a number",
+    "bool_": "must be true or false",
+    "string_": "must be text",
+    "list_": "must be a list",
+    "tuple_": "must be a list",
+    "dict_": "must be a table of settings",
+    "model_": "must be a table of settings",
+    "literal_error": "must be one of {expected}",
+    "finite_number": "must be a finite number",
+    "greater_than_equal": "must be at least {ge}",
+    "greater_than": "must be greater than {gt}",
+    "less_than_equal": "must be at most {le}",
+    "less_than": "must be less than {lt}",
+}
+
+
+def what_it_must_be(problem: Mapping[str, Any]) -> str:
+    """What a refused value must be, from one of the errors of a pydantic `ValidationError`."""
+    context = problem.get("ctx", {})
+    bounds = {name: f"{value:g}" if isinstance(value, float) else value for name, value in context.items()}
+    for kind, text in _VALUES.items():
+        if problem["type"].startswith(kind):
+            return text.format(**bounds)
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    if message.startswith("Input should "):
+        return f"must {message.removeprefix('Input should ')}"
+    return f"{message[:1].lower()}{message[1:]}"
 
 
 def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:

@@ -3,6 +3,8 @@
 import errno
 import os
 import runpy
+import signal
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +14,7 @@ from typer.main import get_command
 
 from children import ragcun
 from ragcun.cli.command import Command
-from ragcun.cli.main import app
+from ragcun.cli.main import app, main
 from ragcun.errors import Failure, RagcunError, UserError, explained
 
 BENCH = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[2] / "bench" / "bad_inputs.py")))
@@ -92,3 +94,25 @@ def test_names_that_are_not_utf8_and_control_characters_print(tmp_path: Path) ->
     made = ragcun("data", "pairs", "--documents", "docs.txt", "--output", name, "--json", cwd=tmp_path)
     assert made.returncode == 0, made.stderr
     assert "\x1b" not in made.stdout + made.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("train --epochs x", "'x' must be a whole number"),
+        ("ablate --learning-rate x", "'x' must be a number"),
+        ("report csv results --digits 9", "'9' must be at most 4"),
+        ("eval collection data --model bm25 --max-length 0", "'0' must be at least 1"),
+        ("eval compare results --seed -1", "'-1' must be at least 0"),
+    ],
+)
+def test_the_parser_says_what_a_value_must_be_in_our_words(
+    arguments: str, expected: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["ragcun", *arguments.split()])
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    told = capsys.readouterr().err
+    assert f": {expected} (see `ragcun " in told
+    assert "nput should" not in told

@@ -1,6 +1,7 @@
 """Settings: the order of their sources, and errors that name field, value and what is allowed."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,7 +55,7 @@ def test_presets_hold_what_the_strategies_name() -> None:
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        ({"training.epochs": 0}, r"training\.epochs = 0: .*greater than or equal to 1"),
+        ({"training.epochs": 0}, r"training\.epochs = 0: must be at least 1"),
         ({"model.head": "mpl"}, r"model\.head = 'mpl': .*'mlp', 'linear', 'whiten' or 'identity'"),
         ({"training.interpolate": 1.5}, r"training\.interpolate = 1\.5: must be a number from 0 to 1, or auto"),
         ({"training.lambda_isotropy": float("nan")}, r"training\.lambda_isotropy = nan"),
@@ -130,3 +131,24 @@ def test_old_names_are_refused_by_their_new_ones(
 def test_a_number_that_is_not_finite_is_refused() -> None:
     with pytest.raises(UserError, match="max_grad_norm"):
         load_settings(flags={"training.max_grad_norm": float("inf")})
+
+
+@pytest.mark.parametrize(
+    ("setting", "given", "expected"),
+    [
+        ("training.epochs", "x", "must be a whole number"),
+        ("training.epochs", 1.5, "must be a whole number"),
+        ("training.learning_rate", "x", "must be a number"),
+        ("training.learning_rate", 0, "must be greater than 0"),
+        ("training.learning_rate", 2, "must be at most 1"),
+        ("seed", 2**32, "must be less than 4294967296"),
+        ("model.freeze_base", "perhaps", "must be true or false"),
+        ("model.base", 3, "must be text"),
+        ("model.precision", "fp8", "must be one of 'fp32', 'bf16' or 'fp16'"),
+        ("training", 3, "must be a table of settings"),
+    ],
+)
+def test_what_a_value_must_be_is_said_in_plain_words(setting: str, given: Any, expected: str) -> None:
+    with pytest.raises(UserError) as refused:
+        load_settings(flags={setting: given})
+    assert str(refused.value) == f"{setting} = {given!r}: {expected}"

@@ -12,7 +12,7 @@ from typer._click.exceptions import ClickException, NoArgsIsHelpError  # Typer h
 from ragcun.cli import ablate, analyze, data, doctor, evaluate, plan, presets, report, run, store, train
 from ragcun.cli.command import Command
 from ragcun.cli.settings_flags import WithSettings, of_sections
-from ragcun.errors import RagcunError, explained
+from ragcun.errors import RagcunError, explained, what_it_must_be
 
 app = typer.Typer(
     name="ragcun",
@@ -99,9 +99,11 @@ def _usage(error: ClickException) -> str:
     """What is wrong with the command line, after the command that was called."""
     command = getattr(error, "ctx", None)
     message = error.format_message().rstrip(".").replace("Value error, ", "")
-    if command is None:
-        return message
-    return f"{command.command_path}: {message[:1].lower()}{message[1:]} (see `{command.command_path} --help`)"
+    if (refused := getattr(error.__cause__, "errors", None)) is not None:  # pydantic's, in its own words
+        for problem in refused(include_url=False):
+            message = message.replace(problem["msg"], f"{problem['input']!r} {what_it_must_be(problem)}")
+    message = f"{message[:1].lower()}{message[1:]}"
+    return message if command is None else f"{command.command_path}: {message} (see `{command.command_path} --help`)"
 
 
 def _stop(message: str, code: int) -> None:

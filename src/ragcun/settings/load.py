@@ -10,7 +10,7 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from ragcun.errors import UserError, did_you_mean
+from ragcun.errors import UserError, did_you_mean, what_it_must_be
 from ragcun.settings.schema import Settings
 
 PREFIX = "RAGCUN_"
@@ -132,13 +132,12 @@ def _explain(error: ValidationError) -> str:
     lines = []
     for problem in error.errors(include_url=False):
         field = ".".join(str(part) for part in problem["loc"])
-        message = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
             lines.append(f"{field}: no such setting{_hint(field, '.', _dotted(Settings))}")
         elif not field:
-            lines.append(message)
+            lines.append(what_it_must_be(problem))
         else:
-            lines.append(f"{field} = {problem['input']!r}: {message[0].lower()}{message[1:]}")
+            lines.append(f"{field} = {problem['input']!r}: {what_it_must_be(problem)}")
     return "; ".join(lines)
 
 
