@@ -1,5 +1,6 @@
-"""A small server that speaks the hub's protocol, as far as downloading needs it, and breaks where it is told to."""
+"""A small server that speaks the hub's protocol, as far as transfers need it, and breaks where it is told to."""
 
+import base64
 import hashlib
 import json
 import re
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
@@ -28,6 +30,8 @@ class Hub:
         cut: how many times a file's body breaks off in its middle.
         wrong: names of files whose listed hash is not theirs.
         archives: files beside the hub's, by the path that they are served at.
+        uploads: the folder of repositories that clients make; None refuses them.
+        blobs: what was uploaded before a commit names it, by SHA-256.
     """
 
     def __init__(
@@ -43,6 +47,8 @@ class Hub:
         self.cut = 0
         self.wrong: frozenset[str] = frozenset()
         self.archives: dict[str, bytes] = {}
+        self.uploads: Path | None = None
+        self.blobs: dict[str, bytes] = {}
         self.requests: list[str] = []
         self.tokens: set[str] = set()
         self.url = ""
@@ -59,6 +65,23 @@ class Hub:
 
             def do_GET(self) -> None:
                 self.answer(body=True)
+
+            def do_POST(self) -> None:
+                self.take()
+
+            def do_PUT(self) -> None:
+                self.take()
+
+            def take(self) -> None:
+                hub.requests.append(f"{self.command} {self.path}")
+                hub.tokens.add(self.headers.get("authorization", ""))
+                sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                status, headers, content = hub.taken(unquote(urlsplit(self.path).path), sent)
+                self.send_response(status)
+                for name, value in {**headers, "Content-Length": str(len(content))}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(content)
 
             def log_message(self, *_: object) -> None: ...
 
@@ -124,6 +147,53 @@ class Hub:
             return 200, {"ETag": etag, "X-Repo-Commit": commit, "X-Linked-Size": str(len(content))}, content
         return 404, {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Repository not found"}, b""
 
+    def taken(self, path: str, sent: bytes) -> Answer:
+        """Take what a client creates, announces, sends and commits; a repository's folder is below `uploads`."""
+        if self.uploads is None and not path.endswith("/validate-yaml"):
+            return 403, {"X-Error-Message": "You don't have the rights to write"}, b""
+        if path.startswith("/lfs/"):
+            self.blobs[path.removeprefix("/lfs/")] = sent
+            return 200, {}, b""
+        if found := re.fullmatch(r"/api/models/(.+)/commit/main", path):
+            return self._commit(found[1], [json.loads(line) for line in sent.splitlines()])
+        if path == "/api/repos/create":
+            return self._create(json.loads(sent))
+        if path.endswith(("/preupload/main", "/objects/batch", "/validate-yaml")):
+            return _json(self._announced(path, json.loads(sent)))
+        return 404, {}, b""
+
+    def _create(self, asked: dict[str, str]) -> Answer:
+        assert self.uploads is not None
+        name = f"{asked['organization']}/{asked['name']}" if asked.get("organization") else asked["name"]
+        (self.uploads / name).mkdir(parents=True, exist_ok=True)
+        self.models[name] = self.uploads / name
+        return _json({"url": f"{self.url}/{name}"})
+
+    def _announced(self, path: str, asked: dict[str, Any]) -> object:
+        if path.endswith("/validate-yaml"):
+            return {"errors": [], "warnings": []}
+        if path.endswith("/objects/batch"):
+            places = {one["oid"]: {"href": f"{self.url}/lfs/{one['oid']}", "header": {}} for one in asked["objects"]}
+            objects = [{**one, "actions": {"upload": places[one["oid"]]}} for one in asked["objects"]]
+            return {"transfer": "basic", "objects": objects}
+        names = [file["path"] for file in asked["files"]]
+        modes = {name: "lfs" if name.endswith(".safetensors") else "regular" for name in names}
+        return {"files": [{"path": name, "uploadMode": mode, "shouldIgnore": False} for name, mode in modes.items()]}
+
+    def _commit(self, repo: str, lines: list[dict[str, Any]]) -> Answer:
+        for line in lines:
+            value = line["value"]
+            if line["key"] == "file":
+                self._write(repo, value["path"], base64.b64decode(value["content"]))
+            elif line["key"] == "lfsFile":
+                self._write(repo, value["path"], self.blobs[value["oid"]])
+        return _json({"commitUrl": f"{self.url}/{repo}/commit/{COMMIT}", "commitOid": COMMIT, "success": True})
+
+    def _write(self, repo: str, name: str, content: bytes) -> None:
+        path = self.models[repo] / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
     def listing(self, name: str, commit: str, folder: Path, tree: bool) -> bytes:
         entries = []
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
@@ -140,6 +210,10 @@ class Hub:
         if tree:
             return json.dumps(entries).encode()
         return json.dumps({"id": name, "sha": commit, "siblings": entries, "private": False}).encode()
+
+
+def _json(value: object) -> Answer:
+    return 200, {"Content-Type": "application/json"}, json.dumps(value).encode()
 
 
 def beir_repositories(folder: Path, dataset: Dataset) -> dict[str, Path]:

@@ -34,6 +34,7 @@ ORDER = [
     ["analysis"],
     ["training"],
     ["report"],
+    ["release"],
     ["pipeline"],
     ["planning"],
     ["cli"],

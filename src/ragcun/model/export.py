@@ -13,28 +13,12 @@ from ragcun.errors import UserError
 from ragcun.files import atomic_folder
 from ragcun.heads.layers import Head
 
-_CARD = """---
-library_name: sentence-transformers
-pipeline_tag: sentence-similarity
-tags: [sentence-transformers, dense-retrieval]
----
 
-# {name}
+def save_encoder(base: SentenceTransformer, head: Head, path: Path, card: str) -> None:
+    """Save base and head as one sentence-transformers model with Euclidean similarity; whole or not at all.
 
-A sentence encoder of {dimension} dimensions: {base} with a projection head and no normalisation behind it.
-Compare its embeddings by Euclidean distance.
-
-```python
-from sentence_transformers import SentenceTransformer
-
-model = SentenceTransformer("{name}")
-scores = model.similarity(model.encode_query(queries), model.encode_document(documents))
-```
-"""
-
-
-def save_encoder(base: SentenceTransformer, head: Head, path: Path, base_name: str) -> None:
-    """Save base and head as one sentence-transformers model with Euclidean similarity; whole or not at all."""
+    `card` is its README.md.
+    """
     encoder = SentenceTransformer(
         modules=[*base, *head.modules_to_save()],
         device="cpu",
@@ -44,8 +28,6 @@ def save_encoder(base: SentenceTransformer, head: Head, path: Path, base_name: s
     )
     with atomic_folder(path, replace=True) as folder:
         encoder.save(str(folder), create_model_card=False)
-        dimension = encoder.get_embedding_dimension()
-        card = _CARD.format(name=path.parent.name, dimension=dimension, base=base_name)
         (folder / "README.md").write_text(card, encoding="utf-8")
 
 

@@ -7,7 +7,7 @@ encoder starts), fitted, and published.
 import hashlib
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from ragcun.data.pairs import Pairs
 from ragcun.data.provenance import Provenance
 from ragcun.embedding.embedder import Embedder
 from ragcun.embedding.load import load_model
+from ragcun.embedding.origin import Origin, origin_of
 from ragcun.embedding.resolve import ResolvedModel, resolve_model
 from ragcun.embedding.width import with_output_dim
 from ragcun.errors import UserError
@@ -28,6 +29,7 @@ from ragcun.heads.registry import HEADS
 from ragcun.heads.spectrum import spectrum
 from ragcun.intact import DamagedError, check_files, write_record
 from ragcun.manifest import environment, read_manifest
+from ragcun.model.card import Card
 from ragcun.model.export import save_encoder
 from ragcun.settings.load import to_toml
 from ragcun.settings.schema import Settings
@@ -257,7 +259,7 @@ def _manifest(plan: _Plan, built: _Built, label: str) -> dict[str, Any]:
             "general": general_sources(plan.general),
             "before": None if before is None else before.to_json(),
         },
-        "base": embedder.describe() | {"fingerprint": embedder.fingerprint},
+        "base": embedder.describe() | {"fingerprint": embedder.fingerprint, "origin": asdict(origin_of(plan.base))},
         "parameters": {
             "head": sum(weights.numel() for weights in encoder.head.parameters()),
             "base": embedder.parameters,
@@ -266,12 +268,18 @@ def _manifest(plan: _Plan, built: _Built, label: str) -> dict[str, Any]:
     }
 
 
+def _card(manifest: dict[str, Any], experiment: Path) -> str:
+    folder = experiment / "model"
+    loaded_as = f"{experiment.name}/model" if folder.is_absolute() else folder.as_posix()
+    return Card(experiment.resolve().name, loaded_as, manifest, Origin(**manifest["base"]["origin"])).text()
+
+
 def _publish(built: _Built, manifest: dict[str, Any], experiment: Path, accelerator: Accelerator) -> dict[str, Any]:
     """Save the encoder, then the manifest, which says that the experiment is complete; return it as it is written."""
     if accelerator.is_main_process:
         embedder, encoder = built.embedder, built.encoder
         base = encoder.base or load_model(embedder.resolved, manifest["settings"]["model"]["max_length"], device="cpu")
-        save_encoder(base.cpu().eval(), encoder.head.cpu().eval(), experiment / "model", embedder.resolved.source)
+        save_encoder(base.cpu().eval(), encoder.head.cpu().eval(), experiment / "model", _card(manifest, experiment))
         saved = [path for path in (experiment / "model").rglob("*") if path.is_file() and path.name != "README.md"]
         manifest = write_record(experiment / "manifest.json", manifest, sorted(saved))
     accelerator.wait_for_everyone()

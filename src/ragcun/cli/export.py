@@ -1,0 +1,152 @@
+"""`ragcun export`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ragcun.cli import options
+from ragcun.cli.completion import complete
+from ragcun.errors import UserError
+
+if TYPE_CHECKING:
+    from ragcun.evaluation.results import Result
+
+_NEEDS = {
+    "hub": ("repo",),
+    "onnx": ("output",),
+    "faiss": ("output", "data"),
+    "mteb": ("output", "repo"),
+    "ir_metadata": ("output",),
+}
+
+
+def export(
+    model: Annotated[
+        str,
+        typer.Argument(help="Experiment or model; for mteb and ir_metadata the name of a model in the results."),
+    ],
+    to: Annotated[
+        str,
+        typer.Option(
+            help="A folder to write the model to, or hub, onnx, faiss, mteb or ir_metadata.",
+            metavar="DIR|hub|onnx|faiss|mteb|ir_metadata",
+            autocompletion=complete(_NEEDS),
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Output folder for onnx, faiss, mteb and ir_metadata.", file_okay=False, writable=True),
+    ] = None,
+    repo: Annotated[str | None, typer.Option(help="Name on the hub, as ORG/NAME.", metavar="ORG/NAME")] = None,
+    private: Annotated[bool, typer.Option("--private", help="Make a new repository on the hub private.")] = False,
+    results: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Folder of results for the card, mteb or ir_metadata; may be repeated, for seeds.",
+            metavar="[NAME=]FOLDER",
+            show_default="the experiment",
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Collection whose documents faiss indexes.", file_okay=False, exists=True)
+    ] = None,
+    licence: Annotated[str | None, typer.Option(help="Licence of the weights, for the card.")] = None,
+    citation: Annotated[
+        Path | None, typer.Option(help="File with the BibTeX entry for the card.", exists=True, dir_okay=False)
+    ] = None,
+    store: options.Store = None,
+    json: options.Json = False,
+) -> None:
+    """Release a trained model, or its results.
+
+    DIR and hub write the model with a card: base, training data with licences, scores with intervals, limits, citation
+    and a snippet. onnx writes one graph, faiss an index of a collection. mteb writes result files for MTEB's
+    ResultCache and leaderboard, ir_metadata runs with their metadata.
+    """
+    from ragcun.console import say
+
+    needs = {
+        "hub": (("--repo", repo),),
+        "onnx": (("--output", output),),
+        "faiss": (("--output", output), ("--data", data)),
+    }
+    needs |= {"mteb": (("--output", output), ("--repo", repo)), "ir_metadata": (("--output", output),)}
+    for flag, value in needs.get(to, ()):
+        if value is None:
+            raise UserError(f"--to {to}: needs {flag}")
+    made: dict[str, Any]
+    if to in {"mteb", "ir_metadata"}:
+        made = _results(model, to, Path(str(output)), repo, results or [model])
+    elif to == "onnx":
+        made = _onnx(model, Path(str(output)))
+    elif to == "faiss":
+        made = _faiss(model, Path(str(output)), Path(str(data)), store)
+    else:
+        made = _model(model, to, repo, private, results or [], licence, citation)
+    for path in made.get("files", ()):
+        say(f"written: {path}")
+    if json:
+        options.print_json(made)
+
+
+def _model(
+    model: str, to: str, repo: str | None, private: bool, results: list[str], licence: str | None, citation: Path | None
+) -> dict[str, Any]:
+    from tempfile import TemporaryDirectory
+
+    from ragcun.release.hub import check_repository, upload
+    from ragcun.release.model import Release
+
+    if to != "hub":
+        return {"files": [str(Release.of(model, results, licence, citation).write(Path(to)))]}
+    name = check_repository(repo)
+    with TemporaryDirectory() as scratch:
+        release = Release.of(model, results, licence, citation)
+        folder = release.write(Path(scratch) / "model", name.rpartition("/")[2], name)
+        return upload(folder, name, private)
+
+
+def _onnx(model: str, output: Path) -> dict[str, Any]:
+    from ragcun.embedding.resolve import resolve_model
+    from ragcun.release.onnx import write_onnx
+
+    resolved = resolve_model(model)
+    return {"files": [str(write_onnx(resolved, output, resolved.label, output.resolve().name))]}
+
+
+def _faiss(model: str, output: Path, data: Path, store: Path | None) -> dict[str, Any]:
+    from ragcun.data.collection import Collection
+    from ragcun.embedding.embedder import Embedder
+    from ragcun.release.index import write_index
+
+    embedder = Embedder(model, options.store_folder(store))
+    loaded_as = model if not Path(model).is_absolute() else embedder.label
+    return {"files": [str(write_index(embedder, Collection.open(data), output, loaded_as))]}
+
+
+def _results(model: str, to: str, output: Path, repo: str | None, sources: list[str]) -> dict[str, Any]:
+    from ragcun.evaluation.mteb import write_mteb
+    from ragcun.release.ir_metadata import write_runs
+    from ragcun.release.mteb import model_meta
+
+    found = _found(model, sources)
+    if to == "ir_metadata":
+        return {"files": [str(path) for path in write_runs(found, output)]}
+    return {"files": [str(path) for path in write_mteb(found, output, model_meta(str(repo), found))]}
+
+
+def _found(model: str, sources: list[str]) -> "list[Result]":
+    from ragcun.evaluation.results import read_results
+
+    for source in sources:
+        if not Path(source).is_dir():
+            raise UserError(f"{source}: no such folder; give the folder of the results with --results")
+    every = [result for source in sources for result in read_results(Path(source))]
+    found = [result for result in every if model in {result.label, result.model}]
+    if not found and len({result.label for result in every}) == 1:
+        found = every
+    if not found:
+        labels = ", ".join(dict.fromkeys(result.label for result in every)) or "none"
+        raise UserError(f"{', '.join(sources)}: has no results of {model!r}; its models are {labels}")
+    return found
