@@ -78,4 +78,4 @@ def test_a_run_with_metadata_is_the_same_run(tmp_path: Path) -> None:
     assert "/home/me" not in text
     assert read_run(path) == read_run(result.run)
     rest = [line for line in lines if not line.startswith("# ")]
-    assert pytrec_eval.parse_run(rest) == pytrec_eval.parse_run(result.run.open(encoding="utf-8"))
+    assert pytrec_eval.parse_run(rest) == pytrec_eval.parse_run(result.run.read_text("utf-8").splitlines())

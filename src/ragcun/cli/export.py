@@ -95,7 +95,8 @@ def _model(
 ) -> dict[str, Any]:
     from tempfile import TemporaryDirectory
 
-    from ragcun.release.hub import check_repository, upload
+    from ragcun.files import write_json
+    from ragcun.release.hub import RELEASE, check_repository, upload
     from ragcun.release.model import Release
 
     if to != "hub":
@@ -104,7 +105,9 @@ def _model(
     with TemporaryDirectory() as scratch:
         release = Release.of(model, results, licence, citation)
         folder = release.write(Path(scratch) / "model", name.rpartition("/")[2], name)
-        return upload(folder, name, private)
+        made = upload(folder, name, private)
+    write_json(release.model.path.parent / RELEASE, made)
+    return made
 
 
 def _onnx(model: str, output: Path) -> dict[str, Any]:

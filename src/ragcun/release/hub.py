@@ -8,6 +8,8 @@ from ragcun.console import say
 from ragcun.data.hub import endpoint
 from ragcun.errors import RagcunError, UserError
 
+RELEASE = "release.json"  # in an experiment: where it was uploaded to
+
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 
 

@@ -1,0 +1,243 @@
+"""The publication guide's criteria, each with what was found: passed, failed, or not measured, never guessed.
+
+What is not measured: an average over datasets that are not all there, a claim that no file here can show.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from ragcun.analysis.measures import MEASURES, Measure
+from ragcun.data.benchmark import datasets
+from ragcun.errors import UserError, did_you_mean
+from ragcun.evaluation.systems import LEVEL
+from ragcun.evaluation.verify import published
+from ragcun.files import read_json
+from ragcun.report.evidence import MEASURE, Evidence
+from ragcun.table import Cell, Column, Note, Table, Tone
+
+Finding = Literal["pass", "fail", "not measured"]
+ISOTROPY = "iso_score"
+
+_TONES: dict[str, Tone] = {"pass": "good", "fail": "bad", "not measured": "muted"}
+_EXTENSIVE = 3  # settings that were varied, with as many seeds
+_ANALYSES = ("when.json", "when-it-helps.json", "when_it_helps.json")
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """A criterion of a level of the guide's, what was found, and what follows."""
+
+    level: str
+    criterion: str
+    found: str
+    finding: Finding
+
+    def to_json(self) -> dict[str, Any]:
+        """As `--json` prints it."""
+        return asdict(self)
+
+
+Judged = tuple[str, Finding]
+
+
+def judge(evidence: Evidence, measure: str = ISOTROPY) -> list[Criterion]:
+    """Hold `evidence` against the criteria for a minimum viable, a strong and a top-tier paper.
+
+    `measure` is the key of the measure that stands for the guide's "isotropy score", which it does not define. Raises
+    `UserError` where there is no such measure.
+    """
+    by_key = {one.key: one for one in MEASURES}
+    if measure not in by_key:
+        hint = did_you_mean(measure, by_key)
+        raise UserError(f"--isotropy-measure {measure}: unknown{hint}; choose from {', '.join(by_key)}")
+    chosen = by_key[measure]
+    rows: list[tuple[str, str, Judged]] = []
+    for level, average, gain, isotropy, baselines in (
+        ("minimum", 45, 1, 0.90, 3),
+        ("strong", 48, 2, 0.93, 5),
+        ("top", 50, None, None, None),
+    ):
+        rows.append((level, f"BEIR average {MEASURE} > {average}", _average(evidence, average)))
+        if gain is not None and isotropy is not None and baselines is not None:
+            rows.append((level, f"improvement over the base > +{gain}", _gain(evidence, gain)))
+            rows.append((level, f"isotropy ({chosen.name}) > {isotropy:.2f}", _isotropy(evidence, chosen, isotropy)))
+            rows.append((level, f"{baselines} baselines or more", _baselines(evidence, baselines)))
+    rows.insert(3, ("minimum", "training time documented", _time(evidence)))
+    others: list[tuple[str, str, Callable[[Evidence], Judged]]] = [
+        ("strong", "ablation studies", _ablated),
+        ("strong", "analysis of when and why it works", _analysed),
+        ("top", "best on three datasets or more", _best),
+        ("top", "extensive ablations", _extensive),
+        ("top", "theoretical analysis of isotropy", lambda _: ("no file shows a proof", "not measured")),
+        ("top", "code and checkpoints released", _released),
+    ]
+    rows += [(level, name, found(evidence)) for level, name, found in others]
+    order = ("minimum", "strong", "top")
+    return [
+        Criterion(level, name, *judged) for level, name, judged in sorted(rows, key=lambda row: order.index(row[0]))
+    ]
+
+
+def verdict_table(criteria: Sequence[Criterion], evidence: Evidence) -> Table:
+    """Return the criteria as a table, a group for each level."""
+    levels = dict.fromkeys(one.level for one in criteria)
+    groups = [
+        [
+            [Cell(one.level), Cell(one.criterion), Cell(one.found), Cell(one.finding, tone=_TONES[one.finding])]
+            for one in criteria
+            if one.level == level
+        ]
+        for level in levels
+    ]
+    notes = [
+        f"Judged is {evidence.ours or 'no model'}, against the base {evidence.base or '(none found)'}.",
+        "The guide's isotropy score has no definition; the measure that is meant is named. Scores are times 100.",
+        "What was not measured is neither passed nor failed.",
+    ]
+    columns = [Column("level"), Column("criterion"), Column("found"), Column("verdict")]
+    return Table("", columns, groups, [Note(text) for text in notes], "verdict")
+
+
+def _wanted() -> list[str]:
+    """BEIR's datasets that anybody can have; MS MARCO is not among the zero-shot ones that are averaged."""
+    return [name for name, one in datasets().items() if not one.nano and one.bring is None and name != "msmarco"]
+
+
+def _missing(evidence: Evidence) -> list[str]:
+    return [name for name in _wanted() if name not in evidence.beir]
+
+
+def _average(evidence: Evidence, threshold: float) -> Judged:
+    if evidence.ours is None:
+        return "no model that was trained here has results", "not measured"
+    scores = {name: row.score for name in evidence.beir if (row := evidence.row(evidence.ours, name)) is not None}
+    if missing := _missing(evidence):
+        there = ", ".join(f"{name} {100 * score:.1f}" for name, score in scores.items()) or "none"
+        return f"{len(missing)} of {len(_wanted())} public datasets are missing; there: {there}", "not measured"
+    mean = 100 * sum(scores[name] for name in _wanted()) / len(_wanted())
+    home = [n for n in _wanted() if (r := evidence.row(evidence.ours, n)) is not None and r.domain == "in-domain"]
+    told = f"{mean:.2f} over the {len(_wanted())} public datasets without MS MARCO"
+    told += f", of which it was trained on {', '.join(home)}" if home else ""
+    return told, "pass" if mean > threshold else "fail"
+
+
+def _gain(evidence: Evidence, threshold: float) -> Judged:
+    if evidence.ours is None or evidence.base is None:
+        return "the base has no results beside it", "not measured"
+    found: dict[str, float] = {}
+    shown = []
+    for name in evidence.beir:
+        row = evidence.row(evidence.ours, name)
+        if row is not None and row.against is not None and row.adjusted is not None:
+            found[name] = 100 * row.against.difference
+            shown.append(f"{name} {found[name]:+.1f} (p = {row.adjusted.p_value:.3f})")
+    told = ", ".join(shown) or "none"
+    if missing := [name for name in _wanted() if name not in found]:
+        return f"{len(missing)} of {len(_wanted())} public datasets are missing; there: {told}", "not measured"
+    mean = sum(found[name] for name in _wanted()) / len(_wanted())
+    return f"{mean:+.2f} over the {len(_wanted())} public datasets: {told}", "pass" if mean > threshold else "fail"
+
+
+def _isotropy(evidence: Evidence, measure: Measure, threshold: float) -> Judged:
+    ours = [one for one in evidence.isotropy if one.model == evidence.ours and one.of == "documents"]
+    values = {one.data: one.measures[measure.key] for one in ours if measure.key in one.measures}
+    if not values:
+        return f"no isotropy.json has {measure.name} of the documents of {evidence.ours or 'a trained model'}", (
+            "not measured"
+        )
+    beside = {one.model: one.measures[measure.key] for one in evidence.isotropy if one.of == "documents"}
+    base = "" if evidence.base not in beside else f"; the base {beside[evidence.base]:.2f}"
+    worst = min(values.values()) if measure.better == "higher" else max(values.values())
+    gaussian = next(one.gaussian.get(measure.key) for one in ours if measure.key in one.measures)
+    told = f"{measure.name} {', '.join(f'{value:.2f} on {data}' for data, value in values.items())}{base}"
+    told += "" if gaussian is None else f"; N(0, I) of that size {gaussian:.2f}"
+    if measure.better != "higher":
+        return f"{told}; lower is more isotropic, so that the threshold means nothing", "not measured"
+    return told, "pass" if worst > threshold else "fail"
+
+
+def _baselines(evidence: Evidence, wanted: int) -> Judged:
+    if evidence.ours is None:
+        return "no model that was trained here has results", "not measured"
+    told = f"{len(evidence.others)} on the same datasets: {', '.join(evidence.others) or 'none'}"
+    return told, "pass" if len(evidence.others) >= wanted else "fail"
+
+
+def _time(evidence: Evidence) -> Judged:
+    manifest = next((one for one in evidence.manifests if one.get("label") == evidence.ours), None)
+    manifest = manifest or next(iter(evidence.manifests), None)
+    if manifest is None:
+        return "no manifest of a training", "not measured"
+    hardware = manifest["environment"]["hardware"]
+    machine = ", ".join(hardware.get("accelerators", [])) or f"{hardware['cores']} cores of {hardware['processor']}"
+    return f"{manifest['seconds']['total'] / 60:.1f} minutes on {machine}", "pass"
+
+
+def _varied(evidence: Evidence) -> dict[str, set[str]]:
+    varied: dict[str, set[str]] = {}
+    for ablation in evidence.ablations:
+        for row in ablation["rows"]:
+            for name, value in row["values"].items():
+                varied.setdefault(name.rpartition(".")[2], set()).add(str(value))
+    return {name: values for name, values in varied.items() if len(values) > 1}
+
+
+def _ablated(evidence: Evidence) -> Judged:
+    if not evidence.ablations:
+        return "no ablation.json", "not measured"
+    varied = _varied(evidence)
+    told = ", ".join(f"{name} in {len(values)} values" for name, values in varied.items())
+    without = {"0", "0.0"} & varied.get("lambda_isotropy", set())
+    if not varied:
+        return "an ablation.json in which nothing varies", "fail"
+    return f"{told}{'; with and without SIGReg' if without else ''}", "pass"
+
+
+def _extensive(evidence: Evidence) -> Judged:
+    if not evidence.ablations:
+        return "no ablation.json", "not measured"
+    varied = _varied(evidence)
+    seeds = min(row["seeds"] for ablation in evidence.ablations for row in ablation["rows"])
+    enough = len(varied) >= _EXTENSIVE and seeds >= _EXTENSIVE
+    told = f"{len(varied)} settings varied, {seeds} seeds or more (counted as extensive: {_EXTENSIVE} and {_EXTENSIVE})"
+    return told, "pass" if enough else "fail"
+
+
+def _analysed(evidence: Evidence) -> Judged:
+    found = [path for name in _ANALYSES for path in evidence.files(name)]
+    if not found:
+        return "no analysis of when it helps (`ragcun report paper` makes one)", "not measured"
+    return f"{found[0].name} tells when; why is for the text", "pass"
+
+
+def _best(evidence: Evidence) -> Judged:
+    if evidence.ours is None or not evidence.others:
+        return "no other system beside it", "not measured"
+    best, shown = [], []
+    for name in evidence.beir:
+        ours = evidence.row(evidence.ours, name)
+        scores = [row.score for label in evidence.others if (row := evidence.row(label, name)) is not None]
+        scores += [one.score for one in published() if (one.dataset, one.measure) == (name, MEASURE)]
+        if ours is not None and all(round(ours.score, 4) > round(score, 4) for score in scores):
+            best.append(name)
+            certain = ours.adjusted is not None and ours.adjusted.p_value < LEVEL
+            shown.append(f"{name}{'' if certain else ' (not significant against the base)'}")
+    told = (
+        f"best of {len(evidence.others) + 1} systems and of published ones known here on {', '.join(shown) or 'none'}"
+    )
+    if len(best) < 3 and _missing(evidence):
+        return f"{told}; {len(_missing(evidence))} public datasets are missing", "not measured"
+    return f"{told} (not necessarily the state of the art)", "pass" if len(best) >= 3 else "fail"
+
+
+def _released(evidence: Evidence) -> Judged:
+    records = evidence.files("release.json")
+    git = next((one["environment"].get("git") for one in evidence.manifests), None)
+    code = f"commit {git['commit'][:12]}{', with local changes' if git['dirty'] else ''}" if git else "no commit known"
+    if not records:
+        return f"no release.json of `ragcun export --to hub`; code: {code}", "not measured"
+    record = read_json(records[0])
+    if git is None or git["dirty"]:
+        return f"checkpoint at {record['url']}; code: {code}, so that nobody can have it", "fail"
+    return f"checkpoint at {record['url']}; code: {code}; whether that is public, no file shows", "not measured"
