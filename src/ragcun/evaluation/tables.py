@@ -1,8 +1,10 @@
 """Results of evaluation as tables: scores, comparisons with a baseline, and published scores beside one's own."""
 
+import json
 from collections.abc import Sequence
 
 from ragcun.errors import UserError
+from ragcun.evaluation.diff import Explained
 from ragcun.evaluation.footnotes import footnotes
 from ragcun.evaluation.results import Result
 from ragcun.evaluation.systems import LEVEL, Method, Row
@@ -192,3 +194,30 @@ def _settings(results: Sequence[Result]) -> list[Note]:
         Note(f"{'; '.join(labels)}: {text}.")
         for labels, text in footnotes((result.label, result.settings) for result in results)
     ]
+
+
+def difference_table(found: Explained) -> Table:
+    """Return what two results say differently, the factors run again below it, and the cause as a note."""
+    columns = [Column("factor"), Column("what"), Column("A"), Column("B")]
+    rows = [[*cells(one.kind, one.name), Cell(_said(one.a)), Cell(_said(one.b))] for one in found.differences]
+    scores = [cells("score", found.measure, f"{100 * found.ours:.2f}", f"{100 * found.theirs:.2f}")]
+    again = [
+        [
+            *cells("again", "as A" if not step.changed else f"{' and '.join(step.changed)} of B"),
+            Cell(f"{100 * step.score:.2f}", bold=step.explains),
+            Cell("as B" if step.explains else ""),
+        ]
+        for step in found.steps
+    ]
+    notes = [found.cause]
+    if found.queries is not None:
+        notes.append(f"{found.queries[0]:,} of {found.queries[1]:,} queries have other scores.")
+    if found.ties is not None:
+        ends = [" to ".join(f"{100 * end:.2f}" for end in ends) for ends in found.ties]
+        notes.append(f"Other orders of equal scores give A {ends[0]}, and B {ends[1]}.")
+    groups = [group for group in (scores, rows, again) if group]
+    return Table("", columns, groups, [Note(text) for text in notes], "difference")
+
+
+def _said(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
