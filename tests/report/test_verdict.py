@@ -71,9 +71,8 @@ def test_the_whole_benchmark_is_judged(tmp_path: Path, monkeypatch: pytest.Monke
     for name in names:
         for label, score, domain in (("base", 0.47, None), ("ours", 0.485, "out-of-domain"), ("BM25", 0.4, None)):
             cell(tmp_path, label, name, score, domain)
-    report = IsotropyReport(
-        "ours", "nfcorpus", 100, 8, 0, 1024, {"iso_score": 0.92, "partition": 0.99}, {"iso_score": 0.99}, {}
-    )
+    measures = {"iso_score": 0.92, "partition": 0.99}
+    report = IsotropyReport("ours", "nfcorpus", 100, 100, 8, 0, 1024, measures, {"iso_score": 0.99}, {})
     (tmp_path / "isotropy.json").write_text(json.dumps({"results": [report.to_json()]}), "utf-8")
     rows = [{"values": {"training.lambda_isotropy": value}, "seeds": 3} for value in (0, 1)]
     (tmp_path / "ablation.json").write_text(json.dumps({"rows": rows}), "utf-8")

@@ -3,14 +3,13 @@
 import typer
 
 from ragcun.cli.command import Command
-from ragcun.cli.evaluate import abstain, beir, collection, compare, show, verify
-from ragcun.cli.evaluate import beir, collection, compare, diff, show, verify
+from ragcun.cli.evaluate import abstain, beir, collection, compare, diff, show, verify
 
 app = typer.Typer(help="Evaluate retrievers.", no_args_is_help=True)
 app.command("abstain", cls=Command)(abstain.abstain)
 app.command("beir", cls=Command)(beir.beir)
 app.command("collection", cls=Command)(collection.collection)
 app.command("compare", cls=Command)(compare.compare)
+app.command("diff", cls=Command)(diff.diff)
 app.command("show", cls=Command)(show.show)
 app.command("verify", cls=Command)(verify.verify)
-app.command("diff", cls=Command)(diff.diff)

@@ -4,15 +4,10 @@ import typer
 
 from ragcun.cli.command import Command
 from ragcun.cli.output import FORMS
-from ragcun.cli.report import page, tables
+from ragcun.cli.report import page, tables, verdict
 
 app = typer.Typer(help="Write tables, papers and pages from results.", no_args_is_help=True)
 for form in FORMS:
     app.command(form, cls=Command)(page.html if form == "html" else tables.command_of(form))
-from ragcun.cli.report import tables, verdict
-
-app = typer.Typer(help="Write tables, papers and pages from results.", no_args_is_help=True)
-for form in FORMS:
-    app.command(form, cls=Command)(tables.command_of(form))
 app.command("verdict", cls=Command)(verdict.verdict)
 app.command("checklist", cls=Command)(verdict.checklist)
