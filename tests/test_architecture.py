@@ -32,6 +32,7 @@ ORDER = [
     ["evaluation"],
     ["abstain"],
     ["analysis"],
+    ["neighbours"],
     ["training"],
     ["report"],
     ["release"],

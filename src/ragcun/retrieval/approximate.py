@@ -13,6 +13,7 @@ from typing import Any
 
 import faiss
 import numpy as np
+import numpy.typing as npt
 import psutil
 
 from ragcun.console import progress, say
@@ -77,17 +78,17 @@ def search_index(
     _refuse_too_large(kind, index, dimension, n_documents, resources.memory)
     if not index.is_trained:
         rows = np.linspace(0, n_documents - 1, max(2, min(n_documents, _sample(parameters["nlist"]))), dtype=np.int64)
-        index.train(_prepared(documents.rows(rows), similarity))
+        index.train(prepared(documents.rows(rows), similarity))
     with progress(f"indexing ({kind})", n_documents, "documents") as bar:
         for part in slices(n_documents, _BLOCK):
             block = documents.block(part.start, part.stop)
-            index.add(_prepared(block, similarity))
+            index.add(prepared(block, similarity))
             bar.advance(len(block))
     queries_QD = queries.block(0, n_queries)
     best_keys = []
     with ThreadPoolExecutor() as pool, progress(f"searching ({kind})", n_queries, "queries") as bar:
         for some in slices(n_queries, _QUERIES):
-            _, rows_QK = index.search(_prepared(queries_QD[some], similarity), keep)
+            _, rows_QK = index.search(prepared(queries_QD[some], similarity), keep)
             rows_QK[rows_QK == exclude[some, None]] = -1
             keys_QK = rescored(queries_QD[some], documents, rows_QK, similarity, id_ranks, _VECTORS, pool)
             best_keys.append(best(keys_QK, k))
@@ -109,11 +110,16 @@ def search_index(
 
 def recall_of(found: Rows, exact: Rows) -> float:
     """The share of each query's exact rows, (Q, k), that are among those found, as a mean; -1 stands for none."""
+    return float(recalls_of(found, exact).mean())
+
+
+def recalls_of(found: Rows, exact: Rows) -> npt.NDArray[np.float64]:
+    """The share of each query's exact rows, (Q, k), that are among those found, (Q,); -1 stands for none."""
     shares = []
     for mine, every in zip(found, exact, strict=True):
         wanted = every[every >= 0]
         shares.append(np.isin(wanted, mine).mean() if len(wanted) else 1.0)
-    return float(np.mean(shares))
+    return np.array(shares, dtype=np.float64)
 
 
 def _empty(kind: IndexKind, dimension: int, n_documents: int, keep: int, similarity: str) -> tuple[Any, dict[str, int]]:
@@ -150,7 +156,8 @@ def _refuse_too_large(kind: str, index: Any, dimension: int, n_documents: int, m
         )
 
 
-def _prepared(vectors: Floats, similarity: str) -> Floats:
+def prepared(vectors: Floats, similarity: str) -> Floats:
+    """Vectors as FAISS compares them: of length 1 where the similarity is the cosine."""
     if similarity != "cosine":
         return np.ascontiguousarray(vectors)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)

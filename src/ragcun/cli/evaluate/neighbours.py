@@ -1,0 +1,47 @@
+"""`ragcun eval neighbours`."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ragcun.cli import options, output
+from ragcun.cli.evaluate.scoring import Scoring, score, with_scoring
+from ragcun.errors import Failure
+
+if TYPE_CHECKING:
+    from ragcun.evaluation.results import Result
+
+
+@with_scoring
+def neighbours(
+    folders: Annotated[list[Path], typer.Argument(help="Collections in BEIR's layout.", metavar="FOLDER...")],
+    scoring: Scoring,
+    split: Annotated[str, typer.Option(help="Split of queries to evaluate on.")] = "test",
+    form: output.Format = "terminal",
+) -> None:
+    """Compare approximate indexes with a model's own exact search.
+
+    HNSW, inverted lists and compressed codes (FAISS) are searched with increasing effort: recall, nDCG@10, queries per
+    second, memory and build time, beside the hubness of the documents. A second table compares models at equal recall.
+    Cells are saved in --output, and `ragcun eval compare OUTPUT/cells-neighbours --metric Found@10:hnsw=40` compares
+    models.
+    """
+    from ragcun.neighbours.run import endpoint
+
+    score(scoring, folders, split, endpoint=endpoint, show=partial(_show, form))
+
+
+def _show(form: str, results: "Sequence[Result]", failures: Sequence[Failure], path: Path, json: bool) -> None:
+    from ragcun.console import say
+    from ragcun.neighbours.tables import curves_table, equal_recall_table, points
+
+    rows = points(results)
+    if json:
+        options.print_json({"results": rows, "failures": [failure.to_json() for failure in failures]})
+    elif rows:
+        output.print_table(curves_table(rows), form)
+        output.print_table(equal_recall_table(rows), form)
+        say(f"runs and scores: {path / 'cells-neighbours'}")

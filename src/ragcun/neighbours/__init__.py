@@ -1,0 +1,1 @@
+"""Whether approximate indexes find what a model's own exact search finds."""

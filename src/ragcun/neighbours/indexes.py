@@ -1,0 +1,81 @@
+"""The registry of indexes: how each is built, and the parameter of its search that trades recall for speed.
+
+To add an index is to add one entry to `INDEXES`.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import faiss
+
+_TO_TRAIN = 39  # vectors for each centroid: FAISS warns below
+M, CONSTRUCTION = 32, 100  # HNSW's
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of index.
+
+    Attributes:
+        key: its name in files and options.
+        name: its name in tables.
+        parameter: the name of its parameter.
+        values: of the parameter, the least effort first.
+        build: an empty index for vectors of so many dimensions, so many documents, and FAISS' metric.
+        set: sets the parameter; None where it is the number of candidates that are scored exactly, times k.
+        source: where it comes from.
+    """
+
+    key: str
+    name: str
+    parameter: str
+    values: Sequence[int]
+    build: Callable[[int, int, int], Any]
+    set: Callable[[Any, int], None] | None
+    source: str
+
+
+def _hnsw(dimension: int, _: int, metric: int) -> Any:
+    index: Any = faiss.IndexHNSWFlat(dimension, M, metric)
+    index.hnsw.efConstruction = CONSTRUCTION
+    return index
+
+
+def _set_effort(index: Any, value: int) -> None:
+    index.hnsw.efSearch = value
+
+
+def _ivf(dimension: int, documents: int, metric: int) -> Any:
+    lists = max(1, min(int(4 * math.sqrt(documents)), documents // _TO_TRAIN))
+    return faiss.index_factory(dimension, f"IVF{lists},Flat", metric)
+
+
+def _set_probes(index: Any, value: int) -> None:
+    index.nprobe = min(value, index.nlist)
+
+
+def _pq(dimension: int, documents: int, metric: int) -> Any:
+    bits = max(1, min(8, int(math.log2(max(2, documents / _TO_TRAIN)))))
+    parts = max(part for part in range(1, max(1, dimension // 8) + 1) if dimension % part == 0)
+    return faiss.index_factory(dimension, f"PQ{parts}x{bits}np", metric)
+
+
+def _factory(description: str) -> Callable[[int, int, int], Any]:
+    return lambda dimension, _, metric: faiss.index_factory(dimension, description, metric)
+
+
+_EFFORTS = (10, 20, 40, 80, 160, 320)
+_PROBES = (1, 2, 4, 8, 16, 32, 64)
+_CANDIDATES = (1, 2, 4, 8, 16)
+
+INDEXES = (
+    Kind("exact", "exact", "", (1,), _factory("Flat"), None, "every vector is compared"),
+    Kind("hnsw", "HNSW", "efSearch", _EFFORTS, _hnsw, _set_effort, "Malkov and Yashunin, 1603.09320"),
+    Kind("ivf", "IVF", "nprobe", _PROBES, _ivf, _set_probes, "Sivic and Zisserman (2003)"),
+    Kind("sq8", "8-bit codes", "candidates / k", _CANDIDATES, _factory("SQ8"), None, "FAISS' scalar quantizer"),
+    Kind("sq4", "4-bit codes", "candidates / k", _CANDIDATES, _factory("SQ4"), None, "FAISS' scalar quantizer"),
+    Kind("pq", "product codes", "candidates / k", _CANDIDATES, _pq, None, "Jegou et al., TPAMI 2011"),
+    Kind("rabitq", "RaBitQ codes", "candidates / k", _CANDIDATES, _factory("RR,RaBitQ"), None, "2405.12497"),
+)

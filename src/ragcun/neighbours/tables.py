@@ -1,0 +1,131 @@
+"""Curves of recall as rows and tables, and models at equal recall."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ragcun.evaluation.results import Result
+from ragcun.intact import read_record
+from ragcun.neighbours.indexes import INDEXES, Kind
+from ragcun.table import Cell, Column, Note, Table, cells, count, decimals, significant
+
+TARGETS = (0.9, 0.95, 0.99)
+
+
+def points(results: Sequence[Result]) -> list[dict[str, Any]]:
+    """A row for each point of each curve, with the model, the dataset and the parameter; `bytes` is of a document."""
+    rows = []
+    for result in results:
+        found = read_record(result.path)["neighbours"]
+        for kind in INDEXES:
+            curve = found["curves"][kind.key]
+            for point in curve["points"]:
+                rows.append(
+                    {
+                        "model": result.model,
+                        "label": result.label,
+                        "dataset": result.dataset,
+                        "split": result.split,
+                        "documents": result.documents,
+                        "index": kind.key,
+                        "parameter": kind.parameter,
+                        **point,
+                        "bytes": curve["bytes"],
+                        "build_seconds": curve["build_seconds"],
+                        "hubness": found["hubness"],
+                        "nDCG@10 exact": result.metrics["nDCG@10"],
+                    }
+                )
+    return rows
+
+
+def curves_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Return a table of all points: a group for each model and dataset."""
+    columns = [
+        Column("dataset"),
+        Column("model"),
+        Column("index"),
+        Column("parameter"),
+        Column("recall@10", decimals(4)),
+        Column("nDCG@10", decimals(2, scale=100)),
+        Column("queries/s", count),
+        Column("compared", count),
+        Column("bytes a document", count),
+        Column("build, s", significant),
+    ]
+    groups = [
+        [_line(row) for row in rows if (row["dataset"], row["label"]) == place]
+        for place in sorted(dict.fromkeys((row["dataset"], row["label"]) for row in rows))
+    ]
+    return Table("", columns, groups, _notes(rows), "neighbours")
+
+
+def _line(row: Mapping[str, Any]) -> list[Cell]:
+    kind = _kind(row["index"])
+    return cells(
+        row["dataset"],
+        row["label"],
+        kind.name,
+        f"{kind.parameter} = {row['value']}" if kind.parameter else "",
+        row["recall"],
+        row["nDCG@10"],
+        row["queries_per_second"],
+        row["compared"],
+        row["bytes"],
+        row["build_seconds"],
+    )
+
+
+def equal_recall_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Return a table of what each index takes to reach equal recall, models side by side beside their hubness.
+
+    The cheapest point of the curve that reaches the recall counts; where none does, a cell is an en dash.
+    """
+    columns = [
+        Column("dataset"),
+        Column("model"),
+        Column("hubness (skewness)", decimals(2)),
+        Column("index"),
+        *[
+            column
+            for target in TARGETS
+            for column in (Column(f"compared for {target:g}", count), Column(f"queries/s at {target:g}", count))
+        ],
+    ]
+    groups = []
+    for dataset in sorted({row["dataset"] for row in rows}):
+        lines = []
+        for kind in INDEXES[1:]:
+            for label in dict.fromkeys(row["label"] for row in rows if row["dataset"] == dataset):
+                curve = [
+                    row for row in rows if (row["dataset"], row["label"], row["index"]) == (dataset, label, kind.key)
+                ]
+                lines.append(_reached(dataset, label, kind, curve))
+        groups.append(lines)
+    return Table("At equal recall.", columns, groups, [], "neighbours-equal-recall")
+
+
+def _reached(dataset: str, label: str, kind: Kind, curve: Sequence[Mapping[str, Any]]) -> list[Cell]:
+    line = cells(dataset, label, curve[0]["hubness"]["skewness"], kind.name)
+    for target in TARGETS:
+        point = next((point for point in curve if point["recall"] >= target), None)
+        # Of codes every document's is compared: what differs is how many are scored exactly.
+        compared = None if point is None else point["compared"] if kind.set is not None else 10 * point["value"]
+        line += cells(compared, None if point is None else point["queries_per_second"])
+    return line
+
+
+def _notes(rows: Sequence[Mapping[str, Any]]) -> list[Note]:
+    hubs = {(row["label"], row["dataset"]): row["hubness"]["skewness"] for row in rows}
+    shown = "; ".join(f"{label} on {dataset} {value:.2f}" for (label, dataset), value in hubs.items())
+    return [
+        Note(
+            "Recall is the share of the ten documents that the model's own exact search finds. Indexes propose "
+            "documents, whose scores are exact. Compared are the vectors whose distance a query needs; of codes, every "
+            "document's. Speed is of this machine, all threads, all queries in one batch."
+        ),
+        Note(f"Hubness (skewness of 10-occurrences among documents): {shown}."),
+    ]
+
+
+def _kind(key: str) -> Kind:
+    return next(kind for kind in INDEXES if kind.key == key)
