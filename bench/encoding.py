@@ -21,7 +21,9 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 
 from ragcun.console import console
@@ -32,7 +34,7 @@ from ragcun.embedding.load import load_model
 from ragcun.embedding.resolve import resolve_model
 from ragcun.embedding.runtimes import Engine
 from ragcun.embedding.store import EmbeddingStore
-from ragcun.embedding.token_batches import token_lengths
+from ragcun.embedding.tokens import token_ids
 from ragcun.files import write_text
 from ragcun.machine import cores
 from ragcun.planning.architecture import find_architecture
@@ -47,10 +49,15 @@ WAYS = {
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
+def lengths_of(base: SentenceTransformer, texts: list[str]) -> NDArray[np.int64]:
+    """Tokens of each text, (n,)."""
+    return np.array([len(ids) for ids in token_ids(base, texts) or ()])
+
+
 def passages(collection: Path, base: SentenceTransformer, tokens: int, count: int) -> list[str]:
     """The `count` texts of the collection whose number of tokens is nearest to `tokens`."""
     corpus = list(Collection.open(collection).corpus)
-    distance = abs(token_lengths(base, corpus) - tokens)
+    distance = abs(lengths_of(base, corpus) - tokens)
     return [corpus[row] for row in distance.argsort(kind="stable")[:count]]
 
 
@@ -85,7 +92,7 @@ def measure(model: str, tokens: int, options: argparse.Namespace, scratch: Path)
     """The rows of one model and one length."""
     base = load_model(resolve_model(model), device="cpu")
     texts = passages(options.collection, base, tokens, options.texts)
-    lengths = token_lengths(base, texts)
+    lengths = lengths_of(base, texts)
     flops = sum(find_architecture(model).forward(int(length)) for length in lengths)
     ways = {name: way(name, model, texts, scratch) for name in WAYS}
     rates: dict[str, list[float]] = {name: [] for name in WAYS}

@@ -12,7 +12,7 @@ from sentence_transformers import SentenceTransformer
 from ragcun.console import progress
 from ragcun.data.texts import Texts
 from ragcun.distributed.collectives import process_count, process_rank, wait_for_all
-from ragcun.embedding.base import Role, features_of, prompt_of
+from ragcun.embedding.base import Role, prompt_of
 from ragcun.embedding.runtimes import Engine
 from ragcun.embedding.store import Digests, EmbeddingStore, Floats, digest_texts
 from ragcun.embedding.token_batches import TokenBatch, plan_batches
@@ -71,13 +71,13 @@ def _encode_missing(
     engine = load()
     with (
         progress(description, float(absent.sum() // world), "texts") as bar,
-        _Workers(base, engine, prompt, role) as workers,
+        _Workers(base, engine) as workers,
     ):
         for window in slices(len(digests), _WINDOW):
             if not absent[window].any():
                 continue
             window_texts = [texts[row] for row in range(window.start, window.stop)]
-            planned = plan_batches(base, window_texts, digests[window], prompt, engine.tokens)[rank::world]
+            planned = plan_batches(base, window_texts, digests[window], prompt, role, engine.tokens)[rank::world]
             lacking = [batch for batch in planned if _lacks(store, batch)]
             # The longest texts come first, so the bar moves by what a batch costs: else its rate would rise and its
             # time left would not come true.
@@ -100,23 +100,21 @@ def encode_now(model: SentenceTransformer, texts: Texts, role: Role) -> Floats:
     digests = digest_texts(texts)
     distinct, first, inverse = np.unique(digests, axis=0, return_index=True, return_inverse=True)
     engine = TorchEngine(model)
-    batches = plan_batches(model, [texts[int(row)] for row in first], distinct, prompt, engine.tokens)
+    batches = plan_batches(model, [texts[int(row)] for row in first], distinct, prompt, role, engine.tokens)
     row_of = {digest: row for row, digest in enumerate(map(bytes, distinct))}
     out = np.empty((len(distinct), int(model.get_embedding_dimension() or 0)), dtype=np.float32)
-    with _Workers(model, engine, prompt, role) as workers:
+    with _Workers(model, engine) as workers:
         for batch, vectors in workers.run(iter(batches)):
             out[[row_of[digest] for digest in map(bytes, batch.digests)]] = vectors
     return out[inverse.reshape(-1)]
 
 
 class _Workers:
-    """Runs batches through an engine: this thread tokenises the next ones while the engine's threads compute."""
+    """Runs batches through an engine: this thread prepares the next ones while the engine's threads compute."""
 
-    def __init__(self, base: SentenceTransformer, engine: Engine, prompt: str, role: Role) -> None:
+    def __init__(self, base: SentenceTransformer, engine: Engine) -> None:
         self.base = base
         self.engine = engine
-        self.prompt = prompt
-        self.role: Role = role
         self.pool = ThreadPoolExecutor(engine.threads, initializer=engine.start_thread)
 
     def __enter__(self) -> "_Workers":
@@ -131,8 +129,7 @@ class _Workers:
         pending: dict[Future[Floats], TokenBatch] = {}
         while True:
             for batch in islice(batches, 2 * self.engine.threads - len(pending)):
-                features = features_of(self.base, batch.texts, self.role, self.prompt)
-                pending[self.pool.submit(self.engine.encode, features)] = batch
+                pending[self.pool.submit(self.engine.encode, batch.features())] = batch
             if not pending:
                 return
             for future in wait(pending, return_when=FIRST_COMPLETED).done:
@@ -146,7 +143,7 @@ def _refuse_infinite(batch: TokenBatch, vectors: Floats, precision: torch.dtype 
     if not len(wrong):
         return
     advice = "its weights may be damaged" if precision == torch.float32 else "try --precision fp32"
-    text = " ".join(batch.texts[int(wrong[0])].split())
+    text = " ".join(batch.text(int(wrong[0])).split())
     shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
     raise RagcunError(f"the base returned NaN or infinity for {len(wrong)} texts, such as {shown!r}; {advice}")
 

@@ -4,18 +4,20 @@ The batches depend only on the texts, not on the contents of a store. An interru
 bits as an uninterrupted one.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from sentence_transformers import SentenceTransformer
-from transformers import PreTrainedTokenizerBase
 
-from ragcun.embedding.base import length_limit
+from ragcun.embedding.base import Role
 from ragcun.embedding.store import Digests
+from ragcun.embedding.tokens import Tokens
 
-_CHARACTERS = 4  # of a token, about
 _HIDDEN = 768  # dimensions, where a base does not tell
+_PORTION = 8  # what is left is this many batches at least, so that no core waits long for the last ones
+_LEAST = 256  # tokens of a batch that is worth its while
 
 
 @dataclass(frozen=True)
@@ -27,44 +29,45 @@ class TokenBatch:
         cost: of encoding them, in the computation of one token that attends to none.
     """
 
-    texts: list[str]
     digests: Digests
     cost: float
+    _texts: Sequence[str] = field(repr=False)
+    _rows: list[int] = field(repr=False)
+    _tokens: Tokens = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def text(self, place: int) -> str:
+        """The text at `place` in the batch."""
+        return self._texts[self._rows[place]]
+
+    def features(self) -> dict[str, Any]:
+        """What the base's forward pass takes for the texts."""
+        return self._tokens.features(self._rows)
 
 
 def plan_batches(
-    base: SentenceTransformer, texts: list[str], digests: Digests, prompt: str, tokens: int
+    base: SentenceTransformer, texts: Sequence[str], digests: Digests, prompt: str, role: Role, tokens: int
 ) -> list[TokenBatch]:
-    """Batches of the distinct texts, longest first: `tokens` tokens each at most, padding included, or one text."""
+    """Batches of the distinct texts, longest first: `tokens` tokens each at most, padding included, or one text.
+
+    The last ones are smaller, so that all cores are done at about the same time.
+    """
     _, distinct = np.unique(digests, axis=0, return_index=True)
-    lengths = token_lengths(base, [prompt + texts[row] for row in distinct])
+    texts, digests = [texts[int(row)] for row in distinct], digests[distinct]
+    tokenised = Tokens(base, texts, prompt, role)
     attention = 1 / (6 * (base.get_embedding_dimension() or _HIDDEN))  # 4 T h FLOPs beside 24 h^2, see `Architecture`
-    order = np.lexsort((digests[distinct, 1], digests[distinct, 0], -lengths))
+    order = np.lexsort((digests[:, 1], digests[:, 0], -tokenised.lengths))
+    lengths = np.maximum(1, tokenised.lengths[order])
+    left = np.append(np.cumsum(lengths[::-1])[::-1], 0)
     batches: list[TokenBatch] = []
-    rows: list[int] = []
-    longest = 0
-
-    def add() -> None:
+    start = 0
+    while start < len(order):
+        longest = int(lengths[start])
+        most = min(tokens, max(_LEAST, int(left[start]) // _PORTION))
+        rows = order[start : start + max(1, most // longest)].tolist()
         cost = len(rows) * longest * (1 + longest * attention)
-        batches.append(TokenBatch([texts[r] for r in rows], digests[rows], cost))
-
-    for row, length in zip(distinct[order].tolist(), lengths[order].tolist(), strict=True):
-        if rows and (len(rows) + 1) * longest > tokens:
-            add()
-            rows = []
-        if not rows:
-            longest = max(1, length)
-        rows.append(row)
-    add()
+        batches.append(TokenBatch(digests[rows], cost, texts, rows, tokenised))
+        start += len(rows)
     return batches
-
-
-def token_lengths(base: SentenceTransformer, texts: list[str]) -> npt.NDArray[np.int64]:
-    """How many tokens the base sees of each text, (n,); an estimate where no transformer's tokenizer can be asked."""
-    tokenizer = getattr(base, "tokenizer", None)
-    if not isinstance(tokenizer, PreTrainedTokenizerBase):
-        return np.fromiter((len(text) // _CHARACTERS + 1 for text in texts), dtype=np.int64, count=len(texts))
-    limit = length_limit(base)
-    cut = {"truncation": True, "max_length": limit} if limit is not None else {}
-    encoded = tokenizer(texts, add_special_tokens=True, verbose=False, **cut)
-    return np.fromiter((len(ids) for ids in encoded["input_ids"]), dtype=np.int64, count=len(texts))
