@@ -71,7 +71,7 @@ def test_only_what_is_given_is_a_value_and_all_kinds_arrive() -> None:
         "model.head": "linear",
         "data.out_of_domain": ["a,b", "c"],
         "training.interpolate": "auto",
-        "data.train": "x",
+        "data.train": ["x"],
     }
 
 

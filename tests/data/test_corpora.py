@@ -203,7 +203,7 @@ from ragcun.settings.load import load_settings
 
 flags = {"pretraining.rows": 40, "pretraining.passage_chars": 300, "training.rows": 30}
 data = prepare_data(load_settings("prototype", None, flags), Path(sys.argv[1])).data
-print(data.pretrain, data.pretrain_val, data.train, data.val)
+print(data.pretrain, data.pretrain_val, *data.train, data.val)
 """
     with Hub(datasets={"wikimedia/wikipedia": wikipedia, **msmarco}).serve() as hub:
         variables = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "0"}

@@ -32,7 +32,7 @@ def test_held_out_data_that_is_given_is_kept(tmp_path: Path, collection: Path, m
     made = (tmp_path / "made.parquet", tmp_path / "made-dev.parquet")
     monkeypatch.setattr(steps, "_msmarco", lambda *_: made)
     given = prepare_data(load_settings("hybrid", None, {"data.val": str(collection)}), tmp_path / "e").data
-    assert (given.train, given.val) == (str(made[0]), str(collection))
+    assert (given.train, given.val) == ((str(made[0]),), str(collection))
     assert prepare_data(load_settings("hybrid"), tmp_path / "e").data.val == str(made[1])
 
 

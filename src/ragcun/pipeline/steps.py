@@ -37,7 +37,8 @@ def _prepare_pydocs(settings: Settings, experiment: Path) -> Settings:
         pydocs_collection(folder, wanted["documents"], wanted["seed"], wanted["max_words"])
     made = {
         "train": tuple(
-            f"{folder if name == PYDOCS else name}={weight:g}" for name, weight in settings.data.weights().items()
+            f"{folder}{text.removeprefix(PYDOCS)}" if name == PYDOCS else text
+            for text, name in zip(settings.data.train, settings.data.weights(), strict=True)
         ),
         "general": tuple(str(folder) if name == PYDOCS else name for name in settings.data.general),
     }
