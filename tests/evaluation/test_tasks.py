@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
 from hub import Hub, beir_repositories
@@ -148,8 +148,7 @@ def test_forums_are_cells_of_their_own_and_one_line_of_the_table(
     assert (whole.dataset, whole.label, whole.split, other.dataset) == ("cqadupstack", "BM25", "test", "other")
     assert whole.metrics["MRR@10"] == pytest.approx((3 / 3 + 2 / 3 + 1 / 3 + 0) / 4)
     assert average_parts(results[1:]) == results[1:]  # one forum is missing
-    with pytest.raises(typer.Exit):
-        scoring.tell(results, [], output, json=True)
+    scoring.tell(results, [], output, json=True)
     row = json.loads(capsys.readouterr().out)["results"][0]
     assert (row["dataset"], row["queries"], row["metrics"]) == ("cqadupstack", 36, whole.metrics)
     assert [part["scores"] for part in row["parts"]] == [str(result.scores) for result in results[:12]]
@@ -157,7 +156,8 @@ def test_forums_are_cells_of_their_own_and_one_line_of_the_table(
     assert shown == "dataset,split,model,MRR@10\ncqadupstack,test,BM25,0.5\nother,test,BM25,1.0\n"
     table = write_tables(output)[0].read_text(encoding="utf-8")
     assert "android" not in table
-    assert r"BM25 & \textbf{50.0} & \textbf{100.0} & \textbf{75.0}" in table
+    row = next(line for line in table.splitlines() if line.startswith("BM25"))
+    assert re.findall(r"\d+\.\d", row) == ["50.0", "100.0", "75.0"]
 
 
 def test_a_shared_corpus_is_encoded_once(

@@ -9,8 +9,10 @@ import pytrec_eval
 from ragcun.errors import UserError
 from ragcun.evaluation.mteb import read_mteb, tasks, write_mteb
 from ragcun.evaluation.results import Cell, Result, read_results
+from ragcun.evaluation.tables import benchmark_table, with_published
 from ragcun.release.ir_metadata import END, START, write_runs
 from ragcun.release.mteb import model_meta
+from ragcun.report.write import write_tables
 from ragcun.retrieval.runs import read_run
 
 METRICS = {"nDCG@10": 0.6450816521455768, "MRR@10": 0.6, "Recall@100": 0.925, "MAP@100": 0.6, "P@10": 0.09}
@@ -79,3 +81,21 @@ def test_a_run_with_metadata_is_the_same_run(tmp_path: Path) -> None:
     assert read_run(path) == read_run(result.run)
     rest = [line for line in lines if not line.startswith("# ")]
     assert pytrec_eval.parse_run(rest) == pytrec_eval.parse_run(result.run.read_text("utf-8").splitlines())
+
+
+def test_published_rows_are_marked_and_never_averaged(tmp_path: Path) -> None:
+    results = [written(tmp_path / "r", name) for name in ("scifact", "nfcorpus")]
+    meta = model_meta("lab/theirs", results)
+    write_mteb(results, tmp_path / "mteb", meta)
+    table = with_published(benchmark_table(results), read_mteb(tmp_path / "mteb"), results)
+    assert list(table.headings) == ["computed here", "published"]
+    ours, theirs = table.rows
+    assert [cell.value for cell in ours] == ["Ours", METRICS["nDCG@10"], METRICS["nDCG@10"], METRICS["nDCG@10"]]
+    assert [cell.value for cell in theirs] == ["lab/theirs", METRICS["nDCG@10"], METRICS["nDCG@10"], None]
+    assert [cell.mark for cell in theirs] == ["a", "a", "a", ""]
+    assert not any(cell.bold or cell.underlined for cell in theirs)
+    assert [note.text for note in table.notes if note.mark == "a"] == [
+        f"Published in MTEB's results (mteb 2.26.24, revision {'f' * 40}), not computed here."
+    ]
+    write_tables(tmp_path / "r", form="markdown", mteb=tmp_path / "mteb")
+    assert "lab/theirs" in (tmp_path / "r" / "tables" / "beir.md").read_text("utf-8")

@@ -2,14 +2,16 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ragcun.errors import UserError
 from ragcun.evaluation.diff import Explained
 from ragcun.evaluation.footnotes import footnotes
+from ragcun.evaluation.mteb import PublishedScores
 from ragcun.evaluation.results import Result
 from ragcun.evaluation.systems import LEVEL, Method, Row
 from ragcun.evaluation.verify import Verdict
-from ragcun.table import Cell, Column, Note, Table, best_marked, cells, count, decimals
+from ragcun.table import Cell, Column, Note, Table, best_marked, cells, count, decimals, letters
 
 
 def scores_table(results: Sequence[Result], measures: Sequence[str]) -> Table:
@@ -71,6 +73,37 @@ def benchmark_table(
         _settings(results),
         "beir",
     )
+
+
+def with_published(
+    table: Table, published: Sequence[PublishedScores], results: Sequence[Result], metric: str = "nDCG@10"
+) -> Table:
+    """Return a `benchmark_table` of `results` with rows of published scores, which are marked and never averaged.
+
+    They are a group of their own, take no part in bold and underlined, and have no average: what is computed here and
+    what was published differ in data, versions and hardware. Scores of other datasets are left out.
+    """
+    datasets = sorted({(result.dataset, result.split) for result in results})
+    places = {place: number for number, place in enumerate(datasets)}
+    marks = iter(letters())
+    rows, notes = [], []
+    for model, revision in dict.fromkeys((one.model, one.revision) for one in published):
+        found = [one for one in published if (one.model, one.revision) == (model, revision)]
+        there = [one for one in found if (one.dataset, one.split) in places and metric in one.metrics]
+        if not there:
+            continue
+        mark = next(marks)
+        row = [Cell(model, mark=mark), *(Cell(None) for _ in table.columns[1:])]
+        for one in there:
+            row[1 + places[one.dataset, one.split]] = Cell(one.metrics[metric], mark=mark)
+        rows.append(row)
+        versions = ", ".join(sorted({str(one.mteb) for one in there}))
+        source = f"Published in MTEB's results (mteb {versions}, revision {revision}), not computed here."
+        notes.append(Note(source, mark))
+    if not rows:
+        return table
+    headings = [*(table.headings or ["computed here"] * len(table.groups)), "published"]
+    return replace(table, groups=[*table.groups, rows], headings=headings, notes=[*table.notes, *notes])
 
 
 def comparison_table(rows: Sequence[Row], method: Method) -> Table:

@@ -16,6 +16,7 @@ from ragcun.data.benchmark import (
     select_datasets,
 )
 from ragcun.data.collection import Collection, is_collection
+from ragcun.data.irds import PREFIX, prepare_irds
 from ragcun.data.problems import OnError
 from ragcun.errors import Failure, UserError, did_you_mean
 
@@ -37,10 +38,10 @@ def open_task(collection: Collection, split: str) -> Task:
 
 
 def choose(names: Iterable[str], data_dir: Path | None = None) -> list[Dataset | Path]:
-    """Resolve names of datasets, parts, groups, and folders in `data_dir`, without duplicates.
+    """Resolve names of datasets, parts, groups, ir_datasets' ids, and folders in `data_dir`, without duplicates.
 
     Every command resolves its datasets here. `data_dir` None is `beir_folder()`. The exact name of a folder takes
-    precedence over an alias of the benchmark.
+    precedence over an alias of the benchmark. A dataset of ir_datasets (irds:ID) is written to a folder in `data_dir`.
 
     Raises:
         UserError: there is no such dataset or collection; the message suggests a similar name.
@@ -51,6 +52,8 @@ def choose(names: Iterable[str], data_dir: Path | None = None) -> list[Dataset |
         folder = home / name
         if name.lower() in GROUPS:
             chosen |= {dataset.name: dataset for dataset in select_datasets([name])}
+        elif name.startswith(PREFIX):
+            chosen[name] = prepare_irds(name, home)
         elif name not in datasets() and is_collection(folder):
             chosen[name] = folder
         elif (dataset := find_dataset(name)) is not None:

@@ -141,8 +141,12 @@ print(scores)  # minus the Euclidean distance: the highest is the best
 
     def _training(self) -> str:
         data, parameters = self.manifest["data"], self.manifest["parameters"]
-        sources = [("training pairs", data["train"], data["pairs"]), ("choice of the checkpoint", data["dev"], None)]
-        sources += [("choice of the interpolation", one, None) for one in data["out_of_domain"]]
+        parts = _parts(data["train"])
+        sources = [("training pairs", part, part.get("pairs") or data["pairs"]) for part in parts]
+        sources += [("choice of the checkpoint", part, None) for part in _parts(data["dev"])]
+        sources += [
+            ("choice of the interpolation", part, None) for one in data["out_of_domain"] for part in _parts(one)
+        ]
         before = (data.get("before") or {}).get("trained", ())
         sources += [("an earlier training", one, None) for one in before]
         rows = [_source(use, source, count) for use, source, count in sources if source]
@@ -195,7 +199,7 @@ seed = {self._settings["seed"]}. Training took {_duration(hours)} on {machine}."
             kinds = {one.domain for one in self.scores}
             if "out-of-domain" not in kinds:
                 lines.append("It was not evaluated on any dataset that it was not trained on.")
-        licences = [_licence(source) for source in (self.manifest["data"]["train"],) if source]
+        licences = [_licence(part) for part in _parts(self.manifest["data"]["train"])]
         if _UNKNOWN_LICENCE in licences:
             lines.append("The licence of its training data is not known: find out before you use it commercially.")
         if not self.licence:
@@ -233,6 +237,11 @@ def _beside(one: CardScore) -> list[str]:
         return ["", "", ""]
     difference, low, high = (f"{100 * value:+.2f}" for value in one.difference)
     return [f"{100 * one.base:.2f}", f"{difference} [{low}, {high}]", f"{one.p_value:.4f}"]
+
+
+def _parts(source: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
+    """The parts of a mixture, or the source alone; none where there is none."""
+    return list(source.get("parts") or [source]) if source else []
 
 
 def _source(use: str, source: Mapping[str, Any], count: int | None) -> str:

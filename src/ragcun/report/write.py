@@ -12,8 +12,10 @@ from ragcun.analysis.ablation import ablation_table
 from ragcun.analysis.reports import isotropy_table, paper_table, read_reports
 from ragcun.analysis.tradeoff import tradeoff_table
 from ragcun.errors import RagcunError, UserError
+from ragcun.evaluation.audit import audit_notes
+from ragcun.evaluation.mteb import read_mteb
 from ragcun.evaluation.results import average_parts, read_results
-from ragcun.evaluation.tables import benchmark_table
+from ragcun.evaluation.tables import benchmark_table, with_published
 from ragcun.files import atomic_path, read_json, write_text
 from ragcun.report.forms import find_form
 from ragcun.table import Table
@@ -32,21 +34,26 @@ def write_tables(
     isotropy: Path | None = None,
     order: Sequence[str] = (),
     form: str = "latex",
+    mteb: Path | None = None,
 ) -> list[Path]:
     """Write tables/beir, isotropy, isotropy-all, ablation, tradeoff and, where the form has one, main, which shows all.
 
     isotropy has the six rows for a paper, isotropy-all is the appendix: every measure of documents, queries and both.
     Reads every result.json below `folder`, `isotropy` or the one isotropy.json below `folder`, its ablation.json and
     its tradeoff.json; what is not there has no table. Models come in the order of `order`, then of their paths;
-    `output` is `folder` where None. Returns the files written, main last. Raises `UserError` where there is nothing to
-    report, or no such form.
+    `output` is `folder` where None. `mteb` has result files of MTEB's, whose scores are rows of their own. Overlap with
+    training data, as an audit.json tells it, is a note. Returns the files written, main last. Raises `UserError` where
+    there is nothing to report, or no such form.
     """
     chosen = find_form(form)
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; give the folder of an experiment or of results")
     tables: dict[str, Table] = {}
     if results := read_results(folder):
-        tables[f"beir{chosen.suffix}"] = benchmark_table(average_parts(results), metric, digits, order)
+        scores = benchmark_table(average_parts(results), metric, digits, order)
+        if mteb is not None:
+            scores = with_published(scores, read_mteb(mteb), average_parts(results), metric)
+        tables[f"beir{chosen.suffix}"] = replace(scores, notes=[*scores.notes, *audit_notes(folder)])
     if path := isotropy or _only_isotropy(folder):
         reports = read_reports(path)
         tables[f"isotropy{chosen.suffix}"] = paper_table(reports)

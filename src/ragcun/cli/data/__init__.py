@@ -3,7 +3,7 @@
 import typer
 
 from ragcun.cli.command import Command
-from ragcun.cli.data import beir, msmarco, negatives, pairs, pydocs, wiki
+from ragcun.cli.data import audit, beir, msmarco, negatives, pairs, pydocs, wiki
 
 app = typer.Typer(help="Prepare data.", no_args_is_help=True)
 app.command("beir", cls=Command)(beir.beir)
@@ -12,3 +12,4 @@ app.command("msmarco", cls=Command)(msmarco.msmarco)
 app.command("pydocs", cls=Command)(pydocs.pydocs)
 app.command("pairs", cls=Command)(pairs.pairs)
 app.command("negatives", cls=Command)(negatives.negatives)
+app.command("audit", cls=Command)(audit.audit)

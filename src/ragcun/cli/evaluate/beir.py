@@ -17,8 +17,8 @@ def beir(
     datasets: Annotated[
         str,
         typer.Option(
-            help="Datasets, separated by commas: BEIR's names, CQADupStack's forums, folders in --data-dir, or "
-            "all, public, small or nanobeir.",
+            help="Datasets, separated by commas: BEIR's names, CQADupStack's forums, folders in --data-dir, irds:ID of "
+            "ir_datasets, or all, public, small or nanobeir.",
             autocompletion=complete(names_of_datasets),
         ),
     ],

@@ -1,5 +1,6 @@
 """`ragcun eval show`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +24,7 @@ def show(
 ) -> None:
     """Print saved results. CSV and JSON include all metrics unless --metric is given."""
     from ragcun.errors import UserError
+    from ragcun.evaluation.audit import audit_notes
     from ragcun.evaluation.metrics import MAIN
     from ragcun.evaluation.results import average_parts, read_results
     from ragcun.evaluation.tables import scores_table
@@ -51,4 +53,5 @@ def show(
         ]
         options.print_json({"results": rows})
     else:
-        output.print_table(scores_table(results, chosen), form)
+        table = scores_table(results, chosen)
+        output.print_table(replace(table, notes=[*table.notes, *audit_notes(folder)]), form)

@@ -21,6 +21,14 @@ Isotropy = Annotated[
     Path | None,
     typer.Option(help="Isotropy report (isotropy.json); the one below FOLDER by default.", exists=True, dir_okay=False),
 ]
+Mteb = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of MTEB's result files, whose scores become rows that are marked and never averaged.",
+        exists=True,
+        file_okay=False,
+    ),
+]
 Compile = Annotated[bool, typer.Option("--compile", help="Compile tables/main.tex to tables/main.pdf.")]
 
 
@@ -30,11 +38,12 @@ def latex(
     metric: Metric = "nDCG@10",
     digits: Digits = 1,
     isotropy: Isotropy = None,
+    mteb: Mteb = None,
     compile_: Compile = False,
     json: options.Json = False,
 ) -> None:
     """Write the tables of scores and isotropy in LaTeX, and main.tex, which shows all."""
-    _write("latex", folder, output_dir, metric, digits, isotropy, json, compile_)
+    _write("latex", folder, output_dir, metric, digits, isotropy, mteb, json, compile_)
 
 
 def command_of(form: str) -> Callable[..., None]:
@@ -48,9 +57,10 @@ def command_of(form: str) -> Callable[..., None]:
         metric: Metric = "nDCG@10",
         digits: Digits = 1,
         isotropy: Isotropy = None,
+        mteb: Mteb = None,
         json: options.Json = False,
     ) -> None:
-        _write(form, folder, output_dir, metric, digits, isotropy, json)
+        _write(form, folder, output_dir, metric, digits, isotropy, mteb, json)
 
     command.__doc__ = f"Write the tables of scores and isotropy in the format {form}."
     return command
@@ -63,13 +73,14 @@ def _write(
     metric: str,
     digits: int,
     isotropy: Path | None,
+    mteb: Path | None,
     json: bool,
     compiled: bool = False,
 ) -> None:
     from ragcun.console import say
     from ragcun.report.write import compile_pdf, write_tables
 
-    written = write_tables(folder, output_dir, metric, digits, isotropy, form=form)
+    written = write_tables(folder, output_dir, metric, digits, isotropy, form=form, mteb=mteb)
     if compiled:
         written.append(compile_pdf(written[-1]))
     for path in written:

@@ -1,0 +1,79 @@
+"""`ragcun data audit`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ragcun.cli import options, output
+from ragcun.cli.completion import bases, complete, measures
+
+
+def audit(
+    training: Annotated[
+        list[Path], typer.Argument(help="Training data: files of pairs, or collections.", metavar="TRAINING...")
+    ],
+    test: Annotated[
+        list[Path], typer.Option("--test", help="Collection to evaluate on; may be repeated.", file_okay=False)
+    ],
+    train_split: Annotated[str, typer.Option(help="Split of a collection that was trained on.")] = "train",
+    split: Annotated[str, typer.Option(help="Split that is evaluated on.")] = "test",
+    near: Annotated[
+        float,
+        typer.Option(min=0.2, max=1, help="Jaccard similarity of word 3-grams of near matches."),
+    ] = 0.8,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Encoder that compares queries by cosine, too.", autocompletion=complete(bases)),
+    ] = None,
+    close: Annotated[float, typer.Option(min=0, max=1, help="Cosine of queries that are close.")] = 0.95,
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of results to score again without what was seen; audit.json in it is the tables' footnote.",
+            exists=True,
+            file_okay=False,
+            writable=True,
+        ),
+    ] = None,
+    metric: Annotated[str, typer.Option(help="Metric to score.", autocompletion=complete(measures))] = "nDCG@10",
+    examples: Annotated[int, typer.Option(min=0, help="Number of matches to print.")] = 0,
+    on_error: options.OnError = "refuse",
+    device: options.Device = None,
+    store: options.Store = None,
+    form: output.Format = "terminal",
+    json: options.Json = False,
+) -> None:
+    """Look for test queries and their relevant documents in training data.
+
+    Texts are the same, nearly the same (MinHash), or close in embeddings. Scores are computed again without the queries
+    that were seen.
+    """
+    from ragcun.console import say
+    from ragcun.data.collection import Collection
+    from ragcun.data.pairs import load_pairs
+    from ragcun.embedding.embedder import Embedder
+    from ragcun.evaluation.audit import AUDIT, audit_table, without_seen, without_table, write_audit
+    from ragcun.evaluation.audit import audit as run
+    from ragcun.evaluation.results import read_results
+
+    pairs = [load_pairs(path, train_split, on_error) for path in training]
+    embedder = None if model is None else Embedder(model, options.store_folder(store), device=device)
+    audits = [run(pairs, Collection.open(path, on_error), split, near, embedder, close) for path in test]
+    output.print_table(audit_table(audits), form)
+    for one in audits:
+        for match in one.queries[:examples]:
+            say(
+                f"{one.dataset} {match.id} ({match.grade}, {match.similarity:.2f}): {match.text!r} / {match.training!r}"
+            )
+    scores = {}
+    if results is not None:
+        found = read_results(results)
+        scores = {one.dataset: without_seen(found, one, metric) for one in audits}
+        if any(scores.values()):
+            output.print_table(without_table(scores, metric), form)
+        write_audit(results / AUDIT, audits, scores, metric)
+        say(f"written: {results / AUDIT}")
+    if json:
+        rows = {dataset: [vars(row) for row in of] for dataset, of in scores.items()}
+        options.print_json({"audits": [one.to_json() for one in audits], "metric": metric, "scores": rows})
