@@ -174,6 +174,13 @@ def test_power_is_that_of_simulated_tests() -> None:
     assert power([(values, 1.0)], 0.5) == (1.0, 1)
 
 
+def test_power_is_a_number_where_the_noncentral_t_has_none() -> None:
+    rng = np.random.default_rng(8)
+    for size, deviation in ((500, 0.004), (1_190, 0.02), (5_000, 0.001), (12, 1e-5)):
+        found, _ = power([(rng.normal(0, deviation, size), 1.0)], 0.005)
+        assert found == pytest.approx(1.0, abs=1e-9)
+
+
 def test_wilcoxon_is_over_queries_or_over_datasets() -> None:
     rng = np.random.default_rng(7)
     values = rng.normal(0.1, 0.2, 30)

@@ -120,7 +120,9 @@ def power(strata: Strata, margin: float) -> tuple[float | None, int | None]:
         return 1.0, queries
     critical = float(stats.t.ppf(0.975, freedom))
     shift = min(margin / math.sqrt(spread), 30.0)  # beyond it the power is 1 to the last digit
-    found = float(stats.nct.sf(critical, freedom, shift) + stats.nct.cdf(-critical, freedom, shift))
+    above, below = stats.nct.sf(critical, freedom, shift), stats.nct.cdf(-critical, freedom, shift)
+    # SciPy gives NaN far out in the tails: the lower one is empty there, and the upper one nearly normal
+    found = float((stats.norm.sf(critical - shift) if math.isnan(above) else above) + np.nan_to_num(below))
     needed = queries * spread * ((stats.norm.ppf(0.975) + stats.norm.ppf(0.8)) / margin) ** 2
     return found, math.ceil(needed)
 
