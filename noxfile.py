@@ -63,10 +63,9 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Run the benchmarks: SIGReg, search, encoding, and training on the store, beside what one would use instead."""
-    install(session, ".[demo,openvino]")
-    for name in session.posargs or ("sigreg", "search", "encoding", "training"):
-        session.run("python", f"bench/{name}.py")
+    """Measure beside what one would use instead, and write docs/benchmarks.md: everything, or the benchmarks named."""
+    install(session, ".[demo,openvino]", "mteb")
+    session.run("python", "bench/page.py", *session.posargs)
 
 
 @nox.session

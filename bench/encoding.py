@@ -1,28 +1,23 @@
 """Encoding on the CPU: ragcun's runtimes beside `SentenceTransformer.encode` with its defaults and in bf16, in turn.
 
     python bench/encoding.py [--collection FOLDER] [--model minilm --model FOLDER] [--tokens 120 --tokens 250]
-                             [--texts 200] [--runs 5] [--output FILE]
+                             [--texts 200] [--runs 5] [--runtime torch --runtime openvino]
 
-For each model and length, passages of about that many tokens are encoded by each way in turn. Prints a JSON list, one
-object a row: texts a second of each run, their median, the median of the ratios to the defaults in the same turn, the
-floor (the FLOPs of the passages over this machine's rate for a large matrix product in that precision, measured in the
-same turn) and the share of it that is reached.
+For each model and length, passages of about that many tokens are encoded by each way in turn. The floor is the FLOPs of
+the passages at this machine's rate for a large matrix product in that precision.
 """
 
 import argparse
-import json
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
+from measure import Row, in_turn, of, parser, products, ragcun, report
 from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 
@@ -35,8 +30,6 @@ from ragcun.embedding.resolve import resolve_model
 from ragcun.embedding.runtimes import Engine
 from ragcun.embedding.store import EmbeddingStore
 from ragcun.embedding.tokens import token_ids
-from ragcun.files import write_text
-from ragcun.machine import cores
 from ragcun.planning.architecture import find_architecture
 
 WAYS = {
@@ -77,77 +70,71 @@ def way(name: str, model: str, texts: list[str], scratch: Path) -> Callable[[], 
     return partial(ours, embedder.base, embedder._engine, texts, scratch)
 
 
-def products(precision: str) -> float:
-    """FLOPs a second of a large matrix product, the best of three."""
-    left, right = (torch.randn(2048, 2048, dtype=DTYPES[precision]) for _ in range(2))
-    taken = []
-    for _ in range(3):
-        began = time.perf_counter()
-        torch.mm(left, right)
-        taken.append(time.perf_counter() - began)
-    return float(2 * 2048**3 / min(taken))
-
-
-def measure(model: str, tokens: int, options: argparse.Namespace, scratch: Path) -> list[dict[str, object]]:
+def measure(model: str, tokens: int, options: argparse.Namespace, scratch: Path) -> list[Row]:
     """The rows of one model and one length."""
     base = load_model(resolve_model(model), device="cpu")
     texts = passages(options.collection, base, tokens, options.texts)
     lengths = lengths_of(base, texts)
     flops = sum(find_architecture(model).forward(int(length)) for length in lengths)
-    ways = {name: way(name, model, texts, scratch) for name in WAYS}
-    rates: dict[str, list[float]] = {name: [] for name in WAYS}
-    shares: dict[str, list[float]] = {name: [] for name in WAYS}
-    for _ in range(options.runs):
-        ceiling = {precision: products(precision) for precision in DTYPES}
-        for name, encode in ways.items():
-            began = time.perf_counter()
-            encode()
-            seconds = time.perf_counter() - began
-            rates[name].append(len(texts) / seconds)
-            shares[name].append(flops / ceiling[WAYS[name]] / seconds)
-    defaults = rates["sentence-transformers"]
-    return [
-        {
-            "model": model,
-            "tokens": round(float(lengths.mean()), 1),
-            "texts": len(texts),
-            "way": name,
-            "texts_per_second": [round(rate, 2) for rate in rates[name]],
-            "median": round(statistics.median(rates[name]), 2),
-            "ratio": round(statistics.median(a / b for a, b in zip(rates[name], defaults, strict=True)), 2),
-            "share_of_floor": round(statistics.median(shares[name]), 3),
-        }
-        for name in WAYS
-    ]
+    rates = {precision: products(dtype) for precision, dtype in DTYPES.items()}
+    ways = {name: way(name, model, texts, scratch) for name in WAYS if _asked(name, options)}
+    taken = in_turn(ways, options.runs, warm=options.warm)
+    name = Path(model).name
+    work = f"{len(texts)} passages of {lengths.mean():.0f} tokens on average, into a new store"
+    peers = {
+        "sentence-transformers": "SentenceTransformer.encode, its defaults (fp32, 32 texts a batch)",
+        "sentence-transformers bf16": "SentenceTransformer.encode of the model in bf16, its best that installs",
+    }
+    rows = []
+    for way_name in ways:
+        if way_name in peers:
+            continue
+        precision = WAYS[way_name]
+        for peer, how in peers.items():
+            if peer.endswith("bf16") and precision == "fp32":
+                continue
+            wanted = 1 if peer.endswith("bf16") else 2.8 if precision == "fp32" else 5
+            rows.append(
+                Row(
+                    layer=f"Encoding {name}, {tokens} tokens, {way_name.split()[1]} {precision}",
+                    work=work,
+                    peer=f"{of('sentence-transformers')}, {how}",
+                    seconds=taken[way_name],
+                    peer_seconds=taken[peer],
+                    wanted=wanted,
+                    floor=flops / rates[precision],
+                    floor_of=f"{flops / 1e9:.0f} GFLOP at {rates[precision] / 1e9:.0f} GFLOP/s in {precision}",
+                    notes=[f"{len(texts) / statistics.median(taken[way_name]):.1f} texts a second."],
+                )
+            )
+    return rows
+
+
+def _asked(name: str, options: argparse.Namespace) -> bool:
+    return not name.startswith("ragcun") or not options.runtime or name.split()[1] in options.runtime
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--collection", type=Path, help="default: 2,000 documents of Python's documentation")
-    parser.add_argument("--model", action="append", help="default: minilm")
-    parser.add_argument("--tokens", type=int, action="append", help="default: 120 and 250")
-    parser.add_argument("--texts", type=int, default=200)
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--output", type=Path, help="file that is given the JSON too")
-    options = parser.parse_args()
+    made = parser(__doc__, texts=200, runs=5)
+    made.add_argument("--collection", type=Path, help="default: 2,000 documents of Python's documentation")
+    made.add_argument("--model", action="append", help="default: minilm")
+    made.add_argument("--tokens", type=int, action="append", help="default: 120 and 250")
+    made.add_argument("--runtime", action="append", choices=["torch", "openvino"], help="of ragcun; default: both")
+    made.add_argument("--warm", action="store_true", help="one turn before that does not count")
+    options = made.parse_args()
     console.quiet = True
     with TemporaryDirectory() as scratch:
         if options.collection is None:
             options.collection = Path(scratch) / "pydocs"
-            make = (sys.executable, "-m", "ragcun", "data", "pydocs", options.collection, "--documents", "2000")
-            subprocess.run(make, check=True, stdout=subprocess.DEVNULL)
+            ragcun("data", "pydocs", options.collection, "--documents", "2000")
         rows = [
             row
             for model in options.model or ["minilm"]
             for tokens in options.tokens or [120, 250]
             for row in measure(model, tokens, options, Path(scratch))
         ]
-    versions = {name: version(name) for name in ("sentence-transformers", "torch", "openvino")}
-    text = json.dumps({"cores": cores(), "versions": versions, "rows": rows}, indent=2)
-    if options.output is not None:
-        write_text(options.output, text + "\n")
-    print(text)
+    report(rows)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,179 @@
+"""docs/benchmarks.md and its figure, from measurements that are kept one by one.
+
+    python bench/page.py                    measure everything, then write the page
+    python bench/page.py step bm25          measure these again, then write the page from all that is kept
+    python bench/page.py --render           only write the page
+    python bench/page.py step -- --runs 5   arguments for the one benchmark that is named
+
+What a benchmark printed is kept in bench/results/NAME.json.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from ragcun.analysis.style import COLOURS, save, style
+from ragcun.files import write_text
+from ragcun.report.markdown import render
+from ragcun.table import Cell, Column, Table, cells, decimals, significant
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results"
+PAGE = HERE.parent / "docs" / "benchmarks.md"
+# Each benchmark with its script and arguments, in the order of the page.
+BENCHMARKS: dict[str, list[str]] = {
+    "encoding": ["encoding.py"],
+    "training": ["training.py"],
+    "step": ["step.py"],
+    "evaluation": ["evaluation.py"],
+    "sigreg": ["sigreg.py"],
+    "bm25": ["bm25.py"],
+    "search": ["search.py"],
+    "finetuning": ["finetuning.py"],
+    "opening": ["opening.py", "--folder", "bench/scratch"],
+    "start": ["start.py"],
+}
+INTRODUCTION = """# Benchmarks
+
+Each row compares ragcun with what one would use instead, on the same work and the same machine. The two take turns,
+and the times are medians. The ratio is the median of the peer's time over ragcun's in the same turn, so more than 1
+means that ragcun is faster; a ratio that reaches the wanted one is bold. The floor is the time that the work takes at
+this machine's ceiling, measured beside it: a large matrix product in the same precision by torch, or a large copy.
+Memory is the peak of the process, or what is stated below the table.
+
+```bash
+nox -s bench            # everything; takes about an hour
+nox -s bench -- step    # one benchmark again
+```
+
+No test in CI depends on a time. What was tried where a row fell short is in the [log](log.md).
+
+"""
+
+
+def measure(name: str, arguments: list[str]) -> None:
+    """Run a benchmark and keep what it prints."""
+    script, *given = BENCHMARKS[name]
+    command = [sys.executable, str(HERE / script), *given, *arguments]
+    printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    json.loads(printed)
+    write_text(RESULTS / f"{name}.json", printed)
+
+
+def kept() -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """All rows that are kept, each with what its benchmark says of itself, in the order of the page."""
+    order = list(BENCHMARKS)
+    paths = sorted(RESULTS.glob("*.json"), key=lambda path: (order.index(path.stem.split("-")[0]), path.stem))
+    files = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    return [(row, told) for told in files for row in told["rows"]]
+
+
+def ratio(row: dict[str, Any]) -> float:
+    """The median of the peer's seconds over ragcun's of the same turn."""
+    return statistics.median(b / a for a, b in zip(row["seconds"], row["peer_seconds"], strict=True))
+
+
+def tables(rows: list[tuple[dict[str, Any], dict[str, Any]]]) -> tuple[Table, Table]:
+    """The figures, and what they are of."""
+    figures, details = [], []
+    for number, (row, told) in enumerate(rows, 1):
+        seconds, peer, floor = statistics.median(row["seconds"]), statistics.median(row["peer_seconds"]), row["floor"]
+        found = ratio(row)
+        figures.append(
+            [
+                *cells(str(number), row["layer"], seconds, peer),
+                Cell(found, bold=found >= row["wanted"]),
+                *cells(row["wanted"], floor, None if floor is None else floor / seconds),
+                *cells(row["mebibytes"], row["peer_mebibytes"]),
+            ]
+        )
+        runs = len(row["seconds"])
+        floor_of = [f"Floor: {row['floor_of']}."] if row["floor_of"] else []
+        details.append(
+            cells(
+                str(number),
+                row["work"],
+                row["peer"],
+                " ".join([f"{runs} {'pair' if runs == 1 else 'pairs'}.", *row["notes"], *floor_of]),
+                f"{told['command']} ({told['date']})",
+            )
+        )
+    mib = Column("MiB", decimals(0)), Column("peer's MiB", decimals(0))
+    columns = [
+        Column("row"),
+        Column("what"),
+        Column("ragcun, s", significant),
+        Column("peer, s", significant),
+        Column("ratio", significant),
+        Column("wanted", significant),
+        Column("floor, s", significant),
+        Column("share of the ceiling", decimals(2)),
+        *mib,
+    ]
+    named = [Column(name) for name in ("row", "work", "peer", "notes", "command")]
+    return Table("", columns, [figures], label="benchmarks"), Table("", named, [details], label="settings")
+
+
+def draw(rows: list[tuple[dict[str, Any], dict[str, Any]]], path: Path) -> None:
+    """Draw each row's ratio with the wanted one, as PNG."""
+    names = [f"{number}  {row['layer']}" for number, (row, _) in enumerate(rows, 1)]
+    with style(), tempfile.TemporaryDirectory() as folder:
+        figure = Figure(figsize=(6.5, 0.7 + 0.2 * len(rows)), layout="constrained")
+        axes = figure.subplots()
+        places = range(len(rows))
+        axes.axvline(1, color="black", linewidth=0.6)
+        axes.hlines(places, 1, [ratio(row) for row, _ in rows], color=COLOURS[0], linewidth=1.2)
+        axes.plot([ratio(row) for row, _ in rows], places, "o", color=COLOURS[0], markersize=4, label="ragcun")
+        axes.plot([row["wanted"] for row, _ in rows], places, "|", color=COLOURS[1], markersize=9, label="wanted")
+        axes.set(xscale="log", xlabel="times as fast as the peer", yticks=places, yticklabels=names)
+        axes.invert_yaxis()
+        png = save(figure, Path(folder) / "benchmarks", axes)[1]
+        path.write_bytes(png.read_bytes())
+
+
+def write_page() -> None:
+    """Write the page and its figure from what is kept."""
+    rows = kept()
+    figures, settings = tables(rows)
+    machines = sorted({told["machine"] for _, told in rows})
+    draw(rows, PAGE.with_suffix(".png"))
+    write_text(
+        PAGE,
+        "\n".join(
+            [
+                f"{INTRODUCTION}Machine: {'; '.join(machines)}, no GPU.\n",
+                "![Ratios of all rows](benchmarks.png)\n",
+                render(figures),
+                "## Settings\n",
+                render(settings),
+            ]
+        ),
+    )
+
+
+def main() -> None:
+    """Measure what is asked for and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
+    parser.add_argument("--render", action="store_true", help="measure nothing")
+    before, separator, after = " ".join(sys.argv[1:]).partition(" -- ")
+    options = parser.parse_args(before.split())
+    if unknown := set(options.names) - set(BENCHMARKS):
+        parser.error(f"{', '.join(sorted(unknown))}: not one of {', '.join(BENCHMARKS)}")
+    if separator and len(options.names) != 1:
+        parser.error("arguments after -- need one NAME")
+    for name in [] if options.render else options.names or BENCHMARKS:
+        print(f"measuring {name}", file=sys.stderr)
+        measure(name, after.split())
+    write_page()
+
+
+if __name__ == "__main__":
+    main()
