@@ -65,6 +65,8 @@ def docs(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measure beside what one would use instead, and write docs/benchmarks.md: everything, or the benchmarks named."""
     install(session, ".[demo,openvino]", "mteb")
+    if not session.posargs:
+        session.run("python", "bench/growth.py")
     session.run("python", "bench/page.py", *session.posargs)
 
 

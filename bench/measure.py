@@ -133,16 +133,21 @@ def processor() -> str:
 
 
 def report(rows: Sequence[Row]) -> None:
-    """Print rows with what the reader of them needs: machine, load, date, command, versions."""
+    """Print rows with the machine, the share of it that others keep busy, date, command and versions."""
     told = {
         "machine": f"{cores()} cores of an {processor()}, {psutil.virtual_memory().total / 2**30:.0f} GiB",
-        "load": round(os.getloadavg()[0], 2),
+        "busy": psutil.cpu_percent(interval=1) / 100,
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
-        "command": " ".join(["python", "bench/" + Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": " ".join(["python", f"bench/{Path(sys.argv[0]).name}", *map(_shown, sys.argv[1:])]),
         "versions": {name: version(name) for name in ("torch", "numpy")},
         "rows": [asdict(row) for row in rows],
     }
     print(json.dumps(told, indent=2))
+
+
+def _shown(argument: str) -> str:
+    """An argument without the folders of this machine."""
+    return f"FOLDER/{Path(argument).name}" if Path(argument).is_absolute() else argument
 
 
 def parser(text: str | None, **numbers: int) -> argparse.ArgumentParser:

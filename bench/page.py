@@ -4,8 +4,9 @@
     python bench/page.py step bm25          measure these again, then write the page from all that is kept
     python bench/page.py --render           only write the page
     python bench/page.py step -- --runs 5   arguments for the one benchmark that is named
+    python bench/page.py encoding:mpnet -- --model mpnet    kept beside `encoding`, not in its place
 
-What a benchmark printed is kept in bench/results/NAME.json.
+What a benchmark printed is kept in bench/results/NAME.json, or NAME-VARIANT.json.
 """
 
 import argparse
@@ -26,6 +27,8 @@ from ragcun.table import Cell, Column, Table, cells, decimals, significant
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
+BUSY = 0.1  # share of the cores that others use, from which on it is told
+GROWTH = RESULTS / "growth.json"
 PAGE = HERE.parent / "docs" / "benchmarks.md"
 # Each benchmark with its script and arguments, in the order of the page.
 BENCHMARKS: dict[str, list[str]] = {
@@ -58,19 +61,33 @@ No test in CI depends on a time. What was tried where a row fell short is in the
 """
 
 
+GROWTH_TEXT = """## How cost grows
+
+Time and memory against size on this machine, on logarithmic axes; a slope of 1 means that the cost is proportional.
+Memory is what the work adds to the process, and for several processes the largest one's.
+
+```bash
+python bench/growth.py
+```
+
+`ragcun plan --documents 1e9` extrapolates from these slopes ([Plan](plan.md)).
+"""
+
+
 def measure(name: str, arguments: list[str]) -> None:
     """Run a benchmark and keep what it prints."""
-    script, *given = BENCHMARKS[name]
+    script, *given = BENCHMARKS[name.partition(":")[0]]
     command = [sys.executable, str(HERE / script), *given, *arguments]
     printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     json.loads(printed)
-    write_text(RESULTS / f"{name}.json", printed)
+    write_text(RESULTS / f"{name.replace(':', '-')}.json", printed)
 
 
 def kept() -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """All rows that are kept, each with what its benchmark says of itself, in the order of the page."""
     order = list(BENCHMARKS)
-    paths = sorted(RESULTS.glob("*.json"), key=lambda path: (order.index(path.stem.split("-")[0]), path.stem))
+    paths = [path for path in RESULTS.glob("*.json") if path != GROWTH]
+    paths.sort(key=lambda path: (order.index(path.stem.partition("-")[0]), path.stem))
     files = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     return [(row, told) for told in files for row in told["rows"]]
 
@@ -95,13 +112,14 @@ def tables(rows: list[tuple[dict[str, Any], dict[str, Any]]]) -> tuple[Table, Ta
             ]
         )
         runs = len(row["seconds"])
+        notes = [*row["notes"], *(["Measured beside other work."] if told.get("busy", 0) > BUSY else [])]
         floor_of = [f"Floor: {row['floor_of']}."] if row["floor_of"] else []
         details.append(
             cells(
                 str(number),
                 row["work"],
                 row["peer"],
-                " ".join([f"{runs} {'pair' if runs == 1 else 'pairs'}.", *row["notes"], *floor_of]),
+                " ".join([f"{runs} {'pair' if runs == 1 else 'pairs'}.", *notes, *floor_of]),
                 f"{told['command']} ({told['date']})",
             )
         )
@@ -138,9 +156,59 @@ def draw(rows: list[tuple[dict[str, Any], dict[str, Any]]], path: Path) -> None:
         path.write_bytes(png.read_bytes())
 
 
+def growth_table(growths: dict[str, Any]) -> Table:
+    """The slopes, and the cost at the largest size."""
+    rows = [
+        cells(
+            one["what"],
+            one["size"],
+            " to ".join(f"{point[0]:,}" for point in (one["points"][0], one["points"][-1])),
+            one["slopes"]["seconds"],
+            one["points"][-1][1],
+            one["slopes"]["mebibytes"],
+            one["points"][-1][2],
+        )
+        for one in growths.values()
+    ]
+    columns = [
+        *map(Column, ("cost of", "against", "from")),
+        Column("slope of time", decimals(2)),
+        Column("s at the largest", significant),
+        Column("slope of memory", decimals(2)),
+        Column("MiB at the largest", decimals(0)),
+    ]
+    return Table("", columns, [rows], label="growth")
+
+
+def draw_growth(growths: dict[str, Any], path: Path) -> None:
+    """Draw time against size, a panel for each kind of size, with the slopes."""
+    kinds = list(dict.fromkeys(one["size"] for one in growths.values()))
+    with style(), tempfile.TemporaryDirectory() as folder:
+        figure = Figure(figsize=(6.5, 2.2 * -(-len(kinds) // 2)), layout="constrained")
+        panels = figure.subplots(-(-len(kinds) // 2), 2, squeeze=False).flat
+        for kind, axes in zip(kinds, panels, strict=False):
+            shown = [one for one in growths.values() if one["size"] == kind]
+            for one, colour in zip(shown, COLOURS, strict=False):
+                sizes, seconds, _ = zip(*one["points"], strict=True)
+                label = f"{one['what']}: {one['slopes']['seconds']:.2f}"
+                axes.plot(sizes, seconds, "o-", color=colour, markersize=3, label=label)
+            axes.set(xscale="log", yscale="log", xlabel=kind, ylabel="seconds")
+            axes.legend(loc="best", fontsize=5.5)
+        for axes in list(panels):
+            axes.set_axis_off()
+        path.write_bytes(save(figure, Path(folder) / "growth")[1].read_bytes())
+
+
+def of_growth(growths: dict[str, Any]) -> list[str]:
+    """The section on how cost grows."""
+    draw_growth(growths, PAGE.with_name("growth.png"))
+    return [GROWTH_TEXT, "![Time against size](growth.png)\n", render(growth_table(growths))]
+
+
 def write_page() -> None:
-    """Write the page and its figure from what is kept."""
+    """Write the page and its figures from what is kept."""
     rows = kept()
+    growths = json.loads(GROWTH.read_text(encoding="utf-8")) if GROWTH.is_file() else {}
     figures, settings = tables(rows)
     machines = sorted({told["machine"] for _, told in rows})
     draw(rows, PAGE.with_suffix(".png"))
@@ -153,6 +221,7 @@ def write_page() -> None:
                 render(figures),
                 "## Settings\n",
                 render(settings),
+                *(of_growth(growths) if growths else []),
             ]
         ),
     )
@@ -165,7 +234,7 @@ def main() -> None:
     parser.add_argument("--render", action="store_true", help="measure nothing")
     before, separator, after = " ".join(sys.argv[1:]).partition(" -- ")
     options = parser.parse_args(before.split())
-    if unknown := set(options.names) - set(BENCHMARKS):
+    if unknown := {name.partition(":")[0] for name in options.names} - set(BENCHMARKS):
         parser.error(f"{', '.join(sorted(unknown))}: not one of {', '.join(BENCHMARKS)}")
     if separator and len(options.names) != 1:
         parser.error("arguments after -- need one NAME")

@@ -9,6 +9,7 @@ gradient's in fp32 against the same formula in fp64, relative to its largest ent
 """
 
 import argparse
+import ctypes
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -66,8 +67,8 @@ def peak(name: str, sizes: argparse.Namespace) -> float:
     """Increase of the resident set during one call, in MiB; for a process that does nothing else."""
     loss = calls(sizes.slices, sizes.knots)[name]
     embeddings_ND = torch.randn(sizes.rows, sizes.dimensions, requires_grad=True)
-    # A compiled loss is compiled for the sizes that it is called with, so its warm-up is a whole call.
-    step(loss, embeddings_ND) if name == "compiled" else step(loss, torch.randn(8, 8, requires_grad=True))
+    step(loss, embeddings_ND)
+    ctypes.CDLL(None).malloc_trim(0)  # gives back what the warm-up took
     Path("/proc/self/clear_refs").write_text("5")
     before = resident("VmRSS")
     step(loss, embeddings_ND)

@@ -81,29 +81,28 @@ def replayed(operands: list[list[tuple[torch.Size, bool]]]) -> Callable[[], None
     return compute
 
 
+def stepper(batch: int, scratch: Path) -> Callable[[], None]:
+    """What takes one step after the other."""
+    settings = load_settings("hybrid", None, {"training": {"batch_size": batch, "gradient_accumulation_steps": 1}})
+    pairs = Rows(100_000)
+    head = build_head(settings.model, spectrum(pairs.documents), 0)
+    stage = settings.training
+    objective = RetrievalObjective(dimension=settings.model.dimension, **stage.weights())
+    dev: Any = None
+    job = Job(EncoderWithObjective(head, objective, 1.0), pairs, dev, stage, seed=0, keep_start=True, identity="")
+    training = Training(job, scratch, make_accelerator(settings, scratch))
+    sums: dict[str, float] = {}
+    number = iter(range(10**6))
+    return lambda: training._step(next(number), sums)
+
+
 def main() -> None:
     """Measure and print."""
     options = parser(__doc__, batch=1024, runs=15)
     options.add_argument("--profile", action="store_true", help="print what the step spends its time on instead")
     given = options.parse_args()
-    settings = load_settings(
-        "hybrid", None, {"training": {"batch_size": given.batch, "gradient_accumulation_steps": 1}}
-    )
-    pairs = Rows(100_000)
-    head = build_head(settings.model, spectrum(pairs.documents), 0)
-    stage = settings.training
-    objective = RetrievalObjective(dimension=settings.model.dimension, **stage.weights())
-    encoder = EncoderWithObjective(head, objective, 1.0)
     with tempfile.TemporaryDirectory() as folder:
-        dev: Any = None
-        job = Job(encoder, pairs, dev, stage, seed=0, keep_start=True, identity="")
-        training = Training(job, Path(folder), make_accelerator(settings, Path(folder)))
-        sums: dict[str, float] = {}
-        number = iter(range(10**6))
-
-        def step() -> None:
-            training._step(next(number), sums)
-
+        step = stepper(given.batch, Path(folder))
         step()
         if given.profile:
             with torch.profiler.profile() as profiled:

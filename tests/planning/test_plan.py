@@ -14,6 +14,7 @@ from ragcun.planning import machines
 from ragcun.planning.architecture import KNOWN
 from ragcun.planning.machines import MACHINES, Machine, find_machine
 from ragcun.planning.plan import Plan, make_plan
+from ragcun.planning.tables import plan_table
 from ragcun.settings.load import load_settings
 from ragcun.settings.schema import Settings
 
@@ -54,6 +55,23 @@ def test_the_store_saves_every_epoch_but_the_first() -> None:
     assert plan.without_store == pytest.approx(plan.seconds + 2 * encoding)
     assert plan.second_training is not None
     assert plan.second_training < plan.seconds - encoding
+
+
+def test_a_corpus_of_any_size_can_be_planned() -> None:
+    """Time, disk and main memory grow with its documents, less what the queries take."""
+
+    def made(documents: int) -> Plan:
+        cells = cells_of({}, 1, lambda _: load_settings("hybrid"), Path())
+        return make_plan(cells, MACHINES["t4"], documents)
+
+    small, large = made(10**8), made(10**9)
+    assert "1,000,000,000 documents" in large.steps[-1].work
+    for measure in ("seconds", "disk"):
+        ratio = getattr(large.steps[-1], measure) / getattr(small.steps[-1], measure)
+        assert ratio == pytest.approx(10, rel=0.01)
+    assert large.main_memory == 10 * small.main_memory > 2**30
+    assert any("GiB of main memory" in note.text for note in plan_table(large).notes)
+    assert not any("main memory" in note.text for note in plan_table(made(1000)).notes)
 
 
 def test_a_shared_corpus_is_encoded_once() -> None:

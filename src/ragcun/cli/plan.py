@@ -25,6 +25,10 @@ def plan(
     grid: Annotated[list[str], options.GRID] = [],  # noqa: B006
     seeds: options.Seeds = 3,
     price: Annotated[float | None, typer.Option(min=0, help="Price per machine-hour, in any currency.")] = None,
+    documents: Annotated[
+        float | None,
+        typer.Option(min=1, help="Evaluate also on a corpus of so many passages as long as MS MARCO's, such as 1e9."),
+    ] = None,
     json: options.Json = False,
 ) -> None:
     """Estimate the time, memory, disk and cost of each step, from a model of FLOPs and bytes.
@@ -52,7 +56,7 @@ def plan(
     from ragcun.planning.plan import make_plan
     from ragcun.planning.tables import plan_table
 
-    made = make_plan(cells, find_machine(gpu, base))
+    made = make_plan(cells, find_machine(gpu, base), None if documents is None else round(documents))
     print_table(plan_table(made, price))
     if json:
         options.print_json(made.to_json(price))

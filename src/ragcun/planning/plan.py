@@ -23,6 +23,7 @@ from ragcun.planning.workload import (
     PairLoad,
     TextLoad,
     collection_loads,
+    passages_load,
     training_load,
 )
 from ragcun.settings.schema import ModelSettings, Settings, StageSettings
@@ -30,6 +31,9 @@ from ragcun.settings.schema import ModelSettings, Settings, StageSettings
 _START = 9.0  # seconds: imports, and loading a base
 _PADDING = 1.25  # tokens computed for each token of a text, in batches that are trained on
 _RESULTS = 0.003  # seconds: the 1,000 documents found for a query, written and measured
+# Of a document, measured on two cores of a Zen 5 (docs/benchmarks.md): seconds to index its row once, to read it and to
+# rank its id at each evaluation; bytes of main memory for digest, place and rank; bytes of the index.
+_INDEXED, _READ, _HELD, _INDEX = 13e-6, 10e-6, 64, 48
 _TOKEN_BUDGET = 32_768  # tokens of a batch that is only encoded, on a GPU
 
 
@@ -55,6 +59,7 @@ class Plan:
     Attributes:
         without_store: seconds of all steps if every use of a base embedding computed it again.
         second_training: seconds of another training on the same pairs, all of whose base embeddings are stored.
+        largest: documents of the largest corpus that is evaluated.
     """
 
     machine: Machine
@@ -62,11 +67,17 @@ class Plan:
     without_store: float
     second_training: float | None
     assumptions: list[str]
+    largest: int = 0
 
     @property
     def seconds(self) -> float:
         """Seconds of all steps, one after the other."""
         return sum(step.seconds for step in self.steps)
+
+    @property
+    def main_memory(self) -> float:
+        """Bytes of main memory that the largest corpus takes, besides what `--memory` allows its search."""
+        return float(_HELD * self.largest)
 
     @property
     def disk(self) -> float:
@@ -80,6 +91,7 @@ class Plan:
             "steps": [asdict(step) for step in self.steps],
             "seconds": self.seconds,
             "disk": self.disk,
+            "main_memory": self.main_memory,
             "memory": max((step.memory for step in self.steps), default=0.0),
             "cost": None if price is None else self.seconds / 3600 * price,
             "without_store": self.without_store,
@@ -88,10 +100,11 @@ class Plan:
         }
 
 
-def make_plan(cells: Sequence[Cell], machine: Machine) -> Plan:
+def make_plan(cells: Sequence[Cell], machine: Machine, documents: int | None = None) -> Plan:
     """What trainings on one base, and the evaluation of what they give, take on `machine`.
 
-    One cell without a name is a run of the whole chain. Several cells are an ablation.
+    One cell without a name is a run of the whole chain. Several cells are an ablation. Besides the datasets of the
+    settings, a corpus of so many `documents` is evaluated on, which are passages as long as MS MARCO's.
 
     Raises as `find_architecture`, `fit_output_dim`, `chosen_datasets`, `training_load` and `collection_loads` do.
     """
@@ -108,14 +121,20 @@ def make_plan(cells: Sequence[Cell], machine: Machine) -> Plan:
         training, repeated, second = _full(most, costs, limit), 0.0, None
     steps = [start, *training]
     encoded: set[str] = set()
+    evaluated: list[tuple[CollectionLoad, bool]] = []
     for dataset in chosen_datasets(most, Path()):
         stored = SAME_CORPUS.get(dataset.name) in encoded or _trained_on(dataset.name, most)
         encoded.add(dataset.name)
-        for collection in collection_loads(dataset, most, limit):
-            steps.append(costs.evaluation(collection, stored, [cell.settings.model for cell in cells]))
-            if most.model.freeze_base:  # each head, and the base's own row, read what is encoded once
-                repeated += len(cells) * costs.encode([collection.queries, collection.documents])
-    return Plan(machine, steps, sum(step.seconds for step in steps) + repeated, second, _assumptions(machine))
+        evaluated += [(collection, stored) for collection in collection_loads(dataset, most, limit)]
+    if documents is not None:
+        evaluated.append((passages_load(documents, limit), False))
+    for collection, stored in evaluated:
+        steps.append(costs.evaluation(collection, stored, [cell.settings.model for cell in cells]))
+        if most.model.freeze_base:  # each head, and the base's own row, read what is encoded once
+            repeated += len(cells) * costs.encode([collection.queries, collection.documents])
+    largest = max((collection.documents.count for collection, _ in evaluated), default=0)
+    without_store = sum(step.seconds for step in steps) + repeated
+    return Plan(machine, steps, without_store, second, _assumptions(machine), largest)
 
 
 def _frozen(cells: Sequence[Cell], costs: "_Costs", limit: int) -> tuple[list[Step], float, float]:
@@ -236,12 +255,13 @@ class _Costs:
     def evaluation(self, collection: CollectionLoad, stored: bool, models: Sequence[ModelSettings]) -> Step:
         """Encode what is not `stored`, once, and search it with each of `models`."""
         texts = [collection.queries] if stored else [collection.queries, collection.documents]
-        seconds = self.encode(texts)
+        seconds = self.encode(texts) + _INDEXED * collection.documents.count
         for model in models:
             seconds += self._scoring(collection.queries, collection.documents, model)
-            seconds += _RESULTS * collection.queries.count
+            seconds += _RESULTS * collection.queries.count + _READ * collection.documents.count
         work = f"{collection.documents.count:,} documents, {collection.queries.count:,} queries ({collection.source})"
-        return Step(f"evaluate {collection.name}", work, seconds, self._inference(), self.stored(texts))
+        disk = self.stored(texts) + _INDEX * collection.documents.count
+        return Step(f"evaluate {collection.name}", work, seconds, self._inference(), disk)
 
     def _scoring(self, queries: TextLoad, documents: TextLoad, model: ModelSettings) -> float:
         d, head = model.dimension, self.head_weights(model)
@@ -260,6 +280,7 @@ def _assumptions(machine: Machine) -> list[str]:
         f"downloads at {DOWNLOAD / 1e6:g} MB/s; {TOKENS_PER_WORD:g} tokens per word; published counts and "
         "lengths for data that is not on disk",
         f"in training, padding raises the number of tokens by a factor of {_PADDING:g}; the results of a query "
-        f"take {1000 * _RESULTS:g} ms to write and score",
+        f"take {1000 * _RESULTS:g} ms to write and score; {1e6 * _INDEXED:g} µs to index a document and "
+        f"{1e6 * _READ:g} µs to read it at each evaluation",
         "memory: weights, gradients, Adam's moments, activations (arXiv 2205.05198); without a CUDA context",
     ]

@@ -32,6 +32,11 @@ def plan_table(plan: Plan, price: float | None = None) -> Table:
             f"With the embedding store, a second training on the same pairs takes {duration(plan.second_training)}; "
             f"without it, all this would take {duration(plan.without_store)}."
         )
+    if plan.main_memory > 2**30:
+        notes.append(
+            f"The largest corpus takes {plan.main_memory / 2**30:.0f} GiB of main memory, besides what --memory allows "
+            "its search; launched processes divide its encoding and search among them."
+        )
     if most > plan.machine.memory:
         notes.append(
             f"The memory is more than the {plan.machine.memory / 2**30:.0f} GiB of the machine; "

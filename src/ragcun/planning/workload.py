@@ -21,6 +21,7 @@ from ragcun.training.data import limit_negatives
 
 TOKENS_PER_WORD = 1.35  # of English under the presets' tokenizers
 _SAMPLE = 500
+_PASSAGE_QUERIES = 1_000
 _DEV_SHARE = 0.05
 _MOST_DEV = 1_000  # held out of pairs
 _MOST_RANKED = 20_000  # documents
@@ -166,6 +167,17 @@ def collection_loads(dataset: Dataset | Path, settings: Settings, limit: int) ->
         _counted_collection(part.name, home / folder, part.split, settings, limit) or _published_load(part, limit)
         for folder, part in dataset.folders.items()
     ]
+
+
+def passages_load(documents: int, limit: int) -> CollectionLoad:
+    """A corpus of so many passages as long as MS MARCO's, and 1,000 of its queries."""
+    load = _published_load(datasets()["msmarco"], limit)
+    return CollectionLoad(
+        name="passages",
+        queries=TextLoad(_PASSAGE_QUERIES, load.queries.tokens),
+        documents=TextLoad(documents, load.documents.tokens),
+        source="as long as MS MARCO's",
+    )
 
 
 def _counted_collection(name: str, folder: Path, split: str, settings: Settings, limit: int) -> CollectionLoad | None:
