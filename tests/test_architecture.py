@@ -14,6 +14,7 @@ ORDER = [
         "printable",
         "machine",
         "slices",
+        "products",
         "files",
         "intact",
         "lock",

@@ -9,6 +9,8 @@ import torch
 from sentence_transformers.sentence_transformer.modules import Dense
 from torch import nn
 
+from ragcun.products import linear
+
 
 class Head(nn.Module, ABC):
     """A map R^b -> R^d of linear layers, (N, b) -> (N, d), that sentence-transformers' `Dense` modules can hold."""
@@ -37,7 +39,8 @@ class MLPHead(Head):
 
     def forward(self, base_Nb: torch.Tensor) -> torch.Tensor:
         """(N, b) -> (N, d)."""
-        output: torch.Tensor = self.second(self.dropout(nn.functional.gelu(self.first(base_Nb))))
+        hidden = nn.functional.gelu(linear(base_Nb, self.first.weight, self.first.bias))
+        output: torch.Tensor = linear(self.dropout(hidden), self.second.weight, self.second.bias)
         return output
 
     @torch.no_grad()
@@ -72,7 +75,7 @@ class LinearHead(Head):
 
     def forward(self, base_Nb: torch.Tensor) -> torch.Tensor:
         """(N, b) -> (N, d)."""
-        output: torch.Tensor = self.linear(base_Nb)
+        output: torch.Tensor = linear(base_Nb, self.linear.weight, self.linear.bias)
         return output
 
     @torch.no_grad()

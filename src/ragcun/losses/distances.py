@@ -3,8 +3,9 @@
 Shapes: A and B vectors, D dimensions.
 """
 
-import torch
 from torch import Tensor
+
+from ragcun.products import linear
 
 
 def squared_distances(left_AD: Tensor, right_BD: Tensor) -> Tensor:
@@ -16,4 +17,4 @@ def squared_distances(left_AD: Tensor, right_BD: Tensor) -> Tensor:
     centre_D = right_BD.detach().mean(0)
     left_AD, right_BD = left_AD - centre_D, right_BD - centre_D
     squares_AB = left_AD.square().sum(1, keepdim=True) + right_BD.square().sum(1)
-    return torch.addmm(squares_AB, left_AD, right_BD.T, alpha=-2).clamp_min(0)
+    return (squares_AB - 2 * linear(left_AD, right_BD)).clamp_min(0)

@@ -14,6 +14,7 @@ from ragcun.distributed.collectives import add_up, process_count
 from ragcun.errors import RagcunError, UserError
 from ragcun.losses.characteristic import Characteristic, quadrature
 from ragcun.losses.precision import full, full_precision
+from ragcun.products import product
 from ragcun.slices import slices
 
 
@@ -175,13 +176,13 @@ class _Sketch(torch.autograd.Function):
         with full_precision(device):
             for part_KD in torch.split(directions_KD, block):
                 size = len(part_KD)
-                torch.mm(part_KD, embeddings_ND.T, out=work.projections_KN[:size])
+                work.projections_KN[:size] = product(part_KD, embeddings_ND)
                 sums_KUV = work.sums(size)
                 add_up(sums_KUV)
                 statistics_K, residuals_K2T = work.statistic(sums_KUV)
                 totals.append(statistics_K.sum())
                 if gradient_ND is not None:
-                    gradient_ND.addmm_(work.gradient(residuals_K2T).T, part_KD)
+                    gradient_ND += product(work.gradient(residuals_K2T).T, part_KD.T)
         scale = 1 / (slices * sums_KUV[0, 0, 0]) if per_sample else sums_KUV.new_tensor(1 / slices)
         if gradient_ND is not None:
             gradient_ND.mul_(scale * process_count())
