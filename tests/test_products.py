@@ -1,4 +1,4 @@
-"""Products by oneDNN are torch's, and so are their gradients; they are taken where training computes in fp32 on a CPU."""
+"""Products by oneDNN are torch's with their gradients; training in fp32 on a CPU takes them."""
 
 from unittest import mock
 
