@@ -35,6 +35,7 @@ ORDER = [
     ["analysis"],
     ["neighbours"],
     ["training"],
+    ["claims"],
     ["report"],
     ["release"],
     ["pipeline"],

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from typer._click.exceptions import ClickException, NoArgsIsHelpError  # Typer has no public names for them
 
-from ragcun.cli import ablate, analyze, data, doctor, evaluate, export, plan, presets, report, run, store, train
+from ragcun.cli import ablate, analyze, claims, data, doctor, evaluate, export, plan, presets, report, run, store, train
 from ragcun.cli.command import Command
 from ragcun.cli.settings_flags import WithSettings, of_sections
 from ragcun.errors import RagcunError, explained, what_it_must_be
@@ -32,6 +32,7 @@ app.command("export", cls=Command)(export.export)
 app.command("run", cls=WithSettings)(run.run)
 app.command("plan", cls=WithSettings)(plan.plan)
 app.command("doctor", cls=Command)(doctor.doctor)
+app.add_typer(claims.app, name="claims")
 app.add_typer(store.app, name="store")
 app.add_typer(presets.app, name="presets")
 

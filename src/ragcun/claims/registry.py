@@ -1,0 +1,376 @@
+"""The registry of claims. To add one is to add an entry to `CLAIMS`.
+
+Each entry was declared, with its rule and margin, before it was measured. What papers state was read in the abstracts
+that search engines and mirrors keep (28 November 2026; arXiv itself was out of reach); an entry says so where even that
+could not be had, and quotes nothing then.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from ragcun.analysis.isotropy import centred, participation_ratio, principal_axes, unit_rows
+from ragcun.claims import transforms
+from ragcun.claims.bench import Bench, Place
+from ragcun.claims.transforms import Axes, Pair
+from ragcun.claims.verdict import Rule
+from ragcun.evaluation.statistics import Doubles
+
+POINT = 0.005  # half a point of nDCG@10: smaller differences do not matter
+_POWERS = (-0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0)
+_DIRECTIONS, _SAMPLE = 200, 1_000
+
+Measured = Sequence[Doubles] | Sequence[float]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim that can be tested.
+
+    Attributes:
+        key: its name in commands and files.
+        claimed: what was claimed, in one sentence.
+        source: by whom, with the arXiv id.
+        read: where its own statement was read.
+        holds_for: what it should hold for.
+        operation: how it is measured here, and what of the claim that leaves out.
+        rule, margin: of the verdict; see `verdict`.
+        heads: whether it needs trained heads.
+        measure: for each collection the differences of queries, (Q,), or one value.
+    """
+
+    key: str
+    claimed: str
+    source: str
+    read: str
+    holds_for: str
+    operation: str
+    rule: Rule
+    margin: float
+    heads: bool
+    measure: Callable[[Bench], Measured]
+
+
+def _each(measure: Callable[[Place], Doubles | float]) -> Callable[[Bench], Measured]:
+    def of(bench: Bench) -> Measured:
+        return [measure(place) for place in bench.places]  # type: ignore[return-value]
+
+    return of
+
+
+def _euclidean(place: Place, pair: Pair) -> Doubles:
+    return place.ndcg(pair, "euclidean")
+
+
+def _between(first: str, second: str) -> Callable[[Bench], Measured]:
+    """The first head's nDCG@10 less the second's, by Euclidean distance, each the mean over seeds."""
+
+    def of(bench: Bench) -> Measured:
+        pairs = zip(bench.over_seeds(first, _euclidean), bench.over_seeds(second, _euclidean), strict=True)
+        return [a - b for a, b in pairs]
+
+    return of
+
+
+def _guide_gain(bench: Bench) -> Measured:
+    found = bench.over_seeds("sigreg", _euclidean)
+    return [one - place.plain for one, place in zip(found, bench.places, strict=True)]
+
+
+def _within_head(
+    first: Callable[[Place, Pair], Doubles], second: Callable[[Place, Pair], Doubles], name: str
+) -> Callable[[Bench], Measured]:
+    return lambda bench: bench.over_seeds(name, lambda place, pair: first(place, pair) - second(place, pair))
+
+
+def _powers(place: Place, first: float, second: float, share: float = 1.0) -> Doubles:
+    keep = max(1, round(share * place.base[1].shape[1]))
+    of = [place.ndcg(transforms.spectral(place.base, place.axes, power, keep), "cosine") for power in (first, second)]
+    return np.asarray(of[0] - of[1])
+
+
+def _rank_correlation(place: Place) -> float:
+    """Spearman's correlation of the participation ratio with nDCG@10 over spectral powers."""
+    ratios = [participation_ratio(place.axes.variances ** (1 - power)) for power in _POWERS]
+    scores = [place.ndcg(transforms.spectral(place.base, place.axes, power), "cosine").mean() for power in _POWERS]
+    found = float(stats.spearmanr(ratios, scores).statistic)
+    return 0.0 if np.isnan(found) else found
+
+
+def _not_normal(_: Place, pair: Pair) -> float:
+    """The share of random directions in which documents fail D'Agostino and Pearson's test of normality "
+    "at 5 percent."""
+    generator = np.random.default_rng(0)
+    rows = generator.permutation(len(pair[1]))[:_SAMPLE]
+    directions = generator.standard_normal((pair[1].shape[1], _DIRECTIONS))
+    projected = pair[1][rows].astype(np.float64) @ directions
+    if len(rows) < 20:
+        return 0.0
+    return float((stats.normaltest(projected).pvalue < 0.05).mean())
+
+
+def _isotropy(_: Place, pair: Pair) -> float:
+    variances, _axes = principal_axes(centred(pair[1].astype(np.float64)))
+    return participation_ratio(variances)
+
+
+def _truncated(place: Place, pair: Pair) -> Doubles:
+    keep = max(1, pair[1].shape[1] // 4)
+    found = Axes.of(pair[1])
+    return place.ndcg(transforms.spectral(pair, found, 0.0, keep), "euclidean") - _euclidean(place, pair)
+
+
+def _quantised(place: Place, pair: Pair) -> Doubles:
+    queries, documents = (x - pair[1].mean(0) for x in pair)
+    signs = np.where(documents >= 0, np.float32(1), np.float32(-1))
+    return place.ndcg((queries, signs), "dot") - _euclidean(place, pair)
+
+
+def _loss_of(lost: Callable[[Place, Pair], Doubles]) -> Callable[[Bench], Measured]:
+    """What the regularised head loses less than the plain one."""
+
+    def of(bench: Bench) -> Measured:
+        pairs = zip(bench.over_seeds("gor", lost), bench.over_seeds("plain", lost), strict=True)
+        return [a - b for a, b in pairs]
+
+    return of
+
+
+def _rotation(place: Place) -> Doubles:
+    queries, documents = transforms.rotated(place.base)
+    codes = place.ndcg((queries, transforms.one_bit(documents)), "dot")
+    return codes - place.ndcg(transforms.signs(place.base), "dot")
+
+
+def _whitened_reranking(place: Place) -> Doubles:
+    white = transforms.spectral(place.base, place.axes, 1.0)
+    return place.reranked(white, "cosine") - place.reranked(place.base, place.similarity)
+
+
+def _one_side(place: Place, pair: Pair) -> Doubles:
+    queries, documents = pair
+    unit = unit_rows(queries.astype(np.float64)).astype(np.float32)
+    return place.ndcg((unit, documents), "dot") - place.ndcg(pair, "cosine")
+
+
+_ABSTRACT = "abstract, read in a search engine's copy"
+
+CLAIMS = (
+    Claim(
+        "isotropic-gaussian",
+        "The isotropic Gaussian is the optimal distribution of embeddings for minimal downstream prediction risk.",
+        "Balestriero and LeCun, 2511.08544",
+        _ABSTRACT,
+        "embeddings of any downstream task, proved for linear and nearest-neighbour probes",
+        "Heads trained with SIGReg (lambda 10) less heads without it, nDCG@10 by Euclidean distance. "
+        "Retrieval stands for "
+        "downstream use, which the proof does not name.",
+        "helps",
+        POINT,
+        True,
+        _between("sigreg", "plain"),
+    ),
+    Claim(
+        "infonce-gaussian",
+        "The InfoNCE objective alone makes representations approximately Gaussian.",
+        "Betser, Gofer, Levi and Gilboa, 2602.24012",
+        _ABSTRACT,
+        "contrastively trained representations, asymptotically",
+        "The share of 200 random directions in which up to 1,000 documents, embedded by heads trained with "
+        "InfoNCE alone, "
+        "fail D'Agostino and Pearson's test at 5%; a Gaussian fails in 5%. Collections are the sample.",
+        "below",
+        0.1,
+        True,
+        lambda bench: [float(value) for value in bench.over_seeds("plain", _not_normal)],
+    ),
+    Claim(
+        "regulariser-redundant",
+        "As InfoNCE makes embeddings Gaussian, a regulariser to that end is redundant.",
+        "drawn from Betser et al., 2602.24012, by this project; the abstract does not say it",
+        _ABSTRACT,
+        "contrastive training",
+        "Heads with SIGReg and heads without it are equivalent in nDCG@10.",
+        "equal",
+        POINT,
+        True,
+        _between("sigreg", "plain"),
+    ),
+    Claim(
+        "less-isotropy",
+        "Decreasing isotropy improves performance on most tasks.",
+        "Rudman and Eickhoff, 2305.19358",
+        _ABSTRACT,
+        "fine-tuned language models on classification and similarity",
+        "The base's spectrum sharpened (power -0.25) less flattened (power 0.25), cosine. It is post-processing of a "
+        "frozen base where the paper regularises training.",
+        "helps",
+        POINT,
+        False,
+        _each(lambda place: _powers(place, -0.25, 0.25)),
+    ),
+    Claim(
+        "isotropy-unrelated",
+        "Isotropy does not explain retrieval performance.",
+        "2406.12336, as the project's issue reports it",
+        "could not be had: neither the paper nor its abstract was found, so nothing is quoted",
+        "dense retrieval",
+        "Spearman's correlation, over seven spectral powers from -0.5 to 1, of the participation ratio with "
+        "nDCG@10; the "
+        "mean over collections is equivalent to 0 within 0.3.",
+        "equal",
+        0.3,
+        False,
+        _each(_rank_correlation),
+    ),
+    Claim(
+        "isotropy-reranks",
+        "Isotropic post-processing (whitening, normalizing flow) improves re-ranking by dense retrievers.",
+        "Jung, Park, Choi, Kim and Rhee, 2209.00218",
+        _ABSTRACT,
+        "ColBERT and RepBERT, re-ranking",
+        "BM25's first 100 documents ranked by whitened cosine less by the base's own similarity. Sequence "
+        "vectors only.",
+        "helps",
+        POINT,
+        False,
+        _each(_whitened_reranking),
+    ),
+    Claim(
+        "spectral-tempering",
+        "Scaling the spectrum between PCA and whitening beats PCA at a fixed dimension.",
+        "Li, Eustratiadis and Kanoulas, 2603.19339",
+        f"{_ABSTRACT}; it does not give the formula of gamma(k)",
+        "post-hoc dimensionality reduction of dense retrievers",
+        "A fixed power of 0.5 less PCA, a quarter of the dimensions, cosine. The paper's adaptive power is not tested.",
+        "helps",
+        POINT,
+        False,
+        _each(lambda place: _powers(place, 0.5, 0.0, share=0.25)),
+    ),
+    Claim(
+        "mean-removal",
+        "Taking the common mean out of embeddings improves retrieval without training.",
+        "Ren, Sun and Liang, 2511.11041 v1; v2 claims gains in classification",
+        _ABSTRACT,
+        "text embedding models on MMTEB, 38 of them",
+        "Unit vectors projected off the documents' mean (R2) less the base, cosine.",
+        "helps",
+        POINT,
+        False,
+        _each(lambda place: place.ndcg(transforms.off_the_mean(place.base), "cosine") - place.plain),
+    ),
+    Claim(
+        "one-side",
+        "Normalising one side only outperforms normalising both.",
+        "Feng and Watanabe, 2602.09229",
+        _ABSTRACT,
+        "contrastively trained retrievers, more so out of domain",
+        "Heads without normalisation: documents keep their length at search less cosine. Their training normalises "
+        "neither side, so what the paper says of training is not tested.",
+        "helps",
+        POINT,
+        True,
+        lambda bench: bench.over_seeds("plain", _one_side),
+    ),
+    Claim(
+        "covariance-suffices",
+        "Matching the covariance does what SIGReg does.",
+        "Akbar, 2603.05924",
+        f"{_ABSTRACT}; it claims stable supervised training, and the equivalence is the project's reading",
+        "stabilising supervised training of image classifiers",
+        "Heads with a covariance term and heads with SIGReg are equivalent in nDCG@10.",
+        "equal",
+        POINT,
+        True,
+        _between("covariance", "sigreg"),
+    ),
+    Claim(
+        "gor-truncation",
+        "A spread-out regulariser (GOR) makes embeddings robust to truncation.",
+        "Schechter Vera et al., 2509.20354",
+        f"{_ABSTRACT}; it credits the regulariser with robustness and expressiveness",
+        "EmbeddingGemma",
+        "What heads with GOR lose in a quarter of the dimensions (PCA) less what heads without it lose.",
+        "helps",
+        POINT,
+        True,
+        _loss_of(_truncated),
+    ),
+    Claim(
+        "gor-quantisation",
+        "A spread-out regulariser (GOR) makes embeddings robust to quantisation.",
+        "Schechter Vera et al., 2509.20354",
+        f"{_ABSTRACT}; it names quantised model weights",
+        "EmbeddingGemma",
+        "What heads with GOR lose by sign bits of documents (fp32 queries) less what heads without it lose.",
+        "helps",
+        POINT,
+        True,
+        _loss_of(_quantised),
+    ),
+    Claim(
+        "rotation-codebook",
+        "Random rotation with a codebook and an unbiased estimate beats plain sign bits.",
+        "Gao and Long, 2405.12497; Gao et al., 2604.19528",
+        f"{_ABSTRACT}; the second compares RaBitQ with TurboQuant",
+        "approximate nearest-neighbour search",
+        "One bit a dimension: centred, rotated, RaBitQ's correction and an fp32 query, less sign bits by "
+        "Hamming distance. "
+        "The correction takes four bytes more a vector.",
+        "helps",
+        POINT,
+        False,
+        _each(_rotation),
+    ),
+    Claim(
+        "hubness",
+        "Reducing hubness improves the semantic space of Sentence-BERT.",
+        "Nielsen and Hansen, 2311.18364",
+        _ABSTRACT,
+        "nearest-neighbour classification",
+        "CSLS with ten neighbours among documents less the base's own similarity. The paper combines other methods.",
+        "helps",
+        POINT,
+        False,
+        _each(lambda place: place.ndcg(transforms.without_hubs(place.base), "dot") - place.plain),
+    ),
+    Claim(
+        "guide-gain",
+        "An isotropic head gains 2 to 4 points of nDCG@10 over its base.",
+        "the project's guide",
+        "read in full",
+        "the hybrid strategy on all-mpnet-base-v2",
+        "Heads with SIGReg less the base, by Euclidean distance, over all collections: one is in-domain.",
+        "helps",
+        0.02,
+        True,
+        _guide_gain,
+    ),
+    Claim(
+        "guide-isotropy",
+        "The head's isotropy is above 0.9.",
+        "the project's guide",
+        "read in full; it does not define the score",
+        "the hybrid strategy",
+        "The participation ratio over d of the documents, embedded by heads with SIGReg. Collections are the sample.",
+        "above",
+        0.9,
+        True,
+        lambda bench: [float(value) for value in bench.over_seeds("sigreg", _isotropy)],
+    ),
+    Claim(
+        "guide-euclidean",
+        "Euclidean distance retrieves better than the cosine where embeddings are not normalised.",
+        "the project's guide",
+        "read in full",
+        "the hybrid strategy",
+        "Heads with SIGReg: Euclidean distance less cosine.",
+        "helps",
+        POINT,
+        True,
+        _within_head(_euclidean, lambda place, pair: place.ndcg(pair, "cosine"), "sigreg"),
+    ),
+)

@@ -1,0 +1,146 @@
+"""`ragcun claims run`: measures claims, keeps what was measured, and settles them together.
+
+OUTPUT/LABEL/measured/KEY.json       what was measured of a claim, with its inputs; it is read where these are the same
+OUTPUT/LABEL/measured/KEY.parquet    the difference of each query, or the value of each collection
+OUTPUT/LABEL/heads/NAME-SEED         trained heads, which are experiments
+OUTPUT/LABEL/claims.json             all verdicts
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ragcun.claims.bench import HEADS, SEEDS, Bench
+from ragcun.claims.registry import CLAIMS, Claim, Measured
+from ragcun.claims.verdict import Found, Verdict, of_collections, of_queries, settle
+from ragcun.console import duration, say
+from ragcun.errors import UserError, did_you_mean
+from ragcun.evaluation.tasks import Task
+from ragcun.files import atomic_path, write_json
+from ragcun.intact import read_kept, write_record
+from ragcun.manifest import environment
+from ragcun.retrieval.retrievers import RetrieverOptions
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A claim with what was found; `found` and `verdict` are None where it could not be tested, as `why` says."""
+
+    claim: Claim
+    model: str
+    datasets: tuple[str, ...]
+    found: Found | None
+    by_dataset: tuple[float, ...] = ()
+    verdict: Verdict | None = None
+    p_adjusted: float | None = None
+    why: str = ""
+    seconds: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the function that measures it."""
+        claim = {name: value for name, value in vars(self.claim).items() if name != "measure"}
+        return claim | {
+            "model": self.model,
+            "dataset": list(self.datasets),
+            "nDCG@10 differences": dict(zip(self.datasets, self.by_dataset, strict=False)),
+            "found": None if self.found is None else asdict(self.found),
+            "verdict": self.verdict,
+            "p_adjusted": self.p_adjusted,
+            "why": self.why,
+            "seconds": self.seconds,
+        }
+
+
+def choose_claims(keys: Sequence[str]) -> list[Claim]:
+    """The claims of these keys, or all. Raises `UserError` where there is none of a key."""
+    known = {claim.key: claim for claim in CLAIMS}
+    for key in keys:
+        if key not in known:
+            raise UserError(f"{key}: no such claim{did_you_mean(key, known)}; `ragcun claims ls` lists them")
+    return [known[key] for key in dict.fromkeys(keys)] or list(CLAIMS)
+
+
+def run_claims(
+    model: str,
+    tasks: Sequence[Task],
+    train: Path | None,
+    output: Path,
+    options: RetrieverOptions,
+    claims: Sequence[Claim] = CLAIMS,
+) -> list[Settled]:
+    """Measure `claims` on a base and several collections, and settle them as one family of tests.
+
+    Those that need heads are not tested where `train`, a collection with a train split, is None.
+    """
+    bench = Bench(model, tasks, train, output, options)
+    folder = bench.folder
+    inputs = {
+        "base": bench.fingerprint,
+        "precision": options.precision,
+        "data": [[task.collection.name, task.split, task.data] for task in tasks],
+        "train": None if train is None else str(train.resolve()),
+        "heads": HEADS,
+        "seeds": list(SEEDS),
+    }
+    names = tuple(place.name for place in bench.places)
+    settled = []
+    for claim in claims:
+        if claim.heads and not bench.has_training_data:
+            settled.append(Settled(claim, bench.label, names, None, why="no collection with a train split for heads"))
+            continue
+        settled.append(_measured(claim, bench, names, folder / "measured", inputs))
+    tested = [one for one in settled if one.found is not None]
+    verdicts = settle([(one.found, one.claim.rule, one.claim.margin) for one in tested if one.found is not None])
+    by_key = {one.claim.key: verdict for one, verdict in zip(tested, verdicts, strict=True)}
+    settled = [
+        replace(one, verdict=by_key[one.claim.key][0], p_adjusted=by_key[one.claim.key][1])
+        if one.claim.key in by_key
+        else one
+        for one in settled
+    ]
+    write_json(
+        folder / "claims.json",
+        {"claims": [one.to_json() for one in settled], "inputs": inputs, "environment": environment()},
+    )
+    return settled
+
+
+def _measured(claim: Claim, bench: Bench, names: tuple[str, ...], folder: Path, inputs: dict[str, Any]) -> Settled:
+    path = folder / f"{claim.key}.json"
+    inputs = inputs | {"operation": claim.operation, "rule": claim.rule, "margin": claim.margin}
+    kept = read_kept(path)
+    if kept is None or kept.get("inputs") != inputs:
+        began = time.perf_counter()
+        measured = claim.measure(bench)
+        seconds = time.perf_counter() - began
+        say(f"{claim.key}: measured in {duration(seconds)}")
+        path.unlink(missing_ok=True)
+        values = path.with_suffix(".parquet")
+        _write(values, names, measured)
+        by_dataset = [float(np.mean(one)) for one in measured]
+        found = _tested(claim, measured)
+        content = {"inputs": inputs, "found": asdict(found), "by_dataset": by_dataset, "seconds": round(seconds, 2)}
+        kept = write_record(path, content, [values])
+    return Settled(
+        claim, bench.label, names, Found(**kept["found"]), tuple(kept["by_dataset"]), seconds=kept["seconds"]
+    )
+
+
+def _tested(claim: Claim, measured: Measured) -> Found:
+    if np.ndim(measured[0]) == 0:
+        return of_collections([float(value) for value in measured], claim.rule, claim.margin)
+    return of_queries([np.asarray(one) for one in measured], claim.rule, claim.margin)
+
+
+def _write(path: Path, names: Sequence[str], measured: Measured) -> None:
+    each = [np.atleast_1d(one) for one in measured]
+    datasets = [name for name, one in zip(names, each, strict=True) for _ in range(len(one))]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
+        pq.write_table(pa.table({"dataset": datasets, "difference": np.concatenate(each)}), temporary)

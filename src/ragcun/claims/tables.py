@@ -1,0 +1,69 @@
+"""Claims as tables: what there is, and what was found."""
+
+from collections.abc import Sequence
+
+from ragcun.claims.registry import Claim
+from ragcun.claims.run import Settled
+from ragcun.table import Cell, Column, Note, Table, Tone, cells, count, decimals, significant
+
+_RULES = {
+    "helps": "gains at least",
+    "equal": "equal within",
+    "above": "above",
+    "below": "below",
+}
+_TONES: dict[str, Tone] = {"supported": "good", "refuted": "bad", "undecided": "caution"}
+
+
+def registry_table(claims: Sequence[Claim]) -> Table:
+    """Return a table of all claims, with how each is measured as a note."""
+    columns = [Column("claim"), Column("claimed"), Column("source"), Column("heads"), Column("test")]
+    rows = [
+        cells(one.key, one.claimed, one.source, "trained" if one.heads else "", f"{_RULES[one.rule]} {one.margin:g}")
+        for one in claims
+    ]
+    notes = [Note(f"{one.key}: {one.operation} Statement: {one.read}. Claimed for: {one.holds_for}.") for one in claims]
+    return Table("Claims.", columns, [rows], notes, "claims-registry")
+
+
+def verdicts_table(settled: Sequence[Settled]) -> Table:
+    """Return a table of verdicts: a group for each base."""
+    columns = [
+        Column("claim"),
+        Column("source"),
+        Column("model"),
+        Column("test"),
+        Column("found", decimals(4, sign=True)),
+        Column("p (Holm)", significant),
+        Column("verdict"),
+        Column("power", decimals(2)),
+        Column("sample", count),
+        Column("needed", count),
+    ]
+    models = dict.fromkeys(one.model for one in settled)
+    groups = [[_line(one) for one in settled if one.model == model] for model in models]
+    datasets = ", ".join(settled[0].datasets)
+    notes = [
+        Note(
+            f"Means over {datasets}, which weigh the same, with 95% intervals: of differences of nDCG@10 over queries "
+            "(0.01 is one point), or of one value a collection. Supported: shown with p < .05 and as large as the "
+            "margin; refuted: the interval excludes what was claimed; undecided: neither, at this power. Needed is the "
+            "sample with 80% power for the margin. Rules and margins were fixed before anything was measured."
+        ),
+        *[Note(f"{one.claim.key}: not tested: {one.why}.") for one in settled if one.found is None],
+    ]
+    return Table("Claims, tested.", columns, groups, notes, "claims")
+
+
+def _line(one: Settled) -> list[Cell]:
+    claim, found = one.claim, one.found
+    named = cells(claim.key, claim.source, one.model, f"{_RULES[claim.rule]} {claim.margin:g}")
+    if found is None or one.verdict is None:
+        return [*named, *cells(None, None, "not tested", None, None, None)]
+    return [
+        *named,
+        Cell(found.mean, interval=(found.low, found.high)),
+        Cell(one.p_adjusted),
+        Cell(one.verdict, tone=_TONES[one.verdict]),
+        *cells(found.power, found.sample, found.needed),
+    ]

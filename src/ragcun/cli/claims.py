@@ -1,0 +1,83 @@
+"""`ragcun claims`: the literature's claims, tested."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ragcun.cli import options, output
+from ragcun.cli.command import Command
+from ragcun.cli.completion import complete, models
+
+app = typer.Typer(help="Test the literature's claims on isotropy and retrieval.", no_args_is_help=True)
+
+
+@app.command("ls", cls=Command)
+def ls(form: output.Format = "terminal", json: options.Json = False) -> None:
+    """List the claims: what was claimed, by whom, and how it is tested."""
+    from ragcun.claims.registry import CLAIMS
+    from ragcun.claims.tables import registry_table
+
+    if json:
+        claims = [{name: value for name, value in vars(claim).items() if name != "measure"} for claim in CLAIMS]
+        options.print_json({"claims": claims})
+    else:
+        output.print_table(registry_table(CLAIMS), form)
+
+
+@app.command("run", cls=Command)
+def run(
+    folders: Annotated[list[Path], typer.Argument(help="Collections in BEIR's layout.", metavar="FOLDER...")],
+    model: Annotated[
+        list[str],
+        typer.Option("--model", autocompletion=complete(models), help="Base whose vectors are used; may be repeated."),
+    ],
+    train: Annotated[
+        Path | None,
+        typer.Option(
+            "--train-data",
+            help="Collection that heads are trained on.",
+            show_default="the first with a train and a dev split",
+            exists=True,
+            file_okay=False,
+        ),
+    ] = None,
+    claim: Annotated[list[str] | None, typer.Option(help="Claim to test; may be repeated.", show_default="all")] = None,
+    split: Annotated[str, typer.Option(help="Split of queries to evaluate on.")] = "test",
+    results: Annotated[
+        Path, typer.Option("--output", help="Output folder for what was measured.", file_okay=False, writable=True)
+    ] = Path("results-claims"),
+    precision: options.Precision = "fp32",
+    device: options.Device = None,
+    runtime: options.Runtime = "auto",
+    store: options.Store = None,
+    form: output.Format = "terminal",
+    json: options.Json = False,
+) -> None:
+    """Test claims on bases and collections: supported, refuted or undecided, by tests declared beforehand.
+
+    Claims on training need small heads, which are trained on stored base embeddings with seeds 0 and 1. What was
+    measured is kept in --output, and an interrupted command goes on where it was.
+    """
+    from ragcun.claims.run import choose_claims, run_claims
+    from ragcun.claims.tables import verdicts_table
+    from ragcun.console import say
+    from ragcun.errors import exit_code
+    from ragcun.evaluation.tasks import open_tasks
+    from ragcun.retrieval.retrievers import RetrieverOptions
+
+    chosen = choose_claims(claim or [])
+    tasks, failures = open_tasks(dict.fromkeys(folders), split)
+    if train is None:
+        train = next((one.collection.path for one in tasks if {"train", "dev"} <= set(one.collection.splits())), None)
+    retriever_options = RetrieverOptions(options.store_folder(store), precision, device=device, runtime=runtime)
+    settled = [
+        one for name in model for one in run_claims(name, tasks, train, results, retriever_options, chosen) if tasks
+    ]
+    if json:
+        failed = [failure.to_json() for failure in failures]
+        options.print_json({"results": [one.to_json() for one in settled], "failures": failed})
+    elif settled:
+        output.print_table(verdicts_table(settled), form)
+        say(f"what was measured: {results}")
+    raise typer.Exit(exit_code(failures, done=bool(settled)))
