@@ -164,6 +164,7 @@ COMMANDS: dict[str, str] = {
     "eval verify": "--data-dir data --datasets scifact",
     "analyze isotropy": "--model MODEL --data data/toy",
     **{f"report {form}": "results" for form in FORMS},
+    "report paper": "results --output new",
     "doctor": "",
     "store ls": "--store empty",
     "store verify": "--store empty",
@@ -176,7 +177,7 @@ _READ |= {"--documents", "--isotropy", "--config", "--pretrain-data", "--pretrai
 # Options whose text is one of a list of names.
 _NAMED = {"--preset", "--format", "--gpu", "--metric", "--runtime", "--device", "--split", "--datasets", "--models"}
 _NAMED |= {"--memory", "--name", "--baselines", "--baseline", "--openai-base-url", "--pairs", "--grid", "--interpolate"}
-_NAMED |= {"--negatives-model", "--query-model", "--columns", "--from"}
+_NAMED |= {"--negatives-model", "--query-model", "--columns", "--from", "--average", "--published", "--order"}
 
 
 def generated() -> Iterator[Case]:
@@ -254,6 +255,11 @@ OTHERS: dict[str, list[str]] = {
         "report latex file.txt",
         "report latex broken-results",
         "report word empty",
+        "report paper nowhere --output new",
+        "report paper broken-results --output new",
+        "report paper results --datasets nonesuch --output new",
+        "report paper results --order nobody --output new",
+        "report paper results --published nobody --output new",
         "report markdown empty --compile",
         "data beir nonesuch",
         "data negatives nowhere.jsonl --output new.jsonl",

@@ -1,13 +1,15 @@
 """An ablation as a table."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import median
 from typing import Any
 
 from ragcun.analysis.measures import MEASURES
 from ragcun.analysis.treatment import CHECKED
+from ragcun.analysis.wording import setting_name, symbol, words
 from ragcun.table import Cell, Column, Note, Table, decimals, significant
 
-_SCORE = decimals(1, scale=100)
 _START = "start "
 
 
@@ -17,7 +19,7 @@ def ablation_table(found: Mapping[str, Any]) -> Table:
     Values are means over seeds with their deviations; nDCG@10 is times 100. Where the grid did not move isotropy, a
     note says so.
     """
-    named = [("base", found["base"]), *((row["name"], row) for row in found["rows"])]
+    named = [("base", found["base"]), *((setting_name(row["values"]) or row["name"], row) for row in found["rows"])]
     rows = [[Cell(name), Cell(row["seeds"]), *map(_cell, _values(row).values())] for name, row in named]
     for dimension, gaussian in found["gaussian"].items():
         values = [Cell(gaussian.get(key)) for key in _values(found["base"])]
@@ -32,14 +34,30 @@ def ablation_table(found: Mapping[str, Any]) -> Table:
         elif key in measures:
             columns.append(Column(measures[key].title, significant, _spread))
         else:
-            columns.append(Column(_place(key, found["in_domain"]), _SCORE))
+            digits = _digits([_values(row)[key] for _, row in named])
+            columns.append(Column(_place(key, found["in_domain"]), decimals(digits, scale=100)))
     return Table(
         f"nDCG@10 (×100) and isotropy of the documents of dev{spread}.",
         [Column("setting"), Column("seeds", decimals(0)), *columns],
         [rows],
-        [Note(found["verdict"])] if found["verdict"] else [],
+        [*map(Note, _settings(found["rows"])), *([Note(found["verdict"])] if found["verdict"] else [])],
         label="ablation",
     )
+
+
+def _settings(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """The symbols of the grid in words."""
+    for name in dict.fromkeys(name for row in rows for name in row["values"]):
+        if symbol(name) != words(name):
+            yield f"{symbol(name)}: {words(name)}."
+
+
+def _digits(pairs: Sequence[tuple[float, float | None] | None]) -> int:
+    """Decimals of scores times 100: as many as the median deviation's first digit has, from 1 to 2."""
+    deviations = [pair[1] for pair in pairs if pair is not None and pair[1]]
+    if not deviations:
+        return 1
+    return min(2, max(1, -math.floor(math.log10(100 * median(deviations)))))
 
 
 def _values(row: Mapping[str, Any]) -> dict[str, Any]:

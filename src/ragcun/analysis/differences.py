@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from ragcun.analysis.isotropy import Floats
 from ragcun.analysis.style import COLUMN, looks, plain, save, style
+from ragcun.analysis.wording import label_in_symbols, mathematics
 
 
 def query_differences(differences: Mapping[str, Floats], measure: str, baseline: str, path: Path) -> list[Path]:
@@ -21,6 +22,8 @@ def query_differences(differences: Mapping[str, Floats], measure: str, baseline:
         axes.axhline(0, color="black", linewidth=0.6)
         for (label, values), look in zip(differences.items(), looks(), strict=False):
             share = 100 * (np.arange(len(values)) + 0.5) / len(values)
-            axes.plot(share, 100 * np.sort(values)[::-1], label=plain(label), **look)
-        axes.set(xlabel=f"queries (%), by gain over {plain(baseline)}", ylabel=f"{measure} gained", xlim=(0, 100))
+            axes.plot(share, 100 * np.sort(values)[::-1], label=mathematics(plain(label_in_symbols(label))), **look)
+        axes.set(
+            xlabel=f"queries (%), by gain over {plain(baseline)}", ylabel=f"{measure} (×100) gained", xlim=(0, 100)
+        )
         return save(figure, path, axes)

@@ -8,24 +8,26 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from ragcun.analysis.geometry import Geometry
 from ragcun.analysis.isotropy import Floats
 from ragcun.analysis.reports import GAUSSIAN
 from ragcun.analysis.style import COLOURS, COLUMN, GAUSSIAN_LABEL, GAUSSIAN_LOOK, looks, plain, save, style
+from ragcun.analysis.wording import label_in_symbols, mathematics
 from ragcun.errors import UserError
 from ragcun.losses.terms import TERMS
 
 _LOSSES = ("loss", "contrastive", *(term.name for term in TERMS), "dev_contrastive")
 _WEIGHTS = {term.name: term.symbol for term in TERMS}
+_SCORE = "dev_ndcg@10"
 _FOLLOWED = {
-    "dev_ndcg@10": "nDCG@10, dev",
-    "dev_effective_rank": "eff. rank",
-    "dev_sigreg": "SIGReg",
+    _SCORE: "nDCG@10 (×100), dev",
+    "dev_effective_rank": "effective rank, dev",
+    "dev_sigreg": "SIGReg, dev",
     "temperature": "temperature",
-    "gradient_norm": "gradient",
-    "pairs_per_second": "pairs/s",
+    "gradient_norm": "norm of the gradient",
 }
 
 
@@ -57,7 +59,7 @@ def spectrum(geometries: Sequence[Geometry], references: Sequence[Geometry], pat
 def norms(geometries: Sequence[Geometry], _: Sequence[Geometry], path: Path) -> list[Path]:
     """Draw the density of norms over the square root of D, with the chi(D) density that N(0, I) has.
 
-    The scale is that of the chi density; a narrower peak is cut off at twice its height.
+    Each is over its own highest value, so that a narrow one is as high as a wide one.
     """
     with style():
         figure = Figure(figsize=(COLUMN, 1.7), layout="constrained")
@@ -68,13 +70,14 @@ def norms(geometries: Sequence[Geometry], _: Sequence[Geometry], path: Path) -> 
             if spread < 1e-3 * mean or spread == 0:
                 axes.axvline(mean, label=f"{_label(geometry)} (all equal)", **look)
             else:
-                _density(axes, scaled_N, np.linspace(scaled_N.min(), scaled_N.max(), 61), _label(geometry), look)
-        highest = 0.0
+                low, high = np.quantile(scaled_N, (0.001, 0.999)).tolist()  # one far row shall not flatten the rest
+                heights, edges = np.histogram(scaled_N, np.linspace(low, high, 61))
+                middles = (edges[:-1] + edges[1:]) / 2
+                axes.plot(middles, heights / heights.max(), drawstyle="steps-mid", label=_label(geometry), **look)
         for dimension in sorted({geometry.dimension for geometry in geometries}):
             x_X, density_X = _chi_density(dimension)
-            axes.plot(x_X, density_X, label=GAUSSIAN_LABEL, **GAUSSIAN_LOOK)
-            highest = max(highest, float(density_X.max()))
-        axes.set(xlabel=r"norm / $\sqrt{d}$", ylabel="density", ylim=(0, 2 * highest))
+            axes.plot(x_X, density_X / density_X.max(), label=GAUSSIAN_LABEL, **GAUSSIAN_LOOK)
+        axes.set(xlabel=r"norm / $\sqrt{d}$", ylabel="density / highest", ylim=(0, 1.05))
         axes.set_xlim(left=0)
         return save(figure, path, axes)
 
@@ -83,7 +86,7 @@ def distances(geometries: Sequence[Geometry], references: Sequence[Geometry], pa
     """Draw for each model, over its mean distance of two rows, the distances to the nearest and to a random row."""
     with style():
         shown = [*geometries, references[-1]]
-        figure = Figure(figsize=(COLUMN, 0.3 + 0.72 * len(shown)), layout="constrained")
+        figure = Figure(figsize=(COLUMN, 0.3 + 0.8 * len(shown)), layout="constrained")
         panels = figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
         for axes, geometry in zip(panels, shown, strict=True):
             unit = geometry.measures["pair_mean"] or 1.0
@@ -91,13 +94,14 @@ def distances(geometries: Sequence[Geometry], references: Sequence[Geometry], pa
                 (geometry.nearest_N, "nearest neighbour", COLOURS[0]),
                 (geometry.pair_distances_P, "random pair", COLOURS[1]),
             ):
-                bins = np.linspace(0, max(1.5, float(values.max()) / unit), 90)
+                bins = np.linspace(0, max(1.5, float(np.quantile(values, 0.999)) / unit), 90)
                 axes.hist(
                     values / unit, bins, density=True, histtype="stepfilled", color=colour, alpha=0.55, label=name
                 )
             axes.set_title(_label(geometry), loc="left", pad=2)
-            axes.set_yticks([])
-            axes.spines["left"].set_visible(False)
+            axes.set(ylim=(0, None))
+            axes.locator_params(axis="y", nbins=3)
+        figure.supylabel("density", fontsize=8)
         panels[-1].set(xlabel="Euclidean distance / mean distance of two rows", xlim=(0, None))
         return save(figure, path, panels[0])
 
@@ -120,64 +124,79 @@ def cosines(geometries: Sequence[Geometry], references: Sequence[Geometry], path
 
 
 def plane(geometries: Sequence[Geometry], references: Sequence[Geometry], path: Path) -> list[Path]:
-    """Draw the first two principal components in units of the mean deviation, over N(0, I)'s 1 to 3 sigma."""
+    """Draw the first two principal components in units of the mean deviation, over N(0, I)'s 1 to 3 sigma.
+
+    All panels have one scale, which shows 99.5 percent of the points of each; the title counts those outside. Colours
+    are shares of the points, on one scale.
+    """
     with style():
         shown = [*geometries, references[-1]]
         columns = 2 if len(shown) in {2, 4} else 3
         rows = -(-len(shown) // columns)
-        side = COLUMN / columns
-        figure = Figure(figsize=(COLUMN, 0.4 + rows * side), layout="constrained")
+        figure = Figure(figsize=(COLUMN, 0.5 + rows * 0.93 * COLUMN / columns), layout="constrained")
         panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         scaled = [g.plane_N2 / (math.sqrt(g.eigenvalues_D.mean()) or 1.0) for g in shown]
-        reach = 1.05 * max(3.2, *(float(np.abs(points_N2).max()) for points_N2 in scaled))
+        reach = max(3.2, *(float(np.quantile(np.abs(points_N2).max(axis=1), 0.995)) for points_N2 in scaled))
         angles = np.linspace(0, 2 * math.pi, 181)
+        scale = LogNorm(1e-4, 1e-1, clip=True)
         for axes, geometry, points_N2 in zip(panels.flat, shown, scaled, strict=False):
+            inside_N = np.abs(points_N2).max(axis=1) <= reach
+            kept_N2, outside = points_N2[inside_N], int((~inside_N).sum())
+            share = np.full(len(kept_N2), 1 / len(points_N2))
             extent = (-reach, reach, -reach, reach)
-            axes.hexbin(*points_N2.T, gridsize=36, extent=extent, bins="log", mincnt=1, cmap="Blues", linewidths=0)
+            options: dict[str, Any] = {"gridsize": 30, "extent": extent, "norm": scale, "cmap": "Blues"}
+            drawn = axes.hexbin(*kept_N2.T, C=share, reduce_C_function=np.sum, mincnt=1, linewidths=0, **options)
             for radius in (1, 2, 3):
                 axes.plot(radius * np.cos(angles), radius * np.sin(angles), color="black", linewidth=0.5)
             label = _label(geometry)
             lines = [label] if label == GAUSSIAN_LABEL else wrap(label, 54 // columns)
+            lines += [f"({outside} outside)"] if outside else []
             axes.set_title("\n".join(lines), pad=2, fontsize=7)
             axes.set(aspect="equal", xlim=(-reach, reach), ylim=(-reach, reach))
         for axes in panels.flat[len(shown) :]:
             axes.set_axis_off()
+        figure.colorbar(drawn, ax=panels, shrink=0.7, pad=0.02, aspect=25).set_label("share of the texts", fontsize=7)
         figure.supxlabel("first component / mean deviation", fontsize=8)
         figure.supylabel("second component", fontsize=8)
         return save(figure, path)
 
 
 def training_curves(history: Sequence[Mapping[str, Any]], output: Path) -> list[Path]:
-    """Draw the losses (weighted, log scale) and what else a `history.jsonl` followed, a panel each, into `output`.
+    """Draw the terms of the loss and what else a `history.jsonl` followed, a small panel each, into `output`.
 
-    Raises `UserError` where the history holds neither a loss nor a score on dev.
+    Each panel has its own scale. What stays constant is left out. Raises `UserError` where the history holds neither a
+    loss nor a score on dev.
     """
-    losses = {name: curve for name in _LOSSES if (curve := _curve(history, name))}
-    others = {label: curve for name, label in _FOLLOWED.items() if (curve := _curve(history, name))}
-    if not losses and _FOLLOWED["dev_ndcg@10"] not in others:
+    curves = {name: curve for name in (*_LOSSES, *_FOLLOWED) if (curve := _curve(history, name))}
+    if not curves.keys() & {*_LOSSES, _SCORE}:
         raise UserError(
             f"{output}: there are no training curves, because the history has neither a loss nor a dev score"
         )
+    moving = {name: curve for name, curve in curves.items() if len({value for _, value in curve}) > 1} or curves
     with style():
-        count = bool(losses) + len(others)
-        figure = Figure(figsize=(COLUMN, 0.4 + 1.0 * count + 0.3 * bool(losses)), layout="constrained")
-        panels = figure.subplots(count, 1, sharex=True, squeeze=False)[:, 0]
-        for (name, curve), look in zip(losses.items(), looks(), strict=False):
-            lone = {"marker": "o"} if len(curve) == 1 else {}
-            panels[0].plot(*zip(*curve, strict=True), label=_named(name), **look, **lone)
-            panels[0].set(ylabel="loss", yscale="log")
-        for axes, (label, curve) in zip(panels[bool(losses) :], others.items(), strict=True):
-            axes.plot(*zip(*curve, strict=True), color="black", marker="o" if len(curve) < 60 else None, markersize=2)
-            axes.set(ylabel=label)
-        figure.align_ylabels()
-        panels[-1].set(xlabel="step")
-        return save(figure, output / "training", panels[0] if losses else None)
+        rows = -(-len(moving) // 2)
+        figure = Figure(figsize=(COLUMN, 0.35 + 0.95 * rows), layout="constrained")
+        panels = figure.subplots(rows, 2, sharex=True, squeeze=False)
+        for axes, (name, curve) in zip(panels.flat, moving.items(), strict=False):
+            steps, values = zip(*curve, strict=True)
+            factor = 100 if name == _SCORE else 1
+            marker = {"marker": "o", "markersize": 2} if len(curve) < 15 else {}
+            axes.plot(steps, [factor * value for value in values], color="black", **marker)
+            axes.set_title(_FOLLOWED.get(name) or _named(name), loc="left", pad=2, fontsize=7)
+            axes.locator_params(axis="y", nbins=4)
+            axes.tick_params(axis="x", labelbottom=False)
+        for axes in panels.flat[len(moving) :]:
+            axes.set_axis_off()
+        for axes in panels.flat[max(0, len(moving) - 2) : len(moving)]:
+            axes.tick_params(axis="x", labelbottom=True)
+        figure.supxlabel("step", fontsize=8)
+        return save(figure, output / "training")
 
 
 def _named(loss: str) -> str:
     kind = loss.removeprefix("dev_").replace("_", " ")
     if loss in _WEIGHTS:
-        return f"${_WEIGHTS[loss]}$ {kind}"
+        return f"{kind}, without its ${_WEIGHTS[loss]}$"
     return f"{kind}, dev" if loss.startswith("dev_") else kind
 
 
@@ -198,7 +217,7 @@ def _with_gaussians(
 
 
 def _label(geometry: Geometry) -> str:
-    return GAUSSIAN_LABEL if geometry.label == GAUSSIAN else plain(geometry.label)
+    return GAUSSIAN_LABEL if geometry.label == GAUSSIAN else mathematics(plain(label_in_symbols(geometry.label)))
 
 
 def _chi_density(dimension: int) -> tuple[Floats, Floats]:

@@ -4,6 +4,7 @@ numbers."""
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from ragcun.files import atomic_path
 COLUMN = 3.3  # inches, the width of a column of the usual two-column styles
 # Okabe and Ito's palette, told apart by readers with any colour vision; black is kept for N(0, I).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-_STYLES = ("-", "--", "-.", ":")
+_STYLES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
 GAUSSIAN_LABEL = "$\\mathcal{N}(0, I)$"
 _LONGEST_LABEL = 44
 GAUSSIAN_LOOK: dict[str, Any] = {"color": "black", "linestyle": (0, (3, 2)), "linewidth": 0.9, "zorder": 3}
@@ -37,7 +38,7 @@ _SETTINGS: dict[Any, Any] = {
     "ytick.major.width": 0.6,
     "lines.linewidth": 1.2,
     "legend.frameon": False,
-    "legend.handlelength": 1.6,
+    "legend.handlelength": 2.2,
     "legend.columnspacing": 1.2,
     "pdf.fonttype": 42,
     "savefig.dpi": 300,
@@ -45,12 +46,20 @@ _SETTINGS: dict[Any, Any] = {
 
 
 def looks() -> Iterator[dict[str, Any]]:
-    """Yield endless distinct looks: colours first, then the next line style."""
+    """Yield endless distinct looks: each has its colour, line style and width.
+
+    Widths fall, so that a line that another one covers shows at its sides.
+    """
     index = 0
     while True:
-        style = _STYLES[index // len(COLOURS) % len(_STYLES)]
-        yield {"color": COLOURS[index % len(COLOURS)], "linestyle": style}
+        colour, line = COLOURS[index % len(COLOURS)], _STYLES[index % len(_STYLES)]
+        yield {"color": colour, "linestyle": line, "linewidth": max(0.8, 2.2 - 0.35 * index)}
         index += 1
+
+
+def markers() -> Iterator[str]:
+    """Yield endless markers, which print apart from each other."""
+    return cycle("os^Dv<>pX")
 
 
 def plain(text: str) -> str:

@@ -9,8 +9,19 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ragcun.analysis.style import COLOURS, COLUMN, looks, plain, save, style
+from ragcun.analysis.style import (
+    COLOURS,
+    COLUMN,
+    GAUSSIAN_LABEL,
+    GAUSSIAN_LOOK,
+    looks,
+    markers,
+    plain,
+    save,
+    style,
+)
 from ragcun.analysis.tradeoff import AFTER_THE_FACT, UNTREATED
+from ragcun.analysis.wording import mathematics, setting_name, symbol
 from ragcun.files import read_json
 
 
@@ -31,7 +42,9 @@ def interpolation_curve(source: Path, output: Path) -> list[Path]:
         for (name, scores), look in zip(lines.items(), looks(), strict=False):
             axes.plot(alphas, [100 * (score - scores[0]) for score in scores], label=plain(name), **look)
         axes.axvline(found["chosen"], color="black", linestyle=":", linewidth=0.8)
-        axes.set(xlabel="interpolation, from the initial (0) to the best weights (1)", ylabel="nDCG@10, difference")
+        axes.set(
+            xlabel="interpolation, from the initial (0) to the best weights (1)", ylabel="nDCG@10 (×100), difference"
+        )
         return save(figure, output / "interpolation", axes)
 
 
@@ -44,52 +57,90 @@ class Point:
     score: tuple[float, float]
 
 
-_AROUND = ((3, 3), (3, -8), (-8, 3), (-8, -8))  # where labels stand, in points, so that neighbours' do not meet
+_MEASURE = "participation_ratio"
+
+
+def draw_trade(found: Mapping[str, Any], dataset: str | None, score: str, path: Path) -> list[Path]:
+    """Draw the scores of an ablation.json on `dataset`, or on dev where it is None, over the participation ratio."""
+    groups, base, gaussian = ablation_points(found, dataset)
+    return isotropy_against_score(groups, base, "participation ratio / d", score, path, gaussian)
+
+
+def ablation_points(
+    found: Mapping[str, Any], dataset: str | None = None
+) -> tuple[dict[str, list[Point]], Point, float | None]:
+    """The points of an ablation.json: by all settings but the first of the grid, the base's, and N(0, I)'s isotropy.
+
+    Scores are those on `dataset`, or on dev where it is None.
+    """
+
+    def point(label: str, row: Mapping[str, Any]) -> Point:
+        score = row["dev"] if dataset is None else row["scores"][dataset]
+        (x, x_deviation), (y, y_deviation) = row["isotropy"][_MEASURE], score
+        return Point(label, (x, x_deviation or 0.0), (y, y_deviation or 0.0))
+
+    groups: dict[str, list[Point]] = {}
+    for row in found["rows"]:
+        (first, value), *rest = row["values"].items()
+        groups.setdefault(setting_name(dict(rest)), []).append(point(f"{symbol(first)} = {value}", row))
+    gaussians = [one.get(_MEASURE) for one in found["gaussian"].values()]
+    return groups, point("base", found["base"]), gaussians[0] if gaussians else None
 
 
 def isotropy_against_score(
-    groups: Mapping[str, Sequence[Point]], base: Point, measure: str, score: str, path: Path
+    groups: Mapping[str, Sequence[Point]],
+    base: Point,
+    measure: str,
+    score: str,
+    path: Path,
+    gaussian: float | None = None,
 ) -> list[Path]:
-    """Draw nDCG@10 over isotropy: a panel for each group of settings, bars of one deviation.
+    """Draw nDCG@10 (×100) over isotropy: a line for each group of settings, a marker for each label of a point.
 
-    The base is a star in the panel whose points are nearest to it.
+    Bars are one deviation over seeds. The base is a star; a vertical line is at `gaussian`, N(0, I)'s isotropy, or an
+    arrow points to it where it is far.
     """
-    at = (base.isotropy[0], 100 * base.score[0])
-    nearest = min(groups, key=lambda name: min(abs(point.score[0] - base.score[0]) for point in groups[name]))
+    labels = dict.fromkeys(point.label for points in groups.values() for point in points)
+    marker_of = dict(zip(labels, markers(), strict=False))
     with style():
-        rows = -(-len(groups) // 2)
-        figure = Figure(figsize=(COLUMN, 0.3 + 1.7 * rows), layout="constrained")
-        panels = figure.subplots(rows, min(2, len(groups)), squeeze=False).flat
-        for (name, points), axes, look in zip(groups.items(), panels, looks(), strict=False):
+        figure = Figure(figsize=(COLUMN, 2.0), layout="constrained")
+        axes = figure.subplots()
+        places = [point.isotropy[0] for points in [*groups.values(), [base]] for point in points]
+        far = gaussian is not None and gaussian > max(places) + max(places) - min(places)
+        if gaussian is not None and far:  # a line there would push all points together
+            at_edge: dict[str, Any] = {"xycoords": "axes fraction", "ha": "right", "fontsize": 6.5}
+            axes.annotate(f"{GAUSSIAN_LABEL} at {gaussian:.2f} $\\rightarrow$", (1, 0.02), **at_edge)
+        elif gaussian is not None:
+            axes.axvline(gaussian, label=GAUSSIAN_LABEL, **GAUSSIAN_LOOK)
+        for (name, points), look in zip(groups.items(), looks(), strict=False):
             ordered = sorted(points, key=lambda point: point.isotropy[0])
-            axes.errorbar(
-                [point.isotropy[0] for point in ordered],
-                [100 * point.score[0] for point in ordered],
-                xerr=[point.isotropy[1] for point in ordered],
-                yerr=[100 * point.score[1] for point in ordered],
-                marker="o",
-                markersize=2.5,
-                elinewidth=0.6,
-                **look,
-            )
-            for place, point in enumerate(ordered):
-                where = (point.isotropy[0], 100 * point.score[0])
-                offset = _AROUND[place % len(_AROUND)]
-                axes.annotate(point.label, where, offset, textcoords="offset points", fontsize=6)
-            if name == nearest:
-                axes.plot(*at, marker="*", color="black", linestyle="none")
-                axes.annotate(plain(base.label), at, (4, -2), textcoords="offset points", fontsize=6)
-            axes.margins(0.15)
-            axes.locator_params(axis="x", nbins=4)
-            axes.set_title(plain(name), fontsize=7)
-        for axes in panels:
-            axes.set_axis_off()
-        figure.supxlabel(measure, fontsize=8)
-        figure.supylabel(score, fontsize=8)
-        return save(figure, path)
+            thin = look | {"linewidth": 0.9}
+            axes.plot(*_places(ordered), label=mathematics(plain(name)) if name else None, **thin)
+            for point in ordered:
+                (x, x_deviation), (y, y_deviation) = point.isotropy, point.score
+                axes.errorbar(
+                    [x],
+                    [100 * y],
+                    xerr=[x_deviation],
+                    yerr=[100 * y_deviation],
+                    color=look["color"],
+                    marker=marker_of[point.label],
+                    markersize=4,
+                    markerfacecolor="white",
+                    elinewidth=0.6,
+                )
+        for label, marker in marker_of.items():
+            shown: dict[str, Any] = {"markerfacecolor": "white", "color": "black", "linestyle": "none", "markersize": 4}
+            axes.plot([], [], marker=marker, label=mathematics(plain(label)), **shown)
+        at = (base.isotropy[0], 100 * base.score[0])
+        axes.plot(*at, marker="*", markersize=7, color="black", linestyle="none", label=plain(base.label))
+        axes.margins(0.1)
+        axes.set(xlabel=measure, ylabel=score)
+        return save(figure, path, axes)
 
 
-_MARKERS = "osD^vP*X"
+def _places(points: Sequence[Point]) -> tuple[list[float], list[float]]:
+    return [point.isotropy[0] for point in points], [100 * point.score[0] for point in points]
 
 
 def price_curve(found: Mapping[str, Any], path: Path) -> list[Path]:
@@ -103,7 +154,7 @@ def price_curve(found: Mapping[str, Any], path: Path) -> list[Path]:
     domains = [domain for domain in heads[0]["scores"] if any(head["scores"][domain] is not None for head in heads)]
     dimensions, routes = (list(dict.fromkeys(head[key] for head in heads)) for key in ("dimension", "route"))
     colours = dict(zip(dimensions, cycle(COLOURS), strict=False))
-    markers = dict(zip(routes, cycle(_MARKERS), strict=False))
+    marker_of = dict(zip(routes, markers(), strict=False))
     with style():
         figure = Figure(figsize=(2 * COLUMN, 2.4), layout="constrained")
         panels = figure.subplots(1, len(domains), squeeze=False)[0]
@@ -112,7 +163,7 @@ def price_curve(found: Mapping[str, Any], path: Path) -> list[Path]:
                 for route in routes:
                     shown = _line(heads, dimension, route, domain)
                     if shown:
-                        look = {"color": colours[dimension], "marker": markers[route]}
+                        look = {"color": colours[dimension], "marker": marker_of[route]}
                         _draw_line(axes, shown, domain, f"d = {dimension}, {route}", look)
             axes.axvline(found["isotropic"], color="black", linestyle=":", linewidth=0.8)
             axes.set(xlabel="participation ratio over $\\mathcal{N}(0, I)$'s", title=domain)

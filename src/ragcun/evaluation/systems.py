@@ -114,20 +114,22 @@ def without_seed(label: str) -> str:
     return _SEED.sub("", label) or label
 
 
-def read_systems(sources: Sequence[str]) -> list[System]:
+def read_systems(sources: Sequence[str], optional: bool = False) -> list[System]:
     """Read the results below each folder; NAME=FOLDER gives all that are below it one name.
+
+    A folder without results is refused unless they are `optional`.
 
     Results of one model are its seeds: those that were given one name, and those whose labels end in different seeds
     ("seed 1", "-seed=2").
 
     Raises:
-        UserError: there is no such folder or no result below it, or two results have one label and no seed.
+        UserError: there is no such folder or no result below it, or two different results have one label and no seed.
     """
     found: dict[str, dict[tuple[str, str], list[Result]]] = {}
     for source in sources:
         name, folder = _named(source)
         results = read_results(folder)
-        if not results:
+        if not results and not optional:
             raise UserError(f"{folder}: has no result.json; run `ragcun eval beir --output {folder}` first")
         for result in results:
             seeds = found.setdefault(name or without_seed(result.label), {})
@@ -135,7 +137,7 @@ def read_systems(sources: Sequence[str]) -> list[System]:
             twice = next((other for other in runs if other.label == result.label), None)
             if twice is None or (name is not None and twice.path.parent != result.path.parent):
                 runs.append(result)
-            elif twice.path.resolve() != result.path.resolve():
+            elif twice != result:
                 raise UserError(
                     f"{twice.path} and {result.path} are both of {result.label!r} on {result.dataset}; "
                     "name the folders (NAME=FOLDER), with the same name if they are seeds of one model"
@@ -173,7 +175,7 @@ def compare_systems(
             single += _rows(systems, base, [column], None, method)
         for (domain, of), members in _groups(systems, base, common).items():
             averages += _rows(members, base, of, domain, method)
-    return _corrected(single, method.correction) + _corrected(averages, method.correction)
+    return corrected(single, method.correction) + corrected(averages, method.correction)
 
 
 def _tell_guards(systems: Sequence[System]) -> None:
@@ -294,7 +296,8 @@ def _scores(seeds: Sequence[Result]) -> list[Path]:
     return [result.scores for result in seeds]
 
 
-def _corrected(rows: list[Row], correction: str) -> list[Row]:
+def corrected(rows: Sequence[Row], correction: str) -> list[Row]:
+    """`rows` with the p-values of their comparisons corrected as one family."""
     tested = [row.against for row in rows if row.against is not None]
     correct = CORRECTIONS[correction]
     across = iter(correct([one.across_seeds.p_value for one in tested if one.across_seeds is not None]))

@@ -20,7 +20,7 @@ import torch
 from ragcun.analysis.ablation import ablation_table
 from ragcun.analysis.geometry import sample_rows
 from ragcun.analysis.measures import HEADLINES, headlines
-from ragcun.analysis.trade import Point, isotropy_against_score
+from ragcun.analysis.trade import draw_trade
 from ragcun.analysis.treatment import CHECKED, verdict
 from ragcun.analysis.view import View
 from ragcun.console import console, say, warn
@@ -252,26 +252,11 @@ def _write(found: Mapping[str, Any], output: Path) -> None:
 
 
 def _draw(found: Mapping[str, Any], folder: Path) -> list[Path]:
-    """A figure for dev and for each collection: a line for each setting of all but the first of the grid's names."""
+    """A figure for dev and for each collection."""
     if not found["rows"]:
         return []
-    first = next(iter(found["rows"][0]["values"]))
-    drawn = isotropy_against_score(*_points(found, first, None), "IsoScore", f"{SCORE}, dev", folder / "trade-dev")
+    drawn = draw_trade(found, None, f"{SCORE} (×100), dev", folder / "trade-dev")
     for dataset in found["base"]["scores"]:
         place = "trained on" if dataset in found["in_domain"] else "not trained on"
-        title = f"{SCORE}, {dataset} ({place})"
-        drawn += isotropy_against_score(*_points(found, first, dataset), "IsoScore", title, folder / f"trade-{dataset}")
+        drawn += draw_trade(found, dataset, f"{SCORE} (×100), {dataset} ({place})", folder / f"trade-{dataset}")
     return drawn
-
-
-def _points(found: Mapping[str, Any], first: str, dataset: str | None) -> tuple[dict[str, list[Point]], Point]:
-    def point(label: str, row: Mapping[str, Any]) -> Point:
-        score = row["dev"] if dataset is None else row["scores"][dataset]
-        (x, x_deviation), (y, y_deviation) = row["isotropy"]["iso_score"], score
-        return Point(label, (x, x_deviation or 0.0), (y, y_deviation or 0.0))
-
-    groups: dict[str, list[Point]] = {}
-    for row in found["rows"]:
-        rest = ", ".join(f"{k.rpartition('.')[2]} {v}" for k, v in row["values"].items() if k != first)
-        groups.setdefault(rest or first.rpartition(".")[2], []).append(point(row["values"][first], row))
-    return groups, point("base", found["base"])

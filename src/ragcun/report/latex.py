@@ -12,12 +12,13 @@ from ragcun.report.escape import escape
 from ragcun.table import MISSING, Cell, Column, Table
 
 # Widths in digits of \small text: of a column and of the page of the two-column article, and of the gap of columns.
-_COLUMN, _PAGE, _GAP = 50, 106, 2
+_COLUMN, _PAGE, _GAP = 54, 118, 2
 _LONGEST_TEXT = 46  # a longer text of a cell is set in lines
 _NUMBER = re.compile(r"[-+]?\d[\d,]*(\.\d+)?(e[-+]\d+)?")
+_INDEX = re.compile(r"\\ensuremath\{(\\[a-z]+)\}\\_([a-z]+)")  # λ_iso
 NUMBERS = (
     r"\providecommand{\tabnum}[1]{\num[detect-all,mode=text,retain-explicit-plus,"
-    r"group-separator={,},group-minimum-digits=4]{#1}}"
+    r"group-digits=integer,group-separator={,},group-minimum-digits=4]{#1}}"
 )
 PACKAGES = "booktabs,graphicx,siunitx"
 
@@ -32,13 +33,13 @@ def render(table: Table) -> str:
         NUMBERS,
         rf"\begin{{{kind}}}[tbp]",
         r"\centering\small\setlength{\tabcolsep}{4pt}",
-        *([rf"\caption{{{_text(table.title)}}}", rf"\label{{tab:{table.label}}}"] if table.title else []),
+        *([rf"\caption{{{set_text(table.title)}}}", rf"\label{{tab:{table.label}}}"] if table.title else []),
     ]
     for panel in panels:
         lines += [r"\par\smallskip", *_tabular(table, panel)]
     if table.notes:
         lines += [r"\par\smallskip", r"\begin{minipage}{\linewidth}\footnotesize\raggedright"]
-        lines += [rf"{_superscript(note.mark)}{_text(note.text)}\par" for note in table.notes]
+        lines += [rf"{_superscript(note.mark)}{set_text(note.text)}\par" for note in table.notes]
         lines.append(r"\end{minipage}")
     return "\n".join([*lines, rf"\end{{{kind}}}"]) + "\n"
 
@@ -82,7 +83,7 @@ class _Layout:
         return min(len(value), _LONGEST_TEXT) + round(0.7 * behind)
 
     def set_header(self) -> str:
-        lines = r" \\ ".join(map(_text, self.header))
+        lines = r" \\ ".join(map(set_text, self.header))
         align = "l" if self.is_text else "c" if self.split else "r"
         if len(self.header) > 1:
             lines = rf"\begin{{tabular}}[b]{{@{{}}{align}@{{}}}}{lines}\end{{tabular}}"
@@ -91,9 +92,9 @@ class _Layout:
     def set_cell(self, cell: Cell) -> str:
         value, _, _ = self.column.parts(cell)
         if self.is_text and len(value) > _LONGEST_TEXT:
-            shown = rf"\parbox[t]{{0.4\textwidth}}{{\raggedright {_text(value)}\strut}}"
+            shown = rf"\parbox[t]{{0.4\textwidth}}{{\raggedright {set_text(value)}\strut}}"
         else:
-            shown = _text(value) if self.is_text else _number(value)
+            shown = set_text(value) if self.is_text else _number(value)
         if cell.bold:
             shown = rf"\textbf{{{shown}}}"
         if cell.underlined:
@@ -137,7 +138,7 @@ def _tabular(table: Table, panel: Sequence[_Layout]) -> list[str]:
     for place, group in enumerate(table.groups):
         lines.append(r"\midrule")
         if table.headings:
-            lines.append(rf"\multicolumn{{{count}}}{{@{{}}l}}{{\textit{{{_text(table.headings[place])}}}}} \\")
+            lines.append(rf"\multicolumn{{{count}}}{{@{{}}l}}{{\textit{{{set_text(table.headings[place])}}}}} \\")
         lines += [_row(layout.set_cell(row[layout.at]) for layout in panel) for row in group]
     return [*lines, r"\bottomrule", r"\end{tabular}}"]
 
@@ -155,15 +156,17 @@ def _row(parts: Iterable[str]) -> str:
     return rf"{' & '.join(parts)} \\"
 
 
-def _text(text: str) -> str:
-    return escape(one_line(text)).replace("N(0, I)", r"\ensuremath{\mathcal{N}(0, I)}")
+def set_text(text: str) -> str:
+    """Return text as LaTeX: one line, escaped, with N(0, I) and Greek letters with an index as mathematics."""
+    text = escape(one_line(text)).replace("N(0, I)", r"\ensuremath{\mathcal{N}(0, I)}")
+    return _INDEX.sub(r"\\ensuremath{\1_\\mathrm{\2}}", text)
 
 
 def _number(text: str) -> str:
     if text == MISSING:
         return "--"
-    return rf"\tabnum{{{text.replace(',', '')}}}" if _NUMBER.fullmatch(text) else _text(text)
+    return rf"\tabnum{{{text.replace(',', '')}}}" if _NUMBER.fullmatch(text) else set_text(text)
 
 
 def _superscript(mark: str) -> str:
-    return rf"\textsuperscript{{{_text(mark)}}}" if mark else ""
+    return rf"\textsuperscript{{{set_text(mark)}}}" if mark else ""

@@ -1,5 +1,6 @@
 """From a folder of results to the tables' files, and to a PDF where LaTeX is installed."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -92,21 +93,39 @@ def _engine() -> str | None:
 def compile_pdf(source: Path) -> Path:
     """Compile a .tex file to a PDF beside it, with pdflatex or tectonic, and without shell escape.
 
-    Raises `UserError` where neither is installed, `RagcunError` with LaTeX's first complaint where it does not compile.
+    The bytes are the same for the same sources. Raises `UserError` where neither is installed, `RagcunError` with
+    LaTeX's first complaint where it does not compile.
     """
     engine = _engine()
     if engine is None:
         raise UserError(f"LaTeX is not installed ({' or '.join(_ENGINES)}); install it, or omit --compile")
     with tempfile.TemporaryDirectory() as scratch:
         command = [engine, *_ENGINES[engine], scratch, source.name]
-        for _ in range(2 if engine == "pdflatex" else 1):  # the second pass knows the first one's labels
-            done = subprocess.run(  # noqa: S603
-                command, cwd=source.parent, capture_output=True, text=True, errors="replace", check=False
-            )
-        if done.returncode != 0:
-            complaint = re.search(r"^(!|error:) .*", done.stdout + done.stderr, re.MULTILINE)
-            raise RagcunError(f"{source}: {engine} failed: {complaint.group() if complaint else 'see its log'}")
+        _compiled(command, source)
+        if engine == "pdflatex":
+            cites = rb"\bibdata" in (Path(scratch) / source.name).with_suffix(".aux").read_bytes()
+            if cites and shutil.which("bibtex"):
+                _compiled(["bibtex", source.stem], source, Path(scratch))
+                _compiled(command, source)
+            _compiled(command, source)  # this pass knows the labels of the one before
         pdf = source.with_suffix(".pdf")
         with atomic_path(pdf) as temporary:
             shutil.copyfile(Path(scratch) / pdf.name, temporary)
     return pdf
+
+
+def _compiled(command: list[str], source: Path, folder: Path | None = None) -> None:
+    """Run a command on `source` in `folder`, the source's own where None, as if it were 1970."""
+    dates = {"SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1", "BIBINPUTS": f"{source.parent.resolve()}{os.pathsep}"}
+    done = subprocess.run(  # noqa: S603
+        command,
+        cwd=folder or source.parent,
+        env=os.environ | dates,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if done.returncode != 0:
+        complaint = re.search(r"^(!|error:|I couldn't) .*", done.stdout + done.stderr, re.MULTILINE)
+        raise RagcunError(f"{source}: {command[0]} failed: {complaint.group() if complaint else 'see its log'}")

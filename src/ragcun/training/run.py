@@ -28,6 +28,7 @@ from ragcun.files import write_text
 from ragcun.heads.registry import HEADS
 from ragcun.heads.spectrum import spectrum
 from ragcun.intact import DamagedError, check_files, write_record
+from ragcun.machine import used, used_since
 from ragcun.manifest import environment, read_manifest
 from ragcun.model.card import Card
 from ragcun.model.export import save_encoder
@@ -71,7 +72,7 @@ def train(
         UserError: a setting is not supported, or data is missing or malformed.
         RagcunError: the loss became NaN, or memory or disk space ran out.
     """
-    began = time.perf_counter()
+    began, before = time.perf_counter(), used()
     plan = _prepare(settings, load_checkpoint)
     done = _finished(experiment, plan.identity)
     if done is not None:
@@ -89,6 +90,7 @@ def train(
         **found,
         "processes": accelerator.num_processes,
         "seconds": seconds,
+        "resources": used_since(before),
         "environment": environment(),
     }
     return _publish(built, manifest, experiment, accelerator)

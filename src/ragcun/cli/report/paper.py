@@ -1,0 +1,78 @@
+"""`ragcun report paper`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ragcun.cli import options
+from ragcun.cli.completion import complete, measures
+
+
+def paper(
+    results: Annotated[
+        list[str],
+        typer.Argument(
+            help="Folders with results: of `ragcun eval`, `ablate`, `run` and `analyze`. NAME=FOLDER gives the "
+            "systems below it one name in tables; folders with the same name are seeds of one system.",
+            metavar="[NAME=]FOLDER...",
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", help="Folder of the paper.", file_okay=False, writable=True)
+    ] = Path("paper"),
+    metric: Annotated[
+        str, typer.Option(help="Metric of the main table.", autocompletion=complete(measures))
+    ] = "nDCG@10",
+    digits: Annotated[int, typer.Option(min=0, max=4, help="Number of decimals in the main table.")] = 1,
+    order: Annotated[
+        str, typer.Option(help="Systems that come first in their group, separated by commas.", show_default="as found")
+    ] = "",
+    datasets: Annotated[
+        str,
+        typer.Option(
+            help="Datasets to show, in this order, separated by commas.",
+            show_default="all, in the order of BEIR's paper",
+        ),
+    ] = "",
+    average: Annotated[
+        str,
+        typer.Option(
+            help="Average of the main table: shown (the datasets shown that nothing was trained on), beir13, beir14 "
+            "(with CQADupStack), beir15 (with MS MARCO too), beir18, or none. An incomplete set has no average.",
+            metavar="shown|beir13|beir14|beir15|beir18|none",
+        ),
+    ] = "shown",
+    baseline: Annotated[
+        list[str] | None,
+        typer.Option(help="Baseline system; may be repeated.", show_default="each system that ragcun did not train"),
+    ] = None,
+    published: Annotated[
+        str, typer.Option(help="Retrievers whose published scores are shown, separated by commas.", show_default="none")
+    ] = "",
+    compile_: Annotated[bool, typer.Option("--compile", help="Compile main.tex to main.pdf.")] = False,
+    json: options.Json = False,
+) -> None:
+    """Write the folder of a paper: an article that compiles, its tables, figures and references.
+
+    Every table and figure can be used alone. The file provenance.json names the files behind each number. The same
+    results give the same bytes.
+    """
+    from ragcun.console import say
+    from ragcun.report.paper.scores import Choice
+    from ragcun.report.paper.write import write_paper
+    from ragcun.report.write import compile_pdf
+
+    choice = Choice(
+        metric, _split(order), _split(datasets), average, None if not baseline else tuple(baseline), _split(published)
+    )
+    written = write_paper(results, output, choice, digits)
+    if compile_:
+        written.append(compile_pdf(output / "main.tex"))
+    say(f"written: {written[0]}, and {len(written) - 1} other files in {output}")
+    if json:
+        options.print_json({"files": [str(path) for path in written]})
+
+
+def _split(given: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in given.split(",") if name.strip())

@@ -1,0 +1,1 @@
+"""A paper's folder from results: tables, figures, references and an article that compiles."""

@@ -1,0 +1,86 @@
+"""The references of a paper: of all that are known, those of what it used."""
+
+import re
+from collections.abc import Iterable
+from functools import cache
+from importlib.resources import files
+
+from ragcun.data.benchmark import find_dataset
+from ragcun.evaluation.systems import System
+from ragcun.losses.terms import TERMS
+from ragcun.report.paper.inputs import Training
+
+BENCHMARK = "Thakur2021Beir"
+_ENTRY = re.compile(r"^@\w+\{([\w-]+),.*$", re.MULTILINE)
+_DATASETS = {
+    "pubmedqa-l": "Jin2019PubMedQA",
+    "xquad-en": "Artetxe2020Xquad",
+    "medquad": "BenAbacha2019Medquad",
+    "limit-small": "Weller2025Limit",
+}
+# Words of a model's name, and what to cite for it.
+_MODELS = {
+    "bm25": ("Robertson2009Bm25",),
+    "minilm": ("Wang2020MiniLM", "Reimers2019Sbert"),
+    "mpnet": ("Song2020MPNet", "Reimers2019Sbert"),
+    "contriever": ("Izacard2022Contriever",),
+    "rrf": ("Cormack2009Rrf",),
+}
+_TERMS = {"isotropy": "Balestriero2025Lejepa", "axes": "Balestriero2025Lejepa", "orthogonality": "Zhang2017Gor"}
+_MEASURES = {"nDCG": "Jarvelin2002Ndcg"}
+TESTS = ("Smucker2007Tests", "Holm1979", "Hall1988Bootstrap", "Weerahandi1993")
+ISOTROPY = (
+    "Gao2017Participation",
+    "Rudman2022Isoscore",
+    "Balestriero2025Lejepa",
+    "Ethayarajh2019Contextual",
+    "Radovanovic2010Hubs",
+)
+
+
+@cache
+def entries() -> dict[str, str]:
+    """All that are known, by their keys."""
+    text = (files("ragcun.report.paper") / "references.bib").read_text(encoding="utf-8")
+    return {found[1]: found[0] for found in _ENTRY.finditer(text)}
+
+
+def bibliography(keys: Iterable[str]) -> str:
+    """The contents of refs.bib for these keys, in the order of the alphabet."""
+    return "".join(f"{entries()[key]}\n\n" for key in sorted(set(keys)))
+
+
+def of_datasets(names: Iterable[str]) -> list[str]:
+    """The keys of datasets; none for those that nothing is known of."""
+    found = []
+    for name in names:
+        known = find_dataset(name)
+        key = known.citation if known is not None else _DATASETS.get(name)
+        if key in entries():
+            found.append(str(key))
+    return list(dict.fromkeys(found))
+
+
+def of_systems(systems: Iterable[System], trainings: Iterable[Training]) -> list[str]:
+    """The keys of models: of the systems by their names, and of the bases of trainings."""
+    names = [system.label for system in systems]
+    names += [str(training.manifest["base"]["model"]) for training in trainings]
+    found = [key for name in names for word, keys in _MODELS.items() if word in name.lower() for key in keys]
+    return list(dict.fromkeys(found))
+
+
+def of_trainings(trainings: Iterable[Training]) -> list[str]:
+    """The keys of the methods that trainings used."""
+    found = []
+    for training in trainings:
+        settings = training.manifest["settings"]["training"]
+        found += ["Oord2018Infonce", "Loshchilov2019Adamw"]
+        found += [key for name, key in _TERMS.items() if any(t.name == name and settings[t.weight] for t in TERMS)]
+        if settings.get("interpolate") not in (None, 1, 1.0):
+            found.append("Wortsman2022Wiseft")
+    return list(dict.fromkeys(found))
+
+
+def of_measure(metric: str) -> list[str]:
+    """The keys of a measure."""
+    return [key for word, key in _MEASURES.items() if metric.startswith(word)]
