@@ -29,7 +29,7 @@ def only_writer(folder: Path, what: str, part: str | None = None, wait: bool = F
         folder: the folder.
         what: the command that holds it.
         part: a file or folder in it; others may hold the others.
-        wait: wait for another holder, which is told, in place of raising.
+        wait: wait for another holder, with a message, instead of raising.
 
     Raises:
         UserError: another process holds the folder; names its command, process, host and time.

@@ -56,7 +56,7 @@ class Column:
         return text + (f" ± {deviation}" if deviation else "") + (f" [{', '.join(interval)}]" if interval else "")
 
     def parts(self, cell: Cell) -> tuple[str, str, tuple[str, ...]]:
-        """Return the value, the deviation and the ends of the interval as printed; what is not there is empty."""
+        """Return the value, the deviation and the ends of the interval as printed; missing parts are empty."""
         if cell.value is None:
             return MISSING, "", ()
         if isinstance(cell.value, str) or self.show is None:

@@ -1,1 +1,1 @@
-"""Whether a score tells queries that the corpus answers from those that it does not."""
+"""Whether a score separates queries that the corpus answers from those that it does not."""

@@ -27,7 +27,7 @@ _QUERIES, _DOCUMENTS = 512, 4_096  # of a block
 
 
 class Vectors(Matrix, Protocol):
-    """Vectors of texts, with what tells them from others."""
+    """Vectors of texts, with what identifies them."""
 
     @property
     def fingerprint(self) -> str: ...
@@ -73,7 +73,7 @@ class Evidence:
 
 
 class Corpus:
-    """A corpus that queries are asked of, with a model's vectors and similarity.
+    """A corpus that is searched for queries, with a model's vectors and similarity.
 
     Args:
         texts: the documents.

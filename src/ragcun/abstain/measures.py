@@ -1,4 +1,4 @@
-"""How well a score tells answered queries from others, and what a threshold on it is worth.
+"""How well a score separates answered queries from others, and what a threshold on it achieves.
 
 P answered queries, M others, B resamples.
 """

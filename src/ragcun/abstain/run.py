@@ -44,7 +44,7 @@ Values = dict[str, Doubles]
 
 
 def endpoint(tasks: Sequence[Task]) -> Endpoint:
-    """The endpoint of `tasks`, whose queries are asked of each other's corpora, too."""
+    """The endpoint of `tasks`, whose queries are also searched in each other's corpora."""
     inputs = {
         "measures": list(MEASURES),
         "depth": DEPTH,

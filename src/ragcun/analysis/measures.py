@@ -200,7 +200,7 @@ MEASURES = (
         "SIGReg statistic",
         lambda view: view.sigreg[0],
         "lower",
-        frozenset(),  # a rotation moves what is averaged over random slices as other slices do
+        frozenset(),  # a rotation changes an average over random slices as much as other slices do
         _SIGREG,
     ),
     Measure(

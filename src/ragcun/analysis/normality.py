@@ -24,7 +24,7 @@ _ROWS_AT_ONCE = 512
 
 @dataclass(frozen=True)
 class Tested:
-    """A statistic and the p-value of normality; 1 where there are too few rows to tell."""
+    """A statistic and the p-value of normality; 1 if there are too few rows."""
 
     statistic: float
     p_value: float

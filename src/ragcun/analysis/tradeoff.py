@@ -73,7 +73,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class Against:
-    """A head less the reference of its dimension, on the collections of a domain: a mean and what is known of it."""
+    """A head less the reference of its dimension, on the collections of a domain: a mean and its uncertainty."""
 
     domain: Domain
     spread: Spread

@@ -132,7 +132,7 @@ class Bench:
 
     @property
     def fingerprint(self) -> str:
-        """What tells the base from others."""
+        """The properties that identify the base."""
         return self._embedder.fingerprint
 
     @property

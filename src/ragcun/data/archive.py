@@ -68,7 +68,7 @@ def download(url: str, path: Path, md5: str) -> None:
 
 
 def _size(url: str) -> int | None:
-    """The bytes of `url`; None where the server does not say. A busy server is asked again."""
+    """The bytes of `url`; None if the server does not state it. A busy server gets another request."""
     from huggingface_hub import hf_raise_for_status
     from huggingface_hub.utils import http_backoff  # type: ignore[attr-defined]
 

@@ -14,7 +14,7 @@ SOURCE = "source.json"
 def finished(folder: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
     """What source.json holds where `folder` is complete and intact; None where it is to be made.
 
-    Where a file that source.json lists is damaged, that is told, and all that it lists is removed.
+    Where a file that source.json lists is damaged, this is reported, and every listed file is removed.
 
     Raises:
         UserError: it was made with other settings.

@@ -62,7 +62,7 @@ class JsonlTexts:
         return self._index.id(row)
 
     def ids(self) -> Iterator[str]:
-        """The ids of all rows, in order, read as they are asked for."""
+        """The ids of all rows, in order, read lazily."""
         return (self.id(row) for row in range(len(self)))
 
     def rows(self, ids: Iterable[str]) -> NDArray[np.int64]:

@@ -95,7 +95,7 @@ def mix(parts: Sequence[Pairs], weights: Sequence[float]) -> Pairs:
 def load_pairs(
     path: str | os.PathLike[str], split: str = "train", on_error: OnError = "refuse", columns: str | None = None
 ) -> Pairs:
-    """Load the pairs of a collection's folder or of a JSONL, JSON, CSV, TSV or Parquet file, and tell its rows.
+    """Load the pairs of a collection's folder or of a JSONL, JSON, CSV, TSV or Parquet file, and report its rows.
 
     Of a collection, every judgement of `split` with a grade above 0, of a document that is in the corpus, is a pair. A
     file has columns for query, positive and any number of negatives, under the names of `pair_rows` or those that

@@ -102,7 +102,7 @@ def _arrays(path: Path, chunks: Iterator[str]) -> Iterator[Row]:
 def _value(
     path: Path, decoder: json.JSONDecoder, buffer: str, position: int, chunks: Iterator[str], number: int
 ) -> tuple[Any, str, int]:
-    """The JSON value at `position`, and what is behind it, reading on where it is not whole yet."""
+    """The JSON value at `position`, the text read so far, and the position behind the value."""
     while True:
         position = _end_of(_SPACE, buffer, position)
         try:

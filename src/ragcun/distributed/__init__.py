@@ -79,7 +79,7 @@ def join_processes() -> "PartialState":
 
 @contextmanager
 def first_process_first() -> Iterator[None]:
-    """Do what is within on the first process, then on the others: what it downloads, they find."""
+    """Run the block on the first process, then on the others, which find the files that it downloaded."""
     if launched_processes() == 1:
         yield
         return

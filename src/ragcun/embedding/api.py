@@ -49,7 +49,7 @@ class BoughtVectors:
 
     @cached_property
     def fingerprint(self) -> str:
-        """What tells the vectors from others."""
+        """The properties that identify the vectors."""
         return self._store.fingerprint(self._rows)
 
     def block(self, start: int, stop: int, /) -> Floats:

@@ -91,7 +91,7 @@ def _refuse_kind(folder: Path, source: str, modules: list[dict[str, str]]) -> No
 
 
 def _refuse_pickles(folder: Path, source: str) -> None:
-    """Raise where sentence-transformers would unpickle: it is asked for safetensors, but only the Transformer obeys."""
+    """Raise if sentence-transformers would unpickle: its option for safetensors affects only the Transformer."""
     for pattern, stem in _PICKLES.items():
         for pickle in folder.rglob(pattern):
             safe = (f"{stem}.safetensors", f"{stem}.safetensors.index.json")

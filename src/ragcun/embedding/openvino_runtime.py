@@ -165,7 +165,7 @@ def _token_embeddings(model: "torch.nn.Module") -> "torch.nn.Module":
 
 @contextmanager
 def _silenced() -> Iterator[None]:
-    """Tracing reads deprecated properties, and takes for constants what is constant here."""
+    """Hide warnings of tracing: deprecated properties, and values that it takes for constants, which they are here."""
     from transformers.utils import logging
 
     verbosity = logging.get_verbosity()

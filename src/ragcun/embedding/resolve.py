@@ -92,7 +92,7 @@ def resolve_model(name: str, revision: str | None = None) -> ResolvedModel:
 
 
 def refuse_misspelt(name: str, known: Iterable[str]) -> None:
-    """Raise a `UserError` where `name` is one word that is almost one of the `known` ones: no hub is asked for it."""
+    """Raise a `UserError` if `name` is a single word close to one of the `known` names, before a request to a hub."""
     if "/" not in name and (hint := did_you_mean(name, known, _ALIKE)):
         raise UserError(f"{name}: no such model{hint}")
 

@@ -111,7 +111,7 @@ def check_runtime(name: str) -> str:
 
 
 def fastest_device() -> str:
-    """The kind of device that sentence-transformers takes where none is asked for."""
+    """The kind of device that sentence-transformers uses if none is given."""
     if version("torch").endswith("+cpu"):
         return "cpu"
     from sentence_transformers.util import get_device_name

@@ -37,7 +37,7 @@ RESIDENT = 8 * 2**20  # bytes of a shard that a thread keeps in memory while it 
 
 _SMALL_SHARD = 32 * 2**20
 _MANY_SHARDS = 64
-_ROWS = 4_096  # of which a fingerprint is taken at a time
+_ROWS = 4_096  # rows per step of a fingerprint
 
 
 def digest_texts(texts: Iterable[str]) -> Digests:

@@ -15,8 +15,8 @@ from ragcun.embedding.base import Role
 from ragcun.embedding.store import Digests
 from ragcun.embedding.tokens import Tokens
 
-_HIDDEN = 768  # dimensions, where a base does not tell
-_PORTION = 8  # what is left is this many batches at least, so that no core waits long for the last ones
+_HIDDEN = 768  # dimensions, if a base does not state them
+_PORTION = 8  # the remaining texts are at least this many batches, so that no core waits long for the last ones
 _LEAST = 256  # tokens of a batch that is worth its while
 
 

@@ -9,11 +9,11 @@ from ragcun.errors import UserError
 from ragcun.files import read_json
 from ragcun.settings.schema import Settings
 
-_MOST = 512  # dimensions, where none are asked for
+_MOST = 512  # dimensions, if none are given
 
 
 def embedding_width(folder: Path) -> int | None:
-    """The dimension of the embeddings of the model in `folder`; None where its configuration does not tell."""
+    """The dimension of the embeddings of the model in `folder`; None if its configuration does not state it."""
     modules = folder / "modules.json"
     if not modules.is_file():
         return _hidden_size(folder)
@@ -49,7 +49,7 @@ def with_output_dim(settings: Settings, base: ResolvedModel) -> Settings:
 
 
 def fit_output_dim(settings: Settings, width: int, base: str) -> Settings:
-    """Settings whose `model.output_dim` fits the base: `width`, at most 512, where none is asked for.
+    """Settings whose `model.output_dim` fits the base: `width`, at most 512, if none is given.
 
     Raises:
         UserError: the one that is asked for is impossible for this base, called `base`.

@@ -54,7 +54,7 @@ class Audit:
         queries: the judged queries that were seen, the closest match of each.
         documents: the relevant documents that were seen as positives.
         pairs: queries that were seen together with a document that is relevant to them.
-        thresholds: of near matches and, where it was asked for, of embeddings.
+        thresholds: of near matches and, if requested, of embeddings.
     """
 
     training: tuple[str, ...]

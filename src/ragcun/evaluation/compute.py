@@ -121,7 +121,7 @@ def score_parts(qrels: Qrels, parts: Iterator[Run]) -> Scores:
 def own_documents(collection: Collection, qrels: Qrels) -> Rows:
     """The row of the document that is the query itself, which the query shall not find; -1 where there is none.
 
-    Of a dataset whose benchmark asks for it, as ArguAna's, that is the document of the query's id (BEIR's
+    For a dataset whose benchmark requires it, such as ArguAna, that is the document with the query's id (BEIR's
     `ignore_identical_ids`). Elsewhere an id alone is no evidence, as both may merely be numbered: its text, or what
     follows its title, is the query's too. A document that is judged relevant to the query of its id stays.
     """

@@ -70,7 +70,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Explained:
-    """Two scores on one dataset, and what is between them.
+    """Two scores on one dataset, and their difference.
 
     Attributes:
         ours, theirs: the scores of A and of B, 0 to 1.

@@ -105,9 +105,9 @@ class Cell:
         self.path = output / kind / slug(label) / dataset / split / "result.json"
 
     def read(self, model: str, inputs: dict[str, Any]) -> Result | None:
-        """The result, for a retriever asked for as `model`; None unless it is complete and `inputs` made it.
+        """The result, for a retriever that the user named `model`; None unless it is complete and `inputs` made it.
 
-        A damaged one is told, and is none any more.
+        A damaged result is reported and removed.
         """
         if not self.path.is_file():
             return None
@@ -145,7 +145,7 @@ class Cell:
 
 
 def slug(label: str) -> str:
-    """A label as a folder's name, of at most 255 bytes: a long one is cut, and told from others by a hash."""
+    """A label as a folder's name, of at most 255 bytes: a long one is cut, and a hash keeps it distinct."""
     name = re.sub(r"[^\w.+-]+", "-", label).strip("-.") or "model"
     if len(name.encode()) <= _LONGEST:
         return name

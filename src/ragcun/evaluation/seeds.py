@@ -61,7 +61,7 @@ class Spread:
 
 
 def spread(strata: Strata, seeds: Sequence[tuple[Doubles, float]] = ()) -> Spread:
-    """The mean of `strata` and what is known of its variance.
+    """The mean of `strata` and the estimate of its variance.
 
     Args:
         strata: as in `statistics`: of each query the difference, the mean over seeds.

@@ -98,7 +98,7 @@ def _block(device: torch.device) -> int:
     return 256 if device.type == "cpu" else 512
 
 
-_LOST = 0.01  # share of a gradient's norm that fp16 may lose before it is told
+_LOST = 0.01  # share of a gradient's norm that fp16 may lose without a warning
 
 
 class _Once(torch.autograd.Function):
@@ -154,7 +154,7 @@ class _EppsPulley(torch.autograd.Function):
 
 
 class _Sketch(torch.autograd.Function):
-    """Projection, statistic and gradient block by block: what is kept is the gradient, as large as the embeddings."""
+    """Projection, statistic and gradient block by block; only the gradient, as large as the embeddings, is kept."""
 
     @staticmethod
     def forward(

@@ -98,7 +98,7 @@ def _make(
     options: RetrieverOptions,
     on_error: OnError,
 ) -> dict[str, Any]:
-    next(read_passages(documents, Problems()), None)  # refuses what is no document before a model is loaded
+    next(read_passages(documents, Problems()), None)  # refuses files that are no documents before a model is loaded
     problems = Problems()
     method = _method(documents, output, settings)
     splits, skipped = _split(read_passages(documents, problems), method, settings)
@@ -200,7 +200,7 @@ def _split(
 
 
 def _assigned(queries: npt.NDArray[np.uint64], shares: Shares) -> Splits:
-    """The `Split` of each pair, of which those with one query go together.
+    """The `Split` of each pair; pairs with the same query share one.
 
     Queries are placed one behind the other, with all their pairs, in the order of their first pairs; where a query
     begins decides.

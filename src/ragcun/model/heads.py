@@ -9,7 +9,7 @@ from ragcun.settings.schema import ModelSettings
 
 
 def build_head(settings: ModelSettings, spectrum: Spectrum, seed: int) -> Head:
-    """Build the head that `settings` asks for. Its random weights follow from `seed` alone.
+    """Build the head that `settings` describes. Its random weights follow from `seed` alone.
 
     Raises:
         UserError: its output dimension is impossible for this base.

@@ -183,7 +183,7 @@ def train_cell(cell: Cell, where: Evaluation, threads: int) -> Measured | str:
         try:
             with only_writer(cell.folder, "ragcun ablate"):
                 return _train_cell(cell, where)
-        except Exception as error:  # the grid goes on, and the line is told
+        except Exception as error:  # the grid continues, and the error is reported
             console.print_exception()
             return str(explained(error))
 

@@ -199,7 +199,7 @@ class _Costs:
         self.head = self.head_weights(model)
 
     def head_weights(self, model: ModelSettings) -> int:
-        """The number of weights of the head that `model` asks for."""
+        """The number of weights of the head that `model` describes."""
         return HEADS[model.head].weights(self.base.dimension, model.dimension)
 
     def encode(self, loads: list[TextLoad]) -> float:

@@ -1,4 +1,4 @@
-"""Upload of a folder to a repository on the hub, through huggingface_hub: what is there already is not sent again."""
+"""Upload of a folder to a repository on the hub, through huggingface_hub: unchanged files are not sent again."""
 
 import re
 from pathlib import Path

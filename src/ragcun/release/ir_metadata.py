@@ -65,5 +65,5 @@ def _nameless(model: str) -> str:
 
 
 def _comments(facts: Mapping[str, Any]) -> list[str]:
-    """YAML, of which JSON is a part: a component a line, and what it holds as JSON."""
+    """YAML, a superset of JSON: a line for each component, with its contents as JSON."""
     return [f"# {name}: {json.dumps(value, ensure_ascii=False, sort_keys=True)}" for name, value in facts.items()]

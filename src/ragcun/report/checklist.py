@@ -1,4 +1,4 @@
-"""The publication guide's lists (before, during and after training, submission), ticked from what is there."""
+"""The publication guide's lists (before, during and after training, submission), ticked from the files that exist."""
 
 import importlib.util
 import shutil

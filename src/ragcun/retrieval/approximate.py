@@ -27,7 +27,7 @@ from ragcun.retrieval.topk import Floats, Rows, TopK, best, to_rows
 from ragcun.slices import slices
 
 _BLOCK = 8_192
-_SHALLOW = 10  # recall is told to this depth, too
+_SHALLOW = 10  # recall is also reported at this depth
 _SAMPLE = 200  # queries on which recall is measured
 _NEIGHBOURS, _EFFORT = 32, 100  # HNSW's M and efConstruction
 _PROBES = 64  # cells of the inverted file that a query looks into

@@ -59,7 +59,7 @@ class Checkpoint:
     def load(self, n_queries: int, keep: int) -> tuple[int, Keys]:
         """How many documents have been searched, and the keys of the candidates among them, (Q, K).
 
-        A damaged checkpoint is told and removed: the search begins anew.
+        A damaged checkpoint is reported and removed, and the search starts again.
         """
         try:
             check_safetensors(self._path)

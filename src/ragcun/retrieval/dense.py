@@ -19,7 +19,7 @@ from ragcun.retrieval.topk import Rows, TopK
 
 
 class Identified(Matrix, Protocol):
-    """Vectors that can be told from others, to the last bit."""
+    """Vectors with a fingerprint that changes with any bit of them."""
 
     @property
     def fingerprint(self) -> str: ...

@@ -86,7 +86,7 @@ def portions(
     room = (DEFAULT if memory is None else memory - resident) - throughout
 
     def blocks(documents: int, queries: int) -> int:
-        # Vectors: read, converted, moved, and those of the next block. Scores, and what is made of them.
+        # Vectors: read, converted, moved, and those of the next block. Scores, and what is derived from them.
         return documents * (24 * (dimension + 1) + 20 * threads * queries) + 48 * threads * queries * keep
 
     least = blocks(_FEW, 1) + 2 * (_OF_A_CANDIDATE * keep + _OF_A_VECTOR * dimension * threads)

@@ -1,4 +1,4 @@
-"""Which run of another system is of which dataset. Nothing heavy is imported here."""
+"""The assignment of other systems' runs to datasets. Nothing heavy is imported here."""
 
 import re
 from dataclasses import dataclass

@@ -40,7 +40,7 @@ class Outcome:
 
     Where the last checkpoint is to be saved, it is the best by definition.
 
-    `batch` is (batch size, accumulation, mini-batch), which may be other than asked for where memory ran out.
+    `batch` is (batch size, accumulation, mini-batch), which may differ from the settings if memory ran out.
     """
 
     start: Tensors
@@ -108,7 +108,7 @@ class Training:
         self.history: History | None = None
 
     def resume(self) -> None:
-        """Take up the last checkpoint, if this training left one; a checkpoint of another is told and left alone.
+        """Take up the last checkpoint, if this training left one; one of another training is reported and left alone.
 
         On another number of processes the global batches stay as they were.
 
@@ -123,7 +123,7 @@ class Training:
         if state.get("identity") != self.state["identity"]:
             warn(f"{last}: belongs to a training with other settings or data; starting from the beginning")
             return
-        for name in ("start", "best"):  # needed at the end: told before the work
+        for name in ("start", "best"):  # needed at the end, so that a damaged one is reported before the work
             refuse_damage(self.checkpoints / f"{name}.safetensors")
         self.state = state
         batch_size, accumulation, self.mini_batch = state["batch"]

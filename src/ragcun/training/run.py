@@ -184,7 +184,7 @@ def _build(plan: _Plan, store: Path) -> _Built:
 
 
 def _fit(plan: _Plan, built: _Built, experiment: Path, accelerator: Accelerator) -> dict[str, Any]:
-    """Train the encoder, and load what is saved of it; what the manifest says of it and of what it did to isotropy."""
+    """Train the encoder and load the saved one; return the manifest's part on it and on its effect on isotropy."""
     dev, encoder = built.dev, built.encoder
     start = dev.isotropy(encoder.eval())
     if HEADS[plan.settings.model.head].trainable:

@@ -85,7 +85,10 @@ class Scoring:
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before spending money.", rich_help_panel=_APIS)] = False
 
     def retriever_options(self) -> "RetrieverOptions":
-        """How retrievers encode and search. Raises `UserError` where --memory is no size or no endpoint is asked."""
+        """How retrievers encode and search.
+
+        Raises `UserError` if --memory is no size, or if no model uses the given endpoint.
+        """
         from ragcun.embedding.budget import OPENAI, Budget
         from ragcun.retrieval.memory import parse_memory
         from ragcun.retrieval.retrievers import RetrieverOptions

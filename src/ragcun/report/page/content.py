@@ -71,7 +71,7 @@ def _column(place: Place, systems: Sequence[System], datasets: list[tuple[str, s
 
 
 def _whole(name: str) -> str | None:
-    """The dataset of which `name` is a part."""
+    """The dataset that `name` is a part of; None for another."""
     dataset = find_dataset(name)
     return None if dataset is None else dataset.whole
 
