@@ -36,6 +36,7 @@ WAYS = {
     "sentence-transformers": "fp32",
     "sentence-transformers bf16": "bf16",
     "ragcun torch": "fp32",
+    "ragcun torch bf16": "bf16",
     "ragcun openvino": "fp32",
     "ragcun openvino bf16": "bf16",
 }

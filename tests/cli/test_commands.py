@@ -163,3 +163,38 @@ def test_json_is_all_that_standard_output_gets(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert json.loads(done.stdout) == {"stores": []}
     assert done.stderr.splitlines() == ["while it works", "late"]
+
+
+FIRST_LINE = """
+import os, sys
+import ragcun.console
+def stop(text):
+    print(text, "torch" in sys.modules, flush=True)
+    os._exit(0)
+ragcun.console.say = stop
+from ragcun.cli.main import main
+sys.argv = ["ragcun", *sys.argv[1:]]
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["train", "--train-data", "DATA", "--base-model", "MODEL"], "training on MODEL with DATA into"),
+        (["ablate", "--grid", "dropout=0,0.1", "--train-data", "DATA", "--base-model", "MODEL"], "6 trainings"),
+        (["run", "--train-data", "DATA", "--base-model", "MODEL", "--datasets", "DATA"], "then evaluation on"),
+        (["eval", "collection", "DATA", "--model", "MODEL"], " on animals"),
+        (["analyze", "isotropy", "--data", "DATA", "--model", "MODEL"], "measuring the isotropy of MODEL on animals"),
+    ],
+)
+def test_the_first_line_says_what_will_be_done_before_torch_is_imported(
+    arguments: list[str], said: str, tmp_path: Path, tiny_model: Path, collection: Path
+) -> None:
+    names = {"DATA": str(collection), "MODEL": str(tiny_model)}
+    command = [sys.executable, "-c", FIRST_LINE, *(names.get(one, one) for one in arguments)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=tmp_path)
+    for name, path in names.items():
+        said = said.replace(name, path)
+    assert said in done.stdout, done.stderr
+    assert done.stdout.endswith(" False\n"), "torch had been imported by then"

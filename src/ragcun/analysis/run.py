@@ -52,8 +52,9 @@ def analyze(
                 reports.append(replace(report, settings=dict((settings or {}).get(label, {})), intervals=found))
                 if view.of == "documents":
                     drawn.append((geometry, references[view.of]))
-    geometries, gaussian = ([pair[at] for pair in drawn] for at in (0, 1))
-    figures = isotropy_figures(geometries, gaussian, output / "figures")
+        bar.note("figures")
+        geometries, gaussian = ([pair[at] for pair in drawn] for at in (0, 1))
+        figures = isotropy_figures(geometries, gaussian, output / "figures")
     write_json(
         output / "isotropy.json",
         {

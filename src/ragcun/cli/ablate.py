@@ -33,6 +33,7 @@ def ablate(
     A figure for each collection shows isotropy against nDCG@10. Run the same command again to resume an interrupted
     ablation; finished trainings are kept. The exit code is 1 if a training failed.
     """
+    from ragcun.console import say
     from ragcun.errors import UserError
     from ragcun.lock import only_writer
     from ragcun.pipeline.grid import cells_of, parse_grid
@@ -46,6 +47,7 @@ def ablate(
     cells = cells_of(dimensions, seeds, lambda values: load_settings(preset, config, {**flags, **values}), output_dir)
     with only_writer(output_dir, "ragcun ablate"):
         cells, datasets = ready_to_ablate(cells, output_dir)
+        say(f"{len(cells)} trainings ({len(cells) // seeds} settings, {seeds} seeds each) into {output_dir}")
 
         from ragcun.analysis.ablation import ablation_table
         from ragcun.pipeline.ablation import run_ablation

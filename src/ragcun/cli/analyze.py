@@ -52,9 +52,6 @@ def isotropy(
     json: options.Json = False,
 ) -> None:
     """Measure how isotropic embeddings are, compare them with samples of N(0, I), and draw figures."""
-    from ragcun.analysis.measures import MEASURES
-    from ragcun.analysis.reports import isotropy_table
-    from ragcun.analysis.run import analyze_models
     from ragcun.console import say, warn
     from ragcun.data.collection import Collection
     from ragcun.errors import UserError
@@ -69,6 +66,12 @@ def isotropy(
     collection = Collection.open(data, on_error)
     for line in collection.problems.lines():
         warn(line)
+    say(f"measuring the isotropy of {', '.join(model)} on {collection.name}")
+
+    from ragcun.analysis.measures import MEASURES
+    from ragcun.analysis.reports import isotropy_table
+    from ragcun.analysis.run import analyze_models
+
     embedders = [found.embedder(encoding) for found in encoders.values() if found is not None]
     reports = analyze_models(embedders, collection, output, seed, sample, split, intervals)
     print_table(isotropy_table(reports, [measure for measure in MEASURES if every or measure.headline]))

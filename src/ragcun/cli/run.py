@@ -24,6 +24,7 @@ def run(
 
     Run the same command again to resume an interrupted run; finished steps are not repeated.
     """
+    from ragcun.console import say
     from ragcun.lock import only_writer
     from ragcun.pipeline.preflight import ready_to_run
     from ragcun.settings.load import load_settings
@@ -32,6 +33,8 @@ def run(
     experiment = output_dir if output_dir is not None else Path("experiments") / (settings.preset or "run")
     with only_writer(experiment, "ragcun run"):
         settings, tasks = ready_to_run(settings, experiment)
+        names = ", ".join(task.collection.name for task in tasks)
+        say(f"training on {settings.model.base}, then evaluation on {names}, analysis and report, into {experiment}")
 
         from ragcun.pipeline.experiment import run as run_experiment
 

@@ -30,6 +30,7 @@ def train(
     stage 2, or to stage 1 with --stage pretrain. Run the same command again to resume an interrupted training; a
     finished one is kept.
     """
+    from ragcun.console import say
     from ragcun.lock import only_writer
     from ragcun.pipeline.preflight import ready_to_train
     from ragcun.settings.load import load_settings
@@ -41,6 +42,8 @@ def train(
     experiment = output_dir if output_dir is not None else Path("experiments") / (settings.preset or "train")
     with only_writer(experiment, "ragcun train"):
         settings = ready_to_train(settings, experiment, stage, load_checkpoint)
+        data = settings.data.weights() or [settings.data.pretrain or settings.training.source]
+        say(f"training on {settings.model.base} with {', '.join(data)} into {experiment}")
 
         from ragcun.distributed import join_processes
         from ragcun.pipeline.steps import prepare_data
@@ -57,8 +60,6 @@ def train(
         if json:
             options.print_json(manifest)
         else:
-            from ragcun.console import say
-
             say(f"encoder and manifest are in {experiment}")
 
 

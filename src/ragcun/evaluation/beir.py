@@ -88,6 +88,7 @@ def evaluate_tasks(
     _refuse_duplicates(folders, "rename one of the folders")
     rows = [_ask_row(name, identity, tasks, output, failures, endpoint) for name, identity in identities.items()]
     agenda = _Agenda([len(one.task.collection.corpus) for row in rows for one in row if one.known is None])
+    _announce(rows)
     results = [result for row in rows for result in _score_row(row, options, agenda, failures, endpoint)]
     for task in tasks:
         for line in task.collection.problems.lines():
@@ -132,6 +133,19 @@ def _ask(model: str, identity: Identity, task: Task, output: Path, endpoint: End
     domain = None if identity.provenance is None else identity.provenance.domain(task.collection)
     inputs: dict[str, Any] = {"retriever": retriever, "data": task.data, **endpoint.inputs, "domain": domain}
     return _Asked(model, identity.label, task, cell, inputs, cell.read(model, inputs), run)
+
+
+def _announce(rows: Sequence[Sequence[_Asked]]) -> None:
+    """Say what is about to be computed, before anything heavy is imported."""
+    asked = [one for row in rows for one in row if one.known is None]
+    if asked:
+        labels, names = (", ".join(dict.fromkeys(each)) for each in zip(*map(_names, asked), strict=True))
+        kept = sum(map(len, rows)) - len(asked)
+        say(f"scoring {labels} on {names}{f'; {kept} results are there already' if kept else ''}")
+
+
+def _names(asked: _Asked) -> tuple[str, str]:
+    return asked.label, asked.task.collection.name
 
 
 class _Agenda:

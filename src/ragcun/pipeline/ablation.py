@@ -7,8 +7,9 @@ OUTPUT/tables/ablation.tex         the same for a paper
 OUTPUT/figures/trade-*.pdf, .png   isotropy against nDCG@10
 """
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,7 +24,7 @@ from ragcun.analysis.measures import HEADLINES, headlines
 from ragcun.analysis.trade import draw_trade
 from ragcun.analysis.treatment import CHECKED, verdict
 from ragcun.analysis.view import View
-from ragcun.console import console, say, warn
+from ragcun.console import console, duration, progress, say, warn
 from ragcun.data.benchmark import Dataset
 from ragcun.data.texts import Selected, Texts
 from ragcun.embedding.embedder import Embedder
@@ -166,13 +167,20 @@ def _train_all(cells: Sequence[Cell], where: Evaluation, jobs: int) -> tuple[dic
     failures: list[str] = []
     threads = max(1, cores() // min(jobs, len(cells)))
     work = partial(train_cell, where=where, threads=threads)
-    for done, (cell, found) in enumerate(in_workers(work, cells, jobs), start=1):
-        if isinstance(found, Measured):
-            measured[cell] = found
-            say(f"[{done}/{len(cells)}] {cell.label}: dev {SCORE} {100 * found.dev:.2f}, {found.seconds[1]:.1f} s")
-        else:
-            failures.append(f"{cell.label}: {found}")
-            warn(f"[{done}/{len(cells)}] {failures[-1]} (more in {cell.folder / 'log.txt'})")
+    began = time.monotonic()
+    # In this process, a bar would go where the words of the cell go.
+    with progress("training", len(cells), "cells") if jobs > 1 else nullcontext() as bar:
+        for done, (cell, found) in enumerate(in_workers(work, cells, jobs), start=1):
+            left = (time.monotonic() - began) / done * (len(cells) - done)
+            place = f"[{done}/{len(cells)}{f', about {duration(left)} left' if done < len(cells) else ''}]"
+            if isinstance(found, Measured):
+                measured[cell] = found
+                say(f"{place} {cell.label}: dev {SCORE} {100 * found.dev:.2f}, {found.seconds[1]:.1f} s")
+            else:
+                failures.append(f"{cell.label}: {found}")
+                warn(f"{place} {failures[-1]} (more in {cell.folder / 'log.txt'})")
+            if bar is not None:
+                bar.advance()
     return measured, failures
 
 
