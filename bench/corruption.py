@@ -94,6 +94,7 @@ def prepare(work: Path) -> list[Kind]:
     grid += ["--jobs", "1", "--datasets", str(collection), "--output-dir", "ablation"]
     chain = ["run", "--train-data", str(collection), *small, "--datasets", str(collection), "--output-dir", "chain"]
     evaluate = ["eval", "collection", str(collection), "--model", str(model), *store, "--output", "results"]
+    auto = [*train[:-1], "auto", "--interpolate", "auto"]
     trained = ["eval", "collection", str(collection), "--model", "e", *store, "--output", "of-trained"]
     indexed = ["eval", "collection", str(padded), "--model", "bm25", "--output", "of-index"]
     unpacked = ["eval", "collection", str(packed), "--model", "bm25", "--output", "of-packed"]
@@ -105,7 +106,7 @@ def prepare(work: Path) -> list[Kind]:
     made = ["data", "pairs", "--documents", "passages.txt", "--output", "made"]
     compare = ["eval", "compare", "results", "of-trained", "--json"]
     show = ["eval", "show", "results", "--json"]
-    for command in (train, evaluate, trained, indexed, unpacked, mined, made, grid, chain):
+    for command in (train, auto, evaluate, trained, indexed, unpacked, mined, made, grid, chain):
         run(command, work, must=True)
     cells, weights = "results/cells/*/animals/test", "e/model/**/*.safetensors"
     unfinished, anew = ("e/manifest.json", "e/model"), ("results",)
@@ -127,6 +128,8 @@ def prepare(work: Path) -> list[Kind]:
         Kind("checkpoint: start", "e/checkpoints/start.safetensors", train, weights, unfinished),
         Kind("checkpoint: best", "e/checkpoints/best.safetensors", train, weights, unfinished),
         Kind("checkpoint: last", "e/checkpoints/last.safetensors", train, weights, unfinished),
+        Kind("history of a training", "e/history.jsonl", train, weights, unfinished),
+        Kind("curve of an interpolation", "auto/interpolation.json", auto, "auto/model/**/*.safetensors"),
         Kind("pair table: queries", "cache/pairs/*/queries.arrow", mined, "mined.jsonl"),
         Kind("pair table: documents", "cache/pairs/*/documents.arrow", mined, "mined.jsonl"),
         Kind("pair table: rows", "cache/pairs/*/rows.npz", mined, "mined.jsonl"),

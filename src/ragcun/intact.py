@@ -113,6 +113,24 @@ def read_record(path: Path, files: bool = True) -> dict[str, Any]:
     return record
 
 
+def row_line(row: Mapping[str, Any]) -> str:
+    """A line of a file that grows: a JSON object with its checksum."""
+    content = json.loads(json.dumps(row))
+    return json.dumps({**content, CHECKSUM: _of_json(content)}) + "\n"
+
+
+def row_of_line(line: str) -> dict[str, Any] | None:
+    """The object that `row_line` wrote; None where it is damaged. One without a checksum is taken as it is."""
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(row, dict):
+        return None
+    stated = row.pop(CHECKSUM, None)
+    return row if stated in {None, _of_json(row)} else None
+
+
 def read_kept(path: Path) -> dict[str, Any] | None:
     """A record of what can be made again at any time; None where it is missing, or damaged, which is told."""
     if not path.is_file():

@@ -124,6 +124,36 @@ def test_a_shard_is_gone_on_with_where_it_was_left(tmp_path: Path, monkeypatch: 
     assert {path.name for path in (tmp_path / "w").iterdir()} == {"corpus.jsonl", "source.json"}
 
 
+@pytest.mark.parametrize("name", ["corpus.jsonl", "state.json"])
+def test_a_damaged_part_is_told_and_read_anew(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pq.write_table(pa.Table.from_pylist([article(number) for number in range(200)]), tmp_path / "shard.parquet")
+    monkeypatch.setattr(wiki, "fetch", lambda *_: Snapshot(tmp_path, COMMIT, ["shard.parquet"]))
+    monkeypatch.setattr(wiki, "_BATCH", 20)
+    monkeypatch.setattr(wiki, "_BATCHES", 2)
+    whole = wiki.prepare_wiki(tmp_path / "whole", 150)
+    take, interrupted = wiki._Reading._take, []
+
+    def taking(reading: Any, row: dict[str, Any]) -> None:
+        if int(row["id"]) == 110 and not interrupted:
+            interrupted.append(row)
+            raise KeyboardInterrupt
+        take(reading, row)
+
+    monkeypatch.setattr(wiki._Reading, "_take", taking)
+    with pytest.raises(KeyboardInterrupt):
+        wiki.prepare_wiki(tmp_path / "w", 150)
+    (part,) = (tmp_path / "w").rglob(name)
+    content = bytearray(part.read_bytes())
+    assert content, "there was something to damage"
+    content[len(content) // 2] ^= 1
+    part.write_bytes(content)
+    capsys.readouterr()
+    assert wiki.prepare_wiki(tmp_path / "w", 150) == whole
+    assert f"{name}: damaged" in " ".join(capsys.readouterr().err.split())
+
+
 def test_words_are_not_cut() -> None:
     assert cut("one two three", 7) == "one two"
     assert cut("one two three", 9) == "one two"

@@ -170,6 +170,14 @@ def test_doc2query_writes_once_and_goes_on_where_it_stopped(tmp_path: Path, docu
         resumed.write(passages)
         assert resumed.queries == whole.queries
         assert kept.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+    for place in (40, len(lines[0]) + 60):  # a bit that flipped, in the first and in the second batch
+        damaged = bytearray((tmp_path / "whole.jsonl").read_bytes())
+        damaged[place] ^= 1
+        kept.write_bytes(damaged)
+        resumed = Doc2Query(str(tiny_t5), 0, kept)
+        assert len(resumed.queries) == (0 if place < len(lines[0]) else 16)
+        resumed.write(passages)
+        assert kept.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
     other = Doc2Query(str(tiny_t5), 1, kept)
     other.write(passages)
     fresh = Doc2Query(str(tiny_t5), 1, tmp_path / "fresh.jsonl")

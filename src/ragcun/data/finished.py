@@ -1,5 +1,6 @@
 """What a command has made in a folder, with source.json as its last file, is not made twice."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -7,8 +8,23 @@ from typing import Any
 from ragcun.console import say
 from ragcun.errors import RagcunError, UserError
 from ragcun.intact import DamagedError, check_files, read_record
+from ragcun.lock import only_writer
 
 SOURCE = "source.json"
+
+
+def made_once(
+    folder: Path, settings: dict[str, Any], command: str, make: Callable[[], dict[str, Any]]
+) -> dict[str, Any]:
+    """What source.json holds of `folder`, made by `make` unless it is complete; no other process makes it meanwhile.
+
+    `command` is what makes it, for messages. Raises as `finished` and `make` do.
+    """
+    with only_writer(folder, command):
+        if (made := finished(folder, settings)) is None:
+            return make()
+        say(f"{folder}: already complete with these settings")
+        return made
 
 
 def finished(folder: Path, settings: dict[str, Any]) -> dict[str, Any] | None:

@@ -14,15 +14,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ragcun.console import progress, say, warn
-from ragcun.data.finished import SOURCE, finished
+from ragcun.console import progress, warn
+from ragcun.data.finished import SOURCE, made_once
 from ragcun.data.hub import HubFiles, Snapshot, fetch
 from ragcun.data.hub_rows import LINES, TABLES, hub_rows, json_lines
 from ragcun.data.table import ArrowTexts
 from ragcun.errors import RagcunError
 from ragcun.files import atomic_path, file_sha256
 from ragcun.intact import write_record
-from ragcun.lock import only_writer
 
 CORPUS = HubFiles("BeIR/msmarco", TABLES, otherwise=LINES)
 QRELS = HubFiles("BeIR/msmarco-qrels", ("*.tsv",))
@@ -49,11 +48,9 @@ def prepare_msmarco(
         RagcunError: a download failed, or the whole task has other counts than it should.
     """
     wanted = {"pairs": pairs, "hard_negatives": hard_negatives, "seed": seed}
-    with only_writer(output, "ragcun data msmarco"):
-        if (made := finished(output, wanted)) is not None:
-            say(f"{output}: already complete with these settings")
-            return made
-        return _make(output, wanted, pairs, hard_negatives, seed, offline)
+    return made_once(
+        output, wanted, "ragcun data msmarco", lambda: _make(output, wanted, pairs, hard_negatives, seed, offline)
+    )
 
 
 def _make(

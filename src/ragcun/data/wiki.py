@@ -13,13 +13,12 @@ from typing import Any
 import xxhash
 
 from ragcun.console import progress, say
-from ragcun.data.finished import SOURCE, finished
+from ragcun.data.finished import SOURCE, made_once
 from ragcun.data.hub import HubFiles, Snapshot, fetch
 from ragcun.data.hub_rows import stream
 from ragcun.errors import RagcunError
 from ragcun.files import file_sha256
 from ragcun.intact import read_kept, write_record
-from ragcun.lock import only_writer
 
 REPOSITORY = "wikimedia/wikipedia"
 REVISION = "b04c8d1ceb2f5cd4588862100d08de323dccfbaa"
@@ -44,11 +43,7 @@ def prepare_wiki(output: Path, passages: int, chars: int = 500, offline: bool = 
         RagcunError: a download failed, or the dump has too few passages.
     """
     wanted = {"passages": passages, "chars": chars, "dump": DUMP, "revision": REVISION}
-    with only_writer(output, "ragcun data wiki"):
-        if (made := finished(output, wanted)) is not None:
-            say(f"{output}: already complete with these settings")
-            return made
-        return _make(output, wanted, passages, chars, offline)
+    return made_once(output, wanted, "ragcun data wiki", lambda: _make(output, wanted, passages, chars, offline))
 
 
 def _make(output: Path, wanted: dict[str, Any], passages: int, chars: int, offline: bool) -> dict[str, Any]:

@@ -18,15 +18,14 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from ragcun.console import progress, say, warn
+from ragcun.console import progress, warn
 from ragcun.data.collection import write_collection
-from ragcun.data.finished import SOURCE, finished
+from ragcun.data.finished import SOURCE, made_once
 from ragcun.data.pairs import load_pairs, write_pairs
 from ragcun.data.problems import OnError, Problems
 from ragcun.errors import UserError
 from ragcun.files import file_sha256
 from ragcun.intact import write_record
-from ragcun.lock import only_writer
 from ragcun.mining.negatives import Mining, with_negatives
 from ragcun.mining.passages import Passage, read_passages
 from ragcun.mining.queries import METHODS, Pair, Skip
@@ -83,11 +82,9 @@ def prepare_pairs(
     """
     _check(settings)
     wanted = read_back({**asdict(settings), "documents": str(documents)})
-    with only_writer(output, "ragcun data pairs"):
-        if (made := finished(output, wanted)) is not None:
-            say(f"{output}: already complete with these settings")
-            return made
-        return _make(documents, output, settings, wanted, options, on_error)
+    return made_once(
+        output, wanted, "ragcun data pairs", lambda: _make(documents, output, settings, wanted, options, on_error)
+    )
 
 
 def _make(

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ragcun.console import progress, warn
-from ragcun.files import write_json
+from ragcun.intact import write_record
 from ragcun.settings.schema import Guard
 from ragcun.training.dev import Dev
 from ragcun.training.encoder import EncoderWithObjective, Tensors
@@ -58,7 +58,7 @@ def choose_alpha(
             "interpolate auto: no value gains in-domain without losing out-of-domain, so the initial weights are saved"
         )
     if path is not None:
-        write_json(path, {"curve": curve, "tolerance": tolerance, "guard": guard, "chosen": chosen})
+        write_record(path, {"curve": curve, "tolerance": tolerance, "guard": guard, "chosen": chosen})
     return chosen
 
 
