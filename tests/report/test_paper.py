@@ -14,6 +14,7 @@ import pytest
 from ragcun.data.collection import Collection, write_collection
 from ragcun.errors import UserError
 from ragcun.evaluation.results import Result
+from ragcun.files import write_json
 from ragcun.intact import checksum, write_record
 from ragcun.report.page.queries import Asked
 from ragcun.report.paper import references
@@ -204,6 +205,25 @@ def test_examples_are_the_extremes_with_their_relevant_documents_marked(tmp_path
     won = table.groups[0]
     assert [(cell.value, cell.mark) for cell in won[0]] == [("1", ""), ("document 1", ""), ("document 1", "")]
     assert [(cell.value, cell.mark) for cell in won[1]] == [("2", ""), ("document 0", "+"), ("document 0", "+")]
+
+
+def test_claims_stand_in_the_paper_with_their_verdicts(tmp_path: Path) -> None:
+    found = {"mean": -0.03, "low": -0.04, "high": -0.02, "p_value": 0.001, "power": 0.5, "needed": 9, "sample": 5}
+    claim = {
+        "key": "less",
+        "claimed": "Less is more.",
+        "rule": "helps",
+        "margin": 0.005,
+        "model": "m",
+        "dataset": ["d"],
+    }
+    claims = [claim | {"found": found, "verdict": "refuted", "p_adjusted": 0.002}, claim | {"found": None, "why": "no"}]
+    write_json(tmp_path / "claims" / "m" / "claims.json", {"claims": claims})
+    write_paper([str(tmp_path / "claims")], tmp_path / "paper", Choice())
+    text = (tmp_path / "paper" / "tables" / "claims.tex").read_text()
+    assert "refuted" in text
+    assert "not tested" in text
+    assert json.loads((tmp_path / "paper" / "provenance.json").read_text())["numbers"]["claims"][0]["value"] == -0.03
 
 
 def test_paths_are_cut_and_other_text_is_not() -> None:

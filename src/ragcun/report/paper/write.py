@@ -26,6 +26,7 @@ from ragcun.report import csv, latex
 from ragcun.report.paper import references
 from ragcun.report.paper.artefact import write_artefact
 from ragcun.report.paper.document import Figure, Section, article, cite, reference
+from ragcun.report.paper.further import abstention_tables, claims_tables
 from ragcun.report.paper.inputs import Inputs, read_inputs
 from ragcun.report.paper.queries import examples_table, helps_table, pair_queries
 from ragcun.report.paper.scores import (
@@ -92,7 +93,7 @@ def write_paper(
     scores = find_scores(inputs, choice)
     paper = Paper(inputs, scores, output)
     sections = [_set_up(paper), _results(paper, digits), _efficiency(paper), _isotropy(paper), _trade_off(paper)]
-    sections += [*_ablations(paper), _queries(paper, data_dirs)]
+    sections += [*_ablations(paper), _queries(paper, data_dirs), *_further(paper)]
     appendix = [_settings(paper), _all_isotropy(paper), _trainings(paper)]
     appendix += _statements(paper)
     paper.texts["refs.bib"] = references.bibliography(paper.cited)
@@ -254,6 +255,17 @@ def _queries(paper: Paper, data_dirs: Sequence[Path]) -> Section:
     if (examples := examples_table(paired, ours.label, base.label)) is not None:
         section.text.append(f"{paper.add_table(section, examples)} has examples.")
     return section
+
+
+def _further(paper: Paper) -> list[Section]:
+    abstention, claims = Section("Abstention"), Section("Claims of the literature")
+    for table in abstention_tables(paper.inputs):
+        shown = paper.add_table(abstention, _in_symbols(table))
+        abstention.text.append(f"{shown} shows which scores tell that an answer is missing.")
+    for number, table in enumerate(claims_tables(paper.inputs)):
+        shown = paper.add_table(claims, table, _numbered("claims", number))
+        claims.text.append(f"{shown} has the verdicts.")
+    return [abstention, claims]
 
 
 def _trainings(paper: Paper) -> Section:
