@@ -43,6 +43,13 @@ def measures() -> list[str]:
     return list(MEASURES)
 
 
+def codes() -> list[str]:
+    """The codecs of vectors."""
+    from ragcun.retrieval.codecs.spec import CODES
+
+    return list(CODES)
+
+
 def gpus() -> list[str]:
     """The machines that a plan knows."""
     from ragcun.planning.machines import HERE, MACHINES

@@ -16,6 +16,7 @@ _NEEDS = {
     "hub": ("repo",),
     "onnx": ("output",),
     "faiss": ("output", "data"),
+    "codes": ("output", "data"),
     "mteb": ("output", "repo"),
     "ir_metadata": ("output",),
 }
@@ -29,14 +30,14 @@ def export(
     to: Annotated[
         str,
         typer.Option(
-            help="A folder to write the model to, or hub, onnx, faiss, mteb or ir_metadata.",
-            metavar="DIR|hub|onnx|faiss|mteb|ir_metadata",
+            help="A folder to write the model to, or hub, onnx, faiss, codes, mteb or ir_metadata.",
+            metavar="DIR|hub|onnx|faiss|codes|mteb|ir_metadata",
             autocompletion=complete(_NEEDS),
         ),
     ],
     output: Annotated[
         Path | None,
-        typer.Option(help="Output folder for onnx, faiss, mteb and ir_metadata.", file_okay=False, writable=True),
+        typer.Option(help="Output folder for all but DIR and hub.", file_okay=False, writable=True),
     ] = None,
     repo: Annotated[str | None, typer.Option(help="Name on the hub, as ORG/NAME.", metavar="ORG/NAME")] = None,
     private: Annotated[bool, typer.Option("--private", help="Make a new repository on the hub private.")] = False,
@@ -49,7 +50,7 @@ def export(
         ),
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="Collection whose documents faiss indexes.", file_okay=False, exists=True)
+        Path | None, typer.Option(help="Collection whose documents faiss and codes hold.", file_okay=False, exists=True)
     ] = None,
     licence: Annotated[str | None, typer.Option(help="Licence of the weights, for the card.")] = None,
     citation: Annotated[
@@ -61,7 +62,8 @@ def export(
     """Release a trained model, or its results.
 
     DIR and hub write the model with a card: base, training data with licences, scores with intervals, limits, citation
-    and a snippet. onnx writes one graph, faiss an index of a collection. mteb writes result files for MTEB's
+    and a snippet. onnx writes one graph, faiss an index of a collection, codes its documents in few bytes and the codec
+    (MODEL:codec=NAME, see `ragcun eval compress`). mteb writes result files for MTEB's
     ResultCache and leaderboard, ir_metadata runs with their metadata.
     """
     from ragcun.console import say
@@ -70,6 +72,7 @@ def export(
         "hub": (("--repo", repo),),
         "onnx": (("--output", output),),
         "faiss": (("--output", output), ("--data", data)),
+        "codes": (("--output", output), ("--data", data)),
     }
     needs |= {"mteb": (("--output", output), ("--repo", repo)), "ir_metadata": (("--output", output),)}
     for flag, value in needs.get(to, ()):
@@ -82,6 +85,8 @@ def export(
         made = _onnx(model, Path(str(output)))
     elif to == "faiss":
         made = _faiss(model, Path(str(output)), Path(str(data)), store)
+    elif to == "codes":
+        made = _codes(model, Path(str(output)), Path(str(data)), store)
     else:
         made = _model(model, to, repo, private, results or [], licence, citation)
     for path in made.get("files", ()):
@@ -126,6 +131,15 @@ def _faiss(model: str, output: Path, data: Path, store: Path | None) -> dict[str
     embedder = Embedder(model, options.store_folder(store))
     loaded_as = model if not Path(model).is_absolute() else embedder.label
     return {"files": [str(write_index(embedder, Collection.open(data), output, loaded_as))]}
+
+
+def _codes(model: str, output: Path, data: Path, store: Path | None) -> dict[str, Any]:
+    from ragcun.data.collection import Collection
+    from ragcun.release.codes import write_coded
+    from ragcun.retrieval.retrievers import RetrieverOptions
+
+    encoding = RetrieverOptions(options.store_folder(store))
+    return {"files": [str(write_coded(model, encoding, Collection.open(data), output))]}
 
 
 def _results(model: str, to: str, output: Path, repo: str | None, sources: list[str]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ragcun.errors import UserError
+from ragcun.evaluation.compress import Compressed
 from ragcun.evaluation.diff import Explained
 from ragcun.evaluation.footnotes import footnotes
 from ragcun.evaluation.mteb import PublishedScores
@@ -152,6 +153,46 @@ def _notes(baselines: Sequence[str], method: Method, correction: str) -> list[No
             f"that these queries show a difference of {margin} points, and 80% of it takes the queries needed."
         ),
     ]
+
+
+def compression_table(rows: Sequence[Compressed]) -> Table:
+    """Return a table of codecs at their bytes: a group for each model and dataset, then the means over datasets."""
+    difference = decimals(2, scale=100, sign=True)
+    columns = [
+        Column("model"),
+        Column("dataset"),
+        Column("codec"),
+        Column("bytes", count),
+        Column("nDCG@10", decimals(2, scale=100)),
+        Column("difference", difference),
+        Column("p (Holm)", decimals(4)),
+        Column("ties"),
+    ]
+    places = dict.fromkeys((row.model, row.row.over, row.row.dataset) for row in rows)
+    groups = [[_coded(row) for row in rows if (row.model, row.row.over, row.row.dataset) == place] for place in places]
+    notes = [
+        Note(
+            "Differences from fp32 and scores are times 100; brackets hold 95% bootstrap intervals over queries, and "
+            f"p-values of paired randomisation tests, corrected by Holm's method, are bold below {LEVEL}. Bytes are "
+            "those of one document's vector, without what all share; queries have full precision, except for binary."
+        ),
+        Note("Ties are the lowest and highest nDCG@10 over ways to order documents of equal score; ids order them."),
+    ]
+    return Table("", columns, groups, notes, "compression")
+
+
+def _coded(one: Compressed) -> list[Cell]:
+    row, against, adjusted = one.row, one.row.against, one.row.adjusted
+    dataset = row.dataset or f"mean of {len(row.over)} {row.domain + ' ' if row.domain else ''}datasets"
+    low, high = (f"{100 * end:.2f}" for end in one.ties)
+    compared = [Cell(""), Cell("")]
+    if against is not None and adjusted is not None:
+        compared = [
+            Cell(against.difference, interval=(against.low, against.high)),
+            _significance(adjusted.p_value),
+        ]
+    named = [*cells(one.model, dataset, str(one.codec), one.bytes), Cell(row.score)]
+    return [*named, *compared, Cell("none" if low == high else f"{low} to {high}")]
 
 
 def verification_table(verdicts: Sequence[Verdict]) -> Table:

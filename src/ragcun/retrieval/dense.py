@@ -10,6 +10,7 @@ from ragcun.errors import UserError
 from ragcun.files import ragcun_cache
 from ragcun.retrieval.candidates.device import accelerator
 from ragcun.retrieval.checkpoint import Checkpoints
+from ragcun.retrieval.codecs.spec import CodecSpec
 from ragcun.retrieval.distributed import distributed_search
 from ragcun.retrieval.matrices import Matrix
 from ragcun.retrieval.memory import Resources
@@ -49,13 +50,14 @@ class HasVectors(Protocol):
 class Dense:
     """Search by the encoder's own similarity, with its own prompts: exact, or with an index. A retriever.
 
-    What a long exact search has found is kept in the cache: one that was killed goes on where it was.
+    What a long exact search has found is kept in the cache: one that was killed goes on where it was. With a `codec`,
+    documents' vectors are codes, fitted to the corpus, and queries keep their full precision.
 
     Raises:
         UserError: the encoder's similarity is none that can be searched by.
     """
 
-    def __init__(self, embedder: Embeds, label: str, options: RetrieverOptions) -> None:
+    def __init__(self, embedder: Embeds, label: str, options: RetrieverOptions, codec: CodecSpec | None = None) -> None:
         if embedder.similarity not in SIMILARITIES:
             raise UserError(
                 f"{label}: its similarity {embedder.similarity} is not supported by search; use "
@@ -64,6 +66,7 @@ class Dense:
         self.label = label
         self._embedder = embedder
         self._options = options
+        self._codec = codec
         self._last: dict[str, Any] = {}
 
     def rank(self, corpus: Texts, queries: Texts, k: int, id_ranks: Rows, exclude: Rows) -> TopK:
@@ -73,6 +76,8 @@ class Dense:
             raise UserError(f"--index {kind}: several processes can share only an exact search")
         asked, documents = self._embedder.queries(queries), self._embedder.documents(corpus)
         self._last = {"vectors": {"queries": asked.fingerprint, "documents": documents.fingerprint}}
+        if self._codec is not None:
+            return self._by_codes(self._codec, asked, documents, k, id_ranks, exclude)
         resources = Resources(
             self._options.memory,
             accelerator(self._options.device),
@@ -99,6 +104,22 @@ class Dense:
         """The vectors of queries (Q, d) and documents (N, d), as `rank` compares them."""
         return self._embedder.queries(queries), self._embedder.documents(corpus)
 
+    def _by_codes(
+        self, spec: CodecSpec, queries: Matrix, documents: Matrix, k: int, id_ranks: Rows, exclude: Rows
+    ) -> TopK:
+        from ragcun.retrieval.codecs.search import FittedCodec, rescore
+
+        if process_count() > 1:
+            raise UserError(f"{self.label}: a search of codes is done by one process only; start it without a launcher")
+        similarity, resources = self._embedder.similarity, Resources(self._options.memory)
+        fitted = FittedCodec.fit(documents, spec, similarity)
+        coded = fitted.encode(documents)
+        self._last["codec"] = fitted.describe(coded)
+        queries_QD = queries.block(0, queries.shape[0])
+        depth = k if spec.rescore is None else spec.rescore
+        top = fitted.search(queries_QD, coded, depth, id_ranks, exclude, resources)
+        return top if spec.rescore is None else rescore(queries_QD, documents, top, k, similarity, id_ranks)
+
     def describe(self) -> dict[str, Any]:
         """Everything that determines the last ranking; JSON."""
         return self._embedder.describe() | self._last
@@ -107,10 +128,12 @@ class Dense:
 class Priced:
     """The same by an API's vectors: what they will cost is agreed to before anything is spent. A retriever."""
 
-    def __init__(self, embedder: ApiEmbedder, label: str, options: RetrieverOptions) -> None:
+    def __init__(
+        self, embedder: ApiEmbedder, label: str, options: RetrieverOptions, codec: CodecSpec | None = None
+    ) -> None:
         self.label = label
         self._embedder = embedder
-        self._dense = Dense(embedder, label, options)
+        self._dense = Dense(embedder, label, options, codec)
 
     def rank(self, corpus: Texts, queries: Texts, k: int, id_ranks: Rows, exclude: Rows) -> TopK:
         """The k best documents of each query; arguments and result as those of `search.search`."""

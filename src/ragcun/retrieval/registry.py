@@ -3,6 +3,7 @@
 bm25, bm25:k1=1.2,b=0.75                BM25, with other parameters than its own
 minilm, FOLDER, HUB-ID, HUB-ID@REVISION an encoder; to add a short name is to add an entry to `embedding.known.KNOWN`
 HUB-ID:pooling=cls,query=query: ,...    an encoder that is used otherwise than its files say
+MODEL:codec=2bit/192                    an encoder whose documents' vectors are codes (see `codecs.spec`)
 openai:MODEL, openai:MODEL@512          an embeddings API's model, at 512 dimensions
 rrf:A+B                                 the fusion of two of the above
 run:FILE, run:FOLDER, run:{dataset}.trec rankings that another system made, in TREC's format; see `run_files`
@@ -25,6 +26,7 @@ from ragcun.embedding.resolve import is_folder, parse_label, refuse_misspelt, re
 from ragcun.embedding.runtimes import choose_runtime
 from ragcun.errors import UserError
 from ragcun.retrieval.bm25 import BM25, K1, B
+from ragcun.retrieval.codecs.spec import VERSION, CodecSpec
 from ragcun.retrieval.fusion import DEPTH, K, ReciprocalRank
 from ragcun.retrieval.retrievers import Entry, Identity, Retriever, RetrieverOptions
 from ragcun.retrieval.run_files import RunFiles
@@ -80,12 +82,14 @@ class Encoder:
         recipe: settings of its use.
         note: a note behind its name in tables.
         label: the user's name for it, in place of its own and the note.
+        codec: in which documents' vectors are searched; None: as they are.
     """
 
     model: str
     recipe: Recipe = _AS_IT_IS
     note: str = ""
     label: str | None = None
+    codec: CodecSpec | None = None
 
     def __post_init__(self) -> None:
         for name, value, known in (
@@ -100,7 +104,7 @@ class Encoder:
         check_model_files(resolved.path, resolved.source)
         inputs = {"files": resolved.fingerprint, "precision": options.precision, "recipe": asdict(self.recipe)}
         chosen = choose_runtime(options.runtime, architecture(resolved.path), options.precision, options.device)
-        inputs |= chosen.runtime.determines() | _index(options)
+        inputs |= chosen.runtime.determines() | _index(options, self.codec)
         label = self._called(resolved.label, options)
         return Identity(label, inputs | {"max_length": options.max_length}, resolved.provenance)
 
@@ -108,7 +112,7 @@ class Encoder:
         from ragcun.retrieval.dense import Dense
 
         embedder = self.embedder(options)
-        return Dense(embedder, self._called(embedder.resolved.label, options), options)
+        return Dense(embedder, self._called(embedder.resolved.label, options), options, self.codec)
 
     def embedder(self, options: RetrieverOptions) -> "Embedder":
         """The model itself."""
@@ -139,6 +143,7 @@ class ApiModel:
         recipe: its prompts and similarity.
         note: a note behind its name in tables.
         label: the user's name for it, in place of its own and the note.
+        codec: in which documents' vectors are searched; None: as they are.
     """
 
     model: str
@@ -146,6 +151,7 @@ class ApiModel:
     recipe: Recipe = _AS_IT_IS
     note: str = ""
     label: str | None = None
+    codec: CodecSpec | None = None
 
     def identify(self, options: RetrieverOptions) -> Identity:
         from ragcun.embedding.openai import checked_url
@@ -157,7 +163,7 @@ class ApiModel:
             "recipe": asdict(self.recipe),
             "max_length": options.max_length,
         }
-        return Identity(self._called(options), inputs | _index(options))
+        return Identity(self._called(options), inputs | _index(options, self.codec))
 
     def load(self, options: RetrieverOptions) -> Retriever:
         from ragcun.embedding.api import ApiEmbedder
@@ -176,7 +182,7 @@ class ApiModel:
             options.max_length or self.recipe.max_length,
             self.recipe,
         )
-        return Priced(embedder, self._called(options), options)
+        return Priced(embedder, self._called(options), options, self.codec)
 
     def _called(self, options: RetrieverOptions) -> str:
         dimensions = "" if self.dimensions is None else f"@{self.dimensions}"
@@ -233,9 +239,11 @@ def entry(name: str) -> Entry:
     if isinstance(plain, Lexical):
         return replace(plain, label=label, **_values(model, options, ["k1", "b", "language"]))
     not_there = {"pooling", "truncate_dim"} if isinstance(plain, ApiModel) else set()
-    values = _values(model, options, [field.name for field in fields(Recipe) if field.name not in not_there])
+    names = [field.name for field in fields(Recipe) if field.name not in not_there]
+    values = _values(model, options, [*names, "codec"])
     note = f" ({', '.join(f'{key} = {value}' for key, value in values.items())})" if values else ""
-    return replace(plain, recipe=replace(plain.recipe, **values), note=note, label=label)
+    codec = CodecSpec.parse(values.pop("codec")) if "codec" in values else None
+    return replace(plain, recipe=replace(plain.recipe, **values), note=note, label=label, codec=codec)
 
 
 def identify(name: str, options: RetrieverOptions) -> Identity:
@@ -303,5 +311,10 @@ def _values(name: str, options: str, known: list[str]) -> dict[str, Any]:
     return values
 
 
-def _index(options: RetrieverOptions) -> dict[str, str]:
-    return {} if options.index == "exact" else {"index": options.index}
+def _index(options: RetrieverOptions, codec: CodecSpec | None) -> dict[str, Any]:
+    found: dict[str, Any] = {} if options.index == "exact" else {"index": options.index}
+    if codec is not None:
+        if found:
+            raise UserError(f"--index {options.index}: a model with codec={codec} is searched exactly, by its codes")
+        found["codec"] = codec.to_json() | {"version": VERSION}
+    return found

@@ -3,13 +3,14 @@
 import typer
 
 from ragcun.cli.command import Command
-from ragcun.cli.evaluate import abstain, beir, collection, compare, diff, neighbours, show, verify
+from ragcun.cli.evaluate import abstain, beir, collection, compare, compress, diff, neighbours, show, verify
 
 app = typer.Typer(help="Evaluate retrievers.", no_args_is_help=True)
 app.command("abstain", cls=Command)(abstain.abstain)
 app.command("beir", cls=Command)(beir.beir)
 app.command("collection", cls=Command)(collection.collection)
 app.command("compare", cls=Command)(compare.compare)
+app.command("compress", cls=Command)(compress.compress)
 app.command("diff", cls=Command)(diff.diff)
 app.command("neighbours", cls=Command)(neighbours.neighbours)
 app.command("show", cls=Command)(show.show)

@@ -1,0 +1,136 @@
+"""`ragcun eval compress`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ragcun.cli import options, output
+from ragcun.cli.completion import codes as names_of_codes
+from ragcun.cli.completion import complete
+from ragcun.cli.evaluate.scoring import Scoring, with_scoring
+from ragcun.errors import Failure, UserError, exit_code
+
+if TYPE_CHECKING:
+    from ragcun.evaluation.compress import Compressed
+
+_CODEC = "Codec"
+CODES = "fp16,int8,4bit,2bit,1bit,trellis,binary,pq,rabitq"
+
+
+@with_scoring
+def compress(
+    folders: Annotated[list[Path], typer.Argument(help="Collections in BEIR's layout.", metavar="COLLECTION...")],
+    scoring: Scoring,
+    codes: Annotated[
+        str,
+        typer.Option(
+            help="Codecs, separated by commas: fp16, int8, 4bit, 2bit, 1bit, trellis, binary, pq, opq, rabitq. A "
+            "number behind trellis, pq and opq is their bytes (pq48); 2bit/192 is a codec with its own parameters.",
+            autocompletion=complete(names_of_codes),
+            rich_help_panel=_CODEC,
+        ),
+    ] = CODES,
+    dims: Annotated[
+        str | None,
+        typer.Option(
+            help="Principal components to code, separated by commas; all is the vectors' own dimensions.",
+            rich_help_panel=_CODEC,
+        ),
+    ] = None,
+    rotate: Annotated[
+        bool | None,
+        typer.Option(
+            "--rotate/--no-rotate",
+            help="Rotate vectors at random before they are coded.",
+            show_default="as the codec has it",
+            rich_help_panel=_CODEC,
+        ),
+    ] = None,
+    whiten_power: Annotated[
+        str,
+        typer.Option(
+            help="Divide components by their standard deviation to this power, 0 to 1; auto follows from the spectrum.",
+            metavar="P",
+            rich_help_panel=_CODEC,
+        ),
+    ] = "0",
+    rescore: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Order the first N documents of each query by their exact vectors; they are then the result.",
+            metavar="N",
+            rich_help_panel=_CODEC,
+        ),
+    ] = None,
+    split: Annotated[str, typer.Option(help="Split of queries to evaluate on.")] = "test",
+    figures: Annotated[
+        Path | None, typer.Option(help="Output folder for the figure.", file_okay=False, writable=True)
+    ] = None,
+    form: output.Format = "terminal",
+) -> None:
+    """Score models whose vectors are compressed: nDCG@10 at bytes per vector, compared with full precision.
+
+    Codecs are fitted to each collection's documents, without queries or labels; queries keep full precision, except for
+    binary. Each codec's cells are saved in --output like those of `ragcun eval collection`, which takes them as
+    MODEL:codec=NAME. The figure shows the mean over collections against bytes, and which codecs no other one beats.
+    """
+    from ragcun.console import say
+    from ragcun.evaluation.compress import codec_specs
+    from ragcun.evaluation.compress import compress as run
+    from ragcun.evaluation.tables import compression_table
+    from ragcun.evaluation.tasks import open_tasks
+    from ragcun.retrieval.codecs.spec import whiten_power as power
+
+    if scoring.index != "exact":
+        raise UserError(f"--index {scoring.index}: codes are searched exactly; leave --index out")
+    specs = codec_specs(
+        [one for one in codes.split(",") if one.strip()], _dims(dims), rotate, power(whiten_power), rescore
+    )
+    if not specs:
+        raise UserError(f"--codes {codes!r}: no codec was given; name at least one besides fp32")
+    failures: list[Failure] = []
+    retriever_options = scoring.retriever_options()
+    tasks, not_opened = open_tasks(dict.fromkeys(folders), split, scoring.on_error)
+    failures += not_opened
+    rows = run(scoring.model, tasks, specs, scoring.output, retriever_options, failures)
+    written = [] if figures is None or not rows else _draw(rows, figures)
+    if scoring.json:
+        shown = {"measure": "nDCG@10", "rows": [row.to_json() for row in rows]}
+        failed = [failure.to_json() for failure in failures]
+        options.print_json(shown | {"figures": [str(path) for path in written], "failures": failed})
+    elif rows:
+        output.print_table(compression_table(rows), form)
+        say(f"runs and scores: {scoring.output / 'cells'}")
+    for path in written:
+        say(f"written: {path}")
+    raise typer.Exit(exit_code(failures, done=bool(rows)))
+
+
+def _dims(given: str | None) -> list[int | None]:
+    if given is None:
+        return [None]
+    found: list[int | None] = []
+    for one in given.split(","):
+        name = one.strip()
+        if name != "all" and not (name.isdecimal() and int(name) > 0):
+            raise UserError(f"--dims {given!r}: must be numbers of dimensions separated by commas, or all")
+        found.append(None if name == "all" else int(name))
+    return found
+
+
+def _draw(rows: "list[Compressed]", folder: Path) -> list[Path]:
+    from ragcun.analysis.compression import Coded, compression_figure
+    from ragcun.evaluation.compress import pareto
+
+    panels = {}
+    for model in dict.fromkeys(row.model for row in rows):
+        mine = [row for row in rows if row.model == model]
+        most = max(len(row.row.over) for row in mine)
+        shown = [row for row in mine if len(row.row.over) == most]
+        best = {str(row.codec) for row in pareto(shown)}
+        panels[model] = [
+            Coded(row.codec.code, str(row.codec), row.bytes, row.row.score, str(row.codec) in best) for row in shown
+        ]
+    return compression_figure(panels, "nDCG@10", folder / "compression")

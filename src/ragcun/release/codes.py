@@ -1,0 +1,80 @@
+"""A collection's documents as a codec's codes, with the codec: what `codes` in `ragcun export` writes."""
+
+import json
+from pathlib import Path
+
+from ragcun.data.collection import Collection
+from ragcun.errors import UserError
+from ragcun.files import atomic_folder, write_json
+from ragcun.retrieval.codecs.saved import read_codes, write_codes
+from ragcun.retrieval.codecs.search import FittedCodec
+from ragcun.retrieval.registry import encoder
+from ragcun.retrieval.retrievers import RetrieverOptions
+
+_README = """# {name} as codes of {bytes} bytes
+
+The {documents:,} documents of {name}, embedded by {model} and coded by {codec}, in codes.safetensors together with the
+codec. `ids.json` holds the documents' ids in the order of the rows. Memory holds the blocks that are being searched.
+
+```python
+import json
+from pathlib import Path
+
+import numpy as np
+from ragcun.retrieval.codecs.saved import read_codes
+from ragcun.retrieval.memory import Resources
+from sentence_transformers import SentenceTransformer
+
+model = SentenceTransformer({loaded_as})
+ids = json.loads(Path("ids.json").read_text(encoding="utf-8"))
+codec, codes = read_codes(Path("codes.safetensors"))
+queries = model.encode_query(["a question"])
+top = codec.search(queries, codes, 10, np.arange(len(ids)), np.full(len(queries), -1), Resources())
+print([ids[row] for row in top.rows[0]])
+```
+"""
+
+
+def write_coded(name: str, options: RetrieverOptions, collection: Collection, folder: Path) -> Path:
+    """Write codes.safetensors, ids.json, codes.json and README.md to `folder`, which appears whole or not at all.
+
+    Args:
+        name: an encoder with a codec, as in minilm:codec=trellis48.
+        options: how it encodes.
+        collection: whose documents are coded; the codec is fitted to them.
+        folder: new or empty.
+
+    Raises:
+        UserError: the encoder has no codec or one that rescores, or `folder` exists and is not empty.
+    """
+    found = encoder(name)
+    if found is None or found.codec is None:
+        raise UserError(f"{name}: names no codec; give an encoder with one, as in minilm:codec=trellis48")
+    if found.codec.rescore is not None:
+        raise UserError(f"{name}: rescoring is a matter of the search; leave rescore out")
+    embedder = found.embedder(options)
+    vectors = embedder.documents(collection.corpus)
+    fitted = FittedCodec.fit(vectors, found.codec, embedder.similarity)
+    with atomic_folder(folder) as building:
+        write_codes(building / "codes.safetensors", fitted, vectors)
+        facts = {
+            "model": embedder.resolved.label,
+            "fingerprint": embedder.fingerprint,
+            "collection": collection.name,
+            "documents": len(collection.corpus),
+            "texts": collection.texts_fingerprint(),
+            "codec": fitted.describe(read_codes(building / "codes.safetensors")[1]),
+        }
+        write_json(building / "codes.json", facts)
+        write_json(building / "ids.json", list(collection.corpus.ids()))
+        loaded_as = embedder.resolved.label if Path(found.model).is_absolute() else found.model
+        readme = _README.format(
+            name=collection.name,
+            bytes=facts["codec"]["bytes"],  # type: ignore[index]
+            documents=len(collection.corpus),
+            model=embedder.resolved.label,
+            codec=found.codec,
+            loaded_as=json.dumps(loaded_as),
+        )
+        (building / "README.md").write_text(readme, encoding="utf-8")
+    return folder

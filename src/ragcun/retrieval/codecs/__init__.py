@@ -1,0 +1,1 @@
+"""Codecs: documents' vectors in few bytes, searched by full-precision queries."""

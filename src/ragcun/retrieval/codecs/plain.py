@@ -1,0 +1,91 @@
+"""Codecs of numbers one by one: floats of 32 and 16 bits, and sentence-transformers' int8 and binary."""
+
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from sentence_transformers.util.quantization import quantize_embeddings
+
+from ragcun.errors import RagcunError
+from ragcun.retrieval.codecs.codec import Codes, Plain, as_bytes, from_bytes
+from ragcun.retrieval.topk import Floats
+
+
+class FloatCodec(Plain):
+    """Floats of 32 or 16 bits."""
+
+    def __init__(self, bits: Literal[32, 16]) -> None:
+        self._dtype = np.dtype(f"<f{bits // 8}")
+
+    def encode(self, vectors_Nk: Floats, /) -> Codes:
+        """Codes, (N, k * bits / 8). Raises `RagcunError` where a number is too large for 16 bits."""
+        with np.errstate(over="ignore"):
+            rounded = vectors_Nk.astype(self._dtype)
+        if not np.isfinite(rounded).all():
+            raise RagcunError("fp16: a vector has numbers beyond 65,504; use another codec")
+        return as_bytes(rounded)
+
+    def decode(self, codes_NB: Codes, /) -> Floats:
+        """The rounded vectors."""
+        return from_bytes(codes_NB, self._dtype).astype(np.float32)
+
+
+class MinMaxCodec(Plain):
+    """A byte between the extremes of each dimension: `quantize_embeddings(..., precision="int8")`.
+
+    Decoded are the lower ends of the 256 steps, so that whole multiples of a step are exact, and a query is compared
+    with what the codes stand for and not with the codes (sentence-transformers#4058).
+
+    Args:
+        sample_Nk: documents, whose extremes are taken.
+    """
+
+    def __init__(self, sample_Nk: Floats) -> None:
+        self.ranges = np.stack([sample_Nk.min(axis=0), sample_Nk.max(axis=0)]).astype(np.float32)
+
+    @classmethod
+    def of_ranges(cls, ranges_2k: Floats) -> "MinMaxCodec":
+        """The codec with these minima and maxima."""
+        return cls(ranges_2k)
+
+    def encode(self, vectors_Nk: Floats, /) -> Codes:
+        """Codes, (N, k)."""
+        return as_bytes(quantize_embeddings(vectors_Nk, precision="int8", ranges=self.ranges))
+
+    def decode(self, codes_NB: Codes, /) -> Floats:
+        """Lower ends of the steps."""
+        low_k = self.ranges[0]
+        step_k = (self.ranges[1] - low_k) / np.float32(255)
+        step_k = np.where(step_k == 0, np.float32(1), step_k)
+        return np.asarray((codes_NB.view(np.int8).astype(np.float32) + 128) * step_k + low_k, dtype=np.float32)
+
+    def tensors(self) -> dict[str, npt.NDArray[Any]]:
+        """The minima and maxima."""
+        return {"ranges": self.ranges}
+
+
+class BinaryCodec(Plain):
+    """Signs of documents and of queries, ranked by Hamming distance: `quantize_embeddings(..., precision="ubinary")`.
+
+    The inner product of k signs is k less twice their Hamming distance.
+    """
+
+    def __init__(self, dimension: int) -> None:
+        self._dimension = dimension
+
+    def encode(self, vectors_Nk: Floats, /) -> Codes:
+        """Codes, (N, ceil(k / 8))."""
+        return np.asarray(quantize_embeddings(vectors_Nk, precision="ubinary"), dtype=np.uint8)
+
+    def decode(self, codes_NB: Codes, /) -> Floats:
+        """Signs, 1 for what is above 0, else -1."""
+        bits = np.unpackbits(codes_NB, axis=1, count=self._dimension)
+        return bits.astype(np.float32) * 2 - 1
+
+    def queries(self, vectors_Qk: Floats, /) -> Floats:
+        """Signs, too."""
+        return np.where(vectors_Qk > 0, np.float32(1), np.float32(-1))
+
+    def similarity(self, _: str, /) -> str:
+        """Inner products, whatever the coordinates' similarity."""
+        return "dot"

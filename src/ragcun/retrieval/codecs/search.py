@@ -1,0 +1,88 @@
+"""Search of documents as codes.
+
+What a code stands for is compared with full-precision queries by the exact search of `ragcun.retrieval.search`, block
+by block: its ties, its blocks and its bounded memory are those of any search.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ragcun.console import progress
+from ragcun.retrieval.codecs.codec import Codec, Coded
+from ragcun.retrieval.codecs.registry import CENTRED, make_codec
+from ragcun.retrieval.codecs.space import Space, fit_space, sample
+from ragcun.retrieval.codecs.spec import CodecSpec
+from ragcun.retrieval.matrices import Matrix
+from ragcun.retrieval.memory import Resources
+from ragcun.retrieval.rescore import rescored
+from ragcun.retrieval.search import search
+from ragcun.retrieval.topk import Floats, Rows, TopK, best, to_rows
+from ragcun.slices import slices
+
+_BLOCK = 8_192
+_QUERIES = 256  # whose candidates are scored again at a time
+_VECTORS = 1_024  # of candidates that one thread reads at a time
+
+
+@dataclass(frozen=True)
+class FittedCodec:
+    """A codec and the coordinates that it codes, fitted to documents."""
+
+    spec: CodecSpec
+    space: Space
+    codec: Codec
+
+    @classmethod
+    def fit(cls, documents: Matrix, spec: CodecSpec, similarity: str) -> "FittedCodec":
+        """Fit to a sample of `documents`, which are compared by `similarity`.
+
+        Raises `UserError` where the documents or their dimensions do not suit the codec.
+        """
+        taken = sample(documents)
+        space = fit_space(taken, similarity, spec.dims, spec.rotated, spec.whiten_power, spec.code in CENTRED)
+        return cls(spec, space, make_codec(space.documents(taken), spec, space.similarity))
+
+    def encode(self, documents: Matrix) -> Coded:
+        """All documents as codes, in memory."""
+        count = documents.shape[0]
+        parts = []
+        with progress(f"coding ({self.spec.name})", count, "documents") as bar:
+            for part in slices(count, _BLOCK):
+                parts.append(self.encode_block(documents.block(part.start, part.stop)))
+                bar.advance(len(parts[-1]))
+        return Coded(np.concatenate(parts), self.codec)
+
+    def encode_block(self, vectors_Nb: Floats) -> Any:
+        """Codes of documents, (N, B) bytes."""
+        return self.codec.encode(self.space.documents(vectors_Nb))
+
+    def search(
+        self, queries_Qb: Floats, coded: Coded, k: int, id_ranks: Rows, exclude: Rows, resources: Resources
+    ) -> TopK:
+        """The k best documents of each query by their codes; arguments and result as those of `search.search`."""
+        asked_QW = self.codec.queries(self.space.queries(queries_Qb))
+        similarity = self.codec.similarity(self.space.similarity)
+        return search(asked_QW, coded, k, similarity, id_ranks=id_ranks, exclude=exclude, resources=resources)
+
+    def describe(self, coded: Coded) -> dict[str, Any]:
+        """Its parameters and what it takes: `bytes` of a vector and `shared_bytes` of all; JSON."""
+        shared = [*self.space.tensors().values(), *self.codec.tensors().values()]
+        return self.spec.to_json() | {
+            "dims": self.spec.dims or len(self.space.mean if self.space.mean is not None else []) or None,
+            "whiten_power": self.space.power,
+            "bytes": coded.bytes,
+            "shared_bytes": sum(array.nbytes for array in shared),
+        }
+
+
+def rescore(queries_Qb: Floats, documents: Matrix, found: TopK, k: int, similarity: str, id_ranks: Rows) -> TopK:
+    """Order what was found by the exact vectors and the model's own `similarity`: the k best of each query."""
+    keys = []
+    with ThreadPoolExecutor() as pool:
+        for some in slices(len(queries_Qb), _QUERIES):
+            keys_QK = rescored(queries_Qb[some], documents, found.rows[some], similarity, id_ranks, _VECTORS, pool)
+            keys.append(best(keys_QK, k))
+    return to_rows(np.concatenate(keys), id_ranks)

@@ -1,0 +1,224 @@
+"""Trellis-coded quantisation of principal components, with bits shared out by variance: every byte is code.
+
+A vector is centred and turned into its principal components. Those with more variance get more bits, so that the sum of
+squared errors is least ("reverse water-filling"): 4, 3, 2, 1 or none. The components of one rate are divided by their
+common deviation and rotated at random, which makes them Gaussian, and are coded together.
+
+The bits of such a group are one circular stream, b for each coordinate, and a coordinate's value is looked up by the
+last 8 bits up to its own: it is one of 256 levels, of which the bits before leave 2^b to choose from (Marcellin and
+Fischer 1990; the bitshift trellis of QTIP, arXiv 2406.11235). The codes of least squared error are found by Viterbi's
+algorithm, twice: the second time with the bits at the ends that the first has found in the middle, so that the stream
+closes. The error is `DISTORTIONS` for N(0, 1); a scalar quantiser's is .363, .1175, .0345 and .0095, and none is below
+2^-2b, .25, .0625, .0156 and .0039 (Shannon 1959).
+
+Documents of length 1 are divided by their length again once they are decoded.
+
+N vectors, k coordinates, c components that have bits, b bits of each, S = 256 states, B bytes.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtri
+
+from ragcun.errors import UserError
+from ragcun.heads.spectrum import spectrum
+from ragcun.retrieval.codecs.codec import Codes
+from ragcun.retrieval.codecs.space import rotation
+from ragcun.retrieval.topk import Floats
+from ragcun.slices import Slice, slices
+
+DISTORTIONS = (1.0, 0.295, 0.0757, 0.0212, 0.0062)  # of N(0, 1), at 0, 1, 2, 3 and 4 bits
+
+_STATES = 256
+_MULTIPLIER = {1: 155, 2: 67, 3: 77, 4: 207}  # the level of a state is a Gaussian's quantile at state * this modulo 256
+_STEP = 8  # groups are of a multiple of so many components, so that their streams fill bytes
+_AT_ONCE = 1_024  # vectors that are encoded together
+_CLOSED = np.float32(1e30)
+
+States = npt.NDArray[np.int64]
+
+
+def levels(bits: int) -> Floats:
+    """The value of each state, (S,)."""
+    order = np.arange(_STATES) * _MULTIPLIER[bits] % _STATES
+    return np.asarray(ndtri((order + 0.5) / _STATES), dtype=np.float32)
+
+
+def shares(variances_k: npt.NDArray[np.float64], size: int) -> dict[int, int]:
+    """How many components have 4, 3, 2 and 1 bits, of `size` bytes in all: those with which the error is least.
+
+    `variances_k` is descending. Raises `UserError` where they cannot take so many bytes, or not so few.
+    """
+    most = len(variances_k) // _STEP
+    tail = np.concatenate([[0.0], np.cumsum(variances_k)])[: most * _STEP + 1 : _STEP]  # of the first 8, 16, ...
+    gain = -np.diff(DISTORTIONS)  # of the first bit, of the second, ...
+    three, two = np.meshgrid(np.arange(most + 1), np.arange(most + 1), indexing="ij")
+    best, found = -np.inf, None
+    for four in range(min(most, size // 4) + 1):
+        one = size - 4 * four - 3 * three - 2 * two
+        ends = [np.full_like(three, four), four + three, four + three + two, four + three + two + one]
+        possible = (one >= 0) & (ends[-1] <= most)
+        if not possible.any():
+            continue
+        kept = sum(gain[3 - rank] * tail[np.clip(end, 0, most)] for rank, end in enumerate(ends))
+        at = np.unravel_index(np.where(possible, kept, -np.inf).argmax(), kept.shape)
+        if kept[at] > best:
+            best, found = float(kept[at]), {4: four, 3: int(three[at]), 2: int(two[at]), 1: int(one[at])}
+    if found is None:
+        raise UserError(f"trellis{size}: {len(variances_k)} dimensions take at most {4 * most} bytes")
+    return {bits: _STEP * count for bits, count in found.items() if count}
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Components of one rate: where they are among all that have bits, and where their bytes are."""
+
+    bits: int
+    components: Slice
+    bytes: Slice
+
+
+class TrellisCodec:
+    """The codec.
+
+    Args:
+        mean: (k,), of documents.
+        transform: (k, c), to the components of each group, rotated.
+        scales: (c,), the deviation of each.
+        rates: bits -> components, of the groups in their order.
+        distances: whether coordinates are compared by distance, and not by inner product.
+        unit: whether decoded documents are divided by their length.
+    """
+
+    def __init__(
+        self, mean: Floats, transform: Floats, scales: Floats, rates: dict[int, int], distances: bool, unit: bool
+    ) -> None:
+        self.mean, self.transform, self.scales, self.rates = mean, transform, scales, rates
+        self.distances, self.unit = distances, unit
+        self._groups = []
+        component = byte = 0
+        for bits, count in rates.items():
+            width = count * bits // 8
+            self._groups.append(_Group(bits, slice(component, component + count), slice(byte, byte + width)))
+            component, byte = component + count, byte + width
+        self._mean_c = mean @ transform
+        self._mean_square = float(mean @ mean)
+
+    def encode(self, vectors_Nk: Floats, /) -> Codes:
+        """Codes, (N, B)."""
+        codes_NB = np.empty((len(vectors_Nk), self._groups[-1].bytes.stop), np.uint8)
+        for part in slices(len(vectors_Nk), _AT_ONCE):
+            scaled_Nc = np.asarray((vectors_Nk[part] - self.mean) @ self.transform / self.scales, dtype=np.float32)
+            for group in self._groups:
+                codes_NB[part, group.bytes] = _encode(scaled_Nc[:, group.components], group.bits)
+        return codes_NB
+
+    def decode(self, codes_NB: Codes, /) -> Floats:
+        """Components and, unless distances are compared, a 1 for the mean, (N, c + 1).
+
+        Where documents have a length of 1, both are divided by that of the vector that they make.
+        """
+        wide_NW = np.ones((len(codes_NB), len(self.scales) + (not self.distances)), np.float32)
+        components_Nc = wide_NW[:, : len(self.scales)]
+        for group in self._groups:
+            components_Nc[:, group.components] = _decode(codes_NB[:, group.bytes], group.bits)
+        components_Nc *= self.scales
+        if self.unit:
+            squares_N = np.einsum("nc,nc->n", components_Nc, components_Nc)
+            squares_N += 2 * (components_Nc @ self._mean_c) + np.float32(self._mean_square)
+            wide_NW /= np.sqrt(np.maximum(squares_N, np.float32(1e-12)))[:, None]
+        return wide_NW
+
+    def queries(self, vectors_Qk: Floats, /) -> Floats:
+        """Components of queries and, unless distances are compared, inner products with the mean, (Q, c + 1)."""
+        if self.distances:
+            return np.asarray((vectors_Qk - self.mean) @ self.transform)
+        return np.concatenate([vectors_Qk @ self.transform, (vectors_Qk @ self.mean)[:, None]], axis=1)
+
+    def similarity(self, space: str, /) -> str:
+        """The coordinates' own."""
+        return space
+
+    def tensors(self) -> dict[str, npt.NDArray[Any]]:
+        """What all vectors share, by name."""
+        return {
+            "codec_mean": self.mean,
+            "codec_transform": self.transform,
+            "scales": self.scales,
+            "rates": np.array(list(self.rates.items()), np.int64),
+        }
+
+
+def fit_trellis(sample_Nk: Floats, size: int, similarity: str) -> TrellisCodec:
+    """The codec of `size` bytes for documents of which `sample_Nk` is a sample.
+
+    Raises `UserError` where their dimensions cannot take so many bytes.
+    """
+    found = spectrum(sample_Nk)
+    if not found.variances[0] > 0:
+        raise UserError("codec: all documents have the same vector, so there is nothing to code")
+    rates = shares(found.variances, size)
+    parts, scales = [], []
+    start = 0
+    for count in rates.values():
+        directions = found.directions[start : start + count]
+        parts.append(directions.T @ rotation(count))
+        deviation = np.sqrt(found.variances[start : start + count].mean())
+        scales.append(np.full(count, max(float(deviation), 1e-6 * float(np.sqrt(found.variances[0])))))
+        start += count
+    lengths = np.linalg.norm(sample_Nk, axis=1)
+    distances = similarity == "euclidean"
+    unit = not distances and bool((np.abs(lengths - 1) < 1e-3).all())
+    return TrellisCodec(
+        found.mean.astype(np.float32),
+        np.concatenate(parts, axis=1).astype(np.float32),
+        np.concatenate(scales).astype(np.float32),
+        rates,
+        distances,
+        unit,
+    )
+
+
+def _encode(values_Nk: Floats, bits: int) -> Codes:
+    half, kept, values_of_states = values_Nk.shape[1] // 2, _STATES >> bits, levels(bits)
+    first_Nk = _viterbi(np.roll(values_Nk, half, axis=1), bits, values_of_states, None)
+    states_Nk = _viterbi(values_Nk, bits, values_of_states, first_Nk[:, half - 1] % kept)
+    symbols_Nk = (states_Nk & (2**bits - 1)).astype(np.uint8)
+    stream = np.unpackbits(symbols_Nk[:, :, None], axis=2)[:, :, 8 - bits :]
+    return np.packbits(stream.reshape(len(symbols_Nk), -1), axis=1)
+
+
+def _decode(packed_NB: Codes, bits: int) -> Floats:
+    """The value of each coordinate, (N, k), by the 8 bits up to its own."""
+    ends = np.arange(packed_NB.shape[1] * 8 // bits) * bits + bits - 1
+    pairs_NB = (np.roll(packed_NB, 1, axis=1).astype(np.uint16) << np.uint16(8)) | packed_NB
+    states_Nk = (pairs_NB[:, ends // 8] >> (7 - ends % 8).astype(np.uint16)).astype(np.uint8)
+    return np.take(levels(bits), states_Nk)
+
+
+def _viterbi(values_Nk: Floats, bits: int, levels_S: Floats, ends_N: States | None) -> States:
+    """The states of least squared error, (N, k).
+
+    `ends_N` are the 8 - b bits before the stream, and at its end; None: any before, any at the end.
+    """
+    (count, length), choices, kept = values_Nk.shape, 2**bits, _STATES >> bits
+    closed_NS = np.zeros((count, _STATES), np.float32)
+    if ends_N is not None:
+        closed_NS[np.arange(_STATES) % kept != ends_N[:, None]] = _CLOSED
+    cost_NS = closed_NS
+    came_from = np.empty((length, count, kept), np.uint8)
+    for at in range(length):
+        before = cost_NS.reshape(count, choices, kept)
+        came_from[at] = before.argmin(axis=1)
+        error_NS = np.square(values_Nk[:, at, None] - levels_S)
+        cost_NS = (before.min(axis=1)[:, :, None] + error_NS.reshape(count, kept, choices)).reshape(count, _STATES)
+    state_N = (cost_NS + closed_NS).argmin(axis=1)
+    states_Nk, every = np.empty((count, length), np.int64), np.arange(count)
+    for at in range(length - 1, -1, -1):
+        states_Nk[:, at] = state_N
+        rest_N = state_N >> bits
+        state_N = came_from[at][every, rest_N].astype(np.int64) * kept + rest_N
+    return states_Nk
