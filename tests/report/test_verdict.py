@@ -91,6 +91,19 @@ def test_the_whole_benchmark_is_judged(tmp_path: Path, monkeypatch: pytest.Monke
     assert other["strong: isotropy (Partition-function isotropy) > 0.93"][0] == "pass"
     with pytest.raises(UserError, match=r"--isotropy-measure isoscore: unknown \(did you mean iso_score\?\)"):
         found(tmp_path, "isoscore")
+    (tmp_path / "isotropy.json").unlink()
+    rows = [{"name": "ours", "values": {}, "seeds": 3, "isotropy": {"iso_score": [0.91, 0.01]}}]
+    base = {"isotropy": {"iso_score": [0.4, None]}}
+    ablated = tmp_path / "ablation"
+    ablated.mkdir()
+    (ablated / "ablation.json").write_text(json.dumps({"rows": rows, "base": base}), "utf-8")
+    assert found(tmp_path)["minimum: isotropy (IsoScore) > 0.90"] == (
+        "pass",
+        "IsoScore 0.91 of dev's documents, mean of 3 seeds; the base 0.40",
+    )
+    manifest(tmp_path, label="another")
+    manifest(ablated, label="a third")
+    assert found(tmp_path)["minimum: training time documented"][0] == "not measured"
     items = {one.item: one.done for one in checklist(collect([tmp_path]))}
     assert items["ablations with and without SIGReg"] is True
     assert items["compared with baselines"] is True

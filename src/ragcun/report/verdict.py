@@ -142,6 +142,8 @@ def _gain(evidence: Evidence, threshold: float) -> Judged:
 def _isotropy(evidence: Evidence, measure: Measure, threshold: float) -> Judged:
     ours = [one for one in evidence.isotropy if one.model == evidence.ours and one.of == "documents"]
     values = {one.data: one.measures[measure.key] for one in ours if measure.key in one.measures}
+    if not values and (of_ablation := _isotropy_of_ablation(evidence, measure, threshold)) is not None:
+        return of_ablation
     if not values:
         return f"no isotropy.json has {measure.name} of the documents of {evidence.ours or 'a trained model'}", (
             "not measured"
@@ -157,6 +159,18 @@ def _isotropy(evidence: Evidence, measure: Measure, threshold: float) -> Judged:
     return told, "pass" if worst > threshold else "fail"
 
 
+def _isotropy_of_ablation(evidence: Evidence, measure: Measure, threshold: float) -> Judged | None:
+    """What an ablation that `ours` is a setting of says of the documents of dev; None where it says nothing."""
+    for ablation in evidence.ablations:
+        row = next((row for row in ablation["rows"] if row["name"] == evidence.ours), None)
+        if row is None or measure.better != "higher" or measure.key not in row.get("isotropy", {}):
+            continue
+        value, base = row["isotropy"][measure.key][0], ablation["base"]["isotropy"][measure.key][0]
+        told = f"{measure.name} {value:.2f} of dev's documents, mean of {row['seeds']} seeds; the base {base:.2f}"
+        return told, "pass" if value > threshold else "fail"
+    return None
+
+
 def _baselines(evidence: Evidence, wanted: int) -> Judged:
     if evidence.ours is None:
         return "no model that was trained here has results", "not measured"
@@ -165,10 +179,11 @@ def _baselines(evidence: Evidence, wanted: int) -> Judged:
 
 
 def _time(evidence: Evidence) -> Judged:
-    manifest = next((one for one in evidence.manifests if one.get("label") == evidence.ours), None)
-    manifest = manifest or next(iter(evidence.manifests), None)
-    if manifest is None:
-        return "no manifest of a training", "not measured"
+    own = [one for one in evidence.manifests if evidence.ours and str(one.get("label")).startswith(evidence.ours)]
+    found = own or (evidence.manifests if len(evidence.manifests) == 1 else [])
+    if not found:
+        return f"no manifest of the training of {evidence.ours or 'a model'}", "not measured"
+    manifest = found[0]
     hardware = manifest["environment"]["hardware"]
     machine = ", ".join(hardware.get("accelerators", [])) or f"{hardware['cores']} cores of {hardware['processor']}"
     return f"{manifest['seconds']['total'] / 60:.1f} minutes on {machine}", "pass"
@@ -223,9 +238,8 @@ def _best(evidence: Evidence) -> Judged:
             best.append(name)
             certain = ours.adjusted is not None and ours.adjusted.p_value < LEVEL
             shown.append(f"{name}{'' if certain else ' (not significant against the base)'}")
-    told = (
-        f"best of {len(evidence.others) + 1} systems and of published ones known here on {', '.join(shown) or 'none'}"
-    )
+    among = f"best of {len(evidence.others) + 1} systems and of the published ones that ragcun knows"
+    told = f"{among} on {', '.join(shown) or 'none'}"
     if len(best) < 3 and _missing(evidence):
         return f"{told}; {len(_missing(evidence))} public datasets are missing", "not measured"
     return f"{told} (not necessarily the state of the art)", "pass" if len(best) >= 3 else "fail"
