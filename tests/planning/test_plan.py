@@ -144,8 +144,8 @@ def test_a_grid_encodes_once_and_trains_every_cell() -> None:
 def test_this_machine_is_measured() -> None:
     machine = find_machine("here", KNOWN["sentence-transformers/all-MiniLM-L6-v2"])
     assert 1e8 < machine.peak_fp32 < 1e15
-    assert 0.01 < machine.encoding_fp32 <= 1.5
-    assert 0.01 < machine.training <= 1.5
+    assert 0 < machine.encoding_fp32 <= 1.5
+    assert 0 < machine.training <= 1.5
     slower = replace(machine, peak_fp32=machine.peak_fp32 / 2)
     settings = load_settings("hybrid")
     assert plan_of(settings, slower).seconds > plan_of(settings, machine).seconds
