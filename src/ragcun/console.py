@@ -29,6 +29,7 @@ from ragcun.errors import Failure
 from ragcun.printable import one_line
 
 console = Console(stderr=True, highlight=False, emoji=False)
+PACE = 300.0  # seconds: the pace in them gives the time left, so that a busy moment does not
 _busy: ContextVar[bool] = ContextVar("busy", default=False)
 
 
@@ -71,7 +72,7 @@ def progress(description: str, total: float | None, unit: str = "it") -> Iterato
     began = time.monotonic()
     try:
         if console.is_terminal:
-            with Progress(*_columns(), console=console) as bar:
+            with Progress(*_columns(), console=console, speed_estimate_period=PACE) as bar:
                 task = bar.add_task(one_line(description), total=total, unit=unit, note="")
                 yield Bar(bar, task)
                 if total is not None:

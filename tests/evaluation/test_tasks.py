@@ -270,9 +270,12 @@ def test_two_collections_of_one_name_are_refused(animals: Path, encoding: Retrie
 
 
 def test_the_time_that_is_left() -> None:
-    assert beir._place(0, [10], 0.0) == ""
-    assert beir._place(0, [10, 30], 0.0) == ", 1 of 2"
-    assert beir._place(1, [10, 1_000, 2_000], 60.0) == ", 2 of 3, about 5.0 h left"
+    assert beir._place([("a", 10)], []) == ""
+    assert beir._place([("a", 10), ("a", 30)], []) == ", 1 of 2"
+    assert beir._place([("a", 10), ("a", 1_000), ("a", 2_000)], [60.0]) == ", 2 of 3, about 5.0 h left"
+    two = [("fast", 10), ("slow", 10), ("slow", 30), ("slower", 10)]
+    assert beir._place(two, [1.0]) == ", 2 of 4", "the pace of one model says nothing about another"
+    assert beir._place(two, [1.0, 60.0]) == ", 3 of 4, about 3 min left for this model"
 
 
 def test_the_exit_code() -> None:

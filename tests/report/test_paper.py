@@ -11,14 +11,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from ragcun.data.collection import Collection, write_collection
 from ragcun.errors import UserError
+from ragcun.evaluation.results import Result
+from ragcun.files import write_json
 from ragcun.intact import checksum, write_record
+from ragcun.report.page.queries import Asked
 from ragcun.report.paper import references
 from ragcun.report.paper.artefact import anonymous
 from ragcun.report.paper.inputs import read_inputs
+from ragcun.report.paper.queries import Paired, examples_table, helps_table
 from ragcun.report.paper.scores import Choice, find_scores, main_table
 from ragcun.report.paper.write import write_paper
 from ragcun.report.write import compile_pdf
+from ragcun.retrieval.runs import write_run
 from ragcun.table import Cell, Table
 
 needs_latex = pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
@@ -165,6 +171,59 @@ def test_the_artefact_tells_nobody_and_makes_the_same_tables(results: Path, tmp_
     for name in ("tables/main.tex", "tables/comparison.csv", "main.tex", "refs.bib"):
         assert (again / name).read_bytes() == (tmp_path / "paper" / name).read_bytes()
     assert "ragcun report paper results/results" in (tmp_path / "artefact" / "rebuild.sh").read_text()
+
+
+def test_a_correlation_is_marked_where_it_is_found_and_missing_where_a_side_is_constant() -> None:
+    generator = np.random.default_rng(0)
+    base = generator.uniform(0, 1, 80)
+    asked = Asked([f"q{n}" for n in range(80)], [], [], None, None, None)
+    features = {"Query length (words)": np.full(80, 3.0), "Score of the baseline": base}
+    paired = [Paired("scifact", asked, 1 - base, base, features, ("results/a.json",))]
+    table = helps_table(paired, "ours", "base")
+    (row,) = table.rows  # a feature without any correlation has no row
+    assert row[1].value == pytest.approx(-1)
+    assert row[1].mark == "*"
+    assert row[1].sources == ("results/a.json",)
+    assert examples_table(paired, "ours", "base") is None
+
+
+def test_examples_are_the_extremes_with_their_relevant_documents_marked(tmp_path: Path) -> None:
+    documents = [(f"d{n}", "", f"document {n}") for n in range(4)]
+    queries = [(f"q{n}", f"question {n}") for n in range(3)]
+    write_collection(tmp_path / "toy", documents, queries, {"test": [(f"q{n}", f"d{n}", 1) for n in range(3)]})
+    runs = []
+    for name in ("ours", "base"):
+        path = tmp_path / name / "result.json"
+        write_run(path.with_name("run.trec"), [{f"q{n}": {"d1": 2.0, "d0": 1.0} for n in range(3)}], name)
+        runs.append(Result(name, "toy", "test", {}, {}, path))
+    collection = Collection.open(tmp_path / "toy")
+    asked = Asked(["q0", "q1", "q2"], [], runs, collection, collection.qrels("test"), None)
+    paired = [Paired("toy", asked, np.array([1.0, 0.5, 0.1]), np.array([0.5, 0.5, 0.2]), {}, ())]
+    table = examples_table(paired, "ours", "base")
+    assert table is not None
+    assert table.headings == ["toy, won (100 against 50): question 0", "toy, lost (10 against 20): question 2"]
+    won = table.groups[0]
+    assert [(cell.value, cell.mark) for cell in won[0]] == [("1", ""), ("document 1", ""), ("document 1", "")]
+    assert [(cell.value, cell.mark) for cell in won[1]] == [("2", ""), ("document 0", "+"), ("document 0", "+")]
+
+
+def test_claims_stand_in_the_paper_with_their_verdicts(tmp_path: Path) -> None:
+    found = {"mean": -0.03, "low": -0.04, "high": -0.02, "p_value": 0.001, "power": 0.5, "needed": 9, "sample": 5}
+    claim = {
+        "key": "less",
+        "claimed": "Less is more.",
+        "rule": "helps",
+        "margin": 0.005,
+        "model": "m",
+        "dataset": ["d"],
+    }
+    claims = [claim | {"found": found, "verdict": "refuted", "p_adjusted": 0.002}, claim | {"found": None, "why": "no"}]
+    write_json(tmp_path / "claims" / "m" / "claims.json", {"claims": claims})
+    write_paper([str(tmp_path / "claims")], tmp_path / "paper", Choice())
+    text = (tmp_path / "paper" / "tables" / "claims.tex").read_text()
+    assert "refuted" in text
+    assert "not tested" in text
+    assert json.loads((tmp_path / "paper" / "provenance.json").read_text())["numbers"]["claims"][0]["value"] == -0.03
 
 
 def test_paths_are_cut_and_other_text_is_not() -> None:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from ragcun.evaluation.tasks import Task, open_task
 from ragcun.files import file_sha256
 from ragcun.retrieval.registry import entry, load_retriever
 from ragcun.retrieval.retrievers import Identity, RetrieverOptions
+
+_SAMPLED = 200  # documents that tell how long the others are
+_SEEN = 1_500  # characters of a document that a base sees, about: 256 to 384 tokens
 
 
 def evaluate(
@@ -87,7 +91,7 @@ def evaluate_tasks(
     folders = ((task.collection.name, task.collection.name, str(task.collection.path)) for task in tasks)
     _refuse_duplicates(folders, "rename one of the folders")
     rows = [_ask_row(name, identity, tasks, output, failures, endpoint) for name, identity in identities.items()]
-    agenda = _Agenda([len(one.task.collection.corpus) for row in rows for one in row if one.known is None])
+    agenda = _Agenda([(one.model, _work(one.task.collection)) for row in rows for one in row if one.known is None])
     _announce(rows)
     results = [result for row in rows for result in _score_row(row, options, agenda, failures, endpoint)]
     for task in tasks:
@@ -149,21 +153,20 @@ def _names(asked: _Asked) -> tuple[str, str]:
 
 
 class _Agenda:
-    """The cells that are still to be computed, by the documents of each, and the time that they have taken."""
+    """The cells that are still to be computed, each the model and its work, and the time that cells have taken."""
 
-    def __init__(self, documents: Sequence[int]) -> None:
-        self._documents = list(documents)
-        self._number = 0
-        self._began = time.monotonic()
+    def __init__(self, cells: Sequence[tuple[str, float]]) -> None:
+        self._cells = list(cells)
+        self._began: list[float] = []
 
     def next(self) -> str:
         """Which cell comes next, in words."""
-        self._number += 1
-        return _place(self._number - 1, self._documents, time.monotonic() - self._began)
+        self._began.append(time.monotonic())
+        return _place(self._cells, [after - before for before, after in pairwise(self._began)])
 
     def drop(self, count: int) -> None:
         """Leave out the next `count` cells."""
-        del self._documents[self._number : self._number + count]
+        del self._cells[len(self._began) : len(self._began) + count]
 
 
 def _score_row(
@@ -220,11 +223,27 @@ def _refuse_duplicates(things: Iterable[tuple[str, str, str]], remedy: str) -> N
             raise UserError(f"{other} and {given} would both be called {name!r}; {remedy}")
 
 
-def _place(number: int, documents: Sequence[int], seconds: float) -> str:
-    """Which cell comes next, and what all that are left will take at the pace of those before it."""
-    if len(documents) == 1:
+def _work(collection: Collection) -> float:
+    """How much there is to encode: the characters that a base sees, estimated on a few documents."""
+    corpus = collection.corpus
+    step = max(1, len(corpus) // _SAMPLED)
+    seen = [min(len(corpus[row]), _SEEN) for row in range(0, len(corpus), step)]
+    return len(corpus) * sum(seen) / max(1, len(seen))
+
+
+def _place(cells: Sequence[tuple[str, float]], seconds: Sequence[float]) -> str:
+    """Which cell comes next, and what those that are left of its model will take at the pace of those before it.
+
+    `cells` are all, each the model and its work; `seconds` is what those that are done have taken. Another model has
+    another pace, which nothing tells before it has done a cell.
+    """
+    if len(cells) == 1:
         return ""
-    left = ""
-    if number:
-        left = f", about {duration(seconds * sum(documents[number:]) / sum(documents[:number]))} left"
-    return f", {number + 1} of {len(documents)}{left}"
+    done = len(seconds)
+    model = cells[done][0]
+    own = [(work, taken) for (of, work), taken in zip(cells, seconds, strict=False) if of == model]
+    left = sum(work for of, work in cells[done:] if of == model)
+    known = sum(work for work, _ in own)
+    said = f", about {duration(sum(taken for _, taken in own) * left / known)} left" if known else ""
+    others = len({of for of, _ in cells[done:]}) > 1
+    return f", {done + 1} of {len(cells)}{said}{' for this model' if said and others else ''}"

@@ -66,6 +66,7 @@ class Card:
         scores: none where it was not evaluated.
         licence: of the weights; None leaves it open, and the card says so.
         citation: BibTeX of the work that releases it; None: of this model alone.
+        thresholds: a section on when not to answer; empty where none was measured.
     """
 
     title: str
@@ -75,6 +76,7 @@ class Card:
     scores: Sequence[CardScore] = field(default=())
     licence: str | None = None
     citation: str | None = None
+    thresholds: str = ""
 
     def text(self) -> str:
         """The card as Markdown, with the hub's metadata before it."""
@@ -83,6 +85,7 @@ class Card:
             self._usage(),
             self._training(),
             self._evaluation(),
+            self.thresholds,
             self._limits(),
             self._reproduction(),
             self._cite(),

@@ -13,6 +13,7 @@ from ragcun.errors import RagcunError, UserError
 from ragcun.files import atomic_folder
 from ragcun.manifest import read_manifest
 from ragcun.model.card import Card
+from ragcun.release.abstention import card_thresholds
 from ragcun.release.scores import card_scores
 
 _NOT_RELEASED = ("README.md",)
@@ -60,7 +61,9 @@ class Release:
         """Its card, under the name that it is released by."""
         folders = self.results or (str(self.model.path.parent),)
         scores = card_scores(folders, self.model, self.origin, must=bool(self.results))
-        return Card(title, loaded_as, self.manifest, self.origin, scores, self.licence, self.citation).text()
+        thresholds = card_thresholds(folders, self.model)
+        card = Card(title, loaded_as, self.manifest, self.origin, scores, self.licence, self.citation, thresholds)
+        return card.text()
 
     def write(self, folder: Path, title: str | None = None, loaded_as: str | None = None) -> Path:
         """Write the model and its card to `folder`, which appears whole or not at all.

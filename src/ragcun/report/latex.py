@@ -92,9 +92,9 @@ class _Layout:
     def set_cell(self, cell: Cell) -> str:
         value, _, _ = self.column.parts(cell)
         if self.is_text and len(value) > _LONGEST_TEXT:
-            shown = rf"\parbox[t]{{0.4\textwidth}}{{\raggedright {set_text(value)}\strut}}"
-        else:
-            shown = set_text(value) if self.is_text else _number(value)
+            marked = set_text(value) + _superscript(cell.mark)
+            return rf"\parbox[t]{{0.4\textwidth}}{{\raggedright {marked}\strut}}"
+        shown = set_text(value) if self.is_text else _number(value)
         if cell.bold:
             shown = rf"\textbf{{{shown}}}"
         if cell.underlined:
@@ -138,7 +138,10 @@ def _tabular(table: Table, panel: Sequence[_Layout]) -> list[str]:
     for place, group in enumerate(table.groups):
         lines.append(r"\midrule")
         if table.headings:
-            lines.append(rf"\multicolumn{{{count}}}{{@{{}}l}}{{\textit{{{set_text(table.headings[place])}}}}} \\")
+            heading = rf"\textit{{{set_text(table.headings[place])}}}"
+            if len(table.headings[place]) > _LONGEST_TEXT:
+                heading = rf"\parbox{{0.9\textwidth}}{{\raggedright {heading}\strut}}"
+            lines.append(rf"\multicolumn{{{count}}}{{@{{}}l}}{{{heading}}} \\")
         lines += [_row(layout.set_cell(row[layout.at]) for layout in panel) for row in group]
     return [*lines, r"\bottomrule", r"\end{tabular}}"]
 

@@ -50,6 +50,15 @@ def paper(
     published: Annotated[
         str, typer.Option(help="Retrievers whose published scores are shown, separated by commas.", show_default="none")
     ] = "",
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the collections, from which examples have the texts of queries and documents.",
+            show_default="beir in the cache",
+            file_okay=False,
+            exists=True,
+        ),
+    ] = None,
     compile_: Annotated[bool, typer.Option("--compile", help="Compile main.tex to main.pdf.")] = False,
     json: options.Json = False,
 ) -> None:
@@ -59,6 +68,7 @@ def paper(
     results give the same bytes.
     """
     from ragcun.console import say
+    from ragcun.data.beir import beir_folder
     from ragcun.report.paper.scores import Choice
     from ragcun.report.paper.write import write_paper
     from ragcun.report.write import compile_pdf
@@ -66,7 +76,7 @@ def paper(
     choice = Choice(
         metric, _split(order), _split(datasets), average, None if not baseline else tuple(baseline), _split(published)
     )
-    written = write_paper(results, output, choice, digits)
+    written = write_paper(results, output, choice, digits, [data_dir or beir_folder()])
     if compile_:
         written.append(compile_pdf(output / "main.tex"))
     say(f"written: {written[0]}, and {len(written) - 1} other files in {output}")

@@ -3,7 +3,7 @@
 const ALONE = "Tests on this page swap the systems within queries 9,999 times; intervals are studentised bootstraps over queries. Seeds of one system are averaged first.";
 
 function differenceChart(rows, label) {
-  const width = chartWidth(), left = 0.3 * width, height = 26 * rows.length + 34;
+  const width = chartWidth(), left = labelWidth(rows.map((row) => row.name), width), height = 26 * rows.length + 34;
   const reach = Math.max(0.001, ...rows.map((row) => Math.max(Math.abs(row.low), Math.abs(row.high))).filter((end) => end < 1), ...rows.map((row) => Math.abs(row.difference)));
   const x = (value) => left + 10 + ((Math.max(-reach, Math.min(reach, value)) + reach) / (2 * reach)) * (width - left - 30);
   const chart = element("svg", { viewBox: `0 0 ${width} ${height}`, width, role: "img", "aria-label": `${label}; the table below has the numbers.` });

@@ -82,7 +82,12 @@ function frame(table, label, long = false) {
 
 /* Charts are as wide as the page is, up to a limit, so that their text keeps its size. */
 const chartWidth = () => Math.min(640, document.querySelector("main").clientWidth - 32);
-const shortened = (text, width) => (text.length > width / 7 ? `${text.slice(0, Math.floor(width / 7) - 1)}…` : text);
+const LETTER = 7.4; // pixels that one takes about
+const labelWidth = (labels, width) => Math.min(0.5 * width, LETTER * Math.max(...labels.map((label) => label.length)) + 8);
+const shortened = (text, width) => {
+  const most = Math.floor(width / LETTER), half = Math.floor((most - 1) / 2);
+  return text.length > most ? `${text.slice(0, half)}…${text.slice(-half)}` : text;
+};
 
 /* Controls. */
 

@@ -87,7 +87,7 @@ function showRecords(title, numbers, rows = []) {
   const show = (at) => {
     const group = data.ranks[at], order = group.systems.map((system, index) => ({ label: data.systems[system], ...group.ranks[index] }))
       .sort((x, y) => x.rank - y.rank || x.best - y.best);
-    const last = Math.max(2, order.length), width = chartWidth(), left = 0.3 * width, x = (rank) => left + 16 + ((rank - 1) / (last - 1)) * (width - left - 32);
+    const last = Math.max(2, order.length), width = chartWidth(), left = labelWidth(order.map((one) => one.label), width), x = (rank) => left + 16 + ((rank - 1) / (last - 1)) * (width - left - 32);
     const title = `Ranks on ${group.name}`;
     const chart = element("svg", { viewBox: `0 0 ${width} ${28 + 26 * order.length}`, role: "img", width, "aria-label": `${title}; the table below has the numbers.` });
     for (let rank = 1; rank <= last; rank += 1) {

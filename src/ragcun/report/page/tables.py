@@ -81,7 +81,7 @@ def _heading(place: Place, several_splits: bool, rows: Sequence[Row]) -> str:
     if dataset is not None:
         return f"{dataset} ({split})" if several_splits else dataset
     whole = len(over) == len({row.dataset for row in rows if row.dataset})
-    return "Average" + (f", {domain}" if domain else "") + ("" if whole else f" of {len(over)}")
+    return "Average" + ("" if whole else f" of {len(over)}") + (f", {domain}" if domain else "")
 
 
 def _score(row: Row | None) -> Cell:

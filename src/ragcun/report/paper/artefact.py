@@ -20,8 +20,8 @@ from ragcun.intact import CHECKSUM, write_record
 from ragcun.manifest import package_versions
 from ragcun.report.paper.inputs import Inputs
 
-_KEPT = {"result.json", "manifest.json", "ablation.json", "isotropy.json"}
-_BYTES = {"scores.parquet", "history.jsonl"}
+_KEPT = {"result.json", "manifest.json", "ablation.json", "isotropy.json", "claims.json"}
+_BYTES = {"scores.parquet", "evidence.parquet", "history.jsonl"}
 _TIME = (1980, 1, 1, 0, 0, 0)  # the first that a zip archive can hold
 _ABSOLUTE = re.compile(r"(?<![\w.:/])(~|[A-Za-z]:)?[/\\](?:[^\s/\\\"',;]+[/\\])+(?=[^\s/\\\"',;]*)")
 _PRIVATE = {"git"}  # who wrote the code, and where it is

@@ -89,7 +89,8 @@ def read_inputs(sources: Sequence[str]) -> Inputs:
                 isotropy[path] = read_reports(path)
             except UserError as error:
                 warn(f"{error}; left out")
-    if not (systems or ablations or isotropy):
+    others = any(next(folder.rglob(name), None) for folder in folders.values() for name in ("claims.json", "cells-*"))
+    if not (systems or ablations or isotropy or others):
         raise UserError(f"{', '.join(map(str, paths))}: nothing to report; run `ragcun eval beir` first")
     given = {Path(folder): name for name, folder in map(parse_label, sources) if name is not None}
     names = {root: given[folder] for root, folder in folders.items() if folder in given}

@@ -75,7 +75,7 @@ def of_trainings(trainings: Iterable[Training]) -> list[str]:
     for training in trainings:
         settings = training.manifest["settings"]["training"]
         found += ["Oord2018Infonce", "Loshchilov2019Adamw"]
-        found += [key for name, key in _TERMS.items() if any(t.name == name and settings[t.weight] for t in TERMS)]
+        found += [key for name, key in _TERMS.items() if any(t.name == name and settings.get(t.weight) for t in TERMS)]
         if settings.get("interpolate") not in (None, 1, 1.0):
             found.append("Wortsman2022Wiseft")
     return list(dict.fromkeys(found))

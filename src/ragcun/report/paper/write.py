@@ -26,7 +26,9 @@ from ragcun.report import csv, latex
 from ragcun.report.paper import references
 from ragcun.report.paper.artefact import write_artefact
 from ragcun.report.paper.document import Figure, Section, article, cite, reference
+from ragcun.report.paper.further import abstention_tables, claims_tables
 from ragcun.report.paper.inputs import Inputs, read_inputs
+from ragcun.report.paper.queries import examples_table, helps_table, pair_queries
 from ragcun.report.paper.scores import (
     Choice,
     Scores,
@@ -76,8 +78,12 @@ class Paper:
         return cite(keys)
 
 
-def write_paper(sources: Sequence[str], output: Path, choice: Choice, digits: int = 1) -> list[Path]:
+def write_paper(
+    sources: Sequence[str], output: Path, choice: Choice, digits: int = 1, data_dirs: Sequence[Path] = ()
+) -> list[Path]:
     """Write the folder of a paper from the results below `sources`; returns the files, main.tex first.
+
+    Texts of queries and documents are from the collections in `data_dirs`; without them there are no examples.
 
     A main.tex that somebody has changed since it was written is kept.
 
@@ -87,7 +93,7 @@ def write_paper(sources: Sequence[str], output: Path, choice: Choice, digits: in
     scores = find_scores(inputs, choice)
     paper = Paper(inputs, scores, output)
     sections = [_set_up(paper), _results(paper, digits), _efficiency(paper), _isotropy(paper), _trade_off(paper)]
-    sections += _ablations(paper)
+    sections += [*_ablations(paper), _queries(paper, data_dirs), *_further(paper)]
     appendix = [_settings(paper), _all_isotropy(paper), _trainings(paper)]
     appendix += _statements(paper)
     paper.texts["refs.bib"] = references.bibliography(paper.cited)
@@ -132,7 +138,7 @@ def _set_up(paper: Paper) -> Section:
         f"{latex.set_text(', '.join(label_in_symbols(system.label) for system in systems))}"
         f"{paper.cite(references.of_systems(systems, trainings))}."
     )
-    used = [t for t in TERMS if any(training.manifest["settings"]["training"][t.weight] for training in trainings)]
+    used = [t for t in TERMS if any(training.manifest["settings"]["training"].get(t.weight) for training in trainings)]
     if trainings:
         terms = ", ".join(f"${term.symbol}$ ({latex.set_text(words(term.weight))})" for term in used)
         section.text.append(
@@ -230,6 +236,36 @@ def _ablations(paper: Paper) -> list[Section]:
         shown = paper.add_table(section, table, _numbered("ablation", number))
         section.text.append(f"{shown} compares settings.")
     return [section]
+
+
+def _queries(paper: Paper, data_dirs: Sequence[Path]) -> Section:
+    section = Section("When it helps, and examples")
+    scores = paper.scores
+    if scores.against is None or not scores.ours:
+        return section
+    ours, base = scores.ours[0], scores.against
+    paired = pair_queries(paper.inputs, scores, ours, data_dirs)
+    if paired:
+        shown = paper.add_table(section, helps_table(paired, ours.label, base.label))
+        names = [latex.set_text(label_in_symbols(system.label)) for system in (ours, base)]
+        section.text.append(
+            f"{shown} correlates{paper.cite(['Spearman1904'])} the gain of {names[0]} over {names[1]} with what is "
+            "known of a query."
+        )
+    if (examples := examples_table(paired, ours.label, base.label)) is not None:
+        section.text.append(f"{paper.add_table(section, examples)} has examples.")
+    return section
+
+
+def _further(paper: Paper) -> list[Section]:
+    abstention, claims = Section("Abstention"), Section("Claims of the literature")
+    for table in abstention_tables(paper.inputs):
+        shown = paper.add_table(abstention, _in_symbols(table))
+        abstention.text.append(f"{shown} shows which scores tell that an answer is missing.")
+    for number, table in enumerate(claims_tables(paper.inputs)):
+        shown = paper.add_table(claims, table, _numbered("claims", number))
+        claims.text.append(f"{shown} has the verdicts.")
+    return [abstention, claims]
 
 
 def _trainings(paper: Paper) -> Section:
