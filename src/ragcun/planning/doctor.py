@@ -86,7 +86,8 @@ def _runtime() -> Finding:
     device = fastest_device()
     missing = {runtime.name: runtime.missing(device) for runtime in RUNTIMES}
     there = [name for name, reason in missing.items() if reason is None]
-    found = f"{there[0]} computes what it supports, {there[-1]} the rest" if there[1:] else f"{there[0]} computes bases"
+    fastest = f"{there[0]} computes what it supports, since it is the fastest here, and {there[-1]} the rest"
+    found = fastest if there[1:] else f"{there[0]} computes bases"
     because = "".join(f"; {name} {reason}" for name, reason in missing.items() if reason is not None)
     if device != "cpu" or there[1:]:
         return Finding("runtime", "good", found + because)
