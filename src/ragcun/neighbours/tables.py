@@ -101,7 +101,10 @@ def equal_recall_table(rows: Sequence[Mapping[str, Any]]) -> Table:
                 ]
                 lines.append(_reached(dataset, label, kind, curve))
         groups.append(lines)
-    return Table("At equal recall.", columns, groups, [], "neighbours-equal-recall")
+    note = Note(
+        "Of codes, compared are the candidates whose scores are exact; every document's code is compared besides."
+    )
+    return Table("At equal recall.", columns, groups, [note], "neighbours-equal-recall")
 
 
 def _reached(dataset: str, label: str, kind: Kind, curve: Sequence[Mapping[str, Any]]) -> list[Cell]:
