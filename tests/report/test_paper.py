@@ -227,8 +227,13 @@ def test_claims_stand_in_the_paper_with_their_verdicts(tmp_path: Path) -> None:
 
 
 def test_paths_are_cut_and_other_text_is_not() -> None:
-    found = anonymous({"a": ["/home/me/x/model", "N/A and/or 1/2", "https://x.org/a/b"], "git": {"commit": "1"}})
-    assert found == {"a": ["model", "N/A and/or 1/2", "https://x.org/a/b"], "git": None}
+    found = anonymous(
+        {
+            "a": ["/home/me/x/model", "run:/home/me/{dataset}.trec", "N/A and/or 1/2", "https://x.org/a/b"],
+            "git": {"commit": "1"},
+        }
+    )
+    assert found == {"a": ["model", "run:{dataset}.trec", "N/A and/or 1/2", "https://x.org/a/b"], "git": None}
 
 
 def test_every_reference_is_an_entry() -> None:

@@ -23,7 +23,7 @@ from ragcun.report.paper.inputs import Inputs
 _KEPT = {"result.json", "manifest.json", "ablation.json", "isotropy.json", "claims.json"}
 _BYTES = {"scores.parquet", "evidence.parquet", "history.jsonl"}
 _TIME = (1980, 1, 1, 0, 0, 0)  # the first that a zip archive can hold
-_ABSOLUTE = re.compile(r"(?<![\w.:/])(~|[A-Za-z]:)?[/\\](?:[^\s/\\\"',;]+[/\\])+(?=[^\s/\\\"',;]*)")
+_ABSOLUTE = re.compile(r"(?<![\w./])(?!//)(~|[A-Za-z]:)?[/\\](?:[^\s/\\\"',;]+[/\\])+(?=[^\s/\\\"',;]*)")
 _PRIVATE = {"git"}  # who wrote the code, and where it is
 
 
@@ -95,7 +95,8 @@ def _readme() -> str:
 `results/` holds the results behind the paper: scores of each query, and the settings, fingerprints, versions and
 hardware of each evaluation and training. `paper/provenance.json` names those behind each number. `rebuild.sh` makes
 the tables and figures again from them with ragcun {version} (`pip install ragcun=={version}`) and compiles the PDF.
-Texts of the collections are not included: the examples are made again only where the collections are.
+Texts of the collections are not included: examples, and correlations with texts, are made again only where the
+collections are (`--data-dir`).
 
 Absolute paths and the state of git were removed.
 """
