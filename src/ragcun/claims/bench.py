@@ -32,6 +32,7 @@ HEADS: dict[str, dict[str, float]] = {
     "plain": {"lambda_isotropy": 0.0},
     "sigreg": {"lambda_isotropy": 10.0},
     "covariance": {"lambda_isotropy": 0.0, "lambda_covariance": 1.0},
+    "isotropic": {"lambda_isotropy": 10.0, "lambda_covariance": 1.0},
     "gor": {"lambda_isotropy": 0.0, "lambda_gor": 1.0},
 }
 _ROWS = 6_000  # training pairs
@@ -136,9 +137,9 @@ class Bench:
         return self._embedder.fingerprint
 
     @property
-    def has_training_data(self) -> bool:
-        """Whether heads can be trained."""
-        return self._train is not None
+    def trained_on(self) -> str | None:
+        """The collection that heads are trained on."""
+        return None if self._train is None else str(self._train.resolve())
 
     def head(self, name: str, seed: int) -> list[Pair]:
         """The vectors of each place by a head that is trained with the settings `HEADS[name]`."""

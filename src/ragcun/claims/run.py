@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ragcun.analysis.treatment import MOVED
 from ragcun.claims.bench import HEADS, SEEDS, Bench
 from ragcun.claims.registry import CLAIMS, Claim, Measured
 from ragcun.claims.verdict import Found, Verdict, of_collections, of_queries, settle
@@ -44,7 +45,7 @@ class Settled:
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the function that measures it."""
-        claim = {name: value for name, value in vars(self.claim).items() if name != "measure"}
+        claim = self.claim.to_json()
         return claim | {
             "model": self.model,
             "dataset": list(self.datasets),
@@ -84,14 +85,11 @@ def run_claims(
         "base": bench.fingerprint,
         "precision": options.precision,
         "data": [[task.collection.name, task.split, task.data] for task in tasks],
-        "train": None if train is None else str(train.resolve()),
-        "heads": HEADS,
-        "seeds": list(SEEDS),
     }
     names = tuple(place.name for place in bench.places)
     settled = []
     for claim in claims:
-        if claim.heads and not bench.has_training_data:
+        if claim.heads and bench.trained_on is None:
             settled.append(Settled(claim, bench.label, names, None, why="no collection with a train split for heads"))
             continue
         settled.append(_measured(claim, bench, names, folder / "measured", inputs))
@@ -99,7 +97,7 @@ def run_claims(
     verdicts = settle([(one.found, one.claim.rule, one.claim.margin) for one in tested if one.found is not None])
     by_key = {one.claim.key: verdict for one, verdict in zip(tested, verdicts, strict=True)}
     settled = [
-        replace(one, verdict=by_key[one.claim.key][0], p_adjusted=by_key[one.claim.key][1])
+        replace(one, verdict="undecided" if one.why else by_key[one.claim.key][0], p_adjusted=by_key[one.claim.key][1])
         if one.claim.key in by_key
         else one
         for one in settled
@@ -114,10 +112,13 @@ def run_claims(
 def _measured(claim: Claim, bench: Bench, names: tuple[str, ...], folder: Path, inputs: dict[str, Any]) -> Settled:
     path = folder / f"{claim.key}.json"
     inputs = inputs | {"operation": claim.operation, "rule": claim.rule, "margin": claim.margin}
+    if claim.heads:
+        inputs |= {"heads": HEADS, "seeds": list(SEEDS), "train": bench.trained_on}
     kept = read_kept(path)
     if kept is None or kept.get("inputs") != inputs:
         began = time.perf_counter()
         measured = claim.measure(bench)
+        moved = None if claim.moved is None else claim.moved(bench)
         seconds = time.perf_counter() - began
         say(f"{claim.key}: measured in {duration(seconds)}")
         path.unlink(missing_ok=True)
@@ -126,10 +127,13 @@ def _measured(claim: Claim, bench: Bench, names: tuple[str, ...], folder: Path, 
         by_dataset = [float(np.mean(one)) for one in measured]
         found = _tested(claim, measured)
         content = {"inputs": inputs, "found": asdict(found), "by_dataset": by_dataset, "seconds": round(seconds, 2)}
+        content["moved"] = moved
         kept = write_record(path, content, [values])
-    return Settled(
-        claim, bench.label, names, Found(**kept["found"]), tuple(kept["by_dataset"]), seconds=kept["seconds"]
-    )
+    found, moved = Found(**kept["found"]), kept["moved"]
+    why = ""
+    if moved is not None and moved < MOVED:
+        why = f"the treatment did not take: it moved the participation ratio by {moved:.2f} of d"
+    return Settled(claim, bench.label, names, found, tuple(kept["by_dataset"]), why=why, seconds=kept["seconds"])
 
 
 def _tested(claim: Claim, measured: Measured) -> Found:

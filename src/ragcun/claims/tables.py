@@ -50,7 +50,7 @@ def verdicts_table(settled: Sequence[Settled]) -> Table:
             "margin; refuted: the interval excludes what was claimed; undecided: neither, at this power. Needed is the "
             "sample with 80% power for the margin. Rules and margins were fixed before anything was measured."
         ),
-        *[Note(f"{one.claim.key}: not tested: {one.why}.") for one in settled if one.found is None],
+        *[Note(f"{one.claim.key}, {one.model}: {one.why}.") for one in settled if one.why],
     ]
     return Table("Claims, tested.", columns, groups, notes, "claims")
 

@@ -19,8 +19,7 @@ def ls(form: output.Format = "terminal", json: options.Json = False) -> None:
     from ragcun.claims.tables import registry_table
 
     if json:
-        claims = [{name: value for name, value in vars(claim).items() if name != "measure"} for claim in CLAIMS]
-        options.print_json({"claims": claims})
+        options.print_json({"claims": [claim.to_json() for claim in CLAIMS]})
     else:
         output.print_table(registry_table(CLAIMS), form)
 
