@@ -1,6 +1,6 @@
 """Evaluating a second head on a stored base, beside MTEB and BEIR on the exported model: whole processes.
 
-    python bench/evaluation.py [--collection FOLDER] [--base MODEL] [--runs 1] [--mteb PYTHON]
+    python bench/evaluation.py [--collection FOLDER] [--base MODEL] [--runs 1] [--mteb PYTHON] [--folder FOLDER]
 
 Two heads are trained on the collection and the first is evaluated, which stores the base's embeddings. Then the second
 is evaluated: by ragcun, and by MTEB and BEIR, which encode the texts with the exported model.
@@ -22,17 +22,29 @@ def main() -> None:
     options = parser(__doc__, runs=1)
     options.add_argument("--collection", type=Path, help="default: 2,000 documents of Python's documentation")
     options.add_argument("--base", default="sentence-transformers/all-MiniLM-L6-v2")
+    options.add_argument("--train-data", type=Path, help="what the heads are trained on; default: the collection")
     options.add_argument("--store", type=Path, help="a store that has the collection already")
+    options.add_argument("--folder", type=Path, help="of the heads, which are trained unless they are there")
     options.add_argument("--mteb", default=sys.executable, help="Python of an environment that has mteb")
     options.add_argument("--peer", choices=["mteb", "beir"], action="append", help="default: both")
     given = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        scratch = Path(folder)
+        scratch = given.folder or Path(folder)
         collection = given.collection or scratch / "pydocs"
         if given.collection is None:
             ragcun("data", "pydocs", collection, "--documents", "2000")
         store = given.store or scratch / "store"
-        common = ["train", "--train-data", collection, "--base-model", given.base, "--store", store, "--epochs", "1"]
+        common = [
+            "train",
+            "--train-data",
+            given.train_data or collection,
+            "--base-model",
+            given.base,
+            "--store",
+            store,
+            "--epochs",
+            "1",
+        ]
         evaluate = ["eval", "collection", collection, "--split", "test", "--store", store, "--model"]
         for name, weight in (("first", "1"), ("second", "10")):
             ragcun(*common, "--lambda-isotropy", weight, "--output-dir", scratch / name)

@@ -63,8 +63,9 @@ No test in CI depends on a time. What was tried where a row fell short is in the
 
 GROWTH_TEXT = """## How cost grows
 
-Time and memory against size on this machine, on logarithmic axes; a slope of 1 means that the cost is proportional.
-Memory is what the work adds to the process, and for several processes the largest one's.
+Seconds of one core and memory against size, on logarithmic axes. A slope of 1 means that the cost is proportional, one
+of -1 that processes divide it evenly. Memory is what the work adds to the process; of several processes, all of the
+largest.
 
 ```bash
 python bench/growth.py
