@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
-from measure import Row, in_turn, of, parser, products, ragcun, report
+from measure import Row, in_turn, of, parser, ragcun, report
 from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 
@@ -77,7 +77,6 @@ def measure(model: str, tokens: int, options: argparse.Namespace, scratch: Path)
     texts = passages(options.collection, base, tokens, options.texts)
     lengths = lengths_of(base, texts)
     flops = sum(find_architecture(model).forward(int(length)) for length in lengths)
-    rates = {precision: products(dtype) for precision, dtype in DTYPES.items()}
     ways = {name: way(name, model, texts, scratch) for name in WAYS if _asked(name, options)}
     taken = in_turn(ways, options.runs, warm=options.warm)
     name = Path(model).name
@@ -103,8 +102,8 @@ def measure(model: str, tokens: int, options: argparse.Namespace, scratch: Path)
                     seconds=taken[way_name],
                     peer_seconds=taken[peer],
                     wanted=wanted,
-                    floor=flops / rates[precision],
-                    floor_of=f"{flops / 1e9:.0f} GFLOP at {rates[precision] / 1e9:.0f} GFLOP/s in {precision}",
+                    least=(flops, precision),
+                    least_of="layers of the model on these tokens",
                     notes=[f"{len(texts) / statistics.median(taken[way_name]):.1f} texts a second."],
                 )
             )

@@ -7,6 +7,8 @@ without further terms, the trainer with MultipleNegativesRankingLoss. Each run i
 not count; a figure is the seconds of a step.
 """
 
+import contextlib
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -51,13 +53,15 @@ def theirs(base: str, pairs: Pairs, batch: int, scratch: Path) -> float:
         use_cpu=True,
         disable_tqdm=True,
     )
-    SentenceTransformerTrainer(
+    trainer = SentenceTransformerTrainer(
         model=model,
         args=arguments,
         train_dataset=dataset,
         loss=MultipleNegativesRankingLoss(model),
         callbacks=[Clock()],
-    ).train()
+    )
+    with contextlib.redirect_stdout(sys.stderr):
+        trainer.train()
     return (times[-1] - times[0]) / (len(times) - 1)
 
 

@@ -16,7 +16,6 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import psutil
@@ -39,8 +38,9 @@ class Row:
         seconds: of each run of the work, by ragcun.
         peer_seconds: the same by the peer; run i was taken beside run i.
         wanted: the ratio of the peer's seconds to ragcun's that is aimed at.
-        floor: seconds that the work takes at this machine's ceiling; None where no such bound is known.
-        floor_of: how the floor comes about.
+        least: what the work takes at least: an amount of FLOPs in `fp32` or `bf16`, or of bytes to `copy`, and which of
+            these; None where no such bound is known.
+        least_of: what that is.
         mebibytes, peer_mebibytes: the peak of resident memory, where it is measured.
         notes: what a reader must know besides.
     """
@@ -51,8 +51,8 @@ class Row:
     seconds: Sequence[float]
     peer_seconds: Sequence[float]
     wanted: float
-    floor: float | None = None
-    floor_of: str = ""
+    least: tuple[float, str] | None = None
+    least_of: str = ""
     mebibytes: float | None = None
     peer_mebibytes: float | None = None
     notes: Sequence[str] = field(default=())
@@ -71,19 +71,23 @@ def in_turn(ways: Mapping[str, Work], runs: int, warm: bool = True) -> dict[str,
     return taken
 
 
-def products(dtype: Any = None) -> float:
-    """FLOP/s of a large matrix product in `dtype`, fp32 by default: the best of five."""
+def products(precision: str) -> float:
+    """FLOP/s of a large matrix product, the best of ten by torch's own choice of library and by oneDNN."""
     import torch
 
-    left, right = (torch.randn(_SIDE, _SIDE).to(dtype or torch.float32) for _ in range(2))
-    return 2 * _SIDE**3 / min(in_turn({"": lambda: torch.mm(left, right)}, 5)[""])
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
+    left, right = (torch.randn(_SIDE, _SIDE).to(dtype) for _ in range(2))
+    ways: dict[str, Work] = {"torch": lambda: torch.mm(left, right)}
+    if precision == "fp32" and hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+        ways["onednn"] = lambda: torch.ops.mkldnn._linear_pointwise(left, right, None, "none", [], "")
+    return 2 * _SIDE**3 / min(min(seconds) for seconds in in_turn(ways, 10).values())
 
 
 def copies() -> float:
-    """Bytes a second that a large copy reads and writes: the best of five."""
+    """Bytes a second that a large copy reads and writes: the best of ten."""
     source = np.ones(_COPIED // 8)
     target = np.empty_like(source)
-    return 2 * _COPIED / min(in_turn({"": lambda: np.copyto(target, source)}, 5)[""])
+    return 2 * _COPIED / min(in_turn({"": lambda: np.copyto(target, source)}, 10)[""])
 
 
 def process(command: Sequence[str | os.PathLike[str]], **variables: str) -> tuple[float, float, str]:
@@ -132,6 +136,11 @@ def processor() -> str:
     return "unknown processor"
 
 
+def ceiling(kind: str) -> float:
+    """This machine's rate of such work: FLOP/s in fp32 or bf16, or bytes/s."""
+    return copies() if kind == "copy" else products(kind)
+
+
 def report(rows: Sequence[Row]) -> None:
     """Print rows with the machine, the share of it that others keep busy, date, command and versions."""
     told = {
@@ -139,6 +148,7 @@ def report(rows: Sequence[Row]) -> None:
         "busy": psutil.cpu_percent(interval=1) / 100,
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "command": " ".join(["python", f"bench/{Path(sys.argv[0]).name}", *map(_shown, sys.argv[1:])]),
+        "ceilings": {kind: ceiling(kind) for kind in sorted({row.least[1] for row in rows if row.least is not None})},
         "versions": {name: version(name) for name in ("torch", "numpy")},
         "rows": [asdict(row) for row in rows],
     }

@@ -13,7 +13,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from measure import Row, copies, of, parser, process, report
+from measure import Row, of, parser, process, report
 
 from ragcun.data.collection import write_collection
 
@@ -87,8 +87,8 @@ def main() -> None:
                 seconds=[one["ragcun"][0] for one in found],
                 peer_seconds=[one[peer][0] for one in found],
                 wanted=1,
-                floor=prepared / (copies() / 2),
-                floor_of=f"reading the index, {prepared / 2**20:.0f} MiB, which is checked, at half the rate of a copy",
+                least=(2 * prepared, "copy"),
+                least_of="the index is read and checked",
                 mebibytes=max(one["ragcun"][1] for one in found),
                 peer_mebibytes=max(one[peer][1] for one in found),
             )

@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +44,13 @@ BENCHMARKS: dict[str, list[str]] = {
     "opening": ["opening.py", "--folder", "bench/scratch"],
     "start": ["start.py"],
 }
+UNITS = {"fp32": "GFLOP in fp32", "bf16": "GFLOP in bf16", "copy": "GB"}
 INTRODUCTION = """# Benchmarks
 
 Each row compares ragcun with what one would use instead, on the same work and the same machine. The two take turns,
 and the times are medians. The ratio is the median of the peer's time over ragcun's in the same turn, so more than 1
 means that ragcun is faster; a ratio that reaches the wanted one is bold. The floor is the time that the work takes at
-this machine's ceiling, measured beside it: a large matrix product in the same precision by torch, or a large copy.
+this machine's ceiling: a large matrix product in the same precision, or a large copy, each the best that was measured.
 Memory is the peak of the process, or what is stated below the table.
 
 ```bash
@@ -93,16 +95,38 @@ def kept() -> list[tuple[dict[str, Any], dict[str, Any]]]:
     return [(row, told) for told in files for row in told["rows"]]
 
 
+def ratios(row: dict[str, Any]) -> list[float]:
+    """The peer's seconds over ragcun's of the same turn."""
+    return [b / a for a, b in zip(row["seconds"], row["peer_seconds"], strict=True)]
+
+
 def ratio(row: dict[str, Any]) -> float:
-    """The median of the peer's seconds over ragcun's of the same turn."""
-    return statistics.median(b / a for a, b in zip(row["seconds"], row["peer_seconds"], strict=True))
+    """Their median."""
+    return statistics.median(ratios(row))
+
+
+def _pairs(row: dict[str, Any]) -> str:
+    found = ratios(row)
+    return "1 pair." if len(found) == 1 else f"{len(found)} pairs, ratios {min(found):.3g} to {max(found):.3g}."
+
+
+def ceilings(told: Iterable[dict[str, Any]]) -> dict[str, float]:
+    """The highest rate of each kind of work that any benchmark has measured: other work can only lower it."""
+    best: dict[str, float] = {}
+    for one in told:
+        for kind, rate in one["ceilings"].items():
+            best[kind] = max(rate, best.get(kind, 0.0))
+    return best
 
 
 def tables(rows: list[tuple[dict[str, Any], dict[str, Any]]]) -> tuple[Table, Table]:
     """The figures, and what they are of."""
     figures, details = [], []
+    best = ceilings(told for _, told in rows)
     for number, (row, told) in enumerate(rows, 1):
-        seconds, peer, floor = statistics.median(row["seconds"]), statistics.median(row["peer_seconds"]), row["floor"]
+        seconds, peer = statistics.median(row["seconds"]), statistics.median(row["peer_seconds"])
+        amount, kind = row["least"] or (None, "")
+        floor = None if amount is None else amount / best[kind]
         found = ratio(row)
         figures.append(
             [
@@ -112,15 +136,14 @@ def tables(rows: list[tuple[dict[str, Any], dict[str, Any]]]) -> tuple[Table, Ta
                 *cells(row["mebibytes"], row["peer_mebibytes"]),
             ]
         )
-        runs = len(row["seconds"])
         notes = [*row["notes"], *(["Measured beside other work."] if told.get("busy", 0) > BUSY else [])]
-        floor_of = [f"Floor: {row['floor_of']}."] if row["floor_of"] else []
+        floor_of = [] if amount is None else [f"Floor: {row['least_of']}, {amount / 1e9:.3g} {UNITS[kind]}."]
         details.append(
             cells(
                 str(number),
                 row["work"],
                 row["peer"],
-                " ".join([f"{runs} {'pair' if runs == 1 else 'pairs'}.", *notes, *floor_of]),
+                " ".join([_pairs(row), *notes, *floor_of]),
                 f"{told['command']} ({told['date']})",
             )
         )
@@ -155,6 +178,13 @@ def draw(rows: list[tuple[dict[str, Any], dict[str, Any]]], path: Path) -> None:
         axes.invert_yaxis()
         png = save(figure, Path(folder) / "benchmarks", axes)[1]
         path.write_bytes(png.read_bytes())
+
+
+def of_ceilings(rows: list[tuple[dict[str, Any], dict[str, Any]]]) -> str:
+    """The ceilings in words."""
+    units = {"fp32": "GFLOP/s in fp32", "bf16": "GFLOP/s in bf16", "copy": "GB/s read and written by a copy"}
+    best = ceilings(told for _, told in rows)
+    return ", ".join(f"{rate / 1e9:.0f} {units[kind]}" for kind, rate in sorted(best.items()))
 
 
 def growth_table(growths: dict[str, Any]) -> Table:
@@ -217,7 +247,7 @@ def write_page() -> None:
         PAGE,
         "\n".join(
             [
-                f"{INTRODUCTION}Machine: {'; '.join(machines)}, no GPU.\n",
+                f"{INTRODUCTION}Machine: {'; '.join(machines)}, no GPU. Its ceilings: {of_ceilings(rows)}.\n",
                 "![Ratios of all rows](benchmarks.png)\n",
                 render(figures),
                 "## Settings\n",

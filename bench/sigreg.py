@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from measure import Row, in_turn, of, parser, process, products, report
+from measure import Row, in_turn, of, parser, process, report
 from torch import Tensor
 
 from ragcun.losses import SIGReg
@@ -99,7 +99,6 @@ def main() -> None:
         return
     embeddings_ND = torch.randn(sizes.rows, sizes.dimensions, requires_grad=True)
     losses = calls(sizes.slices, sizes.knots)
-    rate = products()
     taken = in_turn({name: partial(step, loss, embeddings_ND) for name, loss in losses.items()}, sizes.runs)
     memory = {name: peak_elsewhere(name) for name in losses}
     projections = 4 * sizes.rows * sizes.dimensions * sizes.slices
@@ -114,8 +113,8 @@ def main() -> None:
                 seconds=taken["ragcun"],
                 peer_seconds=taken[name],
                 wanted=8,
-                floor=projections / rate,
-                floor_of=f"projections and their gradient, {projections / 1e9:.1f} GFLOP at {rate / 1e9:.0f} GFLOP/s",
+                least=(projections, "fp32"),
+                least_of="projections and their gradient",
                 mebibytes=memory["ragcun"],
                 peer_mebibytes=memory[name],
                 notes=[f"Memory is what one call adds. Relative error of the gradient against fp64: {errors}."],

@@ -8,7 +8,9 @@ would without a store. The first two are whole processes; the third is timed ove
 is that time a step times the steps.
 """
 
+import contextlib
 import json
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -59,7 +61,8 @@ def in_the_loop(collection: Path, base: str, batch: int, steps: int, scratch: Pa
     trainer = SentenceTransformerTrainer(
         model=encoder, args=arguments, train_dataset=dataset, loss=loss, callbacks=[Clock()]
     )
-    trainer.train()
+    with contextlib.redirect_stdout(sys.stderr):
+        trainer.train()
     return (times[-1] - times[0]) / (len(times) - 1)
 
 
