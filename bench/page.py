@@ -105,6 +105,12 @@ def ratio(row: dict[str, Any]) -> float:
     return statistics.median(ratios(row))
 
 
+def _circumstances(told: dict[str, Any]) -> list[str]:
+    if told.get("clock") == "processor":
+        return ["Seconds of the processor, one thread, beside other work."]
+    return ["Measured beside other work."] if told.get("busy", 0) > BUSY else []
+
+
 def _pairs(row: dict[str, Any]) -> str:
     found = ratios(row)
     return "1 pair." if len(found) == 1 else f"{len(found)} pairs, ratios {min(found):.3g} to {max(found):.3g}."
@@ -136,7 +142,7 @@ def tables(rows: list[tuple[dict[str, Any], dict[str, Any]]]) -> tuple[Table, Ta
                 *cells(row["mebibytes"], row["peer_mebibytes"]),
             ]
         )
-        notes = [*row["notes"], *(["Measured beside other work."] if told.get("busy", 0) > BUSY else [])]
+        notes = [*row["notes"], *_circumstances(told)]
         floor_of = [] if amount is None else [f"Floor: {row['least_of']}, {amount / 1e9:.3g} {UNITS[kind]}."]
         details.append(
             cells(

@@ -85,7 +85,9 @@ def replayed(operands: list[list[tuple[torch.Size, bool]]]) -> Callable[[], None
 
 def stepper(batch: int, scratch: Path) -> Callable[[], None]:
     """What takes one step after the other."""
-    settings = load_settings("hybrid", None, {"training": {"batch_size": batch, "gradient_accumulation_steps": 1}})
+    settings = load_settings(
+        "hybrid", None, {"training": {"batch_size": batch, "gradient_accumulation_steps": 1, "lambda_general": 0}}
+    )
     pairs = Rows(100_000)
     head = build_head(settings.model, spectrum(pairs.documents), 0)
     stage = settings.training

@@ -12,10 +12,9 @@ import contextlib
 import json
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-from measure import Row, of, parser, ragcun, report
+from measure import Row, clock, of, parser, ragcun, report
 
 
 def in_the_loop(collection: Path, base: str, batch: int, steps: int, scratch: Path) -> float:
@@ -46,7 +45,7 @@ def in_the_loop(collection: Path, base: str, batch: int, steps: int, scratch: Pa
 
     class Clock(TrainerCallback):
         def on_step_end(self, *_: object, **__: object) -> None:
-            times.append(time.perf_counter())
+            times.append(clock())
 
     arguments = SentenceTransformerTrainingArguments(
         output_dir=str(scratch),
@@ -68,8 +67,8 @@ def in_the_loop(collection: Path, base: str, batch: int, steps: int, scratch: Pa
 
 def main() -> None:
     """Measure all three in turn and print."""
-    options = parser(__doc__, runs=1, in_loop_steps=2)
-    options.add_argument("--collection", type=Path, help="default: 2,000 documents of Python's documentation")
+    options = parser(__doc__, runs=1, in_loop_steps=2, documents=2000)
+    options.add_argument("--collection", type=Path, help="default: --documents of Python's documentation")
     options.add_argument("--base", default="sentence-transformers/all-MiniLM-L6-v2")
     options.add_argument("--dimension", default="384", help="of the head's output; default: 384")
     options.add_argument("--preset", default="hybrid", help="default: hybrid")
@@ -79,7 +78,7 @@ def main() -> None:
         scratch = Path(folder)
         collection = given.collection or scratch / "pydocs"
         if given.collection is None:
-            ragcun("data", "pydocs", str(collection), "--documents", "2000")
+            ragcun("data", "pydocs", str(collection), "--documents", str(given.documents))
         for run in range(given.runs):
             place = scratch / str(run)
             common = ["train", "--preset", given.preset, "--train-data", str(collection), "--base-model", given.base]

@@ -33,7 +33,7 @@ _PADDING = 1.25  # tokens computed for each token of a text, in batches that are
 _RESULTS = 0.003  # seconds: the 1,000 documents found for a query, written and measured
 # Of a document, measured on two cores of a Zen 5 (docs/benchmarks.md): seconds to index its row once, to read it and to
 # rank its id at each evaluation; bytes of main memory for digest, place and rank; bytes of the index.
-_INDEXED, _READ, _HELD, _INDEX = 13e-6, 10e-6, 64, 48
+_INDEXED, _READ, _HELD, _INDEX = 3.5e-6, 6.5e-6, 150, 40
 _TOKEN_BUDGET = 32_768  # tokens of a batch that is only encoded, on a GPU
 
 
