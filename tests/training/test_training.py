@@ -444,6 +444,8 @@ def test_several_collections_are_trained_on_together(tmp_path: Path, collection:
     ]
     manifest = train(settings.model_copy(update={"data": data}), tmp_path / "e", tmp_path / "store")
     assert [part["path"] for part in manifest["data"]["train"]["parts"]] == [str(collection), str(written)]
+    card = (tmp_path / "e" / "model" / "README.md").read_text(encoding="utf-8")
+    assert card.count("| training pairs |") == 2
     known = Provenance.of_training(manifest["data"])
     assert known.domain(Collection.open(collection)) == "in-domain"
 
@@ -477,7 +479,7 @@ def test_general_texts_keep_the_head_where_it_was_on_them(tmp_path: Path, collec
     assert plain > 1e-3
     assert held < plain / 3
     (source,) = manifest["data"]["general"]
-    assert (source["path"], source["texts"]) == (str(folder), 4)
+    assert (source["path"], source["rows"]) == (str(folder), 4)
     parts = [row for row in read_history(tmp_path / "kept" / "history.jsonl") if "loss" in row]
     assert parts[0]["contrastive"] + parts[0]["general"] == pytest.approx(parts[0]["loss"])
     assert "general" not in next(row for row in read_history(tmp_path / "plain" / "history.jsonl") if "loss" in row)

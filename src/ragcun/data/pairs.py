@@ -80,14 +80,16 @@ def mix(parts: Sequence[Pairs], weights: Sequence[float]) -> Pairs:
         filled = np.full((len(part), width), -1, dtype=np.int64)
         filled[:, : part.negatives.shape[1]] = np.where(part.negatives < 0, -1, part.negatives + start)
         negatives.append(filled)
-    source = {"parts": [{**part.source, "weight": weight} for part, weight in zip(parts, weights, strict=True)]}
+    sources = [
+        {**part.source, "pairs": len(part), "weight": weight} for part, weight in zip(parts, weights, strict=True)
+    ]
     return Pairs(
         queries,
         documents,
         np.concatenate([part.anchor + start for part, start in zip(parts, queries.starts, strict=False)]),
         np.concatenate([part.positive + start for part, start in zip(parts, documents.starts, strict=False)]),
         np.concatenate(negatives),
-        source,
+        {"parts": sources},
         tuple((len(part), weight) for part, weight in zip(parts, weights, strict=True)),
     )
 

@@ -29,8 +29,7 @@ class Provenance:
     def of_training(cls, data: Mapping[str, Any]) -> Self:
         """What the manifest of a training says under "data", and what it says of the models it started from."""
         before = data.get("before") or {}
-        own = [one for one in (data.get("train"), data.get("dev")) if one]
-        trained = [*(part for one in own for part in one.get("parts", [one])), *before.get("trained", ())]
+        trained = [*parts_of(data.get("train")), *parts_of(data.get("dev")), *before.get("trained", ())]
         guards = [*data.get("out_of_domain", ()), *data.get("general", ()), *before.get("guards", ())]
         return cls(tuple(trained), tuple(guards))
 
@@ -59,6 +58,11 @@ class Provenance:
         if any(_same(source, collection) for source in self.trained):
             return "in-domain"
         return "guard" if any(_same(source, collection) for source in self.guards) else "out-of-domain"
+
+
+def parts_of(source: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
+    """The parts of what a manifest has under "train" or "dev", which may be a mixture; none of None."""
+    return [] if not source else list(source.get("parts", [source]))
 
 
 def _same(source: Mapping[str, Any], collection: Collection) -> bool:

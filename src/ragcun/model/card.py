@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ragcun.data.benchmark import find_dataset
+from ragcun.data.provenance import parts_of
 from ragcun.embedding.origin import Origin
 from ragcun.losses.terms import TERMS
 
@@ -144,12 +145,11 @@ print(scores)  # minus the Euclidean distance: the highest is the best
 
     def _training(self) -> str:
         data, parameters = self.manifest["data"], self.manifest["parameters"]
-        parts = _parts(data["train"])
-        sources = [("training pairs", part, part.get("pairs") or data["pairs"]) for part in parts]
-        sources += [("choice of the checkpoint", part, None) for part in _parts(data["dev"])]
-        sources += [
-            ("choice of the interpolation", part, None) for one in data["out_of_domain"] for part in _parts(one)
-        ]
+        mixed = parts_of(data["train"])
+        sources = [("training pairs", one, one["pairs"] if len(mixed) > 1 else data["pairs"]) for one in mixed]
+        sources += [("choice of the checkpoint", one, None) for one in parts_of(data["dev"])]
+        sources += [("kept as at the start", one, one["rows"]) for one in data.get("general", ())]
+        sources += [("choice of the interpolation", one, None) for one in data["out_of_domain"]]
         before = (data.get("before") or {}).get("trained", ())
         sources += [("an earlier training", one, None) for one in before]
         rows = [_source(use, source, count) for use, source, count in sources if source]
@@ -202,7 +202,7 @@ seed = {self._settings["seed"]}. Training took {_duration(hours)} on {machine}."
             kinds = {one.domain for one in self.scores}
             if "out-of-domain" not in kinds:
                 lines.append("It was not evaluated on any dataset that it was not trained on.")
-        licences = [_licence(part) for part in _parts(self.manifest["data"]["train"])]
+        licences = [_licence(source) for source in parts_of(self.manifest["data"]["train"])]
         if _UNKNOWN_LICENCE in licences:
             lines.append("The licence of its training data is not known: find out before you use it commercially.")
         if not self.licence:
@@ -240,11 +240,6 @@ def _beside(one: CardScore) -> list[str]:
         return ["", "", ""]
     difference, low, high = (f"{100 * value:+.2f}" for value in one.difference)
     return [f"{100 * one.base:.2f}", f"{difference} [{low}, {high}]", f"{one.p_value:.4f}"]
-
-
-def _parts(source: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
-    """The parts of a mixture, or the source alone; none where there is none."""
-    return list(source.get("parts") or [source]) if source else []
 
 
 def _source(use: str, source: Mapping[str, Any], count: int | None) -> str:

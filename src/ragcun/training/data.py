@@ -235,7 +235,7 @@ def general_sources(general: dict[str, list[JsonlTexts]]) -> list[dict[str, obje
         {
             "path": path,
             "split": "general",
-            "texts": sum(map(len, parts)),
+            "rows": sum(map(len, parts)),
             "sha256": [file_sha256(part.path) for part in parts],
         }
         for path, parts in general.items()
