@@ -109,8 +109,8 @@ class Verdict:
         told = [
             f"{one.domain} {one.verdict(different, equivalent)} "
             f"({100 * one.spread.mean:+.2f} [{', '.join(f'{100 * end:+.2f}' for end in one.spread.interval())}] points "
-            f"on {one.collections} test {'set' if one.collections == 1 else 'sets'}, p {different:.4f}; "
-            f"of equivalence {equivalent:.4f})"
+            f"on {one.collections} test {'set' if one.collections == 1 else 'sets'}, p {_p_value(different)}; "
+            f"of equivalence {_p_value(equivalent)})"
             for one, different, equivalent in self.against
         ]
         return (
@@ -118,6 +118,10 @@ class Verdict:
             f"{self.isotropic.ratio:.2f}, axis statistic {self.isotropic.axes:.1f} times N(0, I)'s) is, beside the "
             f"other head that is best on dev, {self.reference.name}: {'; '.join(told)}."
         )
+
+
+def _p_value(value: float) -> str:
+    return f"{value:.4f}" if value >= 1e-4 else "< 0.0001"
 
 
 def read_heads(folders: Sequence[Path]) -> list[Trained]:
