@@ -27,6 +27,11 @@ class Head(nn.Module, ABC):
     def layers(self) -> list[nn.Linear]:
         """Its linear layers, in the order of `modules_to_save`."""
 
+    def _apply_layer(self, layer: nn.Linear, input_NI: torch.Tensor) -> torch.Tensor:
+        """As the saved layer does, to the bit, but in training by the fastest library."""
+        output: torch.Tensor = linear(input_NI, layer.weight, layer.bias) if self.training else layer(input_NI)
+        return output
+
 
 class MLPHead(Head):
     """Linear(b, 2b), GELU, Dropout, Linear(2b, d): the guide's head."""
@@ -39,8 +44,9 @@ class MLPHead(Head):
 
     def forward(self, base_Nb: torch.Tensor) -> torch.Tensor:
         """(N, b) -> (N, d)."""
-        hidden = nn.functional.gelu(linear(base_Nb, self.first.weight, self.first.bias))
-        output: torch.Tensor = linear(self.dropout(hidden), self.second.weight, self.second.bias)
+        output: torch.Tensor = self._apply_layer(
+            self.second, self.dropout(nn.functional.gelu(self._apply_layer(self.first, base_Nb)))
+        )
         return output
 
     @torch.no_grad()
@@ -75,7 +81,7 @@ class LinearHead(Head):
 
     def forward(self, base_Nb: torch.Tensor) -> torch.Tensor:
         """(N, b) -> (N, d)."""
-        output: torch.Tensor = linear(base_Nb, self.linear.weight, self.linear.bias)
+        output: torch.Tensor = self._apply_layer(self.linear, base_Nb)
         return output
 
     @torch.no_grad()
