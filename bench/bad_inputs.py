@@ -162,9 +162,20 @@ COMMANDS: dict[str, str] = {
     "eval compare": "results",
     "eval show": "results",
     "eval verify": "--data-dir data --datasets scifact",
+    "eval abstain": "data/toy --model MODEL --output new",
+    "eval compress": "data/toy --model MODEL --output new",
+    "eval neighbours": "data/toy --model MODEL --output new",
+    "eval diff": "results results",
+    "data audit": "pairs.jsonl --test data/toy --results results",
+    "claims ls": "",
+    "claims run": "data/toy --model MODEL --output new",
+    "export": "MODEL --to faiss --data data/toy --output new",
     "analyze isotropy": "--model MODEL --data data/toy",
+    "analyze tradeoff": "results",
     **{f"report {form}": "results" for form in FORMS},
     "report paper": "results --output new",
+    "report verdict": "results",
+    "report checklist": "results",
     "doctor": "",
     "store ls": "--store empty",
     "store verify": "--store empty",
@@ -230,8 +241,14 @@ def _wrong(parameter: Any) -> Iterator[tuple[str, str]]:
         yield "choice: NUL", "a\0b"
 
 
-# Names that a command passes on: a plan asks no hub and opens no collection that is not there.
-_NOT_LOOKED_AT = {("plan", "--baselines"), ("ablate", "--baselines")}
+# Names that a command passes on (a plan asks no hub and opens no collection that is not there), any name of a folder,
+# and what is read only where there is an ablation.
+_NOT_LOOKED_AT = {
+    ("plan", "--baselines"),
+    ("ablate", "--baselines"),
+    ("export", "--to"),
+    ("analyze tradeoff", "--metric"),
+}
 
 
 # Command lines that are wrong otherwise.

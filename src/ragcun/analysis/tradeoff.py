@@ -67,6 +67,9 @@ class Trained:
 
     def score(self, domain: Domain, metric: str) -> float | None:
         """The mean over the collections of a domain; None where there are none."""
+        for one in (result for seeds in self.results[domain].values() for result in seeds):
+            if metric not in one.metrics:
+                raise UserError(f"--metric {metric!r}: {one.path} has only {', '.join(one.metrics)}")
         found = [np.mean([one.metrics[metric] for one in seeds]) for seeds in self.results[domain].values()]
         return float(np.mean(found)) if found else None
 

@@ -118,6 +118,8 @@ def _measured(claim: Claim, bench: Bench, names: tuple[str, ...], folder: Path, 
     if kept is None or kept.get("inputs") != inputs:
         began = time.perf_counter()
         measured = claim.measure(bench)
+        if len(measured) < 2 and np.ndim(measured[0]) == 0:
+            return Settled(claim, bench.label, names, None, why="needs two collections at least")
         moved = None if claim.moved is None else claim.moved(bench)
         seconds = time.perf_counter() - began
         say(f"{claim.key}: measured in {duration(seconds)}")

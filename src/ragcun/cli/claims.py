@@ -61,17 +61,22 @@ def run(
     from ragcun.claims.run import choose_claims, run_claims
     from ragcun.claims.tables import verdicts_table
     from ragcun.console import say
+    from ragcun.data.collection import Collection
     from ragcun.errors import exit_code
     from ragcun.evaluation.tasks import open_tasks
     from ragcun.retrieval.retrievers import RetrieverOptions
 
     chosen = choose_claims(claim or [])
     tasks, failures = open_tasks(dict.fromkeys(folders), split)
-    if train is None:
+    if train is not None:
+        Collection.open(train)
+    else:
         train = next((one.collection.path for one in tasks if {"train", "dev"} <= set(one.collection.splits())), None)
     retriever_options = RetrieverOptions(options.store_folder(store), precision, device=device, runtime=runtime)
     settled = [
-        one for name in model for one in run_claims(name, tasks, train, results, retriever_options, chosen) if tasks
+        one
+        for name in (model if tasks else [])
+        for one in run_claims(name, tasks, train, results, retriever_options, chosen)
     ]
     if json:
         failed = [failure.to_json() for failure in failures]

@@ -111,7 +111,10 @@ def compress(
     found: list[Compressed] = []
     for model in dict.fromkeys(models):
         named = {_with_codec(model, spec): spec for spec in specs}
-        identities = identify_all([model, *named], options, failures)
+        identities = identify_all([model], options, failures)
+        if model not in identities:
+            continue
+        identities |= identify_all(list(named), options, failures)
         results = evaluate_tasks(identities, tasks, output, options, failures)
         specs_of = {identity.label: named.get(name, FULL) for name, identity in identities.items()}
         for one in results:
@@ -120,8 +123,8 @@ def compress(
         systems = [
             System(label, {(one.dataset, one.split): [one] for one in mine}) for label, mine in by_label.items() if mine
         ]
-        base = identities[model].label if model in identities else None
-        if base is None or not by_label[base]:
+        base = identities[model].label
+        if not by_label[base]:
             continue
         for row in compare_systems(systems, base, Method(MEASURE)):
             mine = [one for one in by_label[row.label] if one.dataset in row.over]

@@ -131,9 +131,10 @@ def find_result(where: Path, dataset: str | None, split: str | None) -> Result:
     every = read_results(where)
     found = [r for r in every if dataset in {None, r.dataset} and split in {None, r.split}]
     if len(found) != 1:
+        asked = "".join(f" on --{key} {value!r}" for key, value in (("dataset", dataset), ("split", split)) if value)
         there = ", ".join(f"{r.label} on {r.dataset} ({r.split})" for r in (found or every)[:6]) or "none"
         raise UserError(
-            f"{where}: has {len(found)} such results ({there}); choose with --dataset, or give the folder of one cell"
+            f"{where}: has {len(found)} results{asked} ({there}); choose with --dataset, or give the folder of one cell"
         )
     return found[0]
 

@@ -49,7 +49,9 @@ def _set_effort(index: Any, value: int) -> None:
 
 def _ivf(dimension: int, documents: int, metric: int) -> Any:
     lists = max(1, min(int(4 * math.sqrt(documents)), documents // _TO_TRAIN))
-    return faiss.index_factory(dimension, f"IVF{lists},Flat", metric)
+    index: Any = faiss.index_factory(dimension, f"IVF{lists},Flat", metric)
+    index.cp.min_points_per_centroid = 1  # few documents are no warning on standard error
+    return index
 
 
 def _set_probes(index: Any, value: int) -> None:
@@ -59,7 +61,9 @@ def _set_probes(index: Any, value: int) -> None:
 def _pq(dimension: int, documents: int, metric: int) -> Any:
     bits = max(1, min(8, int(math.log2(max(2, documents / _TO_TRAIN)))))
     parts = max(part for part in range(1, max(1, dimension // 8) + 1) if dimension % part == 0)
-    return faiss.index_factory(dimension, f"PQ{parts}x{bits}np", metric)
+    index: Any = faiss.index_factory(dimension, f"PQ{parts}x{bits}np", metric)
+    index.pq.cp.min_points_per_centroid = 1
+    return index
 
 
 def _factory(description: str) -> Callable[[int, int, int], Any]:

@@ -53,23 +53,28 @@ def audit(
     from ragcun.data.collection import Collection
     from ragcun.data.pairs import load_pairs
     from ragcun.embedding.embedder import Embedder
+    from ragcun.errors import UserError
     from ragcun.evaluation.audit import AUDIT, audit_table, without_seen, without_table, write_audit
     from ragcun.evaluation.audit import audit as run
     from ragcun.evaluation.results import read_results
 
-    pairs = [load_pairs(path, train_split, on_error) for path in training]
+    collections = [Collection.open(path, on_error) for path in test]
+    for collection in collections:
+        collection.qrels(split)
+    found = [] if results is None else read_results(results)
+    for one in found:
+        if metric not in one.metrics:
+            raise UserError(f"--metric {metric!r}: {one.path} has only {', '.join(one.metrics)}")
     embedder = None if model is None else Embedder(model, options.store_folder(store), device=device)
-    audits = [run(pairs, Collection.open(path, on_error), split, near, embedder, close) for path in test]
+    pairs = [load_pairs(path, train_split, on_error) for path in training]
+    audits = [run(pairs, collection, split, near, embedder, close) for collection in collections]
     output.print_table(audit_table(audits), form)
-    for one in audits:
-        for match in one.queries[:examples]:
-            say(
-                f"{one.dataset} {match.id} ({match.grade}, {match.similarity:.2f}): {match.text!r} / {match.training!r}"
-            )
+    for of in audits:
+        for match in of.queries[:examples]:
+            say(f"{of.dataset} {match.id} ({match.grade}, {match.similarity:.2f}): {match.text!r} / {match.training!r}")
     scores = {}
     if results is not None:
-        found = read_results(results)
-        scores = {one.dataset: without_seen(found, one, metric) for one in audits}
+        scores = {of.dataset: without_seen(found, of, metric) for of in audits}
         if any(scores.values()):
             output.print_table(without_table(scores, metric), form)
         write_audit(results / AUDIT, audits, scores, metric)
