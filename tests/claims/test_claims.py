@@ -83,7 +83,8 @@ def test_a_run_is_kept(collection: Path, tiny_model: Path, tmp_path: Path) -> No
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)["results"]
     assert [row["key"] for row in rows] == ["mean-removal", "rotation-codebook", "isotropy-unrelated"]
-    assert {row["verdict"] for row in rows} <= {"supported", "refuted", "undecided"}
+    assert {row["verdict"] for row in rows[:2]} <= {"supported", "refuted", "undecided"}
+    assert (rows[2]["verdict"], rows[2]["why"]) == (None, "needs two collections at least")
     again = children.ragcun(*arguments, "--format", "latex", **shared)  # type: ignore[arg-type]
     assert again.returncode == 0, again.stderr
     assert "measured in" not in again.stderr, "what was measured is kept"

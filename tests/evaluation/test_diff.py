@@ -77,7 +77,7 @@ def test_what_is_no_cause_is_left_out_and_results_are_found(
     assert find_result(tmp_path / "b", None, None) == b
     assert find_result(a.path, None, None) == a
     assert find_result(other.path.parent, "animals", "test") == other
-    with pytest.raises(UserError, match=r"has 2 such results \(BM25 on animals \(test\), x on animals \(test\)\)"):
+    with pytest.raises(UserError, match=r"has 2 results \(BM25 on animals \(test\), x on animals \(test\)\)"):
         find_result(tmp_path / "a", None, None)
     with pytest.raises(UserError, match="A is of animals, B of plants"):
         explain(a, replace(b, dataset="plants"))
