@@ -44,7 +44,8 @@ def test_others_are_left_to_torch() -> None:
         linear(_drawn(0, 6), wanted)
         with torch.autocast("cpu", torch.bfloat16):
             assert linear(_drawn(5, 6), wanted).dtype == torch.bfloat16
-        with torch.no_grad():
-            linear(_drawn(5, 6), wanted)
+        linear(_drawn(5, 6), wanted.detach())
+        with torch.no_grad(), pytest.raises(AssertionError):
+            linear(_drawn(5, 6), wanted)  # as in the pass with a gradient, to the bit
         with pytest.raises(AssertionError):
             squared_distances(_drawn(5, 6).requires_grad_(), _drawn(4, 6))

@@ -13,10 +13,10 @@ from torch.autograd.function import once_differentiable
 
 
 def linear(input_NI: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) -> Tensor:
-    """`torch.nn.functional.linear`, N x O; on a CPU in fp32, where a gradient is wanted, by oneDNN, and then
+    """`torch.nn.functional.linear`, N x O; on a CPU in fp32, for what is trained, by oneDNN, and then
     differentiable once."""
     tensors = [tensor for tensor in (input_NI, weight_OI, bias_O) if tensor is not None]
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors) and _taken(*tensors):
+    if any(tensor.requires_grad for tensor in tensors) and _taken(*tensors):
         output: Tensor = _Linear.apply(input_NI, weight_OI, bias_O)  # type: ignore[no-untyped-call]
         return output
     return torch.nn.functional.linear(input_NI, weight_OI, bias_O)

@@ -64,7 +64,7 @@ def test_a_grid_is_trained_once_scored_and_drawn(tmp_path: Path, collection: Pat
     assert figures == {f"trade-{name}.{kind}" for name in ("animals", "dev") for kind in ("pdf", "png")}
     assert found["in_domain"] == ["animals"]
     table = (output / "tables" / "ablation.tex").read_text(encoding="utf-8")
-    assert all(f"isotropy={weight},init=random" in table for weight in (0, 10))
+    assert all(f"mathrm{{iso}}}} = {weight}, init = random" in table for weight in (0, 10))
     with (output / "ablation.csv").open(newline="", encoding="utf-8") as stream:
         settings = [row["setting"] for row in csv.DictReader(stream)]
     assert settings == ["base", "N(0, I), d = 16", *(row["name"] for row in found["rows"])]

@@ -67,7 +67,7 @@ def test_the_first_of_two_processes_writes_what_one_writes_and_speaks(
     rows = json.loads(output)["results"]
     assert [row["metrics"] for row in rows] == [result.metrics for result in of_one]
     assert "searching: 20 documents" in errors, "each searches half of 40"
-    assert errors.startswith(f"{of_one[0].label} on animals (test)")
+    assert errors.splitlines()[1].startswith(f"{of_one[0].label} on animals (test)")
     assert "\nBM25 on animals" not in errors, "that cell was there"
     for result in of_one:
         found = folder / "two" / result.run.relative_to(folder / "one")
