@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from children import ragcun
+from ragcun.analysis.wording import label_in_symbols
 from ragcun.console import say
 from ragcun.errors import UserError
 from ragcun.pipeline.ablation import Evaluation, Measured, encode, train_cell
@@ -67,7 +68,7 @@ def test_a_grid_is_trained_once_scored_and_drawn(tmp_path: Path, collection: Pat
     assert all(f"mathrm{{iso}}}} = {weight}, init = random" in table for weight in (0, 10))
     with (output / "ablation.csv").open(newline="", encoding="utf-8") as stream:
         settings = [row["setting"] for row in csv.DictReader(stream)]
-    assert settings == ["base", "N(0, I), d = 16", *(row["name"] for row in found["rows"])]
+    assert settings == ["base", "N(0, I), d = 16", *(label_in_symbols(row["name"]) for row in found["rows"])]
     ratios = [row["isotropy"]["participation_ratio"][0] for row in found["rows"]]
     assert found["gaussian"]["16"]["participation_ratio"] > max(ratios)
     assert all(row["isotropy_start"]["participation_ratio"][0] > 0 for row in found["rows"])
