@@ -80,8 +80,15 @@ def product_quantiser(sample_Nk: Floats, size: int | None, rotated: bool) -> Fai
     quantiser: Any = faiss.downcast_index(index.index) if rotated else index
     quantiser.do_polysemous_training = False
     quantiser.pq.cp.min_points_per_centroid = 1  # a small corpus is no reason to warn
+    if rotated:
+        rotation: Any = faiss.downcast_VectorTransform(index.chain.at(0))
+        learned = faiss.ProductQuantizer(dimension, parts, 8)  # as the rotation would make it
+        learned.cp.min_points_per_centroid = 1
+        rotation.pq = learned
     times = -(-_CENTROIDS // len(sample_Nk))  # FAISS refuses fewer vectors than centroids
     index.train(np.tile(sample_Nk, (times, 1)))
+    if rotated:
+        rotation.pq = None  # the rotation does not own it
     return FaissCodec(index)
 
 
