@@ -89,3 +89,8 @@ def test_a_run_is_kept(collection: Path, tiny_model: Path, tmp_path: Path) -> No
     assert again.returncode == 0, again.stderr
     assert "measured in" not in again.stderr, "what was measured is kept"
     assert "begin{table" in again.stdout or "begin{tabular" in again.stdout or "tblr" in again.stdout
+
+
+def test_the_power_is_a_number_where_values_hardly_deviate() -> None:
+    found = of_collections([0.5, 0.5001, 0.4999, 0.5, 0.5002, 0.5, 0.4998], "above", 0.9)
+    assert found.power == pytest.approx(1)

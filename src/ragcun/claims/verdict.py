@@ -20,7 +20,7 @@ import numpy as np
 from scipy import stats
 
 from ragcun.evaluation.compare import compare_queries
-from ragcun.evaluation.statistics import Doubles, holm
+from ragcun.evaluation.statistics import Doubles, holm, power_of_t
 
 Rule = Literal["helps", "equal", "above", "below"]
 Verdict = Literal["supported", "refuted", "undecided"]
@@ -76,9 +76,7 @@ def of_collections(values: Sequence[float], rule: Rule, margin: float) -> Found:
     distance = abs(margin) if rule in {"helps", "equal"} else abs(centre - margin)
     if error == 0:
         return Found(centre, centre, centre, p_value, 1.0, count, count)
-    shift = min(distance / error, 30.0)
-    critical = float(stats.t.ppf(0.975, count - 1))
-    power = float(stats.nct.sf(critical, count - 1, shift) + stats.nct.cdf(-critical, count - 1, shift))
+    power = power_of_t(distance / error, count - 1)
     normal = float(stats.norm.ppf(0.975) + stats.norm.ppf(0.8))
     needed = math.ceil(count * (normal * error / distance) ** 2) if distance > 0 else None
     return Found(centre, centre - reach, centre + reach, p_value, power, needed, count)

@@ -118,13 +118,17 @@ def power(strata: Strata, margin: float) -> tuple[float | None, int | None]:
     queries = sum(len(values) for values, _ in strata)
     if spread == 0:
         return 1.0, queries
+    needed = queries * spread * ((stats.norm.ppf(0.975) + stats.norm.ppf(0.8)) / margin) ** 2
+    return power_of_t(margin / math.sqrt(spread), freedom), math.ceil(needed)
+
+
+def power_of_t(distance: float, freedom: float) -> float:
+    """The power of the two-sided t-test at 5 percent against a difference of `distance` standard errors."""
     critical = float(stats.t.ppf(0.975, freedom))
-    shift = min(margin / math.sqrt(spread), 30.0)  # beyond it the power is 1 to the last digit
+    shift = min(distance, 30.0)  # beyond it the power is 1 to the last digit
     above, below = stats.nct.sf(critical, freedom, shift), stats.nct.cdf(-critical, freedom, shift)
     # SciPy gives NaN far out in the tails: the lower one is empty there, and the upper one nearly normal
-    found = float((stats.norm.sf(critical - shift) if math.isnan(above) else above) + np.nan_to_num(below))
-    needed = queries * spread * ((stats.norm.ppf(0.975) + stats.norm.ppf(0.8)) / margin) ** 2
-    return found, math.ceil(needed)
+    return float((stats.norm.sf(critical - shift) if math.isnan(above) else above) + np.nan_to_num(below))
 
 
 def _share_of_signs(values: Doubles, rng: np.random.Generator) -> float:
