@@ -32,12 +32,13 @@ def _taken(*tensors: Tensor) -> bool:
     return (
         all(one.dtype == torch.float32 and one.device.type == "cpu" and one.numel() for one in tensors)
         and not torch.is_autocast_enabled("cpu")
-        and _available()
+        and onednn_available()
     )
 
 
 @cache
-def _available() -> bool:
+def onednn_available() -> bool:
+    """Whether this build of torch has oneDNN's linear layer."""
     there = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     return bool(there) and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 

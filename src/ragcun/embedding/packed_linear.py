@@ -14,6 +14,8 @@ from sentence_transformers.base.modules import Transformer
 from torch import nn
 from transformers.activations import GELUActivation
 
+from ragcun.products import onednn_available
+
 _ROWS = 512  # tokens for which oneDNN chooses the layout; it computes any number of them
 
 
@@ -46,8 +48,7 @@ def packed(base: SentenceTransformer) -> SentenceTransformer:
 
 
 def _available(precision: torch.dtype | None) -> bool:
-    there = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    if not (there and hasattr(torch.ops.mkldnn, "_linear_pointwise")):
+    if not onednn_available():
         return False
     if precision == torch.bfloat16:
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
