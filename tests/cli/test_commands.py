@@ -45,6 +45,26 @@ def test_every_command_explains_itself() -> None:
         assert len(done.output.splitlines()) > 5
 
 
+def test_help_lists_what_the_commands_themselves_say_and_imports_none() -> None:
+    from typer.main import get_command
+
+    from ragcun.cli.commands import COMMANDS
+    from ragcun.cli.main import app
+
+    constructed: Any = get_command(app)
+    assert len(constructed.commands) == len(COMMANDS) > 10
+    for name, command in constructed.commands.items():
+        assert command.name == name
+        assert " ".join(command.help.partition("\n\n")[0].split()) == COMMANDS[name][1]
+
+    code = "import sys; from ragcun.cli.main import main; sys.argv = ['ragcun', '--help']\ntry:\n    main()\n"
+    code += "finally:\n    print(*(name for name in sys.modules if name.startswith('ragcun.cli.')))"
+    *page, imported = python("-c", code).stdout.splitlines()
+    assert set(imported.split()) == {"ragcun.cli.main", "ragcun.cli.commands"}
+    for name, (_, line) in COMMANDS.items():
+        assert any(shown.split()[1:4] == [name, *line.split()[:2]] for shown in page), name
+
+
 def test_the_cli_reference_is_current(tmp_path: Path) -> None:
     import ragcun as package
 

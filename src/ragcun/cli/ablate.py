@@ -7,8 +7,12 @@ import typer
 
 from ragcun.cli import options
 from ragcun.cli.output import print_table
+from ragcun.cli.settings_flags import of_sections
+
+app = typer.Typer()
 
 
+@app.command(cls=of_sections("data", "model", "training", "evaluation"))
 def ablate(
     context: typer.Context,
     grid: Annotated[list[str], options.GRID],

@@ -10,7 +10,7 @@ from ragcun.cli.command import Command
 from ragcun.cli.completion import bases, complete, measures
 from ragcun.cli.output import Format, print_table
 
-app = typer.Typer(help="Analyse the geometry of embeddings.", no_args_is_help=True)
+app = typer.Typer(name="analyze", no_args_is_help=True)
 
 
 @app.command(cls=Command)

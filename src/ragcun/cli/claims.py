@@ -9,7 +9,7 @@ from ragcun.cli import options, output
 from ragcun.cli.command import Command
 from ragcun.cli.completion import complete, models
 
-app = typer.Typer(help="Test the literature's claims on isotropy and retrieval.", no_args_is_help=True)
+app = typer.Typer(name="claims", no_args_is_help=True)
 
 
 @app.command("ls", cls=Command)

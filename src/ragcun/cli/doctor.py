@@ -3,9 +3,13 @@
 import typer
 
 from ragcun.cli import options
+from ragcun.cli.command import Command
 from ragcun.cli.output import print_table
 
+app = typer.Typer()
 
+
+@app.command(cls=Command)
 def doctor(store: options.Store = None, json: options.Json = False) -> None:
     """Check the device, precision, memory, disk, hub access, token and package versions, and suggest fixes.
 

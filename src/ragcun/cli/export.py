@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ragcun.cli import options
+from ragcun.cli.command import Command
 from ragcun.cli.completion import complete
 from ragcun.errors import UserError
 
 if TYPE_CHECKING:
     from ragcun.evaluation.results import Result
+
+app = typer.Typer()
 
 _NEEDS = {
     "hub": ("repo",),
@@ -22,6 +25,7 @@ _NEEDS = {
 }
 
 
+@app.command(cls=Command)
 def export(
     model: Annotated[
         str,

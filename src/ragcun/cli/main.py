@@ -9,32 +9,18 @@ from typing import Annotated
 import typer
 from typer._click.exceptions import ClickException, NoArgsIsHelpError  # Typer has no public names for them
 
-from ragcun.cli import ablate, analyze, claims, data, doctor, evaluate, export, plan, presets, report, run, store, train
-from ragcun.cli.command import Command
-from ragcun.cli.settings_flags import WithSettings, of_sections
+from ragcun.cli.commands import Commands
 from ragcun.errors import RagcunError, explained, what_it_must_be
 
 app = typer.Typer(
     name="ragcun",
+    cls=Commands,
     help="Train and evaluate isotropic Gaussian embeddings for dense retrieval.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-app.add_typer(data.app, name="data")
-app.command("train", cls=of_sections("", "data", "model", "training"))(train.train)
-app.command("ablate", cls=of_sections("data", "model", "training", "evaluation"))(ablate.ablate)
-app.add_typer(evaluate.app, name="eval")
-app.add_typer(analyze.app, name="analyze")
-app.add_typer(report.app, name="report")
-app.command("export", cls=Command)(export.export)
-app.command("run", cls=WithSettings)(run.run)
-app.command("plan", cls=WithSettings)(plan.plan)
-app.command("doctor", cls=Command)(doctor.doctor)
-app.add_typer(claims.app, name="claims")
-app.add_typer(store.app, name="store")
-app.add_typer(presets.app, name="presets")
 
 
 def _version(show: bool) -> None:

@@ -8,8 +8,12 @@ import typer
 from ragcun.cli import options
 from ragcun.cli.completion import complete, gpus
 from ragcun.cli.output import print_table
+from ragcun.cli.settings_flags import WithSettings
+
+app = typer.Typer()
 
 
+@app.command(cls=WithSettings)
 def plan(
     context: typer.Context,
     preset: options.Preset = None,

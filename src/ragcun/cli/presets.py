@@ -9,7 +9,7 @@ from ragcun.cli.completion import complete
 from ragcun.cli.completion import presets as preset_names
 from ragcun.cli.output import print_table
 
-app = typer.Typer(help="List presets, or print one as TOML.", invoke_without_command=True)
+app = typer.Typer(name="presets", invoke_without_command=True)
 
 
 @app.callback()

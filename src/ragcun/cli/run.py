@@ -7,11 +7,15 @@ import typer
 
 from ragcun.cli import options
 from ragcun.cli.output import print_table
+from ragcun.cli.settings_flags import WithSettings
 
 if TYPE_CHECKING:
     from ragcun.pipeline.experiment import Summary
 
+app = typer.Typer()
 
+
+@app.command(cls=WithSettings)
 def run(
     context: typer.Context,
     preset: options.Preset = None,

@@ -14,7 +14,7 @@ from ragcun.errors import RagcunError, UserError
 if TYPE_CHECKING:
     from ragcun.table import Table, Value
 
-app = typer.Typer(help="List, verify and remove stored base embeddings.", no_args_is_help=True)
+app = typer.Typer(name="store", no_args_is_help=True)
 
 
 @app.command("ls", cls=Command)

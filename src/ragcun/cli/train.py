@@ -6,8 +6,12 @@ from typing import Annotated, Literal
 import typer
 
 from ragcun.cli import options
+from ragcun.cli.settings_flags import of_sections
+
+app = typer.Typer()
 
 
+@app.command(cls=of_sections("", "data", "model", "training"))
 def train(
     context: typer.Context,
     preset: options.Preset = None,

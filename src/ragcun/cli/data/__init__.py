@@ -5,7 +5,7 @@ import typer
 from ragcun.cli.command import Command
 from ragcun.cli.data import audit, beir, msmarco, negatives, pairs, pydocs, wiki
 
-app = typer.Typer(help="Prepare data.", no_args_is_help=True)
+app = typer.Typer(name="data", no_args_is_help=True)
 app.command("beir", cls=Command)(beir.beir)
 app.command("wiki", cls=Command)(wiki.wiki)
 app.command("msmarco", cls=Command)(msmarco.msmarco)

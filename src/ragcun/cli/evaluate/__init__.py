@@ -5,7 +5,7 @@ import typer
 from ragcun.cli.command import Command
 from ragcun.cli.evaluate import abstain, beir, collection, compare, compress, diff, neighbours, show, verify
 
-app = typer.Typer(help="Evaluate retrievers.", no_args_is_help=True)
+app = typer.Typer(name="eval", no_args_is_help=True)
 app.command("abstain", cls=Command)(abstain.abstain)
 app.command("beir", cls=Command)(beir.beir)
 app.command("collection", cls=Command)(collection.collection)

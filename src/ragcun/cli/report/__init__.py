@@ -6,7 +6,7 @@ from ragcun.cli.command import Command
 from ragcun.cli.output import FORMS
 from ragcun.cli.report import page, paper, tables, verdict
 
-app = typer.Typer(help="Write tables, papers and pages from results.", no_args_is_help=True)
+app = typer.Typer(name="report", no_args_is_help=True)
 for form in FORMS:
     app.command(form, cls=Command)(page.html if form == "html" else tables.command_of(form))
 app.command("paper", cls=Command)(paper.paper)

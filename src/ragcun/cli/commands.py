@@ -1,0 +1,78 @@
+"""The commands of `ragcun`: what its help lists of each, and where the rest of it is found once it is used."""
+
+from collections.abc import Iterator, Mapping
+from copy import copy
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_group
+
+# Name, module with the command as `app`, and the first paragraph of its help.
+COMMANDS = {
+    "train": ("train", "Train a head on a frozen base, or a whole encoder."),
+    "ablate": (
+        "ablate",
+        "Train a grid of settings over several seeds on the same stored embeddings, and tabulate the results.",
+    ),
+    "export": ("export", "Release a trained model, or its results."),
+    "run": ("run", "Run the whole chain: prepare data, train, evaluate, analyse and report."),
+    "plan": ("plan", "Estimate the time, memory, disk and cost of each step, from a model of FLOPs and bytes."),
+    "doctor": (
+        "doctor",
+        "Check the device, precision, memory, disk, hub access, token and package versions, and suggest fixes.",
+    ),
+    "data": ("data", "Prepare data."),
+    "eval": ("evaluate", "Evaluate retrievers."),
+    "analyze": ("analyze", "Analyse the geometry of embeddings."),
+    "report": ("report", "Write tables, papers and pages from results."),
+    "claims": ("claims", "Test the literature's claims on isotropy and retrieval."),
+    "store": ("store", "List, verify and remove stored base embeddings."),
+    "presets": ("presets", "List presets, or print one as TOML."),
+}
+
+
+class _Constructed(Mapping[str, Any]):
+    """The commands by name, each imported and constructed when it is first looked up."""
+
+    def __init__(self, markup: Any) -> None:
+        self._command = cache(lambda name: _construct(name, markup))
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in COMMANDS:
+            raise KeyError(name)
+        return self._command(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+def _construct(name: str, markup: Any) -> Any:
+    module, line = COMMANDS[name]
+    app: typer.Typer = import_module(f"ragcun.cli.{module}").app
+    parent = typer.Typer(rich_markup_mode=markup)
+    parent.add_typer(app, help=line)  # an app without a name adds its commands to the parent
+    return get_group(parent).commands[name]
+
+
+class Commands(TyperGroup):
+    """The group of all commands. Its help is made of their lines; they themselves are made when they are used."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands: Any = _Constructed(self.rich_markup_mode)
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        """Their names in the order of the help."""
+        return list(self.commands)
+
+    def format_help(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
+        """Print the help without constructing a command."""
+        listing = copy(self)
+        listing.commands = {name: TyperCommand(name, help=line) for name, (_, line) in COMMANDS.items()}
+        super(Commands, listing).format_help(ctx, formatter)
