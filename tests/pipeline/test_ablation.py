@@ -15,7 +15,9 @@ from children import ragcun
 from ragcun.analysis.wording import label_in_symbols
 from ragcun.console import say
 from ragcun.errors import UserError
+from ragcun.evaluation.systems import Method, compare_systems, read_systems
 from ragcun.pipeline.ablation import Evaluation, Measured, encode, train_cell
+from ragcun.pipeline.endpoints import parse_endpoint
 from ragcun.pipeline.grid import cells_of, parse_grid
 from ragcun.pipeline.preflight import most_data
 from ragcun.settings.load import load_settings
@@ -131,3 +133,52 @@ def test_what_cells_need_is_encoded_before_they_are_trained_and_each_has_its_log
         say("said after them")
     assert later.getvalue() == "said after them\n"
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "store").rglob("*.safetensors")} == shards
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("compress", "must be compress:CODEC"),
+        ("speed:fast", "must be compress:CODEC"),
+        ("compress:trelis48", "trelis48"),
+        ("abstain:tops", "did you mean top"),
+        ("neighbours:hnsw=41", "choose from"),
+    ],
+)
+def test_endpoints_that_there_are_not_are_refused(name: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        parse_endpoint(name)
+
+
+def test_cells_carry_endpoints_which_can_be_compared_over_seeds(
+    tmp_path: Path, collection: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ragcun.neighbours.run._LEAST", 0)  # speed is not looked at
+
+    def load(values: dict[str, Any]) -> Settings:
+        flags = {"data.train": str(collection), "model.base": str(tiny_model), "model.output_dim": 16}
+        return load_settings(flags={**flags, "training.rows": 8, **values})
+
+    cells = cells_of(parse_grid(["epochs=1"]), 2, load, tmp_path)
+    endpoints = ("compress:binary", "neighbours:hnsw=10")
+    where = Evaluation((collection,), tmp_path / "results", tmp_path / "store", endpoints)
+
+    measured = [*encode(cells, where), *(train_cell(cell, where, threads=1) for cell in cells)]
+
+    values: dict[str, list[float]] = {name: [] for name in endpoints}
+    for one in measured:
+        assert isinstance(one, Measured), one
+        for name in endpoints:
+            assert one.endpoints[name].keys() == one.scores.keys() == {collection.name}
+            values[name].append(one.endpoints[name][collection.name])
+    for name, kind, metric in (
+        ("compress:binary", "cells", "nDCG@10"),
+        ("neighbours:hnsw=10", "cells-neighbours", "Found@10:hnsw=10"),
+    ):
+        systems = read_systems([str(where.results / kind)])
+        base, trained = sorted(
+            (one for one in systems if kind != "cells" or "binary" in one.label), key=lambda one: "epochs" in one.label
+        )
+        row = compare_systems([base, trained], method=Method(metric))[1]
+        assert row.seeds == 2
+        assert row.score == pytest.approx(np.mean(values[name][1:]))

@@ -16,8 +16,8 @@ _START = "start "
 def ablation_table(found: Mapping[str, Any]) -> Table:
     """Return the settings of ablation.json by their scores and isotropy, below the base and N(0, I).
 
-    Values are means over seeds with their deviations; nDCG@10 is times 100. Where the grid did not move isotropy, a
-    note says so.
+    Values are means over seeds with their deviations; nDCG@10 and other endpoints are times 100. Where the grid did
+    not move isotropy, a note says so.
     """
     named = [("base", found["base"]), *((setting_name(row["values"]) or row["name"], row) for row in found["rows"])]
     rows = [[Cell(name), Cell(row["seeds"]), *map(_cell, _values(row).values())] for name, row in named]
@@ -36,8 +36,9 @@ def ablation_table(found: Mapping[str, Any]) -> Table:
         else:
             digits = _digits([_values(row)[key] for _, row in named])
             columns.append(Column(_place(key, found["in_domain"]), decimals(digits, scale=100)))
+    others = "".join(f", {name}" for name in found["base"].get("endpoints", {}))
     return Table(
-        f"nDCG@10 (×100) and isotropy of the documents of dev{spread}.",
+        f"nDCG@10{others} (×100) and isotropy of the documents of dev{spread}.",
         [Column("setting"), Column("seeds", decimals(0)), *columns],
         [rows],
         [*map(Note, _settings(found["rows"])), *([Note(found["verdict"])] if found["verdict"] else [])],
@@ -62,7 +63,12 @@ def _digits(pairs: Sequence[tuple[float, float | None] | None]) -> int:
 
 def _values(row: Mapping[str, Any]) -> dict[str, Any]:
     starts = {_START + key: row["isotropy_start"].get(key) for key in CHECKED}
-    return {"dev start": row["dev_start"], "dev": row["dev"], **row["scores"], **row["isotropy"], **starts}
+    others = {
+        f"{dataset}, {name}": value
+        for name, values in row.get("endpoints", {}).items()
+        for dataset, value in values.items()
+    }
+    return {"dev start": row["dev_start"], "dev": row["dev"], **row["scores"], **others, **row["isotropy"], **starts}
 
 
 def _spread(value: float) -> str:
@@ -72,7 +78,7 @@ def _spread(value: float) -> str:
 def _place(name: str, in_domain: list[str]) -> str:
     if name.startswith("dev"):
         return name
-    return f"{name} ({'in-domain' if name in in_domain else 'out-of-domain'})"
+    return f"{name} ({'in-domain' if name.partition(', ')[0] in in_domain else 'out-of-domain'})"
 
 
 def _cell(pair: tuple[float, float | None] | None) -> Cell:

@@ -23,6 +23,14 @@ def ablate(
         int | None,
         typer.Option(min=1, help="Number of parallel trainings.", show_default="one per core; 1 on a GPU"),
     ] = None,
+    endpoint: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What is scored besides nDCG@10 on each collection: compress:CODEC, abstain:SCORE or "
+            "neighbours:INDEX=VALUE; may be repeated.",
+            metavar="NAME",
+        ),
+    ] = None,
     output_dir: Annotated[
         Path,
         typer.Option(
@@ -40,6 +48,7 @@ def ablate(
     from ragcun.console import say
     from ragcun.errors import UserError
     from ragcun.lock import only_writer
+    from ragcun.pipeline.endpoints import parse_endpoint
     from ragcun.pipeline.grid import cells_of, parse_grid
     from ragcun.pipeline.preflight import ready_to_ablate
     from ragcun.settings.load import load_settings
@@ -48,15 +57,19 @@ def ablate(
     dimensions = parse_grid(grid)
     for name in dimensions.keys() & flags.keys():
         raise UserError(f"--grid {name}: is given as a flag too; leave one of them out")
+    for name in endpoint or []:
+        parse_endpoint(name)
     cells = cells_of(dimensions, seeds, lambda values: load_settings(preset, config, {**flags, **values}), output_dir)
     with only_writer(output_dir, "ragcun ablate"):
         cells, datasets = ready_to_ablate(cells, output_dir)
+        if endpoint and not datasets:
+            raise UserError(f"--endpoint {endpoint[0]}: there is no collection to score on; give --datasets")
         say(f"{len(cells)} trainings ({len(cells) // seeds} settings, {seeds} seeds each) into {output_dir}")
 
         from ragcun.analysis.ablation import ablation_table
         from ragcun.pipeline.ablation import run_ablation
 
-        found = run_ablation(cells, datasets, output_dir, options.store_folder(store), jobs)
+        found = run_ablation(cells, datasets, output_dir, options.store_folder(store), jobs, endpoint or [])
     print_table(ablation_table(found))
     if json:
         options.print_json(found)

@@ -44,13 +44,14 @@ class ResolvedModel:
 def parse_label(given: str) -> tuple[str | None, str]:
     """Part NAME=MODEL into the name, by which tables call the model, and the model; the name is None without one.
 
-    A name has no colon: `bm25:k1=1.2` is a model with an option. A folder that is there is a model as it stands.
+    A name has no colon: `bm25:k1=1.2` is a model with an option. A folder that is there is a model as it stands, with
+    options or without.
 
     Raises:
         UserError: nothing stands before or behind the equals sign.
     """
     label, equals, model = given.partition("=")
-    if not equals or ":" in label or is_folder(given):
+    if not equals or ":" in label or is_folder(given) or is_folder(given.partition(":")[0]):
         return None, given
     if not label.strip() or not model.strip():
         raise UserError(f"{given!r}: not NAME=MODEL")

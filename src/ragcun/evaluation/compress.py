@@ -110,7 +110,7 @@ def compress(
     ranges: dict[tuple[str, str, str], Range] = {}
     found: list[Compressed] = []
     for model in dict.fromkeys(models):
-        named = {_with_codec(model, spec): spec for spec in specs}
+        named = {with_codec(model, spec): spec for spec in specs}
         identities = identify_all([model], options, failures)
         if model not in identities:
             continue
@@ -156,7 +156,7 @@ def _compressed(
     return Compressed(model, spec, settings, int(size), sum(shared) / len(shared), row, (low, high))
 
 
-def _with_codec(model: str, spec: CodecSpec) -> str:
+def with_codec(model: str, spec: CodecSpec) -> str:
     """The name of the model with the codec. Raises `UserError` where it can have none."""
     found = entry(model)
     if not isinstance(found, Encoder | ApiModel):

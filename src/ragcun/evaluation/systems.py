@@ -19,7 +19,7 @@ from ragcun.evaluation.compare import MARGIN, Comparison, compare_sides, sides
 from ragcun.evaluation.results import Result, read_results, whole_datasets
 from ragcun.evaluation.statistics import CORRECTIONS, Doubles
 
-_SEED = re.compile(r"[\s,/_-]*(?<![^\W_])seed[\s=_-]*\d+$")
+_SEED = re.compile(r"[\s,/_-]*(?<![^\W_])seed[\s=_-]*\d+(?=$| \()")  # a note in brackets may follow
 
 LEVEL = 0.05
 

@@ -10,7 +10,7 @@ OUTPUT/figures/trade-*.pdf, .png   isotropy against nDCG@10
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stderr
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,10 +30,13 @@ from ragcun.data.texts import Selected, Texts
 from ragcun.embedding.embedder import Embedder
 from ragcun.errors import RagcunError, explained
 from ragcun.evaluation.beir import evaluate_tasks, identify_all
+from ragcun.evaluation.compress import with_codec
+from ragcun.evaluation.endpoint import RANKING, Endpoint
 from ragcun.files import write_json, write_text
 from ragcun.intact import read_kept, write_record
 from ragcun.lock import only_writer
 from ragcun.machine import cores
+from ragcun.pipeline.endpoints import parse_endpoint
 from ragcun.pipeline.grid import Cell
 from ragcun.pipeline.preflight import open_datasets
 from ragcun.pipeline.workers import in_workers
@@ -53,17 +56,19 @@ Pair = tuple[float, float | None]  # mean, and deviation over seeds where there 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The datasets of all cells, and the folders of scores and base embeddings."""
+    """The datasets of all cells, the folders of scores and base embeddings, and what is scored besides nDCG@10."""
 
     datasets: tuple[Dataset | Path, ...]
     results: Path
     store: Path
+    endpoints: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Measured:
     """Results of one cell, or of the base: nDCG@10 (0 to 1) and isotropy of the dev documents.
 
+    `endpoints` has the values of each endpoint that was asked for, by dataset.
     `treatment` is what the manifest says of isotropy before and after the training. `seconds` are those of the
     optimiser's steps with their evaluations, and of the whole training.
     """
@@ -74,21 +79,28 @@ class Measured:
     isotropy: dict[str, float]
     treatment: dict[str, Any] | None = None
     seconds: tuple[float, float] = (0.0, 0.0)
+    endpoints: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 def run_ablation(
-    cells: Sequence[Cell], datasets: Sequence[Dataset | Path], output: Path, store: Path, jobs: int | None
+    cells: Sequence[Cell],
+    datasets: Sequence[Dataset | Path],
+    output: Path,
+    store: Path,
+    jobs: int | None,
+    endpoints: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Train all cells, score them, and write tables and figures; returns what ablation.json holds.
 
     `cells` and `datasets` are as `preflight.ready_to_ablate` gives them. What the cells need is encoded first, once, by
     this process; then each is trained and scored in one of `jobs` processes (a core each; one on a GPU). Complete cells
-    are kept and interrupted ones resume. A cell that fails is reported, and the others are still trained.
+    are kept and interrupted ones resume. A cell that fails is reported, and the others are still trained. `endpoints`
+    are what is scored besides nDCG@10, as `endpoints.parse_endpoint` takes them.
 
     Raises:
         RagcunError: cells failed, and what the others gave is written; or a worker was killed.
     """
-    where = Evaluation(tuple(datasets), output / "results", store)
+    where = Evaluation(tuple(datasets), output / "results", store, tuple(dict.fromkeys(endpoints)))
     bases = encode(cells, where)
     measured, failures = _train_all(cells, where, jobs or _jobs())
     settings = cells[0].settings
@@ -120,7 +132,7 @@ def encode(cells: Sequence[Cell], where: Evaluation) -> list[Measured]:
     """Encode the data of all cells and collections; what the base itself gives, once for each of their dev data."""
     settings = cells[0].settings
     embedder = _embedder(settings.model.base, settings, where.store)
-    scores = _scores(settings.model.base, settings, where)
+    scores, others = _scores(settings.model.base, settings, where)
     seen: dict[tuple[int | None, int | None], Settings] = {}
     for cell in cells:
         stage = cell.settings.training
@@ -134,7 +146,8 @@ def encode(cells: Sequence[Cell], where: Evaluation) -> list[Measured]:
         for path in each.data.out_of_domain:
             StoredDev(out_of_domain_texts(Path(path), each.data), embedder)
         score = dev.ndcg_of_base(embedder.similarity)
-        found.append(Measured(score, score, scores, _isotropy(embedder, dev_texts.documents)))
+        isotropy = _isotropy(embedder, dev_texts.documents)
+        found.append(Measured(score, score, scores, isotropy, endpoints=others))
     return found
 
 
@@ -144,15 +157,25 @@ def _embedder(model: str, settings: Settings, store: Path) -> Embedder:
     return Embedder(model, store, wanted.precision, wanted.max_length, revision=revision, runtime=wanted.runtime)
 
 
-def _scores(model: str, settings: Settings, where: Evaluation) -> dict[str, float]:
+def _scores(model: str, settings: Settings, where: Evaluation) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+    """nDCG@10 by dataset, and the same of each endpoint."""
     if not where.datasets:
-        return {}
+        return {}, {}
     encoding = RetrieverOptions(
         where.store, settings.model.precision, settings.model.max_length, runtime=settings.model.runtime
     )
     tasks = open_datasets(settings, where.datasets)
-    results = evaluate_tasks(identify_all([model], encoding), tasks, where.results, encoding)
-    return {result.dataset: result.metrics[SCORE] for result in results}
+
+    def scored(name: str, measure: str, endpoint: Endpoint) -> dict[str, float]:
+        results = evaluate_tasks(identify_all([name], encoding), tasks, where.results, encoding, endpoint=endpoint)
+        return {result.dataset: result.metrics[measure] for result in results}
+
+    others = {}
+    for name in where.endpoints:
+        asked = parse_endpoint(name)
+        named = model if asked.codec is None else with_codec(model, asked.codec)
+        others[name] = scored(named, asked.measure, asked.of(tasks))
+    return scored(model, SCORE, RANKING), others
 
 
 def _isotropy(embedder: Embedder, documents: Texts) -> dict[str, float]:
@@ -198,11 +221,11 @@ def train_cell(cell: Cell, where: Evaluation, threads: int) -> Measured | str:
 
 def _train_cell(cell: Cell, where: Evaluation) -> Measured:
     manifest = train(cell.settings, cell.folder, where.store, label=cell.label)
-    scores = _scores(str(cell.folder), cell.settings, where)
+    scores, others = _scores(str(cell.folder), cell.settings, where)
     isotropy = _isotropy_of(cell, manifest["identity"], where.store)
     dev = manifest["dev"]
     seconds = (manifest.get("training_seconds", 0.0), manifest["seconds"]["total"])
-    return Measured(dev.get("start"), dev["end"], scores, isotropy, manifest.get("isotropy"), seconds)
+    return Measured(dev.get("start"), dev["end"], scores, isotropy, manifest.get("isotropy"), seconds, others)
 
 
 @contextmanager
@@ -238,6 +261,10 @@ def _row(found: Sequence[Measured]) -> dict[str, Any]:
         "dev_start": _mean_and_deviation(starts) if starts else None,
         "dev": _mean_and_deviation([one.dev for one in found]),
         "scores": {name: _mean_and_deviation([one.scores[name] for one in found]) for name in found[0].scores},
+        "endpoints": {
+            name: {dataset: _mean_and_deviation([one.endpoints[name][dataset] for one in found]) for dataset in values}
+            for name, values in found[0].endpoints.items()
+        },
         "isotropy": {name: _mean_and_deviation([one.isotropy[name] for one in found]) for name in HEADLINES},
         "isotropy_start": {
             name: _mean_and_deviation([one[name] for one in before]) for name in (CHECKED if before else ())

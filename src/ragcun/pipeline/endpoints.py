@@ -1,0 +1,82 @@
+"""Endpoints beside nDCG@10 that an ablation scores its trainings by, named as `ragcun ablate --endpoint` takes them.
+
+compress:CODEC            nDCG@10 of the documents' vectors coded by CODEC; the cells of `ragcun eval compress`
+abstain:SCORE             AUROC of SCORE; the cells of `ragcun eval abstain`
+neighbours:INDEX=VALUE    recall@10 of INDEX at an effort; the cells of `ragcun eval neighbours`
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ragcun.errors import UserError, did_you_mean
+from ragcun.evaluation.endpoint import RANKING, Endpoint
+from ragcun.evaluation.tasks import Task
+
+if TYPE_CHECKING:
+    from ragcun.retrieval.codecs.spec import CodecSpec
+
+
+@dataclass(frozen=True)
+class Asked:
+    """An endpoint that was asked for.
+
+    Attributes:
+        measure: its value's name in results, which `ragcun eval compare --metric` takes.
+        codec: in which the model's vectors are searched; None: as they are.
+        of: the endpoint of collections.
+    """
+
+    measure: str
+    codec: "CodecSpec | None"
+    of: Callable[[Sequence[Task]], Endpoint]
+
+
+def parse_endpoint(name: str) -> Asked:
+    """The endpoint that the user named. Raises `UserError` where there is none of this name."""
+    kind, found, value = name.partition(":")
+    if not found or kind not in _KINDS:
+        shown = "compress:CODEC, abstain:SCORE or neighbours:INDEX=VALUE"
+        raise UserError(f"--endpoint {name}: must be {shown}, such as compress:trellis48")
+    return _KINDS[kind](value, name)
+
+
+def _compress(value: str, name: str) -> Asked:
+    from ragcun.retrieval.codecs.spec import CodecSpec
+
+    try:
+        codec = CodecSpec.parse(value)
+    except UserError as error:
+        raise UserError(f"--endpoint {name}: {error}") from None
+    return Asked("nDCG@10", codec, lambda _: RANKING)
+
+
+def _abstain(value: str, name: str) -> Asked:
+    from ragcun.abstain.learned import COMBINED
+    from ragcun.abstain.run import PARTS, endpoint
+    from ragcun.abstain.scores import SCORES
+
+    _require(value, [*(score.key for score in SCORES), *COMBINED], name)
+    return Asked(PARTS + value, None, endpoint)
+
+
+def _neighbours(value: str, name: str) -> Asked:
+    from ragcun.neighbours.indexes import INDEXES
+    from ragcun.neighbours.run import FOUND, endpoint
+
+    _require(value, [f"{kind.key}={effort}" for kind in INDEXES for effort in kind.values], name)
+    return Asked(FOUND + value, None, endpoint)
+
+
+def _require(value: str, known: Sequence[str], name: str) -> None:
+    if value not in known:
+        raise UserError(
+            f"--endpoint {name}: no such endpoint{did_you_mean(value, known)}; choose from {', '.join(known)}"
+        )
+
+
+_KINDS: Mapping[str, Callable[[str, str], Asked]] = {
+    "compress": _compress,
+    "abstain": _abstain,
+    "neighbours": _neighbours,
+}
