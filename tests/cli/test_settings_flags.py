@@ -93,7 +93,7 @@ def test_help_shows_defaults_or_those_of_the_preset(name: str) -> None:
         return " ".join(done.output.split())
 
     assert "Pairs per process per step. │ │ [default: 512]" in shown()
-    assert "Pairs per process per step. │ │ [default: 16]" in shown("--preset", "hybrid")
+    assert "Pairs per process per step. │ │ [default: 512]" in shown("--preset", "hybrid")
     assert "[default: (the base's width, at most 512)]" in shown()
     assert "[default: 384]" in shown("-p", "demo")
 
@@ -105,7 +105,7 @@ def test_values_complete_in_the_shell() -> None:
         done = CliRunner().invoke(app, [], env=variables, prog_name="ragcun")
         return set(done.output.split())
 
-    assert offered("train", "--head ") == {"mlp", "linear", "whiten", "identity"}
+    assert offered("train", "--head ") == {"mlp", "local", "linear", "whiten", "identity"}
     assert offered("train", "--preset d") == {"demo"}
     assert offered("run", "--datasets scifact,nfc") == {"scifact,nfcorpus"}
     assert "minilm" in offered("plan", "--base-model m")

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from children import python
 from ragcun.embedding.base import split
@@ -150,7 +151,7 @@ def test_parameters_of_the_hybrid_head() -> None:
     """768 x 1536 + 1536 and 1536 x 512 + 512, counted by hand."""
     head = build_head(ModelSettings(output_dim=512, init="random"), spectrum(sample(dimension=768)), seed=0)
 
-    assert sum(p.numel() for p in head.parameters()) == HEADS["mlp"].weights(768, 512) == 1_968_128
+    assert sum(p.numel() for p in head.parameters()) == HEADS["mlp"].weights(768, 512, dropout=0.1) == 1_968_128
 
 
 @pytest.mark.parametrize("name", list(HEADS))
@@ -159,7 +160,8 @@ def test_every_head_has_the_weights_that_its_entry_counts_and_takes_its_own_sett
     settings = ModelSettings(head=name, output_dim=dimension)
     head = build_head(settings, spectrum(sample()), seed=0)
 
-    assert sum(p.numel() for p in head.parameters()) == HEADS[name].weights(32, dimension)
+    entry = HEADS[name]
+    assert sum(p.numel() for p in head.parameters()) == entry.weights(32, dimension, **entry.own(settings))
     for own, declared in HEADS[name].settings.items():
         assert getattr(settings, own) == declared.default
     assert head(torch.zeros(3, 32)).shape == (3, dimension)
@@ -167,7 +169,7 @@ def test_every_head_has_the_weights_that_its_entry_counts_and_takes_its_own_sett
 
 def test_a_head_starts_whitened_to_a_power_and_a_target_is_the_spectrum_it_would_have() -> None:
     found, base = spectrum(sample()), torch.from_numpy(sample())
-    for head in ("mlp", "linear"):
+    for head in ("mlp", "local", "linear"):
         started = build_head(ModelSettings(head=head, output_dim=12, init="whiten:0.5"), found, seed=0).eval()
         after = build_head(ModelSettings(head="whiten", output_dim=12, whiten_power=0.5), found, seed=0)
         torch.testing.assert_close(started(base), after(base), atol=1e-4, rtol=1e-4)
@@ -191,3 +193,60 @@ def test_the_automatic_power_follows_from_the_spectrum_alone() -> None:
     ):
         layer = build_head(settings, found, seed=0).layers()[0]
         torch.testing.assert_close(layer.weight, found.projection(12, powers[1])[0])
+
+
+def far_and_near() -> tuple[torch.Tensor, torch.Tensor]:
+    """Texts of another topic than those of `sample`, and texts near to some of these; all of length 1."""
+    generator = np.random.default_rng(1)
+    topic, other = np.linalg.qr(generator.standard_normal((64, 2)))[0].T
+    near, far = (generator.standard_normal((400, 64)) / 16 + direction for direction in (topic, other))
+    return tuple(nn.functional.normalize(torch.from_numpy(texts).float(), dim=1) for texts in (far, near))
+
+
+def test_a_local_head_learns_near_its_training_texts_and_stays_the_base_elsewhere() -> None:
+    far, near = far_and_near()
+    settings = ModelSettings(head="local", output_dim=16, local_units=128)
+    head = build_head(settings, spectrum(near.numpy()), seed=0).eval()
+    before = head(far).detach(), head(near).detach()
+    with torch.no_grad():  # whatever is learnt
+        head.corrections.weight.normal_(generator=torch.Generator().manual_seed(0))
+
+    moved_far, moved_near = (
+        (head(texts) - old).norm(dim=1).mean() for texts, old in zip((far, near), before, strict=True)
+    )
+
+    assert moved_near > 0.5
+    assert moved_far < 0.02 * moved_near
+
+
+def test_a_local_head_is_trained_without_its_projection() -> None:
+    head = build_head(ModelSettings(head="local", output_dim=20), spectrum(sample()), seed=0)
+    trained = {name for name, weights in head.named_parameters() if weights.requires_grad}
+    assert trained == {"units.weight", "units.bias", "corrections.weight"}
+
+
+def test_a_saved_local_head_is_two_dense_modules_that_compute_the_same(tmp_path: Path, tiny_model: Path) -> None:
+    base = load_model(resolve_model(str(tiny_model)), device="cpu")
+    texts = ["the cat sleeps", "owl"]
+    settings = ModelSettings(head="local", output_dim=20, local_units=64)
+    head = build_head(settings, spectrum(sample()), seed=0).eval()
+    with torch.no_grad():
+        head.corrections.weight.normal_()
+    expected = head(torch.from_numpy(base.encode(texts))).detach().numpy()
+
+    save_encoder(base, head, tmp_path / "model", "tiny")
+
+    saved = load_model(resolve_model(str(tmp_path)), device="cpu")
+    np.testing.assert_allclose(saved.encode(texts), expected, rtol=1e-4, atol=1e-4)
+    other = build_head(settings, spectrum(sample()), seed=1)
+    load_head_weights(str(tmp_path), other)
+    assert all(torch.equal(a, b) for a, b in zip(other.parameters(), head.parameters(), strict=True))
+
+
+def test_a_local_head_refuses_the_weights_of_another_head(tmp_path: Path, tiny_model: Path) -> None:
+    base = load_model(resolve_model(str(tiny_model)), device="cpu")
+    mlp = build_head(ModelSettings(output_dim=20, init="random"), spectrum(sample()), seed=0)
+    save_encoder(base, mlp, tmp_path / "model", "tiny")
+    local = build_head(ModelSettings(head="local", output_dim=20, local_units=24), spectrum(sample()), seed=0)
+    with pytest.raises(UserError, match="not a local one"):
+        load_head_weights(str(tmp_path), local)

@@ -40,17 +40,20 @@ def test_every_preset_can_be_planned_without_its_data(preset: str) -> None:
 
 def test_more_work_takes_more_time() -> None:
     def training(**flags: object) -> float:
-        settings = {"training." + name: value for name, value in flags.items()}
+        settings = {
+            "training." + name: value for name, value in ({"rows": 500_000, "max_steps": 10**6} | flags).items()
+        }
         plan = plan_of(load_settings("hybrid", None, settings))
         return next(step.seconds for step in plan.steps if step.name == "train")
 
     assert training(epochs=6) == pytest.approx(2 * training(epochs=3), rel=0.05)
     assert training(lambda_isotropy=0.0) < training()
     assert training(rows=10_000) < training(rows=100_000) < training()
+    assert training(max_steps=2_000) == pytest.approx(2 * training(max_steps=1_000), rel=0.05)
 
 
 def test_the_store_saves_every_epoch_but_the_first() -> None:
-    plan = planned("hybrid")
+    plan = planned("hybrid", **{"training.epochs": 3, "training.max_steps": 10**6})
     encoding = next(step.seconds for step in plan.steps if step.name == "encode")
     assert plan.without_store == pytest.approx(plan.seconds + 2 * encoding)
     assert plan.second_training is not None
@@ -87,7 +90,7 @@ def test_data_that_is_here_is_counted(collection: Path) -> None:
     plan = planned("hybrid", (collection.name,), **{"data.train": str(collection)}, **where)
     encoding, training = (next(s for s in plan.steps if s.name == name) for name in ("encode", "train"))
     assert "24 batches" not in training.work
-    assert f"{3 * 24 // 8} batches of 8" in training.work
+    assert f"{10 * 24 // 8} batches of 8" in training.work
     assert "72 texts" in encoding.work  # 24 queries and their documents, 8 dev queries, the other 16 documents
     assert any("40 documents, 8 queries (counted)" in step.work for step in plan.steps)
     elsewhere = planned("hybrid", (collection.name,), **where)

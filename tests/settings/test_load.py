@@ -17,7 +17,7 @@ def test_later_sources_win(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
     training = load_settings("hybrid", config, {"training.learning_rate": 0.043, "training.epochs": None}).training
 
-    assert training.warmup_steps == 1000, "the preset is over the default"
+    assert training.interpolate == 0.8, "the preset is over the default"
     assert training.epochs == 21, "the file is over the preset"
     assert training.batch_size == 32, "the environment is over the file"
     assert training.learning_rate == 0.043, "a flag is over the environment"
@@ -56,7 +56,7 @@ def test_presets_hold_what_the_strategies_name() -> None:
     ("flags", "said"),
     [
         ({"training.epochs": 0}, r"training\.epochs = 0: must be at least 1"),
-        ({"model.head": "mpl"}, r"model\.head = 'mpl': .*'mlp', 'linear', 'whiten' or 'identity'"),
+        ({"model.head": "mpl"}, r"model\.head = 'mpl': .*'mlp', 'local', 'linear', 'whiten' or 'identity'"),
         ({"training.interpolate": 1.5}, r"training\.interpolate = 1\.5: must be a number from 0 to 1, or auto"),
         ({"training.lambda_isotropy": float("nan")}, r"training\.lambda_isotropy = nan"),
         ({"training.epoch": 3}, r"training\.epoch: no such setting \(did you mean training\.epochs\?\)"),
@@ -68,7 +68,11 @@ def test_presets_hold_what_the_strategies_name() -> None:
         ({"training.treat": "texts"}, r"training\.treat = 'texts'"),
         ({"training.target_power": 1.1}, r"training\.target_power = 1\.1"),
         ({"training.treat": "queries", "training.random_documents": 8}, "random_documents needs regularisers that"),
-        ({"model.freeze_base": False, "training.random_documents": 8}, "random_documents needs a frozen base"),
+        ({"model.freeze_base": False}, "head local needs a frozen base"),
+        (
+            {"model.freeze_base": False, "model.head": "mlp", "training.random_documents": 8},
+            "random_documents needs a frozen base",
+        ),
         ({"model.freeze_early_layers": 2}, "freeze_early_layers needs a trained base"),
     ],
 )

@@ -119,6 +119,11 @@ def test_smaller_batches_leave_the_number_of_steps(tmp_path: Path, collection: P
     assert len(rows) == len(set(rows.tolist())) == 50 * 96
 
 
+def test_a_training_ends_at_its_maximum_of_steps(tmp_path: Path, collection: Path, tiny_model: Path) -> None:
+    settings = settings_for(collection, tiny_model, training__epochs=50, training__max_steps=7)
+    assert train(settings, tmp_path / "e", tmp_path / "store")["steps"] == 7
+
+
 def test_what_is_started_from_is_known_by_its_weights(tmp_path: Path, collection: Path, tiny_model: Path) -> None:
     store = tmp_path / "store"
     train(settings_for(collection, tiny_model), tmp_path / "start", store)

@@ -4,6 +4,7 @@ N: texts, b: base dimension, d: output dimension.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
 from sentence_transformers.sentence_transformer.modules import Dense
@@ -25,7 +26,14 @@ class Head(nn.Module, ABC):
 
     @abstractmethod
     def layers(self) -> list[nn.Linear]:
-        """Its linear layers, in the order of `modules_to_save`."""
+        """Its linear layers, as `modules_to_save` has them."""
+
+    @torch.no_grad()
+    def load(self, layers: Sequence[nn.Linear]) -> None:
+        """Take the weights of layers of the same shapes as `layers` has."""
+        for own, given in zip(self.layers(), layers, strict=True):
+            own.weight.copy_(given.weight)
+            own.bias.copy_(given.bias)
 
     def _apply_layer(self, layer: nn.Linear, input_NI: torch.Tensor) -> torch.Tensor:
         """As the saved layer does, to the bit, but in training by the fastest library."""
@@ -65,7 +73,7 @@ class MLPHead(Head):
 
     def modules_to_save(self) -> list[Dense]:
         """As `Head.modules_to_save`."""
-        return [_dense(self.first, nn.GELU()), _dense(self.second, nn.Identity())]
+        return [dense(self.first, nn.GELU()), dense(self.second, nn.Identity())]
 
     def layers(self) -> list[nn.Linear]:
         """As `Head.layers`."""
@@ -92,14 +100,15 @@ class LinearHead(Head):
 
     def modules_to_save(self) -> list[Dense]:
         """As `Head.modules_to_save`."""
-        return [_dense(self.linear, nn.Identity())]
+        return [dense(self.linear, nn.Identity())]
 
     def layers(self) -> list[nn.Linear]:
         """As `Head.layers`."""
         return [self.linear]
 
 
-def _dense(layer: nn.Linear, activation: nn.Module) -> Dense:
+def dense(layer: nn.Linear, activation: nn.Module) -> Dense:
+    """A linear layer and what follows it, as sentence-transformers saves them."""
     return Dense(
         layer.in_features,
         layer.out_features,

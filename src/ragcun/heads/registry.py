@@ -16,6 +16,7 @@ from ragcun.errors import UserError
 
 if TYPE_CHECKING:
     from ragcun.heads.layers import Head, LinearHead, MLPHead
+    from ragcun.heads.local import LocalHead
     from ragcun.heads.spectrum import Spectrum
 
 
@@ -50,21 +51,35 @@ class HeadEntry:
         trainable: whether it is trained. One that is starts at random, or (`init = "base"`) as the base's projection.
         build: makes it of the base embeddings' spectrum, d, and its own settings by name; raises a `UserError` where d
             is impossible.
-        weights: the number of its weights, of b and d.
+        weights: the number of its weights, of b, d, and its own settings by name.
+        needs_frozen_base: whether it makes no sense on a base that is trained.
         settings: its own settings, by name. Names are those of flags, so no two heads share one.
     """
 
     help: str
     trainable: bool
     build: Callable[..., "Head"]
-    weights: Callable[[int, int], int]
+    weights: Callable[..., int]
+    needs_frozen_base: bool = False
     settings: Mapping[str, HeadSetting] = field(default_factory=dict)
+
+    def own(self, settings: Any) -> dict[str, Any]:
+        """The values of its own settings among those of a model, by name."""
+        return {name: getattr(settings, name) for name in self.settings}
 
 
 def _mlp(spectrum: "Spectrum", dimension: int, dropout: float) -> "MLPHead":
     from ragcun.heads.layers import MLPHead
 
     return MLPHead(spectrum.dimension, dimension, dropout)
+
+
+def _local(
+    spectrum: "Spectrum", dimension: int, local_units: int, local_threshold: float, local_dropout: float
+) -> "LocalHead":
+    from ragcun.heads.local import LocalHead
+
+    return LocalHead(spectrum, dimension, local_units, local_threshold, local_dropout)
 
 
 def _linear(spectrum: "Spectrum", dimension: int) -> "LinearHead":
@@ -90,7 +105,7 @@ def _identity(spectrum: "Spectrum", dimension: int) -> "LinearHead":
     return head
 
 
-def _affine(base_dimension: int, dimension: int) -> int:
+def _affine(base_dimension: int, dimension: int, **_: Any) -> int:
     return (base_dimension + 1) * dimension
 
 
@@ -99,11 +114,31 @@ HEADS = {
         help="Linear(b, 2b), GELU, Dropout, Linear(2b, d)",
         trainable=True,
         build=_mlp,
-        weights=lambda b, d: _affine(b, 2 * b) + _affine(2 * b, d),
+        weights=lambda b, d, **_: _affine(b, 2 * b) + _affine(2 * b, d),
         settings={
             "dropout": HeadSetting(
                 Annotated[float, Field(ge=0, lt=1)], 0.1, "Probability of dropout between the layers of head mlp."
             )
+        },
+    ),
+    "local": HeadEntry(
+        help="the base's projection, with corrections near training texts",
+        trainable=True,
+        build=_local,
+        needs_frozen_base=True,
+        weights=lambda b, d, local_units, **_: _affine(b, d) + _affine(b, local_units) + local_units * d,
+        settings={
+            "local_units": HeadSetting(
+                Annotated[int, Field(ge=1)], 2_048, "Number of training texts near which head local corrects the base."
+            ),
+            "local_threshold": HeadSetting(
+                Annotated[float, Field(ge=0, allow_inf_nan=False)],
+                2.0,
+                "Similarity to training texts from which head local corrects, in their standard deviations.",
+            ),
+            "local_dropout": HeadSetting(
+                Annotated[float, Field(ge=0, lt=1)], 0.1, "Probability of dropout of the corrections of head local."
+            ),
         },
     ),
     "linear": HeadEntry(help="Linear(b, d)", trainable=True, build=_linear, weights=_affine),
@@ -111,6 +146,7 @@ HEADS = {
         help="PCA whitening, untrained",
         trainable=False,
         build=_whiten,
+        needs_frozen_base=True,
         weights=_affine,
         settings={
             "whiten_power": HeadSetting(
@@ -121,6 +157,10 @@ HEADS = {
         },
     ),
     "identity": HeadEntry(
-        help="the base's own embeddings, untrained", trainable=False, build=_identity, weights=_affine
+        help="the base's own embeddings, untrained",
+        trainable=False,
+        build=_identity,
+        weights=_affine,
+        needs_frozen_base=True,
     ),
 }

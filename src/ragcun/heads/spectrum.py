@@ -13,17 +13,22 @@ import torch
 from ragcun.errors import UserError
 from ragcun.slices import slices
 
+_EXAMPLES = 8_192
 Matrix = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Spectrum:
-    """Mean (b,), principal directions (b, b) as rows and variances (b,) along them, the largest first, of N rows."""
+    """Mean (b,), principal directions (b, b) as rows and variances (b,) along them, the largest first, of N rows.
+
+    `examples` are some of these rows, evenly spaced, (n, b) in fp32.
+    """
 
     mean: Matrix
     directions: Matrix
     variances: Matrix
     rows: int
+    examples: npt.NDArray[np.float32]
 
     @property
     def dimension(self) -> int:
@@ -107,4 +112,5 @@ def spectrum(base_Nb: npt.NDArray[np.float32]) -> Spectrum:
     variances, vectors = np.linalg.eigh(covariance / max(1, len(base_Nb) - 1))
     directions = vectors.T[::-1]
     largest = np.take_along_axis(directions, np.abs(directions).argmax(axis=1)[:, None], axis=1)
-    return Spectrum(mean, directions * np.sign(largest), np.maximum(variances[::-1], 0), len(base_Nb))
+    examples = base_Nb[np.linspace(0, len(base_Nb) - 1, min(_EXAMPLES, len(base_Nb)), dtype=np.int64)]
+    return Spectrum(mean, directions * np.sign(largest), np.maximum(variances[::-1], 0), len(base_Nb), examples)

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import torch
 from sentence_transformers import SentenceTransformer
 
 from ragcun.embedding.base import split
@@ -44,7 +43,4 @@ def load_head_weights(name: str, head: Head) -> None:
     found = [tuple(module.linear.weight.shape) for module in dense]
     if shapes != found:
         raise UserError(f"{name}: its head has weights of shape {found}, but {shapes} are needed")
-    for layer, module in zip(layers, dense, strict=True):
-        with torch.no_grad():
-            layer.weight.copy_(module.linear.weight)
-            layer.bias.copy_(module.linear.bias)
+    head.load([module.linear for module in dense])

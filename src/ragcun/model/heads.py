@@ -15,10 +15,9 @@ def build_head(settings: ModelSettings, spectrum: Spectrum, seed: int) -> Head:
         UserError: its output dimension is impossible for this base.
     """
     entry = HEADS[settings.head]
-    own = {name: getattr(settings, name) for name in entry.settings}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        head = entry.build(spectrum, settings.dimension, **own)
+        head = entry.build(spectrum, settings.dimension, **entry.own(settings))
     power = settings.start_power
     if entry.trainable and power is not None:
         power = spectrum.auto_power(settings.dimension) if power == "auto" else power

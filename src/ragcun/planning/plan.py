@@ -26,7 +26,7 @@ from ragcun.planning.workload import (
     passages_load,
     training_load,
 )
-from ragcun.settings.schema import ModelSettings, Settings, StageSettings
+from ragcun.settings.schema import ModelSettings, Settings, StageSettings, total_steps
 
 _START = 9.0  # seconds: imports, and loading a base
 _PADDING = 1.25  # tokens computed for each token of a text, in batches that are trained on
@@ -143,14 +143,13 @@ def _frozen(cells: Sequence[Cell], costs: "_Costs", limit: int) -> tuple[list[St
     load = training_load(most, most.training, [*most.data.weights()], limit)
     encoding = costs.encoding(load)
     steps = [*_download("training", load), encoding]
-    epochs, longest = 0, 0.0
+    epochs, longest = 0.0, 0.0
     for name in dict.fromkeys(cell.name for cell in cells):
         of = [cell.settings for cell in cells if cell.name == name]
         stage, times = of[0].training, len(of)
-        own = load if stage.rows == most.training.rows and stage.negatives == most.training.negatives else None
-        training = costs.head_training(
-            own or training_load(of[0], stage, [*of[0].data.weights()], limit), stage, of[0].model
-        )
+        same = stage.rows == most.training.rows and stage.negatives == most.training.negatives
+        own = load if same else training_load(of[0], stage, [*of[0].data.weights()], limit)
+        training = costs.head_training(own, stage, of[0].model)
         if not name and RANDOM in of[0].evaluation.baselines:
             steps += [training, replace(training, name="train at random")]
             times = 2
@@ -158,7 +157,7 @@ def _frozen(cells: Sequence[Cell], costs: "_Costs", limit: int) -> tuple[list[St
             steps.append(replace(training, name=f"train {name}", work=f"{times} seeds of {training.work}").times(times))
         else:
             steps.append(training)
-        epochs += times * stage.epochs
+        epochs += times * _length(stage, own.pairs)[1]
         longest = max(longest, training.seconds)
     return steps, encoding.seconds * (epochs - 1), _START + longest
 
@@ -191,6 +190,14 @@ def _trained_on(name: str, settings: Settings) -> bool:
     return any(train == name or Path(train).resolve() == there for train in settings.data.weights())
 
 
+def _length(stage: StageSettings, pairs: int) -> tuple[int, float]:
+    """Batches and epochs of a training on so many pairs."""
+    per_epoch = max(1, pairs // min(stage.batch_size, pairs))
+    limit = None if stage.max_steps is None else stage.max_steps * stage.gradient_accumulation_steps
+    batches = total_steps(per_epoch, stage.epochs, limit)
+    return batches, batches / per_epoch
+
+
 class _Costs:
     def __init__(self, base: Architecture, model: ModelSettings, machine: Machine) -> None:
         self.base = base
@@ -200,7 +207,8 @@ class _Costs:
 
     def head_weights(self, model: ModelSettings) -> int:
         """The number of weights of the head that `model` describes."""
-        return HEADS[model.head].weights(self.base.dimension, model.dimension)
+        head = HEADS[model.head]
+        return head.weights(self.base.dimension, model.dimension, **head.own(model))
 
     def encode(self, loads: list[TextLoad]) -> float:
         """Seconds to encode texts once."""
@@ -225,9 +233,9 @@ class _Costs:
         forward: float = 2 * rows * head + 2 * (columns - 1) * batch**2 * d
         weights, shape = stage.weights(), BatchShape(batch, rows, d, self.base.dimension)
         forward += sum(term.flops(shape) for term in TERMS if weights[term.weight])
-        batches = stage.epochs * max(1, load.pairs // batch)
+        batches, epochs = _length(stage, load.pairs)
         seconds = batches * (3 * forward / (self.machine.peak * self.machine.training) + self.machine.step)
-        seconds += (stage.epochs + 1) * self._scoring(*load.held_out, model)
+        seconds += (epochs + 1) * self._scoring(*load.held_out, model)
         memory = 16 * head + 4 * rows * (6 * self.base.dimension + SLICES) + 12 * batch**2
         work = f"{batches:,} batches of {batch}, head of {head / 1e6:.1f} M weights"
         return Step("train", work, seconds, memory, 5 * 4 * head)
@@ -240,10 +248,10 @@ class _Costs:
         )
         if stage.mini_batch_size:  # GradCache embeds each text a second time
             flops += sum(self.base.forward(_PADDING * text.tokens) for text in load.row)
-        batches = stage.epochs * max(1, load.pairs // stage.batch_size)
-        seconds = load.pairs * stage.epochs * flops / (self.machine.peak * self.machine.training)
+        batches, epochs = _length(stage, load.pairs)
+        seconds = load.pairs * epochs * flops / (self.machine.peak * self.machine.training)
         seconds += batches * self.machine.step
-        seconds += (stage.epochs + 1) * self.encode(list(load.held_out))
+        seconds += (epochs + 1) * self.encode(list(load.held_out))
         trained = self.base.trained(frozen) + self.head
         at_a_time = min(stage.mini_batch_size or stage.batch_size, stage.batch_size)
         kept = [self.base.activations(at_a_time, x.tokens, frozen, stage.gradient_checkpointing) for x in load.row]

@@ -262,6 +262,9 @@ class StageSettings(_Section):
         None, "Maximum number of the given negatives to use per pair.", DATA, unset="all"
     )
     epochs: Count = setting(10, "Number of epochs.", OPTIMISATION)
+    max_steps: Count | None = setting(
+        None, "Maximum number of optimiser steps, where the epochs have more.", OPTIMISATION, unset="no maximum"
+    )
     batch_size: Annotated[int, Field(ge=2)] = setting(512, "Pairs per process per step.", OPTIMISATION)
     gradient_accumulation_steps: Count = setting(1, "Batches per optimiser step.", OPTIMISATION)
     mini_batch_size: Count | None = setting(
@@ -345,6 +348,11 @@ class StageSettings(_Section):
         return any(term.needs_teacher and self.weights()[term.weight] for term in TERMS)
 
 
+def total_steps(steps_per_epoch: int, epochs: int, max_steps: int | None) -> int:
+    """Optimiser steps of a training."""
+    return min(steps_per_epoch * epochs, max_steps or steps_per_epoch * epochs)
+
+
 class EvaluationSettings(_Section):
     """Datasets and baselines of `ragcun run`."""
 
@@ -390,8 +398,8 @@ class Settings(_Section):
         for name in ("pretrain", "pretrain_val"):
             if model.freeze_base and getattr(self.data, name):
                 raise ValueError(f"data.{name} needs a trained base; set freeze_base = false")
-        if not model.freeze_base and not HEADS[model.head].trainable:
-            raise ValueError(f"head {model.head} has nothing to train and needs a frozen base")
+        if not model.freeze_base and HEADS[model.head].needs_frozen_base:
+            raise ValueError(f"head {model.head} needs a frozen base; set freeze_base = true, or head = mlp")
         if not model.freeze_base and self.training.interpolate == "auto":
             raise ValueError(
                 "interpolate auto needs a frozen base, whose embeddings are stored; give a number from 0 to 1"

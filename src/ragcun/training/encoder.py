@@ -78,7 +78,9 @@ class EncoderWithObjective(nn.Module):
 
     def groups(self, learning_rate: float, base_learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
         """Group parameters: head and objective; the base's matrices; its biases and norms, which do not decay."""
-        own = [*self.head.parameters(), *self.objective.parameters()]
+        own = [
+            weights for part in (self.head, self.objective) for weights in part.parameters() if weights.requires_grad
+        ]
         groups = [{"params": own, "highest": learning_rate, "weight_decay": weight_decay}]
         base = [] if self.base is None else [weights for weights in self.base.parameters() if weights.requires_grad]
         for matrices, decay in ((True, weight_decay), (False, 0.0)):

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ragcun.console import say, warn
 from ragcun.errors import RagcunError, UserError
-from ragcun.settings.schema import StageSettings
+from ragcun.settings.schema import StageSettings, total_steps
 
 Index = npt.NDArray[np.int64]
 
@@ -21,6 +21,7 @@ class Schedule:
     A global batch is `batch_size` pairs of each of `processes`; an epoch's leftover pairs wait for the next.
 
     Attributes:
+        epochs: of the training, unless `max_steps` end it before.
         steps_per_epoch: optimiser steps. Smaller batches, where memory ran out, leave them as they are.
         mixture: of pairs from several sources, their numbers of pairs and weights: each global batch is of one source.
     """
@@ -33,11 +34,12 @@ class Schedule:
     seed: int
     steps_per_epoch: int
     mixture: tuple[tuple[int, float], ...] = ()
+    max_steps: int | None = None
 
     @property
     def steps(self) -> int:
         """Optimiser steps of the whole training."""
-        return self.steps_per_epoch * self.epochs
+        return total_steps(self.steps_per_epoch, self.epochs, self.max_steps)
 
     def rows(self, step: int, process: int) -> list[Index]:
         """The pairs of optimiser step `step` (from 0) on `process`: one array for each accumulated batch."""
@@ -125,7 +127,9 @@ def make_schedule(
         warn(f"batch_size = {settings.batch_size}: there are only {pairs:,} pairs; using {batch_size}")
     accumulation = settings.gradient_accumulation_steps
     steps_per_epoch = max(1, pairs // (batch_size * processes * accumulation))
-    return Schedule(pairs, batch_size, accumulation, processes, settings.epochs, seed, steps_per_epoch, mixture)
+    return Schedule(
+        pairs, batch_size, accumulation, processes, settings.epochs, seed, steps_per_epoch, mixture, settings.max_steps
+    )
 
 
 def warmup_steps(settings: StageSettings, steps: int) -> int:

@@ -9,6 +9,7 @@ from ragcun.analysis.wording import label_in_symbols, symbol, words
 from ragcun.console import duration
 from ragcun.data.benchmark import find_dataset
 from ragcun.evaluation.systems import System
+from ragcun.heads.registry import HEADS
 from ragcun.report.paper.inputs import Inputs, Training
 from ragcun.report.paper.scores import Scores, dataset_title, seeds_of
 from ragcun.table import Cell, Column, Note, Table, count, decimals, significant
@@ -95,8 +96,9 @@ def _settings(settings: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
     left_out = {"base", "freeze_base"} | _OPERATION
     if settings["model"]["freeze_base"]:
         left_out |= {"freeze_early_layers"}
-    if settings["model"]["head"] != "whiten":
-        left_out |= {"whiten_power"}
+    for head, entry in HEADS.items():
+        if head != settings["model"]["head"]:
+            left_out |= entry.settings.keys()
     if settings["training"]["interpolate"] != "auto":
         left_out |= {"interpolate_tolerance", "interpolate_guard"}
     for section in ("model", "training"):

@@ -1,0 +1,101 @@
+"""A head that keeps the base's projection and corrects it near training texts alone.
+
+N: texts, b: base dimension, d: output dimension, m: local units.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from sentence_transformers.sentence_transformer.modules import Dense
+from torch import nn
+
+from ragcun.errors import UserError
+from ragcun.heads.layers import Head, dense
+from ragcun.heads.spectrum import Spectrum
+
+_SLOPE = 1.25  # of a hidden unit, per standard deviation
+
+
+class LocalHead(Head):
+    """The base's projection plus corrections, P x + V GELU(k (z(x) - t)), with P fixed.
+
+    A hidden unit stands for a training text v. Its z is the inner product v·x, less its mean over training texts and
+    divided by its standard deviation over them: μ·v and sqrt(vᵀΣv), with the mean μ and the covariance Σ of the base's
+    embeddings of training texts. So a unit is open for texts that are more similar to v than the threshold t says, and
+    nearly shut for others. Far from the training texts, all are, and the head is the base's projection whatever it has
+    learnt (units with a centre, as in radial basis functions: Broomhead and Lowe 1988).
+
+    P starts as all heads do, V at 0; v, t and V are then trained.
+
+    Args:
+        spectrum: of the base's embeddings of training texts, with examples of them.
+        dimension: d.
+        units: m. Training texts are drawn at random, by torch's generator.
+        threshold: t, in standard deviations.
+        dropout: probability of dropout of a unit.
+    """
+
+    def __init__(self, spectrum: Spectrum, dimension: int, units: int, threshold: float, dropout: float) -> None:
+        super().__init__()
+        self.projection = nn.Linear(spectrum.dimension, dimension).requires_grad_(requires_grad=False)
+        self.units = nn.Linear(spectrum.dimension, units)
+        self.corrections = nn.Linear(units, dimension, bias=False)
+        self.dropout = nn.Dropout(dropout)
+        drawn = torch.randint(len(spectrum.examples), (units,)).numpy()
+        texts_mb = spectrum.examples[drawn].astype(np.float64)
+        variances_m = (texts_mb @ spectrum.directions.T) ** 2 @ spectrum.variances
+        slopes_m = _SLOPE / np.sqrt(np.maximum(variances_m, 1e-12 * spectrum.variances.sum()))
+        with torch.no_grad():
+            self.units.weight.copy_(torch.from_numpy(slopes_m[:, None] * texts_mb))
+            self.units.bias.copy_(torch.from_numpy(-slopes_m * (texts_mb @ spectrum.mean) - _SLOPE * threshold))
+            self.corrections.weight.zero_()
+
+    def forward(self, base_Nb: torch.Tensor) -> torch.Tensor:
+        """(N, b) -> (N, d)."""
+        open_Nm = self.dropout(nn.functional.gelu(self._apply_layer(self.units, base_Nb)))
+        output: torch.Tensor = self._apply_layer(self.projection, base_Nb) + self._apply_layer(
+            self.corrections, open_Nm
+        )
+        return output
+
+    @torch.no_grad()
+    def start_as(self, weight_db: torch.Tensor, bias_d: torch.Tensor) -> None:
+        """As `Head.start_as`."""
+        self.projection.weight.copy_(weight_db)
+        self.projection.bias.copy_(bias_d)
+
+    def modules_to_save(self) -> list[Dense]:
+        """As `Head.modules_to_save`."""
+        first, second = self.layers()
+        return [dense(first, nn.GELU()), dense(second, nn.Identity())]
+
+    @torch.no_grad()
+    def layers(self) -> list[nn.Linear]:
+        """As `Head.layers`: the projection is GELU(z) - GELU(-z) = z of the first 2d hidden units."""
+        d, m = self.corrections.weight.shape
+        first, second = nn.Linear(self.units.in_features, 2 * d + m), nn.Linear(2 * d + m, d)
+        weight_db, bias_d = self.projection.weight, self.projection.bias
+        first.weight.copy_(torch.cat([weight_db, -weight_db, self.units.weight]))
+        first.bias.copy_(torch.cat([bias_d, -bias_d, self.units.bias]))
+        identity_dd = torch.eye(d)
+        second.weight.copy_(torch.cat([identity_dd, -identity_dd, self.corrections.weight], dim=1))
+        second.bias.zero_()
+        return [first, second]
+
+    @torch.no_grad()
+    def load(self, layers: Sequence[nn.Linear]) -> None:
+        """As `Head.load`. Raises `UserError` where the layers are those of another head."""
+        first, second = layers
+        d = len(second.weight)
+        identity_dd = torch.eye(d)
+        kept = torch.cat([identity_dd, -identity_dd], dim=1)
+        if not (
+            torch.equal(second.weight[:, : 2 * d], kept) and torch.equal(first.weight[:d], -first.weight[d : 2 * d])
+        ):
+            raise UserError("the saved head is not a local one; give the --head that it was trained with")
+        self.projection.weight.copy_(first.weight[:d])
+        self.projection.bias.copy_(first.bias[:d])
+        self.units.weight.copy_(first.weight[2 * d :])
+        self.units.bias.copy_(first.bias[2 * d :])
+        self.corrections.weight.copy_(second.weight[:, 2 * d :])
