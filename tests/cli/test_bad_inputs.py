@@ -39,7 +39,7 @@ def test_wrong_inputs_end_in_one_line_and_leave_nothing(tmp_path: Path, tiny_mod
     assert len(cases) > 1_500
     place = BENCH.Place(tmp_path, str(tiny_model))
     outcomes = {case: place.run(case) for case in cases[::31]}
-    faults = {case: outcome.faults(case.named) for case, outcome in outcomes.items()}
+    faults = {case: outcome.faults(case) for case, outcome in outcomes.items()}
     slow = [fault for found in faults.values() for fault in found if fault.endswith(" s")]
     wrong = {case: found for case, found in faults.items() if set(found) - set(slow)}
     assert not wrong, {case: outcomes[case].errors for case in wrong}
@@ -53,10 +53,11 @@ def test_a_value_that_is_no_choice_is_refused_in_our_words() -> None:
 
 
 def test_the_bench_sees_what_is_not_clean() -> None:
+    epochs = BENCH.Case("option", ("train", "--epochs", "x"), ("--epochs",))
     outcome = BENCH.Outcome(1, "out", "Traceback\n", ("settings.toml",), 3.0)
-    assert len(outcome.faults(["--epochs"])) == 6
+    assert len(outcome.faults(epochs)) == 6
     told = BENCH.Outcome(2, "", "error: another\n", (), 0.1)
-    assert told.faults(["--epochs"]) == ["another mistake is told"]
+    assert told.faults(epochs) == ["another mistake is told"]
 
 
 @pytest.mark.parametrize(
