@@ -109,6 +109,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--collections", type=Path, nargs="+", required=True)
     parser.add_argument("--base-model", default="minilm")
     parser.add_argument("--precision", default="fp32")
+    parser.add_argument("--preset")
     parser.add_argument("--grid", action="append", default=[])
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--seeds", type=int, default=5)
@@ -124,7 +125,10 @@ def main() -> None:
     flags: dict[str, Any] = dict(one.split("=", 1) for one in options.set)
     flags |= {"data.train": options.train_data, "model.base": options.base_model, "model.precision": options.precision}
     cells = cells_of(
-        parse_grid(options.grid), options.seeds, lambda values: load_settings(flags={**flags, **values}), options.output
+        parse_grid(options.grid),
+        options.seeds,
+        lambda values: load_settings(options.preset, flags={**flags, **values}),
+        options.output,
     )
     base = resolve_model(options.base_model)
     embedder = Embedder(options.base_model, options.store, options.precision)
