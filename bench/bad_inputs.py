@@ -1,6 +1,8 @@
 """Wrong inputs to every command: each ends in one line and exit code 2 in two seconds, and leaves nothing behind.
 
-The code is 1 where a file is damaged. The cases are made of the command tree: every option that takes a path is given a file for a folder, a folder for a
+The code is 1 where a file is damaged.
+
+The cases are made of the command tree: every option that takes a path is given a file for a folder, a folder for a
 file, a path through a file, what is not there and what no path is; every number what is none or out of range; every
 choice what is none of them. A list of others, by command, follows. The seconds are the processor's, and the libraries
 are imported before they count.
