@@ -2,15 +2,20 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import children
-from ragcun.claims import transforms
+from ragcun.analysis.treatment import MOVED
+from ragcun.claims import bench, transforms
 from ragcun.claims.registry import CLAIMS
+from ragcun.claims.run import Settled, run_claims
 from ragcun.claims.transforms import Axes
 from ragcun.claims.verdict import of_collections, of_queries, settle
+from ragcun.evaluation.tasks import open_tasks
+from ragcun.retrieval.retrievers import RetrieverOptions
 
 
 @pytest.mark.parametrize(
@@ -94,3 +99,52 @@ def test_a_run_is_kept(collection: Path, tiny_model: Path, tmp_path: Path) -> No
 def test_the_power_is_a_number_where_values_hardly_deviate() -> None:
     found = of_collections([0.5, 0.5001, 0.4999, 0.5, 0.5002, 0.5, 0.4998], "above", 0.9)
     assert found.power == pytest.approx(1)
+
+
+class _Heads:
+    """Heads whose documents are given, in the place of trained ones."""
+
+    def __init__(self, **documents: list[np.ndarray]) -> None:
+        self.documents = documents
+
+    def over_seeds(self, name: str, measure: Any) -> list[Any]:
+        return [measure(None, (x[:1], x)) for x in self.documents[name]]
+
+
+def test_isotropy_is_relative_to_what_as_many_gaussian_vectors_have() -> None:
+    generator = np.random.default_rng(1)
+    isotropic = [generator.normal(size=shape).astype(np.float32) for shape in ((60, 100), (3_000, 16))]
+    stretched = [x * np.linspace(0.01, 1, x.shape[1], dtype=np.float32) ** 2 for x in isotropic]
+    heads: Any = _Heads(sigreg=isotropic, gor=stretched, plain=stretched)
+    claims = {claim.key: claim for claim in CLAIMS}
+    assert claims["guide-isotropy"].measure(heads) == pytest.approx([1, 1], abs=0.05)
+    assert claims["regulariser-redundant"].moved(heads) > MOVED  # type: ignore[misc]
+    assert claims["gor-truncation"].moved(heads) == 0  # type: ignore[misc]
+
+
+def test_results_of_another_training_are_measured_again(
+    collection: Path,
+    tiny_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(bench, "SEEDS", (0,))
+    tasks, _ = open_tasks([collection], "test")
+    options = RetrieverOptions(tmp_path / "store")
+    claim = next(claim for claim in CLAIMS if claim.key == "gor-truncation")
+
+    def run(epochs: int) -> tuple[Settled, str]:
+        monkeypatch.setitem(bench.TRAINING, "epochs", epochs)
+        found = run_claims(str(tiny_model), tasks, collection, tmp_path / "out", options, [claim])[0]
+        return found, capsys.readouterr().err
+
+    first, said = run(1)
+    assert "gor-truncation: measured in" in said
+    assert first.moved is not None
+    assert first.verdict == "undecided"
+    assert "did not take" in first.why
+    kept, said = run(1)
+    assert (kept, said) == (first, "")
+    assert "gor-truncation: measured in" in run(2)[1]
+    assert len(list((tmp_path / "out").glob("*/heads/*"))) == 4

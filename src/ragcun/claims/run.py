@@ -2,7 +2,7 @@
 
 OUTPUT/LABEL/measured/KEY.json       what was measured of a claim, with its inputs; it is read where these are the same
 OUTPUT/LABEL/measured/KEY.parquet    the difference of each query, or the value of each collection
-OUTPUT/LABEL/heads/NAME-SEED         trained heads, which are experiments
+OUTPUT/LABEL/heads/NAME-SEED-HASH    trained heads, which are experiments; the hash is of what determines them
 OUTPUT/LABEL/claims.json             all verdicts
 """
 
@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ragcun.analysis.treatment import MOVED
-from ragcun.claims.bench import HEADS, SEEDS, Bench
-from ragcun.claims.registry import CLAIMS, Claim, Measured
+from ragcun.claims.bench import Bench
+from ragcun.claims.registry import CHECK, CLAIMS, Claim, Measured
 from ragcun.claims.verdict import Found, Verdict, of_collections, of_queries, settle
 from ragcun.console import duration, say
 from ragcun.errors import UserError, did_you_mean
@@ -31,7 +31,10 @@ from ragcun.retrieval.retrievers import RetrieverOptions
 
 @dataclass(frozen=True)
 class Settled:
-    """A claim with what was found; `found` and `verdict` are None where it could not be tested, as `why` says."""
+    """A claim with what was found; `found` and `verdict` are None where it could not be tested, as `why` says.
+
+    `moved` is by how much the treatment moved isotropy, for claims that credit it.
+    """
 
     claim: Claim
     model: str
@@ -40,6 +43,7 @@ class Settled:
     by_dataset: tuple[float, ...] = ()
     verdict: Verdict | None = None
     p_adjusted: float | None = None
+    moved: float | None = None
     why: str = ""
     seconds: float = 0.0
 
@@ -53,6 +57,7 @@ class Settled:
             "found": None if self.found is None else asdict(self.found),
             "verdict": self.verdict,
             "p_adjusted": self.p_adjusted,
+            "isotropy moved": self.moved,
             "why": self.why,
             "seconds": self.seconds,
         }
@@ -89,7 +94,7 @@ def run_claims(
     names = tuple(place.name for place in bench.places)
     settled = []
     for claim in claims:
-        if claim.heads and bench.trained_on is None:
+        if claim.heads and not bench.trains:
             settled.append(Settled(claim, bench.label, names, None, why="no collection with a train split for heads"))
             continue
         settled.append(_measured(claim, bench, names, folder / "measured", inputs))
@@ -113,7 +118,9 @@ def _measured(claim: Claim, bench: Bench, names: tuple[str, ...], folder: Path, 
     path = folder / f"{claim.key}.json"
     inputs = inputs | {"operation": claim.operation, "rule": claim.rule, "margin": claim.margin}
     if claim.heads:
-        inputs |= {"heads": HEADS, "seeds": list(SEEDS), "train": bench.trained_on}
+        inputs |= bench.training
+    if claim.moved is not None:
+        inputs |= {"check": CHECK}
     kept = read_kept(path)
     if kept is None or kept.get("inputs") != inputs:
         began = time.perf_counter()
@@ -134,8 +141,9 @@ def _measured(claim: Claim, bench: Bench, names: tuple[str, ...], folder: Path, 
     found, moved = Found(**kept["found"]), kept["moved"]
     why = ""
     if moved is not None and moved < MOVED:
-        why = f"the treatment did not take: it moved the participation ratio by {moved:.2f} of d"
-    return Settled(claim, bench.label, names, found, tuple(kept["by_dataset"]), why=why, seconds=kept["seconds"])
+        why = f"the treatment did not take: it moved the participation ratio by {moved:.2f} of N(0, I)'s"
+    means = tuple(kept["by_dataset"])
+    return Settled(claim, bench.label, names, found, means, moved=moved, why=why, seconds=kept["seconds"])
 
 
 def _tested(claim: Claim, measured: Measured) -> Found:

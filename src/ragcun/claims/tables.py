@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from ragcun.claims.registry import Claim
+from ragcun.analysis.treatment import MOVED
+from ragcun.claims.registry import CHECK, Claim
 from ragcun.claims.run import Settled
 from ragcun.table import Cell, Column, Note, Table, Tone, cells, count, decimals, significant
 
@@ -39,6 +40,7 @@ def verdicts_table(settled: Sequence[Settled]) -> Table:
         Column("power", decimals(2)),
         Column("sample", count),
         Column("needed", count),
+        Column("isotropy moved", decimals(2, sign=True)),
     ]
     models = dict.fromkeys(one.model for one in settled)
     groups = [[_line(one) for one in settled if one.model == model] for model in models]
@@ -48,7 +50,8 @@ def verdicts_table(settled: Sequence[Settled]) -> Table:
             f"Means over {datasets}, which weigh the same, with 95% intervals: of differences of nDCG@10 over queries "
             "(0.01 is one point), or of one value a collection. Supported: shown with p < .05 and as large as the "
             "margin; refuted: the interval excludes what was claimed; undecided: neither, at this power. Needed is the "
-            "sample with 80% power for the margin. Rules and margins were fixed before anything was measured."
+            "sample with 80% power for the margin. Rules and margins were fixed before anything was measured. Isotropy "
+            f"moved: the treatment's effect on the {CHECK}; below {MOVED:g} the claim is undecided."
         ),
         *[Note(f"{one.claim.key}, {one.model}: {one.why}.") for one in settled if one.why],
     ]
@@ -59,11 +62,11 @@ def _line(one: Settled) -> list[Cell]:
     claim, found = one.claim, one.found
     named = cells(claim.key, claim.source, one.model, f"{_RULES[claim.rule]} {claim.margin:g}")
     if found is None or one.verdict is None:
-        return [*named, *cells(None, None, "not tested", None, None, None)]
+        return [*named, *cells(None, None, "not tested", None, None, None, None)]
     return [
         *named,
         Cell(found.mean, interval=(found.low, found.high)),
         Cell(one.p_adjusted),
         Cell(one.verdict, tone=_TONES[one.verdict]),
-        *cells(found.power, found.sample, found.needed),
+        *cells(found.power, found.sample, found.needed, one.moved),
     ]
