@@ -194,6 +194,21 @@ def test_unit_vectors_are_unit_again_once_decoded() -> None:
     assert square + wide[:, -1] ** 2 * (codec.mean @ codec.mean) == pytest.approx(1, abs=1e-4)
 
 
+def test_the_trellis_codes_what_is_left_of_the_nearest_centroid() -> None:
+    draws = np.random.default_rng(0)
+    clusters = draws.standard_normal((20, D), dtype=np.float32)
+    documents = clusters[np.arange(640) % 20] + 0.1 * draws.standard_normal((640, D), dtype=np.float32)
+    codec = fit_trellis(documents, 8, "euclidean")
+    assert codec.centroids.shape == (40, sum(codec.rates.values()))
+    assert sum(bits * count for bits, count in codec.rates.items()) == 8 * 7
+    codes = codec.encode(documents)
+    assert len(set(zip(codes[:, 0].tolist(), np.arange(640) % 20, strict=True))) == len(set(codes[:, 0].tolist()))
+    error = np.square(codec.decode(codes) - codec.queries(documents)).sum(axis=1).mean()
+    assert error < 0.6 * 0.1**2 * D  # so it codes the differences within clusters, not the clusters alone
+    for few in (documents[:31], vectors(10_000, 0)[:, :8]):  # one centroid; and none that is worth the only byte
+        assert len(fit_trellis(few, 1, "euclidean").centroids) == 0
+
+
 def test_rotations_are_rotations_and_whitening_whitens() -> None:
     assert rotation(16) @ rotation(16).T == pytest.approx(np.eye(16), abs=1e-5)
     documents = vectors(2_000, 0)

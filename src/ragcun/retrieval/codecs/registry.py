@@ -1,4 +1,4 @@
-"""Codecs by name. To add one, add its name to `spec.CODES` and an entry to `_MAKERS`.
+"""Codecs by name. docs/extending.md tells how to add one.
 
 A maker takes the coordinates of a sample of documents, (N, k), the codec's name and parameters, and the similarity by
 which coordinates are compared, and returns a fitted codec.

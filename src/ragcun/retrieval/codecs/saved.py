@@ -110,9 +110,10 @@ def _codec(spec: CodecSpec, tensors: Tensors, facts: dict[str, Any]) -> Codec:
     if spec.code == "binary":
         return BinaryCodec(facts["coordinates"])
     if spec.code == "trellis":
-        mean, transform, scales = (tensors[name] for name in ("codec_mean", "codec_transform", "scales"))
+        names = ("codec_mean", "codec_transform", "scales", "centroids")
+        mean, transform, scales, centroids = (tensors[name] for name in names)
         rates = {int(bits): int(count) for bits, count in tensors["rates"]}
-        return TrellisCodec(mean, transform, scales, rates, facts["distances"], facts["renormalised"])
+        return TrellisCodec(mean, transform, scales, centroids, rates, facts["distances"], facts["renormalised"])
     if "faiss" in tensors:
         index = faiss.deserialize_index(tensors["faiss"])
         return RaBitQCodec(index) if spec.code == "rabitq" else FaissCodec(index)

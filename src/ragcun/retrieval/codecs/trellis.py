@@ -1,8 +1,10 @@
 """Trellis-coded quantisation of principal components, with bits shared out by variance: every byte is code.
 
-A vector is centred and turned into its principal components. Those with more variance get more bits, so that the sum of
-squared errors is least ("reverse water-filling"): 4, 3, 2, 1 or none. The components of one rate are divided by their
-common deviation and rotated at random, which makes them Gaussian, and are coded together.
+The first byte is the nearest of at most 256 centroids (k-means), and what follows codes the difference from it, which
+is turned into its principal components. Those with more variance get more bits, so that the sum of squared errors is
+least ("reverse water-filling"): 4, 3, 2, 1 or none. The components of one rate are divided by their common deviation
+and rotated at random, which makes them Gaussian, and are coded together. Where no centroids are worth a byte, there are
+none: there is at most one for 16 documents, so that they cannot hold a small corpus.
 
 The bits of such a group are one circular stream, b for each coordinate, and a coordinate's value is looked up by the
 last 8 bits up to its own: it is one of 256 levels, of which the bits before leave 2^b to choose from (Marcellin and
@@ -13,12 +15,13 @@ closes. The error is `DISTORTIONS` for N(0, 1); a scalar quantiser's is .363, .1
 
 Documents of length 1 are divided by their length again once they are decoded.
 
-N vectors, k coordinates, c components that have bits, b bits of each, S = 256 states, B bytes.
+N vectors, k coordinates, c components that have bits, b bits of each, S = 256 states, B bytes, K centroids.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
+import faiss
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
@@ -27,7 +30,7 @@ from ragcun.errors import UserError
 from ragcun.heads.spectrum import spectrum
 from ragcun.retrieval.codecs.codec import Codes
 from ragcun.retrieval.codecs.space import rotation
-from ragcun.retrieval.topk import Floats
+from ragcun.retrieval.topk import Floats, Rows
 from ragcun.slices import Slice, slices
 
 DISTORTIONS = (1.0, 0.295, 0.0757, 0.0212, 0.0062)  # of N(0, 1), at 0, 1, 2, 3 and 4 bits
@@ -37,6 +40,8 @@ _MULTIPLIER = {1: 155, 2: 67, 3: 77, 4: 207}  # the level of a state is a Gaussi
 _STEP = 8  # groups are of a multiple of so many components, so that their streams fill bytes
 _AT_ONCE = 1_024  # vectors that are encoded together
 _CLOSED = np.float32(1e30)
+_CENTROIDS = 256
+_DOCUMENTS = 16  # at least, of a centroid
 
 States = npt.NDArray[np.int64]
 
@@ -50,26 +55,29 @@ def levels(bits: int) -> Floats:
 def shares(variances_k: npt.NDArray[np.float64], size: int) -> dict[int, int]:
     """How many components have 4, 3, 2 and 1 bits, of `size` bytes in all: those with which the error is least.
 
-    `variances_k` is descending. Raises `UserError` where they cannot take so many bytes, or not so few.
+    `variances_k` is descending. Each byte is one more bit for eight components, for those whose error it lowers most;
+    as a component's second bit lowers it less than the first, no choice is better.
+
+    Raises `UserError` where they cannot take so many bytes.
     """
+    gains_SG = _gains(variances_k)
+    if size > gains_SG.size:
+        raise UserError(f"trellis{size}: {len(variances_k)} dimensions take at most {gains_SG.size} bytes")
+    taken = np.argsort(-gains_SG, axis=None, kind="stable")[:size]
+    bits_G = np.bincount(taken % gains_SG.shape[1], minlength=gains_SG.shape[1])
+    return {bits: _STEP * count for bits in (4, 3, 2, 1) if (count := int((bits_G == bits).sum()))}
+
+
+def _gains(variances_k: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """What the first bit of eight components takes off the squared error, and the second, ..., (4, k // 8)."""
     most = len(variances_k) // _STEP
-    tail = np.concatenate([[0.0], np.cumsum(variances_k)])[: most * _STEP + 1 : _STEP]  # of the first 8, 16, ...
-    gain = -np.diff(DISTORTIONS)  # of the first bit, of the second, ...
-    three, two = np.meshgrid(np.arange(most + 1), np.arange(most + 1), indexing="ij")
-    best, found = -np.inf, None
-    for four in range(min(most, size // 4) + 1):
-        one = size - 4 * four - 3 * three - 2 * two
-        ends = [np.full_like(three, four), four + three, four + three + two, four + three + two + one]
-        possible = (one >= 0) & (ends[-1] <= most)
-        if not possible.any():
-            continue
-        kept = sum(gain[3 - rank] * tail[np.clip(end, 0, most)] for rank, end in enumerate(ends))
-        at = np.unravel_index(np.where(possible, kept, -np.inf).argmax(), kept.shape)
-        if kept[at] > best:
-            best, found = float(kept[at]), {4: four, 3: int(three[at]), 2: int(two[at]), 1: int(one[at])}
-    if found is None:
-        raise UserError(f"trellis{size}: {len(variances_k)} dimensions take at most {4 * most} bytes")
-    return {bits: _STEP * count for bits, count in found.items() if count}
+    of_groups_G = variances_k[: most * _STEP].reshape(most, _STEP).sum(axis=1)
+    return np.asarray(-np.diff(DISTORTIONS)[:, None] * of_groups_G)
+
+
+def _error(variances_k: npt.NDArray[np.float64], size: int) -> float:
+    """The squared error that is expected of `size` bytes."""
+    return float(variances_k.sum() - np.sort(_gains(variances_k), axis=None)[::-1][:size].sum())
 
 
 @dataclass(frozen=True)
@@ -88,18 +96,26 @@ class TrellisCodec:
         mean: (k,), of documents.
         transform: (k, c), to the components of each group, rotated.
         scales: (c,), the deviation of each.
+        centroids: (K, c), of documents' components; none: the first byte is code as well.
         rates: bits -> components, of the groups in their order.
         distances: whether coordinates are compared by distance, and not by inner product.
         unit: whether decoded documents are divided by their length.
     """
 
     def __init__(
-        self, mean: Floats, transform: Floats, scales: Floats, rates: dict[int, int], distances: bool, unit: bool
+        self,
+        mean: Floats,
+        transform: Floats,
+        scales: Floats,
+        centroids: Floats,
+        rates: dict[int, int],
+        distances: bool,
+        unit: bool,
     ) -> None:
         self.mean, self.transform, self.scales, self.rates = mean, transform, scales, rates
-        self.distances, self.unit = distances, unit
+        self.centroids, self.distances, self.unit = centroids, distances, unit
         self._groups = []
-        component = byte = 0
+        component, byte = 0, int(len(centroids) > 0)
         for bits, count in rates.items():
             width = count * bits // 8
             self._groups.append(_Group(bits, slice(component, component + count), slice(byte, byte + width)))
@@ -111,7 +127,12 @@ class TrellisCodec:
         """Codes, (N, B)."""
         codes_NB = np.empty((len(vectors_Nk), self._groups[-1].bytes.stop), np.uint8)
         for part in slices(len(vectors_Nk), _AT_ONCE):
-            scaled_Nc = np.asarray((vectors_Nk[part] - self.mean) @ self.transform / self.scales, dtype=np.float32)
+            components_Nc = np.asarray((vectors_Nk[part] - self.mean) @ self.transform, dtype=np.float32)
+            if len(self.centroids):
+                halves_K = np.einsum("kc,kc->k", self.centroids, self.centroids) / 2
+                codes_NB[part, 0] = nearest_N = (components_Nc @ self.centroids.T - halves_K).argmax(axis=1)
+                components_Nc -= self.centroids[nearest_N]
+            scaled_Nc = components_Nc / self.scales
             for group in self._groups:
                 codes_NB[part, group.bytes] = _encode(scaled_Nc[:, group.components], group.bits)
         return codes_NB
@@ -126,6 +147,8 @@ class TrellisCodec:
         for group in self._groups:
             components_Nc[:, group.components] = _decode(codes_NB[:, group.bytes], group.bits)
         components_Nc *= self.scales
+        if len(self.centroids):
+            components_Nc += self.centroids[codes_NB[:, 0]]
         if self.unit:
             squares_N = np.einsum("nc,nc->n", components_Nc, components_Nc)
             squares_N += 2 * (components_Nc @ self._mean_c) + np.float32(self._mean_square)
@@ -148,6 +171,7 @@ class TrellisCodec:
             "codec_mean": self.mean,
             "codec_transform": self.transform,
             "scales": self.scales,
+            "centroids": self.centroids,
             "rates": np.array(list(self.rates.items()), np.int64),
         }
 
@@ -157,29 +181,46 @@ def fit_trellis(sample_Nk: Floats, size: int, similarity: str) -> TrellisCodec:
 
     Raises `UserError` where their dimensions cannot take so many bytes.
     """
-    found = spectrum(sample_Nk)
-    if not found.variances[0] > 0:
+    alone = spectrum(sample_Nk)
+    if not alone.variances[0] > 0:
         raise UserError("codec: all documents have the same vector, so there is nothing to code")
-    rates = shares(found.variances, size)
+    found, rates = alone, shares(alone.variances, size)
+    centred_Nk = np.asarray(sample_Nk - alone.mean, dtype=np.float32)
+    centroids_Kk, nearest_N = _centroids(centred_Nk)
+    left = spectrum(centred_Nk - centroids_Kk[nearest_N])
+    if size > 1 and len(centroids_Kk) > 1 and _error(left.variances, size - 1) < _error(alone.variances, size):
+        found, rates = left, shares(left.variances, size - 1)
+    else:
+        centroids_Kk = centroids_Kk[:0]
     parts, scales = [], []
     start = 0
     for count in rates.values():
         directions = found.directions[start : start + count]
         parts.append(directions.T @ rotation(count))
         deviation = np.sqrt(found.variances[start : start + count].mean())
-        scales.append(np.full(count, max(float(deviation), 1e-6 * float(np.sqrt(found.variances[0])))))
+        scales.append(np.full(count, max(float(deviation), 1e-6 * float(np.sqrt(alone.variances[0])))))
         start += count
+    transform = np.concatenate(parts, axis=1).astype(np.float32)
     lengths = np.linalg.norm(sample_Nk, axis=1)
     distances = similarity == "euclidean"
     unit = not distances and bool((np.abs(lengths - 1) < 1e-3).all())
     return TrellisCodec(
-        found.mean.astype(np.float32),
-        np.concatenate(parts, axis=1).astype(np.float32),
+        alone.mean.astype(np.float32),
+        transform,
         np.concatenate(scales).astype(np.float32),
+        centroids_Kk @ transform,
         rates,
         distances,
         unit,
     )
+
+
+def _centroids(vectors_Nk: Floats) -> tuple[Floats, Rows]:
+    """Centroids, (K, k), by k-means, and the nearest of each vector, (N,)."""
+    count = min(_CENTROIDS, max(1, len(vectors_Nk) // _DOCUMENTS))
+    means: Any = faiss.Kmeans(vectors_Nk.shape[1], count, niter=15, seed=0, min_points_per_centroid=1)
+    means.train(vectors_Nk)
+    return means.centroids, means.index.search(vectors_Nk, 1)[1][:, 0]
 
 
 def _encode(values_Nk: Floats, bits: int) -> Codes:
