@@ -38,7 +38,7 @@ DISTORTIONS = (1.0, 0.295, 0.0757, 0.0212, 0.0062)  # of N(0, 1), at 0, 1, 2, 3 
 _STATES = 256
 _MULTIPLIER = {1: 155, 2: 67, 3: 77, 4: 207}  # the level of a state is a Gaussian's quantile at state * this modulo 256
 _STEP = 8  # groups are of a multiple of so many components, so that their streams fill bytes
-_AT_ONCE = 1_024  # vectors that are encoded together
+_AT_ONCE = 256  # vectors that are encoded together
 _CLOSED = np.float32(1e30)
 _CENTROIDS = 256
 _DOCUMENTS = 16  # at least, of a centroid
@@ -246,20 +246,26 @@ def _viterbi(values_Nk: Floats, bits: int, levels_S: Floats, ends_N: States | No
     `ends_N` are the 8 - b bits before the stream, and at its end; None: any before, any at the end.
     """
     (count, length), choices, kept = values_Nk.shape, 2**bits, _STATES >> bits
-    closed_NS = np.zeros((count, _STATES), np.float32)
+    closed_SN = np.zeros((_STATES, count), np.float32)
     if ends_N is not None:
-        closed_NS[np.arange(_STATES) % kept != ends_N[:, None]] = _CLOSED
-    cost_NS = closed_NS
-    came_from = np.empty((length, count, kept), np.uint8)
-    for at in range(length):
-        before = cost_NS.reshape(count, choices, kept)
-        came_from[at] = before.argmin(axis=1)
-        error_NS = np.square(values_Nk[:, at, None] - levels_S)
-        cost_NS = (before.min(axis=1)[:, :, None] + error_NS.reshape(count, kept, choices)).reshape(count, _STATES)
-    state_N = (cost_NS + closed_NS).argmin(axis=1)
+        closed_SN[np.arange(_STATES)[:, None] % kept != ends_N] = _CLOSED
+    cost_SN, error_SN = closed_SN.copy(), np.empty_like(closed_SN)
+    came_from = np.zeros((length, kept, count), np.uint8)
+    for at, value_N in enumerate(np.ascontiguousarray(values_Nk.T)):
+        before = cost_SN.reshape(choices, kept, count)
+        least = before[0].copy()
+        for choice in range(1, choices):
+            less = before[choice] < least
+            np.maximum(came_from[at], less * np.uint8(choice), out=came_from[at])
+            np.minimum(least, before[choice], out=least)
+        np.subtract(value_N, levels_S[:, None], out=error_SN)
+        np.square(error_SN, out=error_SN)
+        shape = kept, choices, count
+        np.add(error_SN.reshape(shape), least[:, None], out=cost_SN.reshape(shape))
+    state_N = (cost_SN + closed_SN).argmin(axis=0)
     states_Nk, every = np.empty((count, length), np.int64), np.arange(count)
     for at in range(length - 1, -1, -1):
         states_Nk[:, at] = state_N
         rest_N = state_N >> bits
-        state_N = came_from[at][every, rest_N].astype(np.int64) * kept + rest_N
+        state_N = came_from[at][rest_N, every].astype(np.int64) * kept + rest_N
     return states_Nk
