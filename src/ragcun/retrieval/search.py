@@ -20,7 +20,6 @@ from itertools import islice
 from typing import Protocol
 
 import numpy as np
-from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from ragcun.console import progress
 from ragcun.errors import UserError
@@ -124,28 +123,20 @@ def _candidates(task: _Task, keep: int, portion: Portions, resources: Resources,
         settings = f"{task.similarity} {keep} {task.documents.shape}"
         checkpoint = resources.checkpoints.of(settings, task.queries_QD, task.id_ranks, task.exclude)
         done, keys_QK = checkpoint.load(n_queries, keep)
-    finders: list[_Candidates]
+    found: _Candidates
     if resources.device is None:
-        strips = slices(n_queries, portion.queries)
-        finders = [ProcessorCandidates(queries_QD[some], task.exclude[some], keys_QK[some]) for some in strips]
+        found = ProcessorCandidates(queries_QD, task.exclude, keys_QK, portion.queries, cores(), pool)
     else:
         from ragcun.retrieval.candidates.device import DeviceCandidates
 
-        finders = [DeviceCandidates(queries_QD, task.exclude, keys_QK, resources.device)]
-
-    def found() -> Keys:
-        return np.concatenate([finder.keys() for finder in finders])
-
-    one_thread = ThreadpoolController().limit(limits=1, user_api="blas")  # a strip of queries a thread, instead
-    with progress("searching", n_documents - done, "documents") as bar, one_thread:
+        found = DeviceCandidates(queries_QD, task.exclude, keys_QK, resources.device)
+    with progress("searching", n_documents - done, "documents") as bar:
         for part, block_BD in _read(products, slices(n_documents, portion.documents, done)):
-            tasks = [pool.submit(finder.show, block_BD, part.start, task.id_ranks[part]) for finder in finders]
-            for shown in tasks:
-                shown.result()
+            found.show(block_BD, part.start, task.id_ranks[part])
             bar.advance(len(block_BD))
             if checkpoint is not None and checkpoint.due():
-                checkpoint.save(part.stop, found())
-    return found()
+                checkpoint.save(part.stop, found.keys())
+    return found.keys()
 
 
 def _ranked(task: _Task, keys_QK: Keys, portion: Portions, pool: ThreadPoolExecutor) -> tuple[TopK, Rows]:

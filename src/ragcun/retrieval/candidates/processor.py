@@ -3,35 +3,73 @@
 Q queries, B documents of a block, D dimensions, K documents kept.
 """
 
-import numpy as np
+from concurrent.futures import Executor
 
+import numpy as np
+import torch
+
+from ragcun.products import product
 from ragcun.retrieval.topk import EMPTY, Floats, Keys, Rows, pack, unpack
+from ragcun.slices import slices
 
 _WAITING = 8
 
 
 class ProcessorCandidates:
-    """The K best documents of a run of queries so far, as keys.
+    """The K best documents of all queries so far, as keys.
 
-    What reaches the K-th best score is set aside and sorted in now and then, so memory does not grow with the corpus.
+    All cores compute the scores of a few strips of queries, then each of them takes in those of a strip.
 
     Args:
         queries_QD: the queries.
         exclude_Q: the row of a document that a query shall not find, or -1.
         keys_QK: what has been found before, as `keys` gave it, or else `EMPTY`.
+        strip: queries of a strip.
+        threads: strips whose scores are there at a time.
+        pool: takes them in.
     """
 
-    def __init__(self, queries_QD: Floats, exclude_Q: Rows, keys_QK: Keys) -> None:
-        self._queries_QD = queries_QD
+    def __init__(
+        self, queries_QD: Floats, exclude_Q: Rows, keys_QK: Keys, strip: int, threads: int, pool: Executor
+    ) -> None:
+        writable_QD = np.require(queries_QD, np.float32, ["C", "W"])  # which torch asks for
+        self._together = [torch.from_numpy(writable_QD[some]) for some in slices(len(queries_QD), strip * threads)]
+        self._strip, self._threads, self._pool = strip, threads, pool
+        self._strips = [_Strip(exclude_Q[some], keys_QK[some]) for some in slices(len(queries_QD), strip)]
+
+    def show(self, documents_BD: Floats, start: int, id_ranks_B: Rows) -> None:
+        """Take in a block of documents: their vectors, the row of the first, and the ranks of their ids."""
+        documents = torch.from_numpy(documents_BD)
+        for group, queries_QD in enumerate(self._together):
+            scores_BQ = product(documents, queries_QD).numpy()
+            strips = self._strips[group * self._threads : (group + 1) * self._threads]
+            parts = slices(len(queries_QD), self._strip)
+            tasks = [
+                self._pool.submit(strip.show, scores_BQ[:, part], start, id_ranks_B)
+                for strip, part in zip(strips, parts, strict=True)
+            ]
+            for task in tasks:
+                task.result()
+
+    def keys(self) -> Keys:
+        """Keys of the K best documents of each query, (Q, K), in no order."""
+        return np.concatenate([strip.keys() for strip in self._strips])
+
+
+class _Strip:
+    """The K best documents of some queries so far.
+
+    What reaches the K-th best score is set aside and sorted in now and then, so memory does not grow with the corpus.
+    """
+
+    def __init__(self, exclude_Q: Rows, keys_QK: Keys) -> None:
         self._exclude_Q = exclude_Q
         self._keys_QK = keys_QK
         self._lowest_Q, _ = unpack(keys_QK.min(axis=1))
         self._waiting: list[tuple[Rows, Keys]] = []
 
-    def show(self, documents_BD: Floats, start: int, id_ranks_B: Rows) -> None:
-        """Take in a block of documents: their vectors, the row of the first, and the ranks of their ids."""
-        (n_block, n_queries), keep = (len(documents_BD), len(self._queries_QD)), self._keys_QK.shape[1]
-        scores_BQ = documents_BD @ self._queries_QD.T
+    def show(self, scores_BQ: Floats, start: int, id_ranks_B: Rows) -> None:
+        (n_block, n_queries), keep = scores_BQ.shape, self._keys_QK.shape[1]
         hidden = np.flatnonzero((self._exclude_Q >= start) & (self._exclude_Q < start + n_block))
         scores_BQ[self._exclude_Q[hidden] - start, hidden] = -np.inf
         lowest_Q = self._lowest_Q
@@ -43,7 +81,6 @@ class ProcessorCandidates:
             self.keys()
 
     def keys(self) -> Keys:
-        """Keys of the K best documents of each query, (Q, K), in no order."""
         if not self._waiting:
             return self._keys_QK
         n_queries, keep = self._keys_QK.shape
