@@ -75,7 +75,7 @@ def test_inner_products_are_unbiased_over_rotations(bits: int) -> None:
     assert np.mean(estimates) == pytest.approx(float(query @ document), abs=4 * error + 1e-3)
 
 
-@pytest.mark.parametrize("bits", [1, 2, 3, 4])
+@pytest.mark.parametrize("bits", [1, 2, 3, 4, 5, 6])
 def test_the_trellis_loses_what_it_says_and_less_than_a_scalar_quantiser(bits: int) -> None:
     drawn = np.random.default_rng(0).standard_normal((200, 64), dtype=np.float32)
     codes = _encode(drawn, bits)
@@ -91,8 +91,8 @@ def test_bits_are_shared_out_as_the_error_is_least() -> None:
     assert shares(variances, 6) == {3: 8, 2: 8, 1: 8}
     assert shares(np.ones(32), 4) == {1: 32}
     assert sum(bits * count for bits, count in shares(np.geomspace(1, 1e-3, 96), 17).items()) == 8 * 17
-    with pytest.raises(UserError, match="trellis17: 32 dimensions take at most 16 bytes"):
-        shares(variances, 17)
+    with pytest.raises(UserError, match="trellis25: 32 dimensions take at most 24 bytes"):
+        shares(variances, 25)
 
 
 @pytest.mark.parametrize("similarity", SIMILARITIES)

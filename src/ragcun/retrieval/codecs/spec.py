@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from ragcun.errors import UserError, did_you_mean
 
-VERSION = 2  # of the codecs: rankings of another one are computed again
+VERSION = 3  # of the codecs: rankings of another one are computed again
 
 # name -> (what it is, whether it rotates by default)
 CODES = {

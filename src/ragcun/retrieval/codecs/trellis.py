@@ -2,7 +2,7 @@
 
 The first byte is the nearest of at most 256 centroids (k-means), and what follows codes the difference from it, which
 is turned into its principal components. Those with more variance get more bits, so that the sum of squared errors is
-least ("reverse water-filling"): 4, 3, 2, 1 or none. The components of one rate are divided by their common deviation
+least ("reverse water-filling"): 6 at most. The components of one rate are divided by their common deviation
 and rotated at random, which makes them Gaussian, and are coded together. Where no centroids are worth a byte, there are
 none: there is at most one for 16 documents, so that they cannot hold a small corpus.
 
@@ -33,10 +33,11 @@ from ragcun.retrieval.codecs.space import rotation
 from ragcun.retrieval.topk import Floats, Rows
 from ragcun.slices import Slice, slices
 
-DISTORTIONS = (1.0, 0.295, 0.0757, 0.0212, 0.0062)  # of N(0, 1), at 0, 1, 2, 3 and 4 bits
+DISTORTIONS = (1.0, 0.292, 0.0755, 0.0203, 0.0054, 0.0014, 0.0004)  # of N(0, 1), at 0, 1, ... 6 bits
 
 _STATES = 256
-_MULTIPLIER = {1: 155, 2: 67, 3: 77, 4: 207}  # the level of a state is a Gaussian's quantile at state * this modulo 256
+# The level of a state is a factor times a Gaussian's quantile at state * multiplier modulo 256.
+_LEVELS = {1: (155, 0.95), 2: (67, 1.08), 3: (77, 1.14), 4: (207, 1.2), 5: (111, 1.3), 6: (95, 1.3)}
 _STEP = 8  # groups are of a multiple of so many components, so that their streams fill bytes
 _AT_ONCE = 256  # vectors that are encoded together
 _CLOSED = np.float32(1e30)
@@ -48,12 +49,13 @@ States = npt.NDArray[np.int64]
 
 def levels(bits: int) -> Floats:
     """The value of each state, (S,)."""
-    order = np.arange(_STATES) * _MULTIPLIER[bits] % _STATES
-    return np.asarray(ndtri((order + 0.5) / _STATES), dtype=np.float32)
+    multiplier, factor = _LEVELS[bits]
+    order = np.arange(_STATES) * multiplier % _STATES
+    return np.asarray(factor * ndtri((order + 0.5) / _STATES), dtype=np.float32)
 
 
 def shares(variances_k: npt.NDArray[np.float64], size: int) -> dict[int, int]:
-    """How many components have 4, 3, 2 and 1 bits, of `size` bytes in all: those with which the error is least.
+    """How many components have 6, 5, ... 1 bits, of `size` bytes in all: those with which the error is least.
 
     `variances_k` is descending. Each byte is one more bit for eight components, for those whose error it lowers most;
     as a component's second bit lowers it less than the first, no choice is better.
@@ -65,11 +67,11 @@ def shares(variances_k: npt.NDArray[np.float64], size: int) -> dict[int, int]:
         raise UserError(f"trellis{size}: {len(variances_k)} dimensions take at most {gains_SG.size} bytes")
     taken = np.argsort(-gains_SG, axis=None, kind="stable")[:size]
     bits_G = np.bincount(taken % gains_SG.shape[1], minlength=gains_SG.shape[1])
-    return {bits: _STEP * count for bits in (4, 3, 2, 1) if (count := int((bits_G == bits).sum()))}
+    return {bits: _STEP * count for bits in range(len(gains_SG), 0, -1) if (count := int((bits_G == bits).sum()))}
 
 
 def _gains(variances_k: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """What the first bit of eight components takes off the squared error, and the second, ..., (4, k // 8)."""
+    """What the first bit of eight components takes off the squared error, and the second, ..., (6, k // 8)."""
     most = len(variances_k) // _STEP
     of_groups_G = variances_k[: most * _STEP].reshape(most, _STEP).sum(axis=1)
     return np.asarray(-np.diff(DISTORTIONS)[:, None] * of_groups_G)
