@@ -134,3 +134,25 @@ def test_pairs_known_from_elsewhere_are_masked_but_never_the_own_positive() -> N
     logits[0, 2] = -torch.inf
     torch.testing.assert_close(masked, torch.nn.functional.cross_entropy(logits, torch.arange(3)))
     assert masked < loss(anchors, positives, None, ids, documents)
+
+
+@pytest.mark.parametrize("offset", [0, 2**31 - 40])
+def test_known_pairs_are_found_whichever_ids_repeat(offset: int) -> None:
+    """As for each row by hand: many rows of one anchor, many documents of one id, absent ones, and the largest ids."""
+    draw = torch.Generator().manual_seed(1)
+    ids = offset + torch.randint(12, (16,), generator=draw)
+    documents = offset + torch.randint(40, (48,), generator=draw)
+    documents[[20, 33]] = -1
+    pairs = offset + torch.randint(40, (200, 2), generator=draw)
+    known = pair_keys(*pairs.T).sort().values
+    anchors, positives, negatives = sample(16, 4), sample(16, 4, seed=1), sample(16, 2, 4, seed=2)
+
+    relevant = {*map(tuple, pairs.tolist()), *zip(ids.tolist(), documents[:16].tolist(), strict=True)}
+    kept = [
+        [j for j, d in enumerate(documents.tolist()) if j == i or (d != -1 and (a, d) not in relevant)]
+        for i, a in enumerate(ids.tolist())
+    ]
+    assert sum(map(len, kept)) < 16 * 44, "more is left out than what is absent"
+    expected = by_hand(anchors, torch.cat([positives, negatives.flatten(0, 1)]), kept, 2.0)
+    found = EuclideanInfoNCE(temperature=2.0)(anchors, positives, negatives, ids, documents, known)
+    torch.testing.assert_close(found, expected)

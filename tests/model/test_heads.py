@@ -13,6 +13,7 @@ from ragcun.embedding.identity import base_key
 from ragcun.embedding.load import load_model
 from ragcun.embedding.resolve import resolve_model
 from ragcun.errors import UserError
+from ragcun.heads.dropout import Dropout
 from ragcun.heads.registry import HEADS
 from ragcun.heads.spectrum import spectrum
 from ragcun.model.export import load_head_weights, save_encoder
@@ -250,3 +251,30 @@ def test_a_local_head_refuses_the_weights_of_another_head(tmp_path: Path, tiny_m
     local = build_head(ModelSettings(head="local", output_dim=20, local_units=24), spectrum(sample()), seed=0)
     with pytest.raises(UserError, match="not a local one"):
         load_head_weights(str(tmp_path), local)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_dropout_drops_its_share_and_follows_from_the_seed(dtype: torch.dtype) -> None:
+    dropout, ones = Dropout(0.3), torch.ones(701, 333, dtype=dtype, requires_grad=True)
+
+    def drawn() -> torch.Tensor:
+        torch.manual_seed(0)
+        return dropout(ones)
+
+    found = drawn()
+    kept = found != 0
+    assert found.dtype == dtype
+    assert abs(float(kept.double().mean()) - 0.7) < 4 * (0.21 / kept.numel()) ** 0.5
+    torch.testing.assert_close(found[kept], torch.full_like(found[kept], 1 / 0.7))
+    assert torch.equal(found, drawn())
+    assert not torch.equal(found, dropout(ones)), "drawn anew"
+    found.sum().backward()
+    assert torch.equal(ones.grad, found.detach()), "the gradient goes where the values went"
+    for column in (kept[:, ::4], kept[:, 1::4]):  # of one number of the generator, each counts for itself
+        assert abs(float(column.double().mean()) - 0.7) < 4 * (0.21 / column.numel()) ** 0.5
+    assert dropout.eval()(ones) is ones
+
+
+@pytest.mark.parametrize("probability", [0.0, 1e-6, 1 - 1e-6])
+def test_dropout_at_the_ends_of_its_range_is_finite(probability: float) -> None:
+    assert Dropout(probability)(torch.ones(50, 50)).isfinite().all()

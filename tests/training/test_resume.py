@@ -140,7 +140,9 @@ def test_what_is_started_from_is_known_by_its_weights(tmp_path: Path, collection
 def test_trainings_in_one_process_have_their_own_precision(tmp_path: Path, collection: Path, tiny_model: Path) -> None:
     for name, precision in (("a", "bf16"), ("b", "no")):
         train(
-            settings_for(collection, tiny_model, training__mixed_precision=precision), tmp_path / name, tmp_path / "s"
+            settings_for(collection, tiny_model, training__mixed_precision=precision, training__checkpoint="last"),
+            tmp_path / name,
+            tmp_path / "s",
         )
     assert not same(tmp_path / "a" / "model", tmp_path / "b" / "model")
 

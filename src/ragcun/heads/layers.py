@@ -10,6 +10,7 @@ import torch
 from sentence_transformers.sentence_transformer.modules import Dense
 from torch import nn
 
+from ragcun.heads.dropout import Dropout
 from ragcun.products import linear
 
 
@@ -48,7 +49,7 @@ class MLPHead(Head):
         super().__init__()
         self.first = nn.Linear(base_dimension, 2 * base_dimension)
         self.second = nn.Linear(2 * base_dimension, dimension)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, base_Nb: torch.Tensor) -> torch.Tensor:
         """(N, b) -> (N, d)."""

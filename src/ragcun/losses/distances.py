@@ -3,9 +3,10 @@
 Shapes: A and B vectors, D dimensions.
 """
 
+import torch
 from torch import Tensor
 
-from ragcun.products import linear
+from ragcun.products import linear, product
 
 
 def squared_distances(left_AD: Tensor, right_BD: Tensor) -> Tensor:
@@ -17,4 +18,5 @@ def squared_distances(left_AD: Tensor, right_BD: Tensor) -> Tensor:
     centre_D = right_BD.detach().mean(0)
     left_AD, right_BD = left_AD - centre_D, right_BD - centre_D
     squares_AB = left_AD.square().sum(1, keepdim=True) + right_BD.square().sum(1)
-    return (squares_AB - 2 * linear(left_AD, right_BD)).clamp_min(0)
+    multiply = linear if left_AD.requires_grad or right_BD.requires_grad else product
+    return torch.add(squares_AB, multiply(left_AD, right_BD), alpha=-2).clamp_min(0)

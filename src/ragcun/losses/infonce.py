@@ -13,6 +13,8 @@ from ragcun.errors import UserError
 from ragcun.losses.distances import squared_distances
 from ragcun.losses.precision import full, full_precision
 
+_DOCUMENT = 2**32 - 1  # the bits of a pair's key that hold the document
+
 
 class EuclideanInfoNCE(nn.Module):
     """Cross-entropy of the positive among all documents of the joined batch; logits are -||a - p||² / temperature.
@@ -72,15 +74,12 @@ class EuclideanInfoNCE(nn.Module):
         own = slice(first_row, first_row + rows)
 
         with full_precision(device):
-            logits_BM = -squared_distances(full(anchors_BD), documents_MD) / self.temperature
+            logits_BM = squared_distances(full(anchors_BD), documents_MD) / -self.temperature
         if anchor_ids is not None or document_ids is not None:
             anchor_ids_R = _gathered_ids(anchor_ids, row_counts, device)
             document_ids_M = _gathered_ids(document_ids, document_counts, device)
-            excluded_BM = _relevant(anchor_ids_R, document_ids_M, positive_columns_R)[own] | (document_ids_M == -1)
-            if known_pairs is not None and len(known_pairs):
-                keys_BM = pair_keys(anchor_ids_R[own, None], document_ids_M)
-                place_BM = torch.searchsorted(known_pairs, keys_BM).clamp_max(len(known_pairs) - 1)
-                excluded_BM |= known_pairs[place_BM] == keys_BM
+            excluded_BM = _relevant(anchor_ids_R, document_ids_M, positive_columns_R, own, known_pairs)
+            excluded_BM |= document_ids_M == -1
             excluded_BM.scatter_(1, positive_columns_R[own, None], False)
             logits_BM = logits_BM.masked_fill(excluded_BM, -torch.inf)
         loss = nn.functional.cross_entropy(logits_BM, positive_columns_R[own], reduction="sum")
@@ -102,10 +101,27 @@ def _gathered_ids(ids: Tensor | None, counts: list[int], device: torch.device) -
     return torch.arange(sum(counts), device=device) if ids is None else gather_rows(ids.to(device), counts)
 
 
-def _relevant(anchor_ids_R: Tensor, document_ids_M: Tensor, positive_columns_R: Tensor) -> Tensor:
-    """Which documents the batch's rows know to be relevant to each row's anchor, R x M."""
+def _relevant(
+    anchor_ids_R: Tensor, document_ids_M: Tensor, positive_columns_R: Tensor, own: slice, known_pairs: Tensor | None
+) -> Tensor:
+    """Which documents the batch's rows and `known_pairs` know to be relevant to this process' anchors, B x M."""
     anchors, anchor_of_R = torch.unique(anchor_ids_R, return_inverse=True)
     documents, document_of_M = torch.unique(document_ids_M, return_inverse=True)
-    known = torch.zeros(len(anchors), len(documents), dtype=torch.bool, device=anchor_ids_R.device)
-    known[anchor_of_R, document_of_M[positive_columns_R]] = True
-    return known[anchor_of_R][:, document_of_M]
+    relevant = torch.zeros(len(anchors), len(documents), dtype=torch.bool, device=anchor_ids_R.device)
+    relevant[anchor_of_R, document_of_M[positive_columns_R]] = True
+    if known_pairs is not None and len(known_pairs):
+        asked = torch.unique(anchor_of_R[own])
+        known, place = _known_documents(anchors[asked], known_pairs)
+        column = torch.searchsorted(documents, known).clamp_max(len(documents) - 1)
+        there = documents[column] == known
+        relevant[asked[place[there]], column[there]] = True
+    return relevant[anchor_of_R[own]][:, document_of_M]
+
+
+def _known_documents(anchors: Tensor, known_pairs: Tensor) -> tuple[Tensor, Tensor]:
+    """The documents that the known pairs have for each of these ids, and the places of their anchors."""
+    first = torch.searchsorted(known_pairs, anchors << 32)
+    counts = torch.searchsorted(known_pairs, (anchors << 32) | _DOCUMENT, right=True) - first
+    place = torch.repeat_interleave(counts)
+    rank = torch.arange(len(place), device=place.device) - (counts.cumsum(0) - counts)[place]
+    return known_pairs[first[place] + rank] & _DOCUMENT, place

@@ -57,9 +57,11 @@ def distillation(student_ND: Tensor, teacher_NE: Tensor, temperature: float | Te
     def log_similarities(embeddings: Tensor) -> Tensor:
         everywhere = gather_rows(full(embeddings), counts)
         with full_precision(device):
-            logits_NM = -squared_distances(full(embeddings), everywhere) / temperature
+            logits_NM = squared_distances(full(embeddings), everywhere) / -temperature
         # A row does not see itself: probability 0 in both, which adds 0 to the divergence.
-        return logits_NM.masked_fill(itself_NM, -torch.inf).log_softmax(1).masked_fill(itself_NM, 0)
+        logits_NM.diagonal(first).fill_(-torch.inf)
+        similarities_NM = logits_NM.log_softmax(1)
+        return similarities_NM.diagonal_scatter(similarities_NM.new_zeros(rows), offset=first)
 
     log_teacher_NM = log_similarities(teacher_NE.detach())
     log_student_NM = log_similarities(student_ND)
