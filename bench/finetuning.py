@@ -7,17 +7,12 @@ without further terms, the trainer with MultipleNegativesRankingLoss. Each run i
 not count; a figure is the seconds of a step.
 """
 
-import contextlib
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset
-from measure import Row, clock, of, parser, ragcun, report
-from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+from measure import Row, clock, of, parser, ragcun, report, trainer_step
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
-from transformers import TrainerCallback
 
 from ragcun.console import console
 from ragcun.data.pairs import Pairs, load_pairs
@@ -35,33 +30,7 @@ from ragcun.training.start import starting_encoder
 def theirs(base: str, pairs: Pairs, batch: int, scratch: Path) -> float:
     """Seconds a step of sentence-transformers' trainer."""
     model = load_model(resolve_model(base), device="cpu")
-    rows = zip(pairs.anchor.tolist(), pairs.positive.tolist(), strict=True)
-    dataset = Dataset.from_list([{"anchor": pairs.queries[a], "positive": pairs.documents[p]} for a, p in rows])
-    times: list[float] = []
-
-    class Clock(TrainerCallback):
-        def on_step_end(self, *_: object, **__: object) -> None:
-            times.append(clock())
-
-    arguments = SentenceTransformerTrainingArguments(
-        output_dir=str(scratch),
-        per_device_train_batch_size=batch,
-        num_train_epochs=1,
-        report_to="none",
-        save_strategy="no",
-        use_cpu=True,
-        disable_tqdm=True,
-    )
-    trainer = SentenceTransformerTrainer(
-        model=model,
-        args=arguments,
-        train_dataset=dataset,
-        loss=MultipleNegativesRankingLoss(model),
-        callbacks=[Clock()],
-    )
-    with contextlib.redirect_stdout(sys.stderr):
-        trainer.train()
-    return (times[-1] - times[0]) / (len(times) - 1)
+    return trainer_step(model, MultipleNegativesRankingLoss(model), pairs, batch, scratch)
 
 
 def ours(base: str, pairs: Pairs, batch: int, scratch: Path) -> float:

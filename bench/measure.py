@@ -6,6 +6,7 @@ seconds of the processor instead; set OMP_NUM_THREADS=1 with it, since threads t
 """
 
 import argparse
+import contextlib
 import json
 import os
 import resource
@@ -18,11 +19,15 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psutil
 
 from ragcun.machine import cores
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 Work = Callable[[], object]
 PROCESSOR = os.environ.get("BENCH_CLOCK") == "processor"
@@ -126,6 +131,37 @@ def process(command: Sequence[str | os.PathLike[str]], **variables: str) -> tupl
 def ragcun(*arguments: str | os.PathLike[str]) -> tuple[float, float, str]:
     """Run a whole `ragcun` process; as `process`."""
     return process([sys.executable, "-m", "ragcun", *arguments])
+
+
+def trainer_step(encoder: "SentenceTransformer", loss: Any, pairs: Any, batch: int, scratch: Path) -> float:
+    """Seconds a step of sentence-transformers' trainer over `pairs` (ragcun's `Pairs`), the first step left out."""
+    from datasets import Dataset
+    from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+    from transformers import TrainerCallback
+
+    rows = zip(pairs.anchor.tolist(), pairs.positive.tolist(), strict=True)
+    dataset = Dataset.from_list([{"anchor": pairs.queries[a], "positive": pairs.documents[p]} for a, p in rows])
+    times: list[float] = []
+
+    class Clock(TrainerCallback):
+        def on_step_end(self, *_: object, **__: object) -> None:
+            times.append(clock())
+
+    arguments = SentenceTransformerTrainingArguments(
+        output_dir=str(scratch),
+        per_device_train_batch_size=batch,
+        num_train_epochs=1,
+        report_to="none",
+        save_strategy="no",
+        use_cpu=True,
+        disable_tqdm=True,
+    )
+    trainer = SentenceTransformerTrainer(
+        model=encoder, args=arguments, train_dataset=dataset, loss=loss, callbacks=[Clock()]
+    )
+    with contextlib.redirect_stdout(sys.stderr):
+        trainer.train()
+    return (times[-1] - times[0]) / (len(times) - 1)
 
 
 def of(package: str) -> str:

@@ -8,26 +8,18 @@ would without a store. The first two are whole processes; the third is timed ove
 is that time a step times the steps.
 """
 
-import contextlib
 import json
-import sys
 import tempfile
 from pathlib import Path
 
-from measure import Row, clock, of, parser, ragcun, report
+from measure import Row, of, parser, ragcun, report, trainer_step
 
 
 def in_the_loop(collection: Path, base: str, batch: int, steps: int, scratch: Path) -> float:
     """Seconds a step of sentence-transformers' trainer with the frozen base in the loop."""
-    from datasets import Dataset
-    from sentence_transformers import (
-        SentenceTransformer,
-        SentenceTransformerTrainer,
-        SentenceTransformerTrainingArguments,
-    )
+    from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Dense
     from torch import nn
-    from transformers import TrainerCallback
 
     from ragcun import IsotropicRetrievalLoss
     from ragcun.data.pairs import load_pairs
@@ -39,30 +31,8 @@ def in_the_loop(collection: Path, base: str, batch: int, steps: int, scratch: Pa
     head = [Dense(width, 2 * width, activation_function=nn.GELU()), Dense(2 * width, width, activation_function=None)]
     encoder = SentenceTransformer(modules=[*model, *head], device="cpu")
     pairs = load_pairs(collection, "train").take(batch * (steps + 1), seed=0)
-    rows = zip(pairs.anchor.tolist(), pairs.positive.tolist(), strict=True)
-    dataset = Dataset.from_list([{"anchor": pairs.queries[a], "positive": pairs.documents[p]} for a, p in rows])
-    times: list[float] = []
-
-    class Clock(TrainerCallback):
-        def on_step_end(self, *_: object, **__: object) -> None:
-            times.append(clock())
-
-    arguments = SentenceTransformerTrainingArguments(
-        output_dir=str(scratch),
-        per_device_train_batch_size=batch,
-        num_train_epochs=1,
-        report_to="none",
-        save_strategy="no",
-        use_cpu=True,
-        disable_tqdm=True,
-    )
     loss = IsotropicRetrievalLoss(encoder, temperature=width / 10)
-    trainer = SentenceTransformerTrainer(
-        model=encoder, args=arguments, train_dataset=dataset, loss=loss, callbacks=[Clock()]
-    )
-    with contextlib.redirect_stdout(sys.stderr):
-        trainer.train()
-    return (times[-1] - times[0]) / (len(times) - 1)
+    return trainer_step(encoder, loss, pairs, batch, scratch)
 
 
 def main() -> None:
