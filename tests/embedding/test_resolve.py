@@ -219,5 +219,5 @@ def test_a_hub_that_cannot_be_reached_is_a_failure(offline: str, tmp_path: Path)
         found = resolve("lab/tiny", tmp_path, f"http://127.0.0.1:{closed.getsockname()[1]}", HF_HUB_OFFLINE=offline)
 
     assert found["code"] == 1
-    assert "cannot be reached" in found["error"]
+    assert "no such folder here, and not in the local cache, and the hub cannot be reached" in found["error"]
     assert "\n" not in found["error"]

@@ -159,9 +159,10 @@ def _there(files: HubFiles) -> Snapshot:
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     revision = f" at {files.revision}" if files.revision else ""
+    what = "no such folder here, and" if files.kind == "model" else ", ".join(files.patterns)
     absent = RagcunError(
-        f"{files.repo}{revision}: {', '.join(files.patterns)} not in the local cache, and the hub cannot be "
-        "reached (or --offline or HF_HUB_OFFLINE is set)"
+        f"{files.repo}{revision}: {what} not in the local cache, and the hub cannot be reached (or --offline or "
+        "HF_HUB_OFFLINE is set)"
     )
     try:
         cached = snapshot_download(
