@@ -11,12 +11,12 @@ from children import ragcun
 from ragcun.errors import UserError
 from ragcun.pipeline.grid import cells_of, parse_grid
 from ragcun.planning import machines
-from ragcun.planning.architecture import KNOWN
+from ragcun.planning.architecture import KNOWN, find_architecture
 from ragcun.planning.machines import MACHINES, Machine, find_machine
 from ragcun.planning.plan import Plan, make_plan
 from ragcun.planning.tables import plan_table
 from ragcun.settings.load import load_settings
-from ragcun.settings.schema import Settings
+from ragcun.settings.schema import ModelSettings, Settings
 
 
 def planned(preset: str, datasets: tuple[str, ...] = (), **flags: object) -> Plan:
@@ -144,8 +144,10 @@ def test_a_grid_encodes_once_and_trains_every_cell() -> None:
     assert seconds(narrow, "train ")[0] < seconds(narrow, "train ")[1]
 
 
-def test_this_machine_is_measured() -> None:
-    machine = find_machine("here", KNOWN["sentence-transformers/all-MiniLM-L6-v2"])
+def test_this_machine_is_measured_with_the_base_and_its_runtime(tiny_model: Path) -> None:
+    model = ModelSettings(base=str(tiny_model), runtime="torch")
+    machine = find_machine("here", find_architecture(str(tiny_model)), model)
+    assert machine.source == "measured; torch encodes"
     assert 1e8 < machine.peak_fp32 < 1e15
     assert 0 < machine.encoding_fp32 <= 1.5
     assert 0 < machine.training <= 1.5
@@ -160,13 +162,37 @@ def test_a_busy_machine_is_told(
 ) -> None:
     monkeypatch.setattr(psutil, "cpu_percent", lambda interval: percent)
     monkeypatch.setattr(machines, "_seconds", lambda work, device: 1.0)
-    machines.measure_here(KNOWN["sentence-transformers/all-MiniLM-L6-v2"])
+    measured = machines.measure_here(KNOWN["sentence-transformers/all-MiniLM-L6-v2"], ModelSettings(base="lab/absent"))
+    assert measured.source == "measured; layers of torch stand for lab/absent, which is not here"
     assert ("other processes use 60% of this machine's cores" in " ".join(capsys.readouterr().err.split())) == told
+
+
+def test_general_texts_are_encoded_once(collection: Path, tmp_path: Path) -> None:
+    general = tmp_path / "general.jsonl"
+    general.write_text(
+        "".join(json.dumps({"_id": f"g{number}", "text": f"text {number}"}) + "\n" for number in range(7)),
+        encoding="utf-8",
+    )
+    where = {"data.train": str(collection), "evaluation.data_dir": str(collection.parent)}
+
+    def made(*texts: Path) -> tuple[int, float, Plan]:
+        plan = planned("hybrid", (collection.name,), **where, **{"data.general": tuple(map(str, texts))})
+        encoding, training = (next(s for s in plan.steps if s.name == name) for name in ("encode", "train"))
+        return int(encoding.work.split()[0]), training.seconds, plan
+
+    alone, one, both = made(), made(general), made(general, collection)
+    assert one[0] == alone[0] + 7
+    assert both[0] == one[0] + 40 + 40, "documents and queries of the collection"
+    assert one[1] > alone[1], "they go through the head, too"
+
+    elsewhere = {"evaluation.data_dir": str(collection.parent)}
+    stored = planned("hybrid", (collection.name,), **elsewhere, **{"data.general": (str(collection),)})
+    assert stored.steps[-1].disk == alone[2].steps[-1].disk, "its documents need no second encoding"
 
 
 def test_what_cannot_be_planned_is_said() -> None:
     with pytest.raises(UserError, match="not one of t4, v100, a100, h100, here"):
-        find_machine("k80", KNOWN["sentence-transformers/all-MiniLM-L6-v2"])
+        find_machine("k80", KNOWN["sentence-transformers/all-MiniLM-L6-v2"], ModelSettings())
     with pytest.raises(UserError, match="no-such-set"):
         planned("hybrid", ("no-such-set",))
     with pytest.raises(UserError, match="give --output-dim 384 or less"):

@@ -54,13 +54,14 @@ def plan(
         Path(),
     )
     ready_to_plan(cells)
-    base = find_architecture(cells[0].settings.model.base)
+    model = cells[0].settings.model
+    base = find_architecture(model.base)
 
     from ragcun.planning.machines import find_machine
     from ragcun.planning.plan import make_plan
     from ragcun.planning.tables import plan_table
 
-    made = make_plan(cells, find_machine(gpu, base), None if documents is None else round(documents))
+    made = make_plan(cells, find_machine(gpu, base, model), None if documents is None else round(documents))
     print_table(plan_table(made, price))
     if json:
         options.print_json(made.to_json(price))

