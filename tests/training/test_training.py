@@ -163,13 +163,23 @@ def test_share_zero_saves_the_start_and_says_so(tmp_path: Path, collection: Path
 
 
 def test_a_training_that_only_harms_keeps_the_start_and_warns(
-    tmp_path: Path, collection: Path, tiny_model: Path, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    collection: Path,
+    tiny_model: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    manifest = train(
-        settings_for(collection, tiny_model, learning_rate=1.0, output_dim=32, max_grad_norm=1e6, warmup_steps=0),
-        tmp_path / "e",
-        tmp_path / "store",
-    )
+    """Eight queries of a random base can score better by chance, so here the score falls with what changes."""
+    starts: list[np.ndarray] = []
+
+    def harmed(_: object, queries: object, documents: np.ndarray, *base: object) -> float:
+        if base:
+            return 0.5
+        starts.append(documents)
+        return float(1 / (1 + np.abs(documents - starts[0]).max()))
+
+    monkeypatch.setattr("ragcun.training.dev._ndcg", harmed)
+    manifest = train(settings_for(collection, tiny_model, output_dim=32), tmp_path / "e", tmp_path / "store")
 
     assert manifest["dev"]["best_step"] == 0
     assert "the initial weights, which are saved" in capfd.readouterr().err
