@@ -11,6 +11,7 @@ from sentence_transformers.sentence_transformer.modules import Dense
 from torch import nn
 
 from ragcun.errors import UserError
+from ragcun.heads.dropout import Dropout
 from ragcun.heads.layers import Head, dense
 from ragcun.heads.spectrum import Spectrum
 
@@ -41,7 +42,7 @@ class LocalHead(Head):
         self.projection = nn.Linear(spectrum.dimension, dimension).requires_grad_(requires_grad=False)
         self.units = nn.Linear(spectrum.dimension, units)
         self.corrections = nn.Linear(units, dimension, bias=False)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         drawn = torch.randint(len(spectrum.examples), (units,)).numpy()
         texts_mb = spectrum.examples[drawn].astype(np.float64)
         variances_m = (texts_mb @ spectrum.directions.T) ** 2 @ spectrum.variances
