@@ -7,6 +7,7 @@ import pytest
 from safetensors.numpy import load_file
 from sentence_transformers.util.quantization import quantize_embeddings
 
+from children import python
 from ragcun.errors import UserError
 from ragcun.intact import DamagedError
 from ragcun.retrieval.codecs import saved
@@ -231,6 +232,18 @@ def test_names_are_read_as_they_are_written() -> None:
     ):
         with pytest.raises(UserError, match=problem):
             CodecSpec.parse(text)
+
+
+def test_opq_of_fewer_documents_than_dimensions_does_not_crash() -> None:
+    """FAISS' rotation wrote beyond its buffer, and the process died as it was freed: hence one of its own."""
+    code = """
+import numpy as np
+from ragcun.retrieval.codecs.peers import product_quantiser
+sample = np.random.default_rng(0).standard_normal((270, 320), dtype=np.float32)
+print(product_quantiser(sample, 2, rotated=True).encode(sample).shape)
+"""
+    done = python("-c", code)
+    assert (done.returncode, done.stdout.split()) == (0, ["(270,", "2)"]), done.stderr
 
 
 def test_few_documents_can_be_coded() -> None:

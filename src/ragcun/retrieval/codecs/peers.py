@@ -85,7 +85,8 @@ def product_quantiser(sample_Nk: Floats, size: int | None, rotated: bool) -> Fai
         learned = faiss.ProductQuantizer(dimension, parts, 8)  # as the rotation would make it
         learned.cp.min_points_per_centroid = 1
         rotation.pq = learned
-    times = -(-_CENTROIDS // len(sample_Nk))  # FAISS refuses fewer vectors than centroids
+    # FAISS refuses fewer vectors than centroids, and OPQ with fewer than dimensions writes where it must not.
+    times = -(-max(_CENTROIDS, dimension) // len(sample_Nk))
     index.train(np.tile(sample_Nk, (times, 1)))
     if rotated:
         rotation.pq = None  # the rotation does not own it
