@@ -109,10 +109,21 @@ def _graph(transformer: Any) -> Any:
     with FileLock(folder.with_suffix(".lock")):
         if not _intact(folder):
             shutil.rmtree(folder, ignore_errors=True)
+            graph = _converted(transformer)
             with atomic_folder(folder) as new:
-                _openvino().save_model(_converted(transformer), new / _GRAPH[0], compress_to_fp16=False)
+                _save(graph, new / _GRAPH[0])
                 write_text(new / "sha256", tree_sha256(new, _GRAPH))
     return _openvino().Core().read_model(folder / _GRAPH[0])
+
+
+def _save(graph: Any, path: Path) -> None:
+    try:
+        _openvino().save_model(graph, path, compress_to_fp16=False)
+    except RuntimeError as error:  # a full disk, among others, which OpenVINO does not tell apart
+        reason = " ".join(str(error).split())[:200]
+        raise RagcunError(
+            f"{path.parent.parent}: cannot be written ({reason}); free some space, or choose --runtime torch"
+        ) from error
 
 
 def _key(transformer: Any) -> str:

@@ -24,7 +24,6 @@ import numpy as np
 from ragcun.console import progress
 from ragcun.errors import UserError
 from ragcun.machine import cores
-from ragcun.retrieval.candidates.processor import ProcessorCandidates
 from ragcun.retrieval.candidates.products import InnerProducts, squares
 from ragcun.retrieval.matrices import Matrix, as_matrix
 from ragcun.retrieval.memory import Portions, Resources, portions
@@ -106,6 +105,8 @@ def search(
 
 def _search(task: _Task, margin: int, resources: Resources) -> tuple[TopK, Rows]:
     """The k best of k + `margin` candidates of each query, and the queries whose candidates all equal the k-th."""
+    import ragcun.retrieval.candidates.processor  # noqa: F401  # and torch with it, before memory is measured
+
     (n_queries, dimension), n_documents = task.queries_QD.shape, task.documents.shape[0]
     keep, threads = min(task.k + margin, n_documents), cores()
     portion = portions(resources, n_queries, n_documents, dimension, keep, threads)
@@ -125,6 +126,8 @@ def _candidates(task: _Task, keep: int, portion: Portions, resources: Resources,
         done, keys_QK = checkpoint.load(n_queries, keep)
     found: _Candidates
     if resources.device is None:
+        from ragcun.retrieval.candidates.processor import ProcessorCandidates
+
         found = ProcessorCandidates(queries_QD, task.exclude, keys_QK, portion.queries, cores(), pool)
     else:
         from ragcun.retrieval.candidates.device import DeviceCandidates
