@@ -13,7 +13,7 @@ rounding.
 Q queries, N documents, D dimensions, K candidates kept.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -41,6 +41,9 @@ class _Candidates(Protocol):
     def show(self, documents_BD: Floats, start: int, id_ranks_B: Rows) -> None: ...
 
     def keys(self) -> Keys: ...
+
+
+_Finder = Callable[[Floats, Rows, Keys, int, int, ThreadPoolExecutor], _Candidates]
 
 
 @dataclass(frozen=True)
@@ -105,16 +108,28 @@ def search(
 
 def _search(task: _Task, margin: int, resources: Resources) -> tuple[TopK, Rows]:
     """The k best of k + `margin` candidates of each query, and the queries whose candidates all equal the k-th."""
-    import ragcun.retrieval.candidates.processor  # noqa: F401  # and torch with it, before memory is measured
-
+    finder = _finder(resources.device)
     (n_queries, dimension), n_documents = task.queries_QD.shape, task.documents.shape[0]
     keep, threads = min(task.k + margin, n_documents), cores()
     portion = portions(resources, n_queries, n_documents, dimension, keep, threads)
     with ThreadPoolExecutor(threads) as pool:
-        return _ranked(task, _candidates(task, keep, portion, resources, pool), portion, pool)
+        return _ranked(task, _candidates(task, keep, portion, resources, pool, finder), portion, pool)
 
 
-def _candidates(task: _Task, keep: int, portion: Portions, resources: Resources, pool: ThreadPoolExecutor) -> Keys:
+def _finder(device: str | None) -> _Finder:
+    """What finds candidates on the device. It imports torch, whose memory counts, so it precedes `portions`."""
+    if device is None:
+        from ragcun.retrieval.candidates.processor import ProcessorCandidates
+
+        return ProcessorCandidates
+    from ragcun.retrieval.candidates.device import DeviceCandidates
+
+    return lambda queries_QD, exclude_Q, keys_QK, *_: DeviceCandidates(queries_QD, exclude_Q, keys_QK, device)
+
+
+def _candidates(
+    task: _Task, keep: int, portion: Portions, resources: Resources, pool: ThreadPoolExecutor, finder: _Finder
+) -> Keys:
     """The keys of each query's `keep` best documents by inner products, (Q, K), in no order."""
     n_queries, n_documents = len(task.queries_QD), task.documents.shape[0]
     products = InnerProducts(task.similarity, task.documents)
@@ -124,15 +139,7 @@ def _candidates(task: _Task, keep: int, portion: Portions, resources: Resources,
         settings = f"{task.similarity} {keep} {task.documents.shape}"
         checkpoint = resources.checkpoints.of(settings, task.queries_QD, task.id_ranks, task.exclude)
         done, keys_QK = checkpoint.load(n_queries, keep)
-    found: _Candidates
-    if resources.device is None:
-        from ragcun.retrieval.candidates.processor import ProcessorCandidates
-
-        found = ProcessorCandidates(queries_QD, task.exclude, keys_QK, portion.queries, cores(), pool)
-    else:
-        from ragcun.retrieval.candidates.device import DeviceCandidates
-
-        found = DeviceCandidates(queries_QD, task.exclude, keys_QK, resources.device)
+    found = finder(queries_QD, task.exclude, keys_QK, portion.queries, cores(), pool)
     with progress("searching", n_documents - done, "documents") as bar:
         for part, block_BD in _read(products, slices(n_documents, portion.documents, done)):
             found.show(block_BD, part.start, task.id_ranks[part])
