@@ -75,7 +75,11 @@ def test_a_cell_that_fails_takes_no_other_with_it(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(compute, "write_run", full)
     encoding = RetrieverOptions(tmp_path / "store", device="cpu")
     found = verify.verify(
-        ["bm25", "contriever"], ["scifact", "nfcorpus", "fiqa", "nq"], tmp_path / "data", tmp_path / "out", encoding
+        {name: name for name in ("bm25", "contriever")},
+        ["scifact", "nfcorpus", "fiqa", "nq"],
+        tmp_path / "data",
+        tmp_path / "out",
+        encoding,
     )
     verdicts = {(v.published.retriever, v.published.dataset, v.published.measure): v for v in found}
     assert verdicts["bm25", "scifact", "nDCG@10"].obtained == 1
@@ -84,6 +88,21 @@ def test_a_cell_that_fails_takes_no_other_with_it(tmp_path: Path, monkeypatch: p
     assert "not BEIR's FiQA-2018 (1 documents instead of 57,638" in verdicts["bm25", "fiqa", "nDCG@10"].reason
     assert "not in the local cache" in verdicts["contriever", "scifact", "nDCG@10"].reason
     assert verdicts["contriever", "nq", "nDCG@10"].reason == f"not in {tmp_path / 'data'}"
+
+
+def test_a_model_in_a_folder_is_compared_with_the_scores_of_a_published_name(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_collection(tmp_path / "data/scifact", [("d", "", "cats")], [("q", "cats")], {"test": [("q", "d", 1)]})
+    toy = replace(datasets()["scifact"], documents=1, queries=1, judgements=1)
+    monkeypatch.setattr(verify, "known", lambda: datasets() | {"scifact": toy})
+    given = ["verify", "--data-dir", str(tmp_path / "data"), "--output", str(tmp_path / "out"), "--json"]
+
+    with pytest.raises(RagcunError, match="1 of 1 scores differ from the published ones"):
+        CliRunner().invoke(app, [*given, "--models", f"minilm={tiny_model}"], catch_exceptions=False)
+
+    [result] = (tmp_path / "out").rglob("result.json")
+    assert read_record(result)["label"] == "minilm"
 
 
 @pytest.mark.parametrize("own", [False, True])

@@ -73,9 +73,16 @@ def published() -> tuple[Published, ...]:
 
 
 def verify(
-    retrievers: Collection[str], datasets: Collection[str], data_dir: Path, output: Path, options: RetrieverOptions
+    retrievers: Mapping[str, str],
+    datasets: Collection[str],
+    data_dir: Path,
+    output: Path,
+    options: RetrieverOptions,
 ) -> Iterator[Verdict]:
     """Yield a verdict for each published score of these retrievers on these datasets, in the order of published.toml.
+
+    `retrievers` maps the name that a score was published under to the retriever that is run, which is the same name
+    unless the model is in a folder of its own.
 
     A missing or wrong dataset, or a retriever that fails, is recorded as the reason of a verdict, not raised.
     """
@@ -87,7 +94,7 @@ def verify(
         scores = [one for one in wanted if one.retriever == retriever]
         asked = [task for task in tasks if task.collection.name in {one.dataset for one in scores}]
         failures = list(unopened)
-        identities = identify_all([retriever], options, failures) if asked else {}
+        identities = identify_all([retrievers[retriever]], options, failures) if asked else {}
         results = evaluate_tasks(identities, asked, output, options, failures)
         found = {result.dataset: result for result in results}
         differences = {

@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
 def verify(
     models: Annotated[
-        str, typer.Option("--models", help="Retrievers with published scores, separated by commas; or all.")
+        str,
+        typer.Option(
+            "--models",
+            help="Retrievers with published scores, separated by commas; or all. NAME=MODEL runs another model, such "
+            "as a folder with the same weights, under the published name.",
+        ),
     ] = "all",
     datasets: Annotated[
         str, typer.Option(help="Datasets with published scores, separated by commas; all means those in --data-dir.")
@@ -61,17 +66,22 @@ def verify(
         raise RagcunError("; ".join(wrong))
 
 
-def _retrievers(given: str) -> list[str]:
+def _retrievers(given: str) -> dict[str, str]:
+    """Map each published name that is asked for to the retriever to run."""
+    from ragcun.embedding.resolve import parse_label
     from ragcun.errors import UserError, did_you_mean
     from ragcun.evaluation.verify import published
 
     known = list(dict.fromkeys(one.retriever for one in published()))
-    names = _split(given)
-    for name in names:
+    retrievers: dict[str, str] = {}
+    for one in _split(given):
+        label, model = parse_label(one)
+        name = label or model
         if name not in {"all", *known}:
             hint = did_you_mean(name, known)
             raise UserError(f"retriever {name!r}: has no published scores{hint}; choose from {', '.join(known)}")
-    return known if "all" in names else names
+        retrievers |= {other: other for other in known if other not in retrievers} if name == "all" else {name: one}
+    return retrievers
 
 
 def _datasets(given: str) -> list[str]:
