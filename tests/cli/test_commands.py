@@ -218,3 +218,40 @@ def test_the_first_line_says_what_will_be_done_before_torch_is_imported(
         said = said.replace(name, path)
     assert said in done.stdout, done.stderr
     assert done.stdout.endswith(" False\n"), "torch had been imported by then"
+
+
+REFUSED = """
+import sys
+from ragcun.cli.main import main
+sys.argv = ["ragcun", *sys.argv[1:]]
+try:
+    main()
+except SystemExit as ended:
+    print(ended.code, "torch" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(
+    ("variables", "flags", "said"),
+    [
+        ({"WORLD_SIZE": "x"}, [], "WORLD_SIZE = 'x': must be a whole number"),
+        ({"RANK": "2", "WORLD_SIZE": "2"}, [], "RANK = 2: must be below WORLD_SIZE = 2"),
+        ({}, ["--output-dim", "999"], "give --output-dim 32 or less"),
+    ],
+)
+@pytest.mark.parametrize("command", ["train", "plan"])
+def test_what_needs_no_torch_is_refused_without_it(
+    command: str,
+    variables: dict[str, str],
+    flags: list[str],
+    said: str,
+    tmp_path: Path,
+    tiny_model: Path,
+    collection: Path,
+) -> None:
+    given = [command, "--train-data", str(collection), "--base-model", str(tiny_model), *flags]
+    python = [sys.executable, "-c", REFUSED, *given]
+    done = subprocess.run(python, check=False, capture_output=True, text=True, cwd=tmp_path, env=os.environ | variables)
+    assert said in done.stderr
+    assert done.stdout == "2 False\n"
+    assert not list(tmp_path.iterdir())

@@ -10,6 +10,7 @@ from ragcun.errors import UserError
 from ragcun.evaluation.tasks import choose
 from ragcun.pipeline.grid import cells_of
 from ragcun.pipeline.preflight import chosen_datasets, ready_to_run, ready_to_train
+from ragcun.planning.architecture import find_architecture, fitted
 from ragcun.planning.machines import MACHINES
 from ragcun.planning.plan import make_plan
 from ragcun.settings.load import load_settings
@@ -29,7 +30,8 @@ def test_run_eval_and_plan_agree_on_what_a_dataset_name_means(
     asked = settings(collection, tiny_model, **{"evaluation.datasets": names})
     assert chosen_datasets(asked, Path("e")) == by_eval
     known = asked.model_copy(update={"model": load_settings("demo").model})
-    planned = make_plan(cells_of({}, 1, lambda _: known, Path()), MACHINES["t4"])
+    base = find_architecture(known.model.base)
+    planned = make_plan(fitted(cells_of({}, 1, lambda _: known, Path()), base), base, MACHINES["t4"])
     steps = [step.name.removeprefix("evaluate ") for step in planned.steps if step.name.startswith("evaluate ")]
     collections = [part for one in by_eval for part in (one.folders.values() if isinstance(one, Dataset) else [one])]
     assert steps == [one.name for one in collections]

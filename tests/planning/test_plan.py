@@ -9,9 +9,9 @@ import pytest
 
 from children import ragcun
 from ragcun.errors import UserError
-from ragcun.pipeline.grid import cells_of, parse_grid
+from ragcun.pipeline.grid import Cell, cells_of, parse_grid
 from ragcun.planning import machines
-from ragcun.planning.architecture import KNOWN, find_architecture
+from ragcun.planning.architecture import KNOWN, find_architecture, fitted
 from ragcun.planning.machines import MACHINES, Machine, find_machine
 from ragcun.planning.plan import Plan, make_plan
 from ragcun.planning.tables import plan_table
@@ -24,7 +24,12 @@ def planned(preset: str, datasets: tuple[str, ...] = (), **flags: object) -> Pla
 
 
 def plan_of(settings: Settings, machine: Machine = MACHINES["t4"]) -> Plan:
-    return make_plan(cells_of({}, 1, lambda _: settings, Path()), machine)
+    return plan_of_cells(cells_of({}, 1, lambda _: settings, Path()), machine)
+
+
+def plan_of_cells(cells: list[Cell], machine: Machine = MACHINES["t4"], documents: int | None = None) -> Plan:
+    base = find_architecture(cells[0].settings.model.base)
+    return make_plan(fitted(cells, base), base, machine, documents)
 
 
 @pytest.mark.parametrize("preset", ["prototype", "medium", "hybrid"])
@@ -65,7 +70,7 @@ def test_a_corpus_of_any_size_can_be_planned() -> None:
 
     def made(documents: int) -> Plan:
         cells = cells_of({}, 1, lambda _: load_settings("hybrid"), Path())
-        return make_plan(cells, MACHINES["t4"], documents)
+        return plan_of_cells(cells, documents=documents)
 
     small, large = made(10**8), made(10**9)
     assert "1,000,000,000 documents" in large.steps[-1].work
@@ -128,7 +133,7 @@ def test_a_grid_encodes_once_and_trains_every_cell() -> None:
     def planned_grid(grid: list[str], seeds: int) -> Plan:
         flags = {"evaluation.datasets": ("scifact",), "evaluation.baselines": ("base",)}
         cells = cells_of(parse_grid(grid), seeds, lambda values: load_settings("hybrid", None, flags | values), Path())
-        return make_plan(cells, MACHINES["t4"])
+        return plan_of_cells(cells)
 
     def seconds(plan: Plan, start: str) -> list[float]:
         return [step.seconds for step in plan.steps if step.name.startswith(start)]

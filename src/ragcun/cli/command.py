@@ -20,12 +20,14 @@ _LARGEST = 2**53  # whole numbers up to here are exact wherever they go
 class Command(TyperCommand):
     """A command whose values are checked as they are parsed, whichever option they belong to.
 
-    Text is not empty and has no NUL, a number is finite, a path does not lead through a file, and what is written to
-    (`writable=True`) can be written to. Nothing has been made or read before.
+    Text is not empty and has no NUL, a number is finite, a path does not lead through a file, what is written to
+    (`writable=True`) can be written to, and a launcher's variables are numbers. Nothing has been made or read before.
     """
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
         """Parse the arguments. Raises `BadParameter` where a value is none."""
+        from ragcun.distributed import check_launcher
+
         for before, argument in pairwise(["", *args]):
             named = argument.partition("=")[0] if argument.startswith("--") else before
             if "\0" in argument:
@@ -38,6 +40,7 @@ class Command(TyperCommand):
             for value in _values(ctx.params.get(parameter.name or "")):
                 if wrong := _wrong(value, parameter.type_descriptor.parameter_info.writable):
                     raise typer.BadParameter(wrong, ctx, parameter)
+        check_launcher()
         return rest
 
 

@@ -42,7 +42,7 @@ def plan(
     """
     from ragcun.pipeline.grid import cells_of, parse_grid
     from ragcun.pipeline.preflight import ready_to_plan
-    from ragcun.planning.architecture import find_architecture
+    from ragcun.planning.architecture import find_architecture, fitted
     from ragcun.settings.load import load_settings
 
     flags = context.obj
@@ -56,12 +56,13 @@ def plan(
     ready_to_plan(cells)
     model = cells[0].settings.model
     base = find_architecture(model.base)
+    cells = fitted(cells, base)
 
     from ragcun.planning.machines import find_machine
     from ragcun.planning.plan import make_plan
     from ragcun.planning.tables import plan_table
 
-    made = make_plan(cells, find_machine(gpu, base, model), None if documents is None else round(documents))
+    made = make_plan(cells, base, find_machine(gpu, base, model), None if documents is None else round(documents))
     print_table(plan_table(made, price))
     if json:
         options.print_json(made.to_json(price))

@@ -47,6 +47,15 @@ def refuse_launcher(why: str) -> None:
         raise UserError(why)
 
 
+def check_launcher() -> None:
+    """Raise a `UserError` where the environment's RANK and WORLD_SIZE are not those of a launcher."""
+    if launched_rank() >= launched_processes():
+        raise UserError(
+            f"RANK = {launched_rank()}: must be below WORLD_SIZE = {launched_processes()}; a launcher sets "
+            "both, so unset them if you use none"
+        )
+
+
 def join_processes() -> "PartialState":
     """Join the launched processes, over gloo where there is no accelerator; without a launcher there is this one alone.
 
@@ -57,11 +66,7 @@ def join_processes() -> "PartialState":
     from accelerate import PartialState
     from accelerate.utils import DistributedType, parse_flag_from_env
 
-    if launched_rank() >= launched_processes():
-        raise UserError(
-            f"RANK = {launched_rank()}: must be below WORLD_SIZE = {launched_processes()}; a launcher sets "
-            "both, so unset them if you use none"
-        )
+    check_launcher()
     for kind in ("FSDP", "DEEPSPEED", "MEGATRON_LM"):
         if parse_flag_from_env(f"ACCELERATE_USE_{kind}"):
             raise _not_served(kind)

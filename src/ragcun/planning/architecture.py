@@ -7,16 +7,18 @@ pass costs twice the forward pass of the layers that it goes through. (Kaplan et
 
 import json
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from safetensors import safe_open
 
 from ragcun.embedding.model_files import check_model_files
 from ragcun.embedding.resolve import resolve_model
-from ragcun.embedding.width import embedding_width
+from ragcun.embedding.width import embedding_width, fit_output_dim
 from ragcun.errors import RagcunError
 from ragcun.files import read_json
+from ragcun.pipeline.grid import Cell
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,12 @@ def find_architecture(base: str) -> Architecture:
         raise RagcunError(f"{base}: its config.json does not name {error}, so it cannot be planned with") from None
     width = embedding_width(folder) or hidden
     return Architecture(weights, embeddings, layers, hidden, heads, width, _max_length(folder, config))
+
+
+def fitted(cells: Sequence[Cell], base: Architecture) -> list[Cell]:
+    """The cells with an output dimension that fits their base. Raises as `fit_output_dim` does."""
+    name = cells[0].settings.model.base
+    return [replace(cell, settings=fit_output_dim(cell.settings, base.dimension, name)) for cell in cells]
 
 
 def _count(folder: Path) -> tuple[int, int]:

@@ -8,13 +8,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ragcun.embedding.width import fit_output_dim
 from ragcun.heads.registry import HEADS
 from ragcun.losses.terms import SLICES, TERMS, BatchShape
 from ragcun.pipeline.grid import Cell
 from ragcun.pipeline.preflight import RANDOM, chosen_datasets, most_data
 from ragcun.pipeline.steps import evaluation_folder
-from ragcun.planning.architecture import Architecture, find_architecture
+from ragcun.planning.architecture import Architecture
 from ragcun.planning.machines import DOWNLOAD, Machine
 from ragcun.planning.workload import (
     SAME_CORPUS,
@@ -101,17 +100,14 @@ class Plan:
         }
 
 
-def make_plan(cells: Sequence[Cell], machine: Machine, documents: int | None = None) -> Plan:
-    """What trainings on one base, and the evaluation of what they give, take on `machine`.
+def make_plan(cells: Sequence[Cell], base: Architecture, machine: Machine, documents: int | None = None) -> Plan:
+    """What trainings on `base`, and the evaluation of what they give, take on `machine`; the cells are `fitted` to it.
 
     One cell without a name is a run of the whole chain. Several cells are an ablation. Besides the datasets of the
     settings, a corpus of so many `documents` is evaluated on, which are passages as long as MS MARCO's.
 
-    Raises as `find_architecture`, `fit_output_dim`, `chosen_datasets`, `training_load` and `collection_loads` do.
+    Raises as `chosen_datasets`, `training_load` and `collection_loads` do.
     """
-    name = cells[0].settings.model.base
-    base = find_architecture(name)
-    cells = [replace(cell, settings=fit_output_dim(cell.settings, base.dimension, name)) for cell in cells]
     most = most_data(cells)
     limit = min(most.model.max_length or base.max_length, base.max_length)
     costs = _Costs(base, most.model, machine)
