@@ -26,8 +26,8 @@ def ablate(
     endpoint: Annotated[
         list[str] | None,
         typer.Option(
-            help="What is scored besides nDCG@10 on each collection: compress:CODEC, abstain:SCORE or "
-            "neighbours:INDEX=VALUE; may be repeated.",
+            help="Second outcome to evaluate on each collection besides nDCG@10: compress:CODEC, abstain:SCORE or "
+            "neighbours:INDEX=VALUE. May be repeated.",
             metavar="NAME",
         ),
     ] = None,

@@ -19,7 +19,8 @@ def isotropy(
         list[str],
         typer.Option(
             "--model",
-            help="Encoder by hub id, short name or folder, or NAME=MODEL; may be repeated.",
+            help="Encoder, as a hub id, a short name or a folder. NAME=MODEL gives it a name in tables. May be "
+            "repeated.",
             autocompletion=complete(bases),
         ),
     ],
@@ -33,9 +34,9 @@ def isotropy(
         int, typer.Option(min=2, help="Maximum number of documents, and of queries, to measure.")
     ] = 10_000,
     intervals: Annotated[
-        bool, typer.Option("--intervals", help="Add the 95 percent interval of each measure, by resampling.")
+        bool, typer.Option("--intervals", help="Add a 95 percent interval to each measure, by resampling the texts.")
     ] = False,
-    every: Annotated[bool, typer.Option("--all", help="Print all measures, not only the six of the paper.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Print all measures, not only the main ones.")] = False,
     max_length: options.MaxLength = None,
     precision: options.Precision = "fp32",
     device: options.Device = None,
@@ -105,11 +106,13 @@ def tradeoff(
     form: Format = "terminal",
     json: options.Json = False,
 ) -> None:
-    """Show what isotropy costs: scores in-domain and out-of-domain by isotropy, for each route and dimension.
+    """Measure what isotropy costs in retrieval: in-domain and out-of-domain scores of heads by their isotropy.
 
-    An isotropic head is compared with the best other head of its dimension, both chosen on dev, by a test of difference
-    and one of equivalence, over queries and seeds. `--grid head=whiten` gives heads that are whitened after the fact,
-    `--grid init=whiten:0.5` those that start whitened, `--grid lambda_covariance=0,10` those that a regulariser treats.
+    Heads are grouped by their dimension and by how they were made isotropic. For each dimension, the best isotropic
+    head is compared with the best other head; both are chosen on dev, and a test of difference and a test of
+    equivalence account for the variation over queries and seeds. In `ragcun ablate`, `--grid head=whiten` whitens
+    embeddings after training, `--grid init=whiten:0.5` initialises heads as a whitened projection, and
+    `--grid lambda_covariance=0,10` trains heads with a regulariser.
     """
     from ragcun.analysis.trade import price_curve
     from ragcun.analysis.tradeoff import read_heads, tradeoff_json, tradeoff_table

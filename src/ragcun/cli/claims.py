@@ -1,4 +1,4 @@
-"""`ragcun claims`: the literature's claims, tested."""
+"""`ragcun claims`: tests of what the literature claims."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +14,7 @@ app = typer.Typer(name="claims", no_args_is_help=True)
 
 @app.command("ls", cls=Command)
 def ls(form: output.Format = "terminal", json: options.Json = False) -> None:
-    """List the claims: what was claimed, by whom, and how it is tested."""
+    """List the claims with their sources and their tests."""
     from ragcun.claims.registry import CLAIMS
     from ragcun.claims.tables import registry_table
 
@@ -29,14 +29,16 @@ def run(
     folders: Annotated[list[Path], typer.Argument(help="Collections in BEIR's layout.", metavar="FOLDER...")],
     model: Annotated[
         list[str],
-        typer.Option("--model", autocompletion=complete(models), help="Base whose vectors are used; may be repeated."),
+        typer.Option(
+            "--model", autocompletion=complete(models), help="Base model to test the claims on; may be repeated."
+        ),
     ],
     train: Annotated[
         Path | None,
         typer.Option(
             "--train-data",
-            help="Collection that heads are trained on.",
-            show_default="the first with a train and a dev split",
+            help="Collection to train heads on.",
+            show_default="the first FOLDER with a train and a dev split",
             exists=True,
             file_okay=False,
         ),
@@ -44,7 +46,7 @@ def run(
     claim: Annotated[list[str] | None, typer.Option(help="Claim to test; may be repeated.", show_default="all")] = None,
     split: Annotated[str, typer.Option(help="Split of queries to evaluate on.")] = "test",
     results: Annotated[
-        Path, typer.Option("--output", help="Output folder for what was measured.", file_okay=False, writable=True)
+        Path, typer.Option("--output", help="Output folder for the measurements.", file_okay=False, writable=True)
     ] = Path("results-claims"),
     precision: options.Precision = "fp32",
     device: options.Device = None,
@@ -53,10 +55,11 @@ def run(
     form: output.Format = "terminal",
     json: options.Json = False,
 ) -> None:
-    """Test claims on bases and collections: supported, refuted or undecided, by tests declared beforehand.
+    """Test claims on your models and collections; the verdict on each is supported, refuted or undecided.
 
-    Claims on training need small heads, which are trained on stored base embeddings with seeds 0 and 1. What was
-    measured is kept in --output, and an interrupted command goes on where it was.
+    The tests and their thresholds are declared in advance (`ragcun claims ls`). Claims about training are tested with
+    small heads, which are trained on stored base embeddings with seeds 0 and 1. Run the same command again to resume an
+    interrupted test; finished measurements in --output are kept.
     """
     from ragcun.claims.run import choose_claims, run_claims
     from ragcun.claims.tables import verdicts_table
@@ -83,5 +86,5 @@ def run(
         options.print_json({"results": [one.to_json() for one in settled], "failures": failed})
     elif settled:
         output.print_table(verdicts_table(settled), form)
-        say(f"what was measured: {results}")
+        say(f"measurements: {results}")
     raise typer.Exit(exit_code(failures, done=bool(settled)))

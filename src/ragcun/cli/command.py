@@ -1,4 +1,4 @@
-"""What every command refuses before it begins: values that no option can mean."""
+"""Checks of the command line that hold for every command and every option."""
 
 import math
 import os
@@ -14,26 +14,26 @@ from typer.core import TyperCommand
 from ragcun.errors import UserError
 
 _NO_VALUE = re.compile(r"--[\w-]+=")
-_LARGEST = 2**53  # whole numbers up to here are exact wherever they go
+_LARGEST = 2**53  # a float64, as in JSON, represents whole numbers up to here exactly
 
 
 class Command(TyperCommand):
-    """A command whose values are checked as they are parsed, whichever option they belong to.
+    """A command that checks all its values while it parses them, before it reads or writes any file.
 
-    Text is not empty and has no NUL, a number is finite, a path does not lead through a file, what is written to
-    (`writable=True`) can be written to, and a launcher's variables are numbers. Nothing has been made or read before.
+    A text must not be empty or contain a NUL character, a number must be finite, a path must not lead through a file,
+    the path of an option with `writable=True` must be writable, and the variables of a launcher must be numbers.
     """
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
-        """Parse the arguments. Raises `BadParameter` where a value is none."""
+        """Parse the arguments. Raises `BadParameter` if a value fails a check."""
         from ragcun.distributed import check_launcher
 
         for before, argument in pairwise(["", *args]):
             named = argument.partition("=")[0] if argument.startswith("--") else before
             if "\0" in argument:
-                raise typer.BadParameter(f"a NUL character, which no value holds, at {named or 'the first place'}", ctx)
+                raise typer.BadParameter(f"{named or 'the first argument'} contains a NUL character", ctx)
             if not argument.strip() or _NO_VALUE.fullmatch(argument):
-                raise typer.BadParameter(f"an empty value of {named or 'the first argument'}", ctx)
+                raise typer.BadParameter(f"the value of {named or 'the first argument'} is empty", ctx)
         rest = super().parse_args(ctx, args)
         parameters: Iterable[Any] = self.get_params(ctx)
         for parameter in parameters:
@@ -49,7 +49,7 @@ def _values(given: Any) -> Iterable[Any]:
 
 
 def _wrong(value: Any, written: bool) -> str:
-    """What is wrong with a value, in words; empty where nothing is."""
+    """Describe what is wrong with a value; empty if nothing is."""
     if isinstance(value, float) and not math.isfinite(value):
         return f"{value} is not a finite number"
     if isinstance(value, int) and abs(value) > _LARGEST:

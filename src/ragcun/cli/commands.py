@@ -1,4 +1,4 @@
-"""The commands of `ragcun`: what its help lists of each, and where the rest of it is found once it is used."""
+"""The list of commands with their summaries, and the import of a command when it is used."""
 
 from collections.abc import Iterator, Mapping
 from copy import copy
@@ -17,25 +17,25 @@ COMMANDS = {
         "ablate",
         "Train a grid of settings over several seeds on the same stored embeddings, and tabulate the results.",
     ),
-    "export": ("export", "Release a trained model, or its results."),
-    "run": ("run", "Run the whole chain: prepare data, train, evaluate, analyse and report."),
+    "export": ("export", "Export a trained model, an index of its embeddings, or its results."),
+    "run": ("run", "Run a whole experiment: prepare data, train, evaluate, analyse and report."),
     "plan": ("plan", "Estimate the time, memory, disk and cost of each step, from a model of FLOPs and bytes."),
     "doctor": (
         "doctor",
         "Check the device, precision, memory, disk, hub access, token and package versions, and suggest fixes.",
     ),
-    "data": ("data", "Prepare data."),
-    "eval": ("evaluate", "Evaluate retrievers."),
+    "data": ("data", "Download and prepare collections and training data."),
+    "eval": ("evaluate", "Evaluate retrievers, and compare, explain and verify their scores."),
     "analyze": ("analyze", "Analyse the geometry of embeddings."),
     "report": ("report", "Write tables, papers and pages from results."),
-    "claims": ("claims", "Test the literature's claims on isotropy and retrieval."),
+    "claims": ("claims", "Test what the literature claims about isotropy and retrieval."),
     "store": ("store", "List, verify and remove stored base embeddings."),
     "presets": ("presets", "List presets, or print one as TOML."),
 }
 
 
 class _Constructed(Mapping[str, Any]):
-    """The commands by name, each imported and constructed when it is first looked up."""
+    """A mapping of names to commands, each of which is imported and constructed when it is first looked up."""
 
     def __init__(self, markup: Any) -> None:
         self._command = cache(lambda name: _construct(name, markup))
@@ -61,14 +61,14 @@ def _construct(name: str, markup: Any) -> Any:
 
 
 class Commands(TyperGroup):
-    """The group of all commands. Its help is made of their lines; they themselves are made when they are used."""
+    """The group of all commands. Its help uses the summaries above, so that it imports no command."""
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
         self.commands: Any = _Constructed(self.rich_markup_mode)
 
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
-        """Their names in the order of the help."""
+        """List the names of the commands in the order of the help."""
         return list(self.commands)
 
     def format_help(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]

@@ -1,63 +1,63 @@
-"""Names that complete in the shell. Nothing is imported until somebody presses the tab key."""
+"""Shell completion of names. Nothing is imported until a user presses the tab key."""
 
 from collections.abc import Callable, Iterable
 
 
 def presets() -> list[str]:
-    """The presets."""
+    """List the presets."""
     from ragcun.settings.load import preset_names
 
     return preset_names()
 
 
 def datasets() -> list[str]:
-    """The benchmark's datasets and groups of them, and pydocs."""
+    """List the benchmark's datasets, their groups, and pydocs."""
     from ragcun.data.benchmark import GROUPS, datasets
 
     return [*GROUPS, *datasets(), "pydocs"]
 
 
 def bases() -> list[str]:
-    """The models that go by a short name."""
+    """List the models that have a short name."""
     from ragcun.embedding.known import KNOWN
 
     return list(KNOWN)
 
 
 def models() -> list[str]:
-    """The retrievers that go by a short name."""
+    """List the retrievers that have a short name."""
     return ["bm25", *bases()]
 
 
 def runtimes() -> list[str]:
-    """The runtimes that compute a base."""
+    """List the runtimes that can encode with a base."""
     from ragcun.embedding.runtimes import AUTO, RUNTIMES
 
     return [AUTO, *(runtime.name for runtime in RUNTIMES)]
 
 
 def measures() -> list[str]:
-    """The measures of retrieval."""
+    """List the measures of retrieval quality."""
     from ragcun.evaluation.metrics import MEASURES
 
     return list(MEASURES)
 
 
 def codes() -> list[str]:
-    """The codecs of vectors."""
+    """List the codecs of vectors."""
     from ragcun.retrieval.codecs.spec import CODES
 
     return list(CODES)
 
 
 def gpus() -> list[str]:
-    """The machines that a plan knows."""
+    """List the machines that `ragcun plan` has figures for."""
     from ragcun.planning.machines import HERE, MACHINES
 
     return [*MACHINES, HERE]
 
 
-# As the schema calls them.
+# The keys are the values of `names` in the settings' schema.
 NAMES: dict[str, Callable[[], Iterable[str]]] = {
     "bases": bases,
     "datasets": datasets,
@@ -67,7 +67,7 @@ NAMES: dict[str, Callable[[], Iterable[str]]] = {
 
 
 def complete(names: Callable[[], Iterable[str]] | Iterable[str]) -> Callable[[str], list[str]]:
-    """A completion that offers those of `names` that continue what is typed, after its last comma."""
+    """Make a completion function that offers the names that start with the text behind the last comma."""
 
     def offer(incomplete: str) -> list[str]:
         before, comma, last = incomplete.rpartition(",")

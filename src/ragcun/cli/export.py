@@ -29,46 +29,52 @@ _NEEDS = {
 def export(
     model: Annotated[
         str,
-        typer.Argument(help="Experiment or model; for mteb and ir_metadata the name of a model in the results."),
+        typer.Argument(
+            help="Experiment or model to export; for mteb and ir_metadata, the name of a model in the results."
+        ),
     ],
     to: Annotated[
         str,
         typer.Option(
-            help="A folder to write the model to, or hub, onnx, faiss, codes, mteb or ir_metadata.",
+            help="Target of the export: a folder for the model, or hub, onnx, faiss, codes, mteb or ir_metadata.",
             metavar="DIR|hub|onnx|faiss|codes|mteb|ir_metadata",
             autocompletion=complete(_NEEDS),
         ),
     ],
     output: Annotated[
         Path | None,
-        typer.Option(help="Output folder for all but DIR and hub.", file_okay=False, writable=True),
+        typer.Option(help="Output folder for all targets except DIR and hub.", file_okay=False, writable=True),
     ] = None,
-    repo: Annotated[str | None, typer.Option(help="Name on the hub, as ORG/NAME.", metavar="ORG/NAME")] = None,
-    private: Annotated[bool, typer.Option("--private", help="Make a new repository on the hub private.")] = False,
+    repo: Annotated[
+        str | None, typer.Option(help="Name of the model on the hub, as ORG/NAME.", metavar="ORG/NAME")
+    ] = None,
+    private: Annotated[bool, typer.Option("--private", help="Create the repository on the hub as private.")] = False,
     results: Annotated[
         list[str] | None,
         typer.Option(
-            help="Folder of results for the card, mteb or ir_metadata; may be repeated, for seeds.",
+            help="Folder of results for the card, mteb or ir_metadata; may be repeated, once for each seed.",
             metavar="[NAME=]FOLDER",
             show_default="the experiment",
         ),
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="Collection whose documents faiss and codes hold.", file_okay=False, exists=True)
+        Path | None,
+        typer.Option(help="Collection whose documents faiss and codes encode.", file_okay=False, exists=True),
     ] = None,
-    licence: Annotated[str | None, typer.Option(help="Licence of the weights, for the card.")] = None,
+    licence: Annotated[str | None, typer.Option(help="Licence of the weights, as the card states it.")] = None,
     citation: Annotated[
         Path | None, typer.Option(help="File with the BibTeX entry for the card.", exists=True, dir_okay=False)
     ] = None,
     store: options.Store = None,
     json: options.Json = False,
 ) -> None:
-    """Release a trained model, or its results.
+    """Export a trained model, an index of its embeddings, or its results.
 
-    DIR and hub write the model with a card: base, training data with licences, scores with intervals, limits, citation
-    and a snippet. onnx writes one graph, faiss an index of a collection, codes its documents in few bytes and the codec
-    (MODEL:codec=NAME, see `ragcun eval compress`). mteb writes result files for MTEB's
-    ResultCache and leaderboard, ir_metadata runs with their metadata.
+    DIR and hub write the model with a model card, which states the base, the training data with their licences, scores
+    with intervals, limitations, a citation and example code. onnx writes the model as one ONNX graph. faiss writes a
+    FAISS index of a collection's documents. codes writes the documents' compressed vectors with their codec, which is
+    chosen as MODEL:codec=NAME (see `ragcun eval compress`). mteb writes result files for MTEB's ResultCache and
+    leaderboard, and ir_metadata writes runs with their metadata.
     """
     from ragcun.console import say
 

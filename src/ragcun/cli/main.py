@@ -44,7 +44,7 @@ def root(
 
 
 class _Stopped(BaseException):
-    """A signal that asks the command to end. Not a KeyboardInterrupt, which Typer would turn into a bare "Aborted"."""
+    """A signal ended the command. This is no KeyboardInterrupt, which Typer would report only as "Aborted"."""
 
 
 _SIGNALS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
@@ -57,7 +57,7 @@ def _stop_at(number: int, _: object) -> None:
 def main() -> None:
     """Run the CLI.
 
-    Exit codes: 0 done, 1 failure, 2 the user's mistake, 130 interrupted by Ctrl-C, 143 ended by SIGTERM.
+    The exit code is 0 on success, 1 on a failure, 2 on a user's mistake, 130 after Ctrl-C, and 143 after SIGTERM.
     """
     for number in _SIGNALS:
         signal.signal(number, _stop_at)
@@ -73,18 +73,18 @@ def main() -> None:
     except ClickException as error:
         _stop(_usage(error), error.exit_code)
     except typer.Abort:
-        _stop("nobody answered the question; nothing was done", 1)
+        _stop("the question was not answered, so nothing was done", 1)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:
-        told = explained(error)
-        unexpected = type(told) is RagcunError and told is not error and not isinstance(error, OSError)
-        _stop(f"{told} (use `ragcun --debug` to see the traceback)" if unexpected else str(told), told.exit_code)
+        shown = explained(error)
+        unexpected = type(shown) is RagcunError and shown is not error and not isinstance(error, OSError)
+        _stop(f"{shown} (use `ragcun --debug` to see the traceback)" if unexpected else str(shown), shown.exit_code)
 
 
 def _usage(error: ClickException) -> str:
-    """What is wrong with the command line, after the command that was called."""
+    """Format an error in the command line, with the name of the command that was called."""
     command = getattr(error, "ctx", None)
     message = error.format_message().rstrip(".").replace("Value error, ", "")
     if (refused := getattr(error.__cause__, "errors", None)) is not None:  # pydantic's, in its own words

@@ -58,7 +58,7 @@ Seeds = Annotated[
 
 
 class _ForTheResult:
-    """Standard output reserved for the result: the output of libraries, also at the end of the process, goes to
+    """Standard output that is reserved for the result. Whatever libraries print, also while the process ends, goes to
     standard error."""
 
     def __init__(self, result: TextIO) -> None:
@@ -86,12 +86,13 @@ Precision = Annotated[Literal["fp32", "bf16", "fp16"], typer.Option(help="Precis
 
 def _device(name: str | None) -> str | None:
     if name is not None and not re.fullmatch(r"cpu|(cuda|mps|xpu|npu|hpu)(:[0-9]{1,4})?", name):
-        raise typer.BadParameter(f"{name!r} is none; give cpu, cuda, cuda:N or mps")
+        raise typer.BadParameter(f"{name!r} is not a device; give cpu, cuda, cuda:N or mps")
     return name
 
 
 Device = Annotated[
-    str | None, typer.Option(help="Device: cpu, cuda or mps.", show_default="the fastest", callback=_device)
+    str | None,
+    typer.Option(help="Device to compute on: cpu, cuda or mps.", show_default="the fastest", callback=_device),
 ]
 
 
@@ -104,19 +105,19 @@ def _runtime(name: str) -> str:
 Runtime = Annotated[
     str,
     typer.Option(
-        help="Runtime that computes the encoder's base; auto is the fastest one that supports it.",
+        help="Runtime used to encode with the base; auto is the fastest one that supports it.",
         autocompletion=complete(runtimes),
         callback=_runtime,
     ),
 ]
 OnError = Annotated[
-    Literal["refuse", "skip"], typer.Option(help="Refuse data with malformed rows, or skip and count them.")
+    Literal["refuse", "skip"], typer.Option(help="Refuse data with malformed rows, or skip and count these rows.")
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Use only the local cache, without network access.")]
 
 
 def store_folder(given: Path | None) -> Path:
-    """The folder of stored base embeddings."""
+    """Return the folder of stored base embeddings."""
     from ragcun.files import ragcun_cache
 
     return given if given is not None else ragcun_cache() / "store"

@@ -18,7 +18,7 @@ FORMS = (
     "csv",
     "json",
     "html",
-)  # as in ragcun.report.forms, which is not imported here
+)  # the same as in ragcun.report.forms, which would take too long to import here
 
 
 def _known(form: str) -> str:
@@ -40,7 +40,7 @@ Format = Annotated[
 
 
 def print_table(table: "Table", form: str = "terminal") -> None:
-    """Print a table on standard output, or on standard error where `--json` keeps that for the result."""
+    """Print a table on standard output, or on standard error if `--json` reserves standard output for the result."""
     from ragcun.report.forms import find_form
 
     typer.echo(find_form(form).render(table), file=sys.stdout, nl=False)

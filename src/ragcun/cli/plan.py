@@ -31,14 +31,17 @@ def plan(
     price: Annotated[float | None, typer.Option(min=0, help="Price per machine-hour, in any currency.")] = None,
     documents: Annotated[
         float | None,
-        typer.Option(min=1, help="Evaluate also on a corpus of so many passages as long as MS MARCO's, such as 1e9."),
+        typer.Option(
+            min=1,
+            help="Plan an evaluation on a further corpus of this many passages of MS MARCO's length, such as 1e9.",
+        ),
     ] = None,
     json: options.Json = False,
 ) -> None:
     """Estimate the time, memory, disk and cost of each step, from a model of FLOPs and bytes.
 
-    It plans `ragcun run` or, with --grid, `ragcun ablate`. Data on disk is counted; for other data, the published
-    counts are used. Nothing is downloaded.
+    The plan is for `ragcun run` or, with --grid, for `ragcun ablate`. The number of texts is counted where the data are
+    on disk, and taken from published counts otherwise. Nothing is downloaded.
     """
     from ragcun.pipeline.grid import cells_of, parse_grid
     from ragcun.pipeline.preflight import ready_to_plan

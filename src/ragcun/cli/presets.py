@@ -14,7 +14,7 @@ app = typer.Typer(name="presets", invoke_without_command=True)
 
 @app.callback()
 def presets(context: typer.Context) -> None:
-    """List the presets."""
+    """List presets, or print one as TOML."""
     if context.invoked_subcommand is not None:
         return
     from ragcun.settings.load import load_settings, preset_text

@@ -24,7 +24,7 @@ def run(
     store: options.Store = None,
     json: options.Json = False,
 ) -> None:
-    """Run the whole chain: prepare data, train, evaluate, analyse and report.
+    """Run a whole experiment: prepare data, train, evaluate, analyse and report.
 
     Run the same command again to resume an interrupted run; finished steps are not repeated.
     """

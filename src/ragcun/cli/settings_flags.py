@@ -1,7 +1,7 @@
 """Flags generated from the settings' schema: fields become options, and options become settings.
 
-Reading the schema takes longer than `ragcun --help` may take, so a command's flags are made only when this command is
-used.
+Importing the schema takes longer than `ragcun --help` may take, so a command's flags are generated only when this
+command is used.
 """
 
 from functools import cache
@@ -25,21 +25,21 @@ _BOUNDS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
 
 
 class WithSettings(Command):
-    """A command that takes the flags of `sections` besides its own; "" is the top of the settings.
+    """A command with a flag for each setting in `sections`, besides its own options; "" is the top level.
 
-    Its function finds the given values in `context.obj`, by dotted names ("training.epochs"), for `load_settings`. Help
-    shows the defaults, or those of --preset and --config.
+    Its function finds the values that the user gave in `context.obj`, by dotted names ("training.epochs"), as
+    `load_settings` takes them. The help shows the defaults, or the values of --preset and --config.
     """
 
     sections: tuple[str, ...] = ("", "data", "model", "training", "evaluation")
 
     def get_params(self, ctx: typer.Context) -> list[Any]:  # type: ignore[override]
-        """The command's own parameters, then the flags, then --help."""
+        """List the command's own parameters, then the flags, then --help."""
         *own, help_ = super().get_params(ctx)
         return [*own, *_flags(self.sections, ctx.meta.get(__name__)), help_]
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
-        """Parse as any command does; for --help, load the settings whose values it shows."""
+        """Parse as any command does. Before --help, load the settings whose values the help shows."""
         if set(ctx.help_option_names) & set(args):
             from ragcun.settings.load import load_settings
 
@@ -50,14 +50,14 @@ class WithSettings(Command):
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
-        """Call the function, with the flags that were given in `ctx.obj`."""
+        """Call the function with the given flags in `ctx.obj`."""
         values = {flag.name: ctx.params.pop(flag.name) for flag in _flags(self.sections, ctx.meta.get(__name__))}
         ctx.obj = {name.replace("__", "."): value for name, value in values.items() if _given(ctx, name)}
         return super().invoke(ctx)
 
 
 def of_sections(*sections: str) -> type[WithSettings]:
-    """A command with the flags of these sections."""
+    """Make a class of commands with the flags of these sections."""
     return type("WithSettings", (WithSettings,), {"sections": sections})
 
 
@@ -68,7 +68,7 @@ def _given(ctx: typer.Context, name: str) -> bool:
 
 @cache
 def _flags(sections: tuple[str, ...], shown: "Settings | None") -> list[Any]:
-    """An option for each field; its default, which is only shown, is that of `shown`."""
+    """Make an option for each field. The help shows the values of `shown` as defaults."""
     from pydantic import BaseModel
 
     from ragcun.settings.schema import Settings
@@ -83,7 +83,7 @@ def _flags(sections: tuple[str, ...], shown: "Settings | None") -> list[Any]:
                 parameters.append(_parameter(dotted, name, field, getattr(owner, name)))
 
     def flags(**_: Any) -> None:
-        """Take all flags."""
+        """Accept every flag."""
 
     flags.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
     flags.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
@@ -97,7 +97,7 @@ def _parameter(dotted: str, name: str, field: "FieldInfo", default: Any) -> Para
     plain, bounds = _plain(field)
     choices: tuple[str, ...] = ()
     if get_origin(plain) is list:
-        choices = get_args(get_args(plain)[0])  # of a Literal, which Typer takes only outside lists
+        choices = get_args(get_args(plain)[0])  # Typer does not accept a list of a Literal
         plain = list[str]
     flag = extra.get("flag", name).replace("_", "-")
     if isinstance(default, tuple):
@@ -115,7 +115,7 @@ def _parameter(dotted: str, name: str, field: "FieldInfo", default: Any) -> Para
 
 
 def _plain(field: "FieldInfo") -> tuple[Any, dict[str, Any]]:
-    """The type that the command line takes for a field's values, and the bounds of these."""
+    """Find the type of a field's values on the command line, and their bounds."""
     found = [*field.metadata]
     annotation: Any = field.annotation
     while get_origin(annotation) in {Annotated, Union, UnionType}:
@@ -132,7 +132,7 @@ def _plain(field: "FieldInfo") -> tuple[Any, dict[str, Any]]:
 
 
 def _metavar(plain: Any, bounds: dict[str, Any]) -> str | None:
-    """Type and range of a number; of another type, what Typer makes of it."""
+    """Format the type and range of a number; None for another type, which Typer formats."""
     if plain not in {int, float}:
         return None
     ranges = ", ".join(f"{_BOUNDS[bound]}{value}" for bound, value in bounds.items() if value != 2**32)

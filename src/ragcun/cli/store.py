@@ -19,7 +19,7 @@ app = typer.Typer(name="store", no_args_is_help=True)
 
 @app.command("ls", cls=Command)
 def ls(store: options.StoreThere = None, form: Format = "terminal", json: options.Json = False) -> None:
-    """List the stores with their model, number of texts, size and last use."""
+    """List the stores with their base, number of texts, size and last use."""
     from ragcun.embedding.store import describe_stores
 
     rows = describe_stores(options.store_folder(store))
@@ -58,9 +58,9 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> "Table":
 
 
 def _made_by(key: dict[str, Any] | None) -> "tuple[Value, Value, Value, Value]":
-    """Base, prompt, length and precision; of an API's vectors, the model and where it is."""
+    """Return the base, prompt, maximum length and precision; for an API, the model with its URL."""
     if key is None:
-        return "damaged until its next use", None, None, None
+        return "damaged key, repaired on its next use", None, None, None
     if "api" in key:
         dimensions = "" if key["dimensions"] is None else f"@{key['dimensions']}"
         return f"{key['model']}{dimensions} at {key['api']}", None, None, None
@@ -96,15 +96,17 @@ def verify(
 def prune(
     unused_for: Annotated[
         float | None,
-        typer.Option("--unused-for", min=0, help="Remove stores that were not used for this number of days."),
+        typer.Option("--unused-for", min=0, help="Remove the stores that were not used for this number of days."),
     ] = None,
-    name: Annotated[list[str] | None, typer.Option("--name", help="Remove this store; may be repeated.")] = None,
+    name: Annotated[
+        list[str] | None, typer.Option("--name", help="Remove the store with this name; may be repeated.")
+    ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="List what would be removed, without removing it.")
+        bool, typer.Option("--dry-run", help="List the stores that would be removed, without removing them.")
     ] = False,
     store: options.StoreThere = None,
 ) -> None:
-    """Remove stores. Their texts will be encoded again when they are needed."""
+    """Remove stored base embeddings. Their texts will be encoded again when they are needed."""
     import shutil
 
     from ragcun.console import say

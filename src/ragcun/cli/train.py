@@ -18,11 +18,11 @@ def train(
     config: options.Config = None,
     output_dir: options.Experiment = None,
     stage: Annotated[
-        Literal["both", "pretrain", "finetune"], typer.Option(help="Stage to train in two-stage strategies.")
+        Literal["both", "pretrain", "finetune"], typer.Option(help="Stage to train in a two-stage strategy.")
     ] = "both",
     load_checkpoint: Annotated[
         str | None,
-        typer.Option("--load-checkpoint", help="Start from the weights of this encoder or experiment."),
+        typer.Option("--load-checkpoint", help="Initialise the weights from this encoder or experiment."),
     ] = None,
     store: options.Store = None,
     json: options.Json = False,
@@ -31,8 +31,8 @@ def train(
 
     Settings are merged from the defaults, the preset, --config, the environment (such as RAGCUN_TRAINING__EPOCHS=3) and
     the flags; a later source overrides an earlier one. In two-stage strategies, the flags of the training apply to
-    stage 2, or to stage 1 with --stage pretrain. Run the same command again to resume an interrupted training; a
-    finished one is kept.
+    stage 2, or to stage 1 with --stage pretrain. Run the same command again to resume an interrupted training. A
+    finished training is not repeated.
     """
     from ragcun.console import say
     from ragcun.lock import only_writer
@@ -64,11 +64,11 @@ def train(
         if json:
             options.print_json(manifest)
         else:
-            say(f"encoder and manifest are in {experiment}")
+            say(f"the encoder and its manifest are in {experiment}")
 
 
 def _draw(experiment: Path) -> None:
-    """Draw the curves of a training, and of the interpolation where it was chosen."""
+    """Draw the training curves and, if the interpolation was chosen on dev, its curve."""
     from ragcun.analysis.figures import training_curves
     from ragcun.analysis.trade import interpolation_curve
     from ragcun.training.history import read_history

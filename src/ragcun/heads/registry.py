@@ -122,7 +122,7 @@ HEADS = {
         },
     ),
     "local": HeadEntry(
-        help="the base's projection, with corrections near training texts",
+        help="the base's PCA projection, corrected near training texts",
         trainable=True,
         build=_local,
         needs_frozen_base=True,
@@ -134,10 +134,10 @@ HEADS = {
             "local_threshold": HeadSetting(
                 Annotated[float, Field(ge=0, allow_inf_nan=False)],
                 2.0,
-                "Similarity to training texts from which head local corrects, in their standard deviations.",
+                "Similarity to a training text above which head local corrects the base, in standard deviations.",
             ),
             "local_dropout": HeadSetting(
-                Annotated[float, Field(ge=0, lt=1)], 0.1, "Probability of dropout of the corrections of head local."
+                Annotated[float, Field(ge=0, lt=1)], 0.1, "Probability of dropout on the corrections of head local."
             ),
         },
     ),
@@ -152,7 +152,7 @@ HEADS = {
             "whiten_power": HeadSetting(
                 Annotated[float | Literal["auto"], BeforeValidator(power)],
                 1.0,
-                "Strength of head whiten: 0 is PCA, 1 is full whitening, auto follows from the spectrum.",
+                "Strength of head whiten: 0 is PCA, 1 is full whitening, and auto is computed from the spectrum.",
             )
         },
     ),

@@ -1,7 +1,7 @@
 """The weighted terms that the objective adds to the contrastive loss. To add a term, add one entry to `TERMS`.
 
-The setting of its weight and the flag, the objective, history, figures, ablation, plan and manifest follow from the
-entry. Reading the entries imports no torch: a term does so when it is made.
+The weight's setting and its flag, the objective, the history, the figures, ablations, plans and the manifest follow
+from the entry. Reading the entries does not import torch; making a term does.
 """
 
 from collections.abc import Callable
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
     from ragcun.losses.batch import EmbeddedBatch
 
-SLICES = 1024  # random directions that SIGReg looks along at each step
+SLICES = 1024  # random directions of SIGReg at each step
 
 TermFunction = Callable[["EmbeddedBatch"], "Tensor"]
-Treated = Literal["documents", "queries", "both"]  # the embeddings that a regulariser of isotropy acts on
+Treated = Literal["documents", "queries", "both"]  # the embeddings to which an isotropy regulariser is applied
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,11 @@ class TermOptions:
     """Options shared by the terms of one objective.
 
     Attributes:
-        slices: random directions that SIGReg looks along at a step.
-        seed: the seed from which they follow.
-        dimension: of the embeddings, for terms that keep something of its size; None where it is not known.
-        treat: the embeddings that regularisers of isotropy act on; None is each term's own.
-        target_D: the variances that they aim for; None is 1 in each dimension.
+        slices: the number of random directions of SIGReg at each step.
+        seed: the seed of these directions.
+        dimension: the embeddings' dimension, for terms with buffers of this size; None if it is unknown.
+        treat: the embeddings to which isotropy regularisers are applied; None is each term's default.
+        target_D: the target variance of each dimension; None is 1 in each.
     """
 
     slices: int = SLICES
@@ -40,7 +40,7 @@ class TermOptions:
 
 @dataclass(frozen=True)
 class BatchShape:
-    """The size of a batch: pairs, all of their texts, dimensions of the embeddings and of the base."""
+    """The numbers of pairs and texts in a batch, and the dimensions of the embeddings and of the base."""
 
     pairs: int
     texts: int
@@ -50,20 +50,20 @@ class BatchShape:
 
 @dataclass(frozen=True)
 class Term:
-    """One weighted term.
+    """One weighted term of the loss.
 
     Attributes:
-        name: in history, logs and figures.
-        weight: the name of the setting that holds its weight. A term with weight 0 is not computed.
-        default: the weight where no source gives another.
+        name: the term's name in the history, logs and figures.
+        weight: the name of the setting of its weight. A term with weight 0 is not computed.
+        default: the weight if no source gives another.
         help: a sentence for `--help`.
-        symbol: the weight in LaTeX's mathematics.
-        make: gives the function of a batch, a scalar over the joined batch of all processes. What it gives may be a
-            torch module, whose parameters are then trained and whose buffers are kept in checkpoints.
-        flops: floating-point operations of its forward pass, as far as they count.
-        needs_teacher: whether it sees the base's embeddings of the positives.
-        needs_general: whether it sees general texts, which are not trained on.
-        isotropy: whether it is a regulariser of isotropy.
+        symbol: the weight in LaTeX's maths mode.
+        make: makes the function of a batch, which returns a scalar over the joined batch of all processes. The function
+            may be a torch module; its parameters are then trained, and its buffers are saved in checkpoints.
+        flops: approximate number of floating-point operations of the forward pass.
+        needs_teacher: whether the term needs the base's embeddings of the positives.
+        needs_general: whether the term needs general texts, which are not trained on.
+        isotropy: whether the term is an isotropy regulariser.
     """
 
     name: str
@@ -91,7 +91,7 @@ def _axes(options: TermOptions) -> TermFunction:
     from ragcun.losses.treatment import Treatment
 
     if options.dimension is None:
-        raise UserError("lambda_axes has a weight, so the dimension of the embeddings is needed")
+        raise UserError("lambda_axes is above 0, so the dimension of the embeddings is needed")
     return Treatment(AxesSIGReg(options.dimension, seed=options.seed), options.treat or "both", options.target_D)
 
 
@@ -144,7 +144,7 @@ TERMS = (
         name="isotropy",
         weight="lambda_isotropy",
         default=1.0,
-        help="Weight of SIGReg (its statistic divided by the global batch).",
+        help="Weight of SIGReg, whose statistic is divided by the size of the global batch.",
         symbol=r"\lambda_\mathrm{iso}",
         make=_isotropy,
         flops=lambda shape: 2 * shape.texts * shape.dimension * SLICES,
@@ -154,7 +154,7 @@ TERMS = (
         name="axes",
         weight="lambda_axes",
         default=0.0,
-        help="Weight of SIGReg along the principal axes and random directions (divided by the global batch).",
+        help="Weight of SIGReg along principal axes and random directions, divided by the size of the global batch.",
         symbol=r"\lambda_\mathrm{axes}",
         make=_axes,
         flops=lambda shape: 2 * shape.texts * shape.dimension * 2 * shape.dimension,
@@ -164,7 +164,7 @@ TERMS = (
         name="covariance",
         weight="lambda_covariance",
         default=0.0,
-        help="Weight of the covariance term, ||Cov - I||² / d of the documents.",
+        help="Weight of the covariance regulariser, ||Cov - I||² / d.",
         symbol=r"\lambda_\mathrm{cov}",
         make=_covariance,
         flops=lambda shape: 2 * shape.texts * shape.dimension**2,
@@ -174,7 +174,7 @@ TERMS = (
         name="orthogonality",
         weight="lambda_gor",
         default=0.0,
-        help="Weight of global orthogonal regularisation.",
+        help="Weight of global orthogonal regularisation (GOR).",
         symbol=r"\lambda_\mathrm{gor}",
         make=_orthogonality,
         flops=lambda shape: 2 * shape.texts * shape.dimension**2,
@@ -193,7 +193,7 @@ TERMS = (
         name="distillation",
         weight="lambda_distill",
         default=1.0,
-        help="Weight of the KL divergence that keeps the base's similarities in a batch.",
+        help="Weight of distillation from the base: the KL divergence between the similarities in a batch.",
         symbol=r"\lambda_\mathrm{dist}",
         make=_distillation,
         flops=lambda shape: 2 * shape.pairs**2 * (shape.dimension + shape.base_dimension),
@@ -203,7 +203,8 @@ TERMS = (
         name="general",
         weight="lambda_general",
         default=10.0,
-        help="Weight of the mean squared drift of --general-data from the start; 0 without such data.",
+        help="Weight of the mean squared distance between the initial and the current embeddings of --general-data; "
+        "unused without such data.",
         symbol=r"\lambda_\mathrm{gen}",
         make=_general,
         flops=lambda shape: 0,

@@ -20,7 +20,7 @@ OnError = Literal["refuse", "skip"]
 Checkpoint = Literal["best", "last"]
 Tracker = Literal["tensorboard", "wandb", "trackio"]
 Source = Literal["pairs", "wiki", "msmarco"]
-Stage = Literal["both", "pretrain", "finetune"]  # of the full strategies: which to train
+Stage = Literal["both", "pretrain", "finetune"]  # the stages to train in a two-stage strategy
 
 if TYPE_CHECKING:
     Head = str
@@ -38,7 +38,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 def _texts(value: Any) -> Any:
-    """One text, or a JSON list in an environment variable, as a list."""
+    """Turn one text, or a JSON list from an environment variable, into a list."""
     if not isinstance(value, str):
         return value
     try:
@@ -48,7 +48,7 @@ def _texts(value: Any) -> Any:
 
 
 def _weighted(text: str) -> tuple[str, float]:
-    """PATH=WEIGHT; a text that ends in no positive number is a path of weight 1."""
+    """Split PATH=WEIGHT. A text that does not end in a positive number is a path of weight 1."""
     path, equals, weight = text.rpartition("=")
     try:
         number = float(weight)
@@ -58,7 +58,7 @@ def _weighted(text: str) -> tuple[str, float]:
 
 
 def _names(value: Any) -> Any:
-    """As `_texts`; a comma separates names."""
+    """As `_texts`, and split each text at its commas."""
     listed = _texts(value)
     if not isinstance(listed, list | tuple) or not all(isinstance(text, str) for text in listed):
         return listed
@@ -87,15 +87,16 @@ Trackers = Annotated[tuple[Tracker, ...], BeforeValidator(_names)]
 def setting(
     default: Any, help_: str, panel: str, *, flag: str | None = None, unset: str | None = None, names: str | None = None
 ) -> Any:
-    """A field of a section, with what its flag needs besides its type.
+    """Declare a field of a section, with what its flag needs besides the type.
 
     Args:
-        default: the value where no source gives another.
+        default: the value if no source gives another.
         help_: a sentence for `--help`.
-        panel: the heading under which `--help` lists it.
-        flag: the flag's name where it is not the field's.
-        unset: what None means, in words.
-        names: whose names complete a value in the shell (see `ragcun.cli.completion`); those of a Literal always do.
+        panel: the heading under which `--help` lists the flag.
+        flag: the flag's name, if it differs from the field's.
+        unset: the meaning of None, in words.
+        names: the kind of names that complete a value in the shell (see `ragcun.cli.completion`); the values of a
+            Literal always do.
     """
     extra = {"panel": panel, "flag": flag, "unset": unset, "names": names}
     return Field(default=default, description=help_, json_schema_extra={k: v for k, v in extra.items() if v})
@@ -113,7 +114,7 @@ Section = TypeVar("Section", bound=_Section)
 
 
 def _with_fields(fields: Mapping[str, Any]) -> Callable[[type[Section]], type[Section]]:
-    """Add the fields that a registry declares to a section: types and settings by name."""
+    """Add the fields that a registry declares, with their types and settings, to a section."""
 
     def extend(section: type[Section]) -> type[Section]:
         return create_model(
@@ -124,12 +125,12 @@ def _with_fields(fields: Mapping[str, Any]) -> Callable[[type[Section]], type[Se
 
 
 class DataSettings(_Section):
-    """Where training pairs come from. `pydocs` as a source means the documentation that comes with Python."""
+    """The sources of training and dev data. `pydocs` is a collection made of Python's own documentation."""
 
     train: Texts = setting(
         (),
-        "Training data: a file of pairs, a collection's folder (its train split is used), or pydocs. May be repeated, "
-        "as PATH=WEIGHT: batches of each are drawn in proportion to the weights, 1 by default.",
+        "Training data: a file of pairs, a collection's folder (its train split is used), or pydocs. May be repeated; "
+        "with PATH=WEIGHT, batches are drawn from the sources in proportion to their weights, which are 1 by default.",
         DATA,
         flag="train-data",
     )
@@ -156,32 +157,35 @@ class DataSettings(_Section):
     )
     general: Texts = setting(
         (),
-        "General text on which --lambda-general keeps the head as it starts: a JSON Lines file or folder of texts, or "
-        "pydocs; may be repeated.",
+        "General text on which --lambda-general keeps the head close to its initial state: a JSON Lines file or folder "
+        "of texts, or pydocs. May be repeated.",
         DATA,
         flag="general-data",
     )
     out_of_domain: Texts = setting(
         (),
-        "Out-of-domain collection whose dev score --interpolate auto protects; may be repeated.",
+        "Out-of-domain collection whose dev score --interpolate auto must not lower by more than "
+        "--interpolate-tolerance. May be repeated.",
         DATA,
     )
     dev_rows: Count = setting(2_000, "Maximum number of dev queries to score checkpoints on.", DATA)
     sample_seed: Seed = setting(
-        0, "Random seed of all samples of data: --rows, --dev-rows, held-out queries and generated data.", DATA
+        0,
+        "Random seed of every sample of the data: --rows, --dev-rows, held-out queries and generated data.",
+        DATA,
     )
     columns: str | None = setting(
         None,
-        "Columns of files of pairs, as query=NAME,positive=NAME,negative=NAME.",
+        "Names of the columns in files of pairs, as query=NAME,positive=NAME,negative=NAME.",
         DATA,
-        unset="the names in use, such as query or anchor, positive, negative",
+        unset="common names, such as query or anchor, positive, negative",
     )
-    on_error: OnError = setting("refuse", "Refuse data with malformed rows, or skip and count them.", DATA)
+    on_error: OnError = setting("refuse", "Refuse data with malformed rows, or skip and count these rows.", DATA)
     pydocs_documents: Count = setting(2_000, "Number of documents in the pydocs collection.", DATA)
     pydocs_max_words: Count = setting(100, "Maximum number of words per document of the pydocs collection.", DATA)
 
     def weights(self) -> dict[str, float]:
-        """The weight of each source of training data, by its path."""
+        """Return the weight of each source of training data, by its path."""
         return dict(_weighted(text) for text in self.train)
 
 
@@ -193,16 +197,16 @@ class DataSettings(_Section):
     }
 )
 class ModelSettings(_Section):
-    """The base and the head, with the settings that only one head has (see `ragcun.heads.registry`)."""
+    """The base and the head, including the settings of single heads (see `ragcun.heads.registry`)."""
 
     base: str = setting(
         "sentence-transformers/all-mpnet-base-v2",
-        "Hub id or folder of the base.",
+        "Base model, as a hub id or a folder.",
         ENCODER,
         flag="base-model",
         names="bases",
     )
-    revision: str | None = setting(None, "Revision of the base on the hub.", ENCODER, unset="the newest")
+    revision: str | None = setting(None, "Revision of the base model on the hub.", ENCODER, unset="the newest")
     max_length: Count | None = setting(None, "Maximum number of tokens of a text.", ENCODER, unset="the base's own")
     precision: Precision = setting("fp32", "Precision used to encode with a frozen base.", MACHINE)
     runtime: str = setting(
@@ -214,7 +218,7 @@ class ModelSettings(_Section):
     freeze_base: bool = setting(True, "Keep the base frozen and train only the head.", ENCODER)
     freeze_early_layers: Annotated[int, Field(ge=0)] = setting(
         0,
-        "Number of early transformer layers to freeze, together with the token embeddings, when the base is trained.",
+        "Number of early transformer layers to freeze, together with the token embeddings, if the base is trained.",
         ENCODER,
     )
     head: Head = setting(
@@ -234,7 +238,7 @@ class ModelSettings(_Section):
 
     @property
     def start_power(self) -> float | Literal["auto"] | None:
-        """The power to which the projection is whitened that the head starts as; None for a start at random."""
+        """The power to which the initial projection is whitened; None if the head is initialised at random."""
         if self.init == "random":
             return None
         strength = self.init.removeprefix("base").removeprefix("whiten:") or 0
@@ -242,31 +246,31 @@ class ModelSettings(_Section):
 
     @property
     def dimension(self) -> int:
-        """`output_dim`, once the base has decided on it (`ragcun.embedding.width`)."""
+        """`output_dim`, once it was set from the base's width (`ragcun.embedding.width`)."""
         if self.output_dim is None:
-            raise ValueError("output_dim is not decided on yet")
+            raise ValueError("output_dim is not known yet")
         return self.output_dim
 
 
 @_with_fields({term.weight: (Weight, setting(term.default, term.help, LOSS)) for term in TERMS})
 class StageSettings(_Section):
-    """One stage of training: its data's size, its optimisation, and the weight of each term of the loss.
+    """One stage of training: the size of its data, the optimisation, and the weight of each term of the loss.
 
-    The terms are those of `ragcun.losses.terms`.
+    The terms are declared in `ragcun.losses.terms`.
     """
 
-    source: Source = setting("pairs", "Source of the training data if no data is given.", DATA)
+    source: Source = setting("pairs", "Source of the training data if no --train-data is given.", DATA)
     rows: Count | None = setting(None, "Number of pairs (or passages) to draw from the data.", DATA, unset="all")
     passage_chars: Count = setting(500, "Maximum number of characters of a Wikipedia passage.", DATA)
     negatives: Annotated[int, Field(ge=0)] | None = setting(
-        None, "Maximum number of the given negatives to use per pair.", DATA, unset="all"
+        None, "Maximum number of hard negatives to use per pair, of those in the data.", DATA, unset="all"
     )
-    epochs: Count = setting(10, "Number of epochs.", OPTIMISATION)
+    epochs: Count = setting(10, "Number of training epochs.", OPTIMISATION)
     max_steps: Count | None = setting(
-        None, "Maximum number of optimiser steps, where the epochs have more.", OPTIMISATION, unset="no maximum"
+        None, "Maximum number of optimiser steps, if the epochs have more.", OPTIMISATION, unset="no maximum"
     )
     batch_size: Annotated[int, Field(ge=2)] = setting(512, "Pairs per process per step.", OPTIMISATION)
-    gradient_accumulation_steps: Count = setting(1, "Batches per optimiser step.", OPTIMISATION)
+    gradient_accumulation_steps: Count = setting(1, "Number of batches per optimiser step.", OPTIMISATION)
     mini_batch_size: Count | None = setting(
         None,
         "Number of texts per forward pass of a trained base (GradCache); lower values save memory.",
@@ -282,84 +286,96 @@ class StageSettings(_Section):
     weight_decay: Weight = setting(0.01, "Weight decay of AdamW.", OPTIMISATION)
     max_grad_norm: Positive = setting(1.0, "Maximum norm of gradients, for clipping.", OPTIMISATION)
     temperature: Positive | None = setting(
-        None, "Temperature by which squared distances are divided.", LOSS, unset="output-dim / 10"
+        None,
+        "Temperature of the contrastive loss, by which squared distances are divided.",
+        LOSS,
+        unset="output-dim / 10",
     )
-    learnable_temperature: bool = setting(False, "Learn the temperature.", LOSS)
+    learnable_temperature: bool = setting(False, "Learn the temperature during training.", LOSS)
     nested_dims: Annotated[tuple[int, ...], BeforeValidator(_names)] = setting(
         (),
-        "Numbers of first dimensions that the contrastive loss is computed on as well (Matryoshka), such as 32,64,128.",
+        "Numbers of leading dimensions on which the contrastive loss is computed as well, such as 32,64,128 "
+        "(Matryoshka representation learning).",
         LOSS,
     )
     treat: Treated | None = setting(
         None,
-        "Embeddings that the regularisers of isotropy act on: SIGReg, axes, covariance and GOR.",
+        "Embeddings to which the isotropy regularisers (SIGReg, axes, covariance and GOR) are applied.",
         LOSS,
         unset="both; documents for --lambda-covariance",
     )
     target_power: Share = setting(
         1.0,
-        "Spectrum that these regularisers aim for: the base's, flattened to a power; 1 is N(0, I)'s, 0 the base's own.",
+        "Target spectrum of the isotropy regularisers: the base's spectrum, flattened by this power. 1 is the flat "
+        "spectrum of N(0, I), and 0 is the base's own.",
         LOSS,
     )
     random_documents: Annotated[int, Field(ge=0)] = setting(
         0,
-        "Random documents per process per step that these regularisers see in place of the batch's.",
+        "Number of random documents per process per step to which the isotropy regularisers are applied, in place of "
+        "the batch's documents; 0 uses the batch's.",
         LOSS,
     )
     checkpoint: Checkpoint = setting(
         "best",
-        "Checkpoint that is saved: the best one on dev, which a treatment may not have reached, or the last.",
+        "Checkpoint to save: the best one on dev, or the last. The best one may be from before the regularisers took "
+        "effect.",
         ENCODER,
     )
     interpolate: Interpolation = setting(
         0.9,
-        "Interpolate saved weights between the initial (0) and the chosen (1) ones; auto chooses the value on dev.",
+        "Interpolate the saved weights between the initial ones (0) and those of the checkpoint (1); auto chooses the "
+        "value on dev.",
         ENCODER,
     )
     interpolate_tolerance: Share = setting(
-        0.0, "Maximum loss of nDCG@10 (0 to 1) on the out-of-domain collections with --interpolate auto.", ENCODER
+        0.0,
+        "Maximum loss of nDCG@10, from 0 to 1, that --interpolate auto accepts on the out-of-domain collections.",
+        ENCODER,
     )
     interpolate_guard: Guard = setting(
         "worst",
-        "Loss that --interpolate auto limits: the worst, or the mean, over the out-of-domain collections.",
+        "Loss of nDCG@10 that --interpolate auto limits: the worst or the mean over the out-of-domain collections.",
         ENCODER,
     )
     mixed_precision: MixedPrecision = setting(
-        "auto", "Precision used in training; auto is bf16 if the device supports it, else fp16 on GPUs.", MACHINE
+        "auto",
+        "Precision used in training; auto is bf16 if the device supports it, otherwise fp16 on GPUs.",
+        MACHINE,
     )
     gradient_checkpointing: bool = setting(
-        False, "Recompute the activations of a trained base, to save memory.", MACHINE
+        False, "Recompute the activations of a trained base in the backward pass, to save memory.", MACHINE
     )
-    compile: bool = setting(False, "Compile a trained base (torch.compile).", MACHINE)
-    track: Trackers = setting((), "Tracker that also logs the history; may be repeated.", PROGRESS)
-    log_interval: Count = setting(10, "Number of steps between two lines of the history.", PROGRESS)
+    compile: bool = setting(False, "Compile a trained base with torch.compile.", MACHINE)
+    track: Trackers = setting((), "Experiment tracker that logs the training history, too; may be repeated.", PROGRESS)
+    log_interval: Count = setting(10, "Number of steps between two lines of the training history.", PROGRESS)
     eval_interval: Count | None = setting(
         None, "Number of steps between two evaluations on dev.", PROGRESS, unset="one epoch"
     )
     save_interval: Count | None = setting(None, "Number of steps between two checkpoints.", PROGRESS, unset="one epoch")
 
     def weights(self) -> dict[str, float]:
-        """The weight of each term of the loss, by its setting's name."""
+        """Return the weight of each term of the loss, by the name of its setting."""
         return {term.weight: getattr(self, term.weight) for term in TERMS}
 
     @property
     def needs_teacher(self) -> bool:
-        """Whether a term that has a weight sees the base's embeddings."""
+        """Whether a term with a weight above 0 needs the base's embeddings."""
         return any(term.needs_teacher and self.weights()[term.weight] for term in TERMS)
 
 
 def total_steps(steps_per_epoch: int, epochs: int, max_steps: int | None) -> int:
-    """Optimiser steps of a training."""
+    """Return the number of optimiser steps of a training."""
     return min(steps_per_epoch * epochs, max_steps or steps_per_epoch * epochs)
 
 
 class EvaluationSettings(_Section):
-    """Datasets and baselines of `ragcun run`."""
+    """The datasets and baselines of `ragcun run`."""
 
     datasets: Names = setting(
         (),
         "Datasets to evaluate on, separated by commas: BEIR's names, CQADupStack's forums, folders in "
-        "--data-dir, pydocs, or all, public, small or nanobeir.",
+        "--data-dir, pydocs, or a group: all, public, small or nanobeir.",
         EVALUATION,
         names="datasets",
     )
@@ -371,20 +387,20 @@ class EvaluationSettings(_Section):
     )
     baselines: Texts = setting(
         ("bm25", "base"),
-        "Baseline system: a model, base, or random (the head initialised at random); may be repeated.",
+        "Baseline system: a model, base (the base itself) or random (a head initialised at random). May be repeated.",
         EVALUATION,
         names="models",
     )
 
 
 class Settings(_Section):
-    """A complete configuration: what a preset, a `--config` file and `settings.toml` of an experiment hold."""
+    """A complete configuration, as in a preset, a `--config` file, and the `settings.toml` of an experiment."""
 
-    preset: str | None = Field(default=None, description="Preset that it started from.")
+    preset: str | None = Field(default=None, description="Preset on which the settings are based.")
     seed: Seed = setting(0, "Random seed of the training.", OPTIMISATION)
     data: DataSettings = DataSettings()
     model: ModelSettings = ModelSettings()
-    pretraining: StageSettings | None = Field(default=None, description="Stage 1 of the full strategies.")
+    pretraining: StageSettings | None = Field(default=None, description="Stage 1 of a two-stage strategy.")
     training: StageSettings = StageSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
 
@@ -416,8 +432,8 @@ class Settings(_Section):
             model.freeze_base and HEADS[model.head].trainable and model.start_power is not None
         ):
             raise ValueError(
-                "data.general needs a frozen base, whose embeddings are stored, and a trained head that starts as its "
-                "projection; set freeze_base = true and init = base or whiten:POWER"
+                "data.general needs a frozen base, whose embeddings are stored, and a trained head that is initialised "
+                "as its projection; set freeze_base = true and init = base or whiten:POWER"
             )
         for name in ("base_learning_rate", "mini_batch_size", "gradient_checkpointing", "compile"):
             if model.freeze_base and getattr(self.training, name):

@@ -14,40 +14,50 @@ def audit(
         list[Path], typer.Argument(help="Training data: files of pairs, or collections.", metavar="TRAINING...")
     ],
     test: Annotated[
-        list[Path], typer.Option("--test", help="Collection to evaluate on; may be repeated.", file_okay=False)
+        list[Path],
+        typer.Option("--test", help="Collection whose queries are looked for; may be repeated.", file_okay=False),
     ],
-    train_split: Annotated[str, typer.Option(help="Split of a collection that was trained on.")] = "train",
-    split: Annotated[str, typer.Option(help="Split that is evaluated on.")] = "test",
+    train_split: Annotated[
+        str, typer.Option(help="Split to read from collections that are given as training data.")
+    ] = "train",
+    split: Annotated[str, typer.Option(help="Split whose queries are looked for.")] = "test",
     near: Annotated[
         float,
-        typer.Option(min=0.2, max=1, help="Jaccard similarity of word 3-grams of near matches."),
+        typer.Option(min=0.2, max=1, help="Minimum Jaccard similarity of word 3-grams of a near duplicate."),
     ] = 0.8,
     model: Annotated[
         str | None,
-        typer.Option(help="Encoder that compares queries by cosine, too.", autocompletion=complete(bases)),
+        typer.Option(
+            help="Encoder with which queries are also compared by cosine similarity.", autocompletion=complete(bases)
+        ),
     ] = None,
-    close: Annotated[float, typer.Option(min=0, max=1, help="Cosine of queries that are close.")] = 0.95,
+    close: Annotated[
+        float, typer.Option(min=0, max=1, help="Minimum cosine similarity of a close query, with --model.")
+    ] = 0.95,
     results: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of results to score again without what was seen; audit.json in it is the tables' footnote.",
+            help="Folder of results to score again without the queries that were found. audit.json is written there, "
+            "and becomes a footnote of the tables.",
             exists=True,
             file_okay=False,
             writable=True,
         ),
     ] = None,
-    metric: Annotated[str, typer.Option(help="Metric to score.", autocompletion=complete(measures))] = "nDCG@10",
-    examples: Annotated[int, typer.Option(min=0, help="Number of matches to print.")] = 0,
+    metric: Annotated[
+        str, typer.Option(help="Metric to score the results with.", autocompletion=complete(measures))
+    ] = "nDCG@10",
+    examples: Annotated[int, typer.Option(min=0, help="Number of matches to print for each collection.")] = 0,
     on_error: options.OnError = "refuse",
     device: options.Device = None,
     store: options.Store = None,
     form: output.Format = "terminal",
     json: options.Json = False,
 ) -> None:
-    """Look for test queries and their relevant documents in training data.
+    """Look for a collection's test queries and relevant documents in training data.
 
-    Texts are the same, nearly the same (MinHash), or close in embeddings. Scores are computed again without the queries
-    that were seen.
+    A match has the same text, nearly the same text (MinHash over word 3-grams) or, with --model, a close embedding.
+    With --results, scores are computed again without the queries that were found.
     """
     from ragcun.console import say
     from ragcun.data.collection import Collection

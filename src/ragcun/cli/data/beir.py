@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def beir(
     names: Annotated[
-        list[str], typer.Argument(help="Names of datasets, or all, public, small or nanobeir; ls lists them.")
+        list[str], typer.Argument(help="Names of datasets, or all, public, small or nanobeir; or ls, to list them.")
     ],
     data_dir: Annotated[
         Path | None, typer.Option(help="Folder of the datasets.", file_okay=False, show_default="beir in the cache")
@@ -33,8 +33,8 @@ def beir(
 ) -> None:
     """Download BEIR's datasets, or list them with `ragcun data beir ls`.
 
-    `ragcun eval beir` downloads missing datasets itself. If a download fails, the error is reported and the other
-    datasets are still downloaded.
+    This is optional, because `ragcun eval beir` downloads missing datasets. If a download fails, the error is reported
+    and the other datasets are still downloaded.
     """
     from ragcun.console import warn_of
     from ragcun.data.beir import beir_folder, prepare_dataset
@@ -48,7 +48,7 @@ def beir(
     for dataset in select_datasets(names):
         try:
             path = prepare_dataset(dataset, folder, source, offline)
-        except Exception as error:  # whatever it is, the rest goes on
+        except Exception as error:  # the other datasets are still downloaded
             failures.append(Failure.of(dataset.name, error))
             warn_of(failures[-1])
         else:

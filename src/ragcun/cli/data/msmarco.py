@@ -9,18 +9,21 @@ from ragcun.cli import options
 
 
 def msmarco(
-    pairs: Annotated[str, typer.Option(help="Number of training pairs to draw, or 'all'.")] = "all",
+    pairs: Annotated[str, typer.Option(help="Number of training pairs to draw, or all.")] = "all",
     hard_negatives: Annotated[int, typer.Option(min=0, help="Number of published hard negatives per pair.")] = 0,
     output: Annotated[
-        Path | None, typer.Option(help="Output folder. (default: data/msmarco-PAIRS)", file_okay=False, writable=True)
+        Path | None,
+        typer.Option(
+            help="Output folder for the pairs.", show_default="data/msmarco-PAIRS", file_okay=False, writable=True
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Random seed for drawing pairs.")] = 0,
     offline: options.Offline = False,
     json: options.Json = False,
 ) -> None:
-    """Download the training and dev pairs of MS MARCO passage ranking in BEIR's version.
+    """Download the training and dev pairs of MS MARCO passage ranking, in BEIR's version.
 
-    The corpus of 8.8 million passages is streamed; only the passages of the pairs are kept.
+    The corpus of 8.8 million passages is streamed, and only the passages of the pairs are kept.
     """
     from ragcun.console import say
     from ragcun.data.msmarco import prepare_msmarco

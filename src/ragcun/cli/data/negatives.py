@@ -1,4 +1,4 @@
-"""`ragcun data negatives`, and its options, which `data pairs` has too."""
+"""`ragcun data negatives`, and the options that it shares with `data pairs`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -21,18 +21,18 @@ Percentage = Annotated[
 ]
 Depth = Annotated[int, typer.Option("--depth", min=1, help="Number of documents to retrieve per query.")]
 Skip = Annotated[int, typer.Option("--skip", min=0, help="Number of top-ranked documents to skip.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Random seed.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Random seed of the sample.")]
 
 
 def mining_of(source: Source, model: str | None, count: int, percentage: float, depth: int, skip: int) -> "Mining":
-    """What the options ask for."""
+    """Make the mining settings of the options."""
     from ragcun.mining.negatives import Filter, Mining
 
     return Mining(source, model, count, Filter(depth, skip, percentage))
 
 
 def negatives(
-    pairs: Annotated[Path, typer.Argument(help="File of pairs, or a collection's folder.")],
+    pairs: Annotated[Path, typer.Argument(help="File of training pairs, or the folder of a collection.")],
     output: Annotated[
         Path,
         typer.Option(
@@ -46,7 +46,8 @@ def negatives(
     depth: Depth = 100,
     skip: Skip = 0,
     split: Annotated[
-        str | None, typer.Option(help="Split of a collection whose judgements become pairs.", show_default="train")
+        str | None,
+        typer.Option(help="Split of the collection whose relevance judgements become pairs.", show_default="train"),
     ] = None,
     seed: Seed = 0,
     on_error: options.OnError = "refuse",

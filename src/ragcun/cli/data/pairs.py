@@ -20,7 +20,8 @@ def pairs(
         Path, typer.Option(help="Output folder for train.jsonl, val.jsonl and test/.", file_okay=False, writable=True)
     ],
     pairs: Annotated[
-        int | None, typer.Option(min=3, help="Maximum number of pairs, drawn at random; all by default.")
+        int | None,
+        typer.Option(min=3, help="Maximum number of pairs, which are drawn at random.", show_default="all"),
     ] = None,
     query: Annotated[
         Literal["first-sentence", "title", "inverse-cloze", "doc2query"],
@@ -57,7 +58,7 @@ def pairs(
     except ValueError:
         raise UserError(f"--split {split}: must be three numbers, such as 0.8,0.1,0.1") from None
     if negatives == "none" and negatives_model is not None:
-        raise UserError(f"--negatives-model {negatives_model}: is for --negatives dense, and none are asked for")
+        raise UserError(f"--negatives-model {negatives_model}: needs --negatives dense, but no negatives are mined")
     mined = None
     if negatives != "none":
         mined = mining.mining_of(negatives, negatives_model, negatives_per_pair, percentage, depth, skip)

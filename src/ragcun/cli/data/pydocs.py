@@ -12,7 +12,8 @@ from ragcun.cli.output import print_table
 def pydocs(
     output: Annotated[Path, typer.Argument(help="Output folder of the collection.", file_okay=False, writable=True)],
     documents: Annotated[
-        int | None, typer.Option(min=10, help="Maximum number of documents, drawn at random; all by default.")
+        int | None,
+        typer.Option(min=10, help="Maximum number of documents, which are drawn at random.", show_default="all"),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Random seed of the sample.")] = 0,
     max_words: Annotated[int, typer.Option(min=12, help="Maximum number of words per document.")] = 100,

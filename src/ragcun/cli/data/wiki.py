@@ -9,10 +9,13 @@ from ragcun.cli import options
 
 
 def wiki(
-    passages: Annotated[int, typer.Option(min=1, help="Number of passages.")] = 100_000,
+    passages: Annotated[int, typer.Option(min=1, help="Number of passages to download.")] = 100_000,
     chars: Annotated[int, typer.Option(min=50, help="Maximum number of characters of a passage.")] = 500,
     output: Annotated[
-        Path | None, typer.Option(help="Output folder. (default: data/wiki-PASSAGES)", file_okay=False, writable=True)
+        Path | None,
+        typer.Option(
+            help="Output folder for the passages.", show_default="data/wiki-PASSAGES", file_okay=False, writable=True
+        ),
     ] = None,
     offline: options.Offline = False,
     json: options.Json = False,

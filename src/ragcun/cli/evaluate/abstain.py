@@ -20,15 +20,16 @@ def abstain(
     folders: Annotated[list[Path], typer.Argument(help="Collections in BEIR's layout.", metavar="FOLDER...")],
     scoring: Scoring,
     split: Annotated[str, typer.Option(help="Split of queries to evaluate on.")] = "test",
-    every: Annotated[bool, typer.Option("--all", help="Show every score, not only the main ones.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Show all confidence scores, not only the main ones.")] = False,
     form: output.Format = "terminal",
 ) -> None:
-    """Assess scores that say whether the corpus answers a query.
+    """Evaluate confidence scores that tell answerable queries from queries without an answer in the corpus.
 
-    Each query is scored with its relevant documents in the corpus and with them taken out, and other collections'
-    queries are scored, too. The tables show how well each score tells them apart, and what a threshold that abstains on
-    10 percent of answered queries does on further queries of the same collection and on other collections. Cells are
-    saved in --output, and `ragcun eval compare OUTPUT/cells-abstain --metric AUROC:SCORE` compares models.
+    Each query is scored twice: with its relevant documents in the corpus, and with these documents removed. Queries of
+    the other collections are scored as unanswerable queries, too. The tables show how well each confidence score
+    separates answerable from unanswerable queries. A threshold that abstains on 10 percent of the answerable queries is
+    fitted on one half of the queries, and tested on the other half and on the other collections. Results are saved in
+    --output, and `ragcun eval compare OUTPUT/cells-abstain --metric AUROC:SCORE` compares models.
     """
     from ragcun.abstain.run import endpoint
 

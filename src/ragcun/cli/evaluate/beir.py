@@ -17,8 +17,8 @@ def beir(
     datasets: Annotated[
         str,
         typer.Option(
-            help="Datasets, separated by commas: BEIR's names, CQADupStack's forums, folders in --data-dir, irds:ID of "
-            "ir_datasets, or all, public, small or nanobeir.",
+            help="Datasets to evaluate on, separated by commas: BEIR's names, CQADupStack's forums, folders in "
+            "--data-dir, irds:ID of ir_datasets, or a group: all, public, small or nanobeir.",
             autocompletion=complete(names_of_datasets),
         ),
     ],
@@ -44,6 +44,6 @@ def beir(
     from ragcun.evaluation.tasks import choose
 
     if offline:
-        os.environ["HF_HUB_OFFLINE"] = "1"  # models come from the cache, too
+        os.environ["HF_HUB_OFFLINE"] = "1"  # models are read from the cache, too
     chosen = choose([name.strip() for name in datasets.split(",") if name.strip()], data_dir)
     score(scoring, chosen, split, data_dir, offline)

@@ -20,7 +20,7 @@ def compare(
     results: Annotated[
         list[str],
         typer.Argument(
-            help="Folders with results. NAME=FOLDER gives them a name in the table; folders with the same name "
+            help="Folders with results. NAME=FOLDER gives a folder a name in the table; folders with the same name "
             "are seeds of one model.",
             metavar="[NAME=]FOLDER...",
         ),
@@ -39,7 +39,7 @@ def compare(
     ] = 0.5,
     figures: Annotated[
         Path | None,
-        typer.Option(help="Output folder for figures of the per-query differences.", file_okay=False, writable=True),
+        typer.Option(help="Output folder for figures of the difference on each query.", file_okay=False, writable=True),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Random seed of the randomisation and the bootstrap.")] = 0,
     form: output.Format = "terminal",

@@ -26,7 +26,7 @@ def compress(
         str,
         typer.Option(
             help="Codecs, separated by commas: fp16, int8, 4bit, 2bit, 1bit, trellis, binary, pq, opq, rabitq. A "
-            "number behind trellis, pq and opq is their bytes (pq48); 2bit/192 is a codec with its own parameters.",
+            "number after trellis, pq or opq is its bytes per vector (pq48). 2bit/192 codes 192 components with 2bit.",
             autocompletion=complete(names_of_codes),
             rich_help_panel=_CODEC,
         ),
@@ -34,7 +34,8 @@ def compress(
     dims: Annotated[
         str | None,
         typer.Option(
-            help="Principal components to code, separated by commas; all is the vectors' own dimensions.",
+            help="Numbers of leading principal components to code, separated by commas; all codes the vectors without "
+            "PCA.",
             rich_help_panel=_CODEC,
         ),
     ] = None,
@@ -50,7 +51,8 @@ def compress(
     whiten_power: Annotated[
         str,
         typer.Option(
-            help="Divide components by their standard deviation to this power, 0 to 1; auto follows from the spectrum.",
+            help="Divide components by their standard deviation to this power, from 0 to 1; auto is computed from the "
+            "spectrum.",
             metavar="P",
             rich_help_panel=_CODEC,
         ),
@@ -59,22 +61,24 @@ def compress(
         int | None,
         typer.Option(
             min=1,
-            help="Order the first N documents of each query by their exact vectors; they are then the result.",
+            help="Retrieve N documents per query by their codes, and rank these again by their exact vectors.",
             metavar="N",
             rich_help_panel=_CODEC,
         ),
     ] = None,
     split: Annotated[str, typer.Option(help="Split of queries to evaluate on.")] = "test",
     figures: Annotated[
-        Path | None, typer.Option(help="Output folder for the figure.", file_okay=False, writable=True)
+        Path | None,
+        typer.Option(help="Output folder for the figure of quality by size.", file_okay=False, writable=True),
     ] = None,
     form: output.Format = "terminal",
 ) -> None:
-    """Score models whose vectors are compressed: nDCG@10 at bytes per vector, compared with full precision.
+    """Score models whose document vectors are compressed, and compare them with full precision.
 
-    Codecs are fitted to each collection's documents, without queries or labels; queries keep full precision, except for
-    binary. Each codec's cells are saved in --output like those of `ragcun eval collection`, which takes them as
-    MODEL:codec=NAME. The figure shows the mean over collections against bytes, and which codecs no other one beats.
+    The table shows nDCG@10 and the bytes per vector of each codec. A codec is fitted to the documents of each
+    collection, without queries or labels. Queries keep full precision, except with binary. Results are saved in
+    --output, as `ragcun eval collection` saves them for a model MODEL:codec=NAME. The figure shows the mean nDCG@10
+    over the collections by bytes per vector, and marks the codecs on the Pareto front.
     """
     from ragcun.console import say
     from ragcun.evaluation.compress import codec_specs
@@ -84,7 +88,7 @@ def compress(
     from ragcun.retrieval.codecs.spec import whiten_power as power
 
     if scoring.index != "exact":
-        raise UserError(f"--index {scoring.index}: codes are searched exactly; leave --index out")
+        raise UserError(f"--index {scoring.index}: compressed vectors are searched exactly; leave --index out")
     specs = codec_specs(
         [one for one in codes.split(",") if one.strip()], _dims(dims), rotate, power(whiten_power), rescore
     )

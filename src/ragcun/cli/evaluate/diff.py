@@ -11,21 +11,32 @@ from ragcun.errors import UserError
 
 
 def diff(
-    a: Annotated[Path, typer.Argument(help="A result.json, the folder of a cell, or a folder of results.")],
-    b: Annotated[Path, typer.Argument(help="The other one.")],
+    a: Annotated[
+        Path, typer.Argument(help="First result, as a result.json, the folder of one, or a folder of results.")
+    ],
+    b: Annotated[Path, typer.Argument(help="Second result, in one of the same forms.")],
     dataset: Annotated[
-        str | None, typer.Option(help="Dataset, where a folder has results on several.", show_default="the only one")
+        str | None,
+        typer.Option(
+            help="Dataset to explain, if a folder has results on several datasets.", show_default="the only one"
+        ),
     ] = None,
-    split: Annotated[str | None, typer.Option(help="Split, where a folder has several.")] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(help="Split to explain, if a folder has results on several splits.", show_default="the only one"),
+    ] = None,
     metric: Annotated[str, typer.Option(help="Metric to explain.", autocompletion=complete(measures))] = "nDCG@10",
     data: Annotated[
         Path | None,
         typer.Option(
-            help="The collection; needed to rerun, and to see what ties can do.", file_okay=False, exists=True
+            help="Collection of the results, which --rerun and the check of tied scores need.",
+            file_okay=False,
+            exists=True,
         ),
     ] = None,
     again: Annotated[
-        bool, typer.Option("--rerun", help="Evaluate A again with one factor of B at a time until the cause is named.")
+        bool,
+        typer.Option("--rerun", help="Evaluate A again with one factor of B at a time, until the cause is found."),
     ] = False,
     device: options.Device = None,
     store: options.Store = None,
@@ -34,8 +45,9 @@ def diff(
 ) -> None:
     """Explain why two scores on one dataset differ.
 
-    Compares what the two results say of model, dtype, prompts, length, split, data, versions and hardware. With
-    --rerun, A is evaluated again, then with one factor of B at a time, then with several, until it scores as B does.
+    The command compares what the two results record about the model, dtype, prompts, maximum length, split, data,
+    package versions and hardware. With --rerun, A is evaluated again, first unchanged, then with one factor of B at a
+    time, then with several, until its score equals B's.
     """
     from ragcun.data.collection import Collection
     from ragcun.evaluation.diff import explain, find_result, rerun
@@ -43,7 +55,7 @@ def diff(
     from ragcun.retrieval.retrievers import RetrieverOptions
 
     if again and data is None:
-        raise UserError("--rerun: needs --data, the collection that the results are of")
+        raise UserError("--rerun: needs the collection of the results; give its folder with --data")
     ours, theirs = find_result(a, dataset, split), find_result(b, dataset, split)
     collection = None if data is None else Collection.open(data, "skip", ours.dataset)
     found = explain(ours, theirs, metric, collection)

@@ -22,12 +22,12 @@ def neighbours(
     split: Annotated[str, typer.Option(help="Split of queries to evaluate on.")] = "test",
     form: output.Format = "terminal",
 ) -> None:
-    """Compare approximate indexes with a model's own exact search.
+    """Compare approximate nearest-neighbour indexes with exact search over the same embeddings.
 
-    HNSW, inverted lists and compressed codes (FAISS) are searched with increasing effort: recall, nDCG@10, queries per
-    second, memory and build time, beside the hubness of the documents. A second table compares models at equal recall.
-    Cells are saved in --output, and `ragcun eval compare OUTPUT/cells-neighbours --metric Found@10:hnsw=40` compares
-    models.
+    HNSW, inverted lists (IVF) and product quantisation (FAISS) are searched with increasing effort. The first table
+    shows their recall of the exact search's results, nDCG@10, queries per second, memory and build time, and the
+    hubness of the documents. The second table compares models at equal recall. Results are saved in --output, and
+    `ragcun eval compare OUTPUT/cells-neighbours --metric Found@10:hnsw=40` compares models.
     """
     from ragcun.neighbours.run import endpoint
 

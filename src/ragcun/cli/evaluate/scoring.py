@@ -35,7 +35,7 @@ RESULTS = Path("results")
 
 @dataclass(frozen=True)
 class Scoring:
-    """The options of every command that scores retrievers; `with_scoring` gives them to it."""
+    """The options of every command that scores retrievers; `with_scoring` adds them to a command."""
 
     model: Annotated[
         list[str],
@@ -43,7 +43,8 @@ class Scoring:
             "--model",
             autocompletion=complete(models),
             help="Retriever: bm25, minilm, mpnet, contriever, a hub id, a folder, an experiment, openai:MODEL, "
-            "rrf:A+B, or run:FILE, a run of another system. NAME=MODEL gives it a name in tables. May be repeated.",
+            "rrf:A+B (reciprocal rank fusion), or run:FILE (a run of another system). NAME=MODEL gives it a name in "
+            "tables. May be repeated.",
             metavar="[NAME=]MODEL",
         ),
     ]
@@ -67,34 +68,39 @@ class Scoring:
     index: Annotated[
         Literal["exact", "hnsw", "ivfpq"],
         typer.Option(
-            help="Exact search, or an approximate index (FAISS), whose recall is reported.", rich_help_panel=_SEARCH
+            help="Search exactly, or with an approximate FAISS index, whose recall is then reported.",
+            rich_help_panel=_SEARCH,
         ),
     ] = "exact"
     openai_base_url: Annotated[
         str | None,
         typer.Option(
             "--openai-base-url",
-            help="Base URL of an OpenAI-compatible API, without /embeddings.",
+            help="Base URL of the OpenAI-compatible API, without /embeddings.",
             show_default="https://api.openai.com/v1",
             rich_help_panel=_APIS,
         ),
     ] = None
     max_cost: Annotated[
-        float | None, typer.Option(min=0, help="Maximum cost of this command, in US dollars.", rich_help_panel=_APIS)
+        float | None,
+        typer.Option(min=0, help="Maximum cost of this command's API calls, in US dollars.", rich_help_panel=_APIS),
     ] = None
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before spending money.", rich_help_panel=_APIS)] = False
+    yes: Annotated[
+        bool,
+        typer.Option("--yes", help="Call a paid API without asking for confirmation.", rich_help_panel=_APIS),
+    ] = False
 
     def retriever_options(self) -> "RetrieverOptions":
-        """How retrievers encode and search.
+        """Make the options by which retrievers encode and search.
 
-        Raises `UserError` if --memory is no size, or if no model uses the given endpoint.
+        Raises `UserError` if --memory is not a size, or if no model uses the given API.
         """
         from ragcun.embedding.budget import OPENAI, Budget
         from ragcun.retrieval.memory import parse_memory
         from ragcun.retrieval.retrievers import RetrieverOptions
 
         if self.openai_base_url is not None and not any("openai:" in model for model in self.model):
-            raise UserError("--openai-base-url: is for openai:MODEL, and no --model is one")
+            raise UserError("--openai-base-url: needs a --model openai:MODEL, but none is given")
         return RetrieverOptions(
             options.store_folder(self.store),
             self.precision,
@@ -109,7 +115,7 @@ class Scoring:
 
 
 def with_scoring(command: Callable[..., None]) -> Callable[..., None]:
-    """`command` with an option for each field of `Scoring` in place of its parameter `scoring`."""
+    """Replace the parameter `scoring` of `command` by an option for each field of `Scoring`."""
     own = [one for name, one in signature(command).parameters.items() if name != "scoring"]
     shared = list(signature(Scoring).parameters.values())
     names = [one.name for one in shared]
@@ -133,12 +139,12 @@ def score(
     endpoint: "Callable[[Sequence[Task]], Endpoint] | None" = None,
     show: "Callable[[Sequence[Result], Sequence[Failure], Path, bool], None] | None" = None,
 ) -> None:
-    """Score the retrievers on what was chosen, print the table or the JSON, and exit.
+    """Score the retrievers on the chosen datasets, print a table or JSON, and exit.
 
-    `endpoint` says what is scored, where it is not the ranking, and `show` prints it.
+    By default the ranking is scored; `endpoint` scores another outcome, and `show` prints it.
 
-    Several processes under a launcher work in step: a failure in one ends all, whereas a single process continues with
-    the next cell.
+    After a failure, a single process continues with the next model or dataset. Several processes under a launcher must
+    do the same work in the same order, so a failure in one ends all of them.
     """
     from ragcun.distributed import first_process_first, launched_processes
     from ragcun.evaluation.beir import evaluate_tasks, identify_all
@@ -161,10 +167,10 @@ def score(
 
 @contextmanager
 def _joined(output: Path) -> Iterator[Path]:
-    """Join the other processes, if there are any, and give the folder that this one writes to.
+    """Join the other processes, if there are any, and yield the folder that this process writes to.
 
-    The first has `output`. Another has a folder of its own for as long as it works, in which it sees the cells of
-    `output`, so that it computes the same ones; of its results nothing stays, and it prints nothing.
+    The first process writes to `output`. Each other process writes to a temporary folder with links to the results in
+    `output`, so that it finds the same work to do; its own results are removed, and it prints nothing.
     """
     from ragcun.console import console
     from ragcun.distributed import join_processes, launched_processes
@@ -189,7 +195,7 @@ def _joined(output: Path) -> Iterator[Path]:
 
 
 def tell(results: "Sequence[Result]", failures: Sequence[Failure], output: Path, json: bool) -> None:
-    """Print the table, or the JSON where asked for."""
+    """Print the results as a table, or as JSON."""
     from ragcun.console import say
     from ragcun.evaluation.metrics import MAIN
     from ragcun.evaluation.results import average_parts

@@ -22,7 +22,7 @@ def show(
         bool, typer.Option("--markdown", help="Print the table as Markdown, as --format markdown does.")
     ] = False,
 ) -> None:
-    """Print saved results. CSV and JSON include all metrics unless --metric is given."""
+    """Print saved results. CSV and JSON contain all metrics unless --metric is given."""
     from ragcun.errors import UserError
     from ragcun.evaluation.audit import audit_notes
     from ragcun.evaluation.metrics import MAIN

@@ -18,12 +18,13 @@ def verify(
         str,
         typer.Option(
             "--models",
-            help="Retrievers with published scores, separated by commas; or all. NAME=MODEL runs another model, such "
-            "as a folder with the same weights, under the published name.",
+            help="Retrievers with published scores, separated by commas, or all of them. NAME=MODEL evaluates "
+            "another model, such as a folder with the same weights, under the published name.",
         ),
     ] = "all",
     datasets: Annotated[
-        str, typer.Option(help="Datasets with published scores, separated by commas; all means those in --data-dir.")
+        str,
+        typer.Option(help="Datasets with published scores, separated by commas, or all of those in --data-dir."),
     ] = "all",
     data_dir: Annotated[
         Path | None, typer.Option(help="Folder of BEIR's datasets.", file_okay=False, show_default="beir in the cache")

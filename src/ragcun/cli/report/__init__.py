@@ -1,4 +1,4 @@
-"""`ragcun report`: what was found, for readers. One module for each kind of report."""
+"""`ragcun report`: tables, a page and a paper made from results. One module for each kind of report."""
 
 import typer
 

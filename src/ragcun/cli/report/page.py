@@ -13,7 +13,7 @@ def html(
     results: Annotated[
         list[str],
         typer.Argument(
-            help="Experiments, or folders with results of `ragcun eval`. NAME=FOLDER gives the results a name; folders "
+            help="Experiments, or folders with results of `ragcun eval`. NAME=FOLDER gives a folder a name; folders "
             "with the same name are seeds of one model.",
             metavar="[NAME=]FOLDER...",
         ),
@@ -22,7 +22,7 @@ def html(
         Path | None,
         typer.Option(
             "--output",
-            help="Folder in which report.html and tables/ are written.",
+            help="Output folder for report.html and tables/.",
             show_default="the first FOLDER",
             file_okay=False,
             writable=True,
@@ -31,11 +31,13 @@ def html(
     baseline: Annotated[
         list[str] | None, typer.Option(help="Baseline system; may be repeated.", show_default="the first")
     ] = None,
-    metric: Annotated[str, typer.Option(help="Metric of the page.", autocompletion=complete(measures))] = "nDCG@10",
+    metric: Annotated[
+        str, typer.Option(help="Metric of the page's tables.", autocompletion=complete(measures))
+    ] = "nDCG@10",
     data_dir: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of the collections, from which the page has the texts of queries and documents.",
+            help="Folder of the collections, to show the texts of queries and documents.",
             show_default="beir in the cache",
             file_okay=False,
             exists=True,
@@ -43,11 +45,12 @@ def html(
     ] = None,
     json: options.Json = False,
 ) -> None:
-    """Write one page, report.html, on which readers explore results; it needs no other file and no network.
+    """Write an interactive page, report.html, which needs no other file and no network.
 
-    It sorts scores and shows their significance, ranks with their intervals, two systems side by side, slices of
-    queries with their tests, what each system returned for a query, figures, and for each number the record behind it
-    with the command that repeats it. Its tables are also written one by one, as fragments of HTML.
+    Readers can sort the scores and see their significance, ranks with intervals, two systems side by side, scores on
+    slices of the queries with tests, the documents that each system returned for a query, and figures. Each number is
+    linked to the record behind it and to the command that reproduces it. Each table is also written to tables/ as an
+    HTML fragment.
     """
     from ragcun.console import say
     from ragcun.data.beir import beir_folder

@@ -13,20 +13,24 @@ def paper(
     results: Annotated[
         list[str],
         typer.Argument(
-            help="Folders with results: of `ragcun eval`, `ablate`, `run` and `analyze`. NAME=FOLDER gives the "
-            "systems below it one name in tables; folders with the same name are seeds of one system.",
+            help="Folders with results of `ragcun eval`, `ablate`, `run` and `analyze`. NAME=FOLDER gives the system "
+            "in a folder a name in tables; folders with the same name are seeds of one system.",
             metavar="[NAME=]FOLDER...",
         ),
     ],
     output: Annotated[
-        Path, typer.Option("--output", help="Folder of the paper.", file_okay=False, writable=True)
+        Path, typer.Option("--output", help="Output folder for the paper.", file_okay=False, writable=True)
     ] = Path("paper"),
     metric: Annotated[
         str, typer.Option(help="Metric of the main table.", autocompletion=complete(measures))
     ] = "nDCG@10",
     digits: Annotated[int, typer.Option(min=0, max=4, help="Number of decimals in the main table.")] = 1,
     order: Annotated[
-        str, typer.Option(help="Systems that come first in their group, separated by commas.", show_default="as found")
+        str,
+        typer.Option(
+            help="Systems to list first in their group, in this order, separated by commas.",
+            show_default="as found",
+        ),
     ] = "",
     datasets: Annotated[
         str,
@@ -38,8 +42,9 @@ def paper(
     average: Annotated[
         str,
         typer.Option(
-            help="Average of the main table: shown (the datasets shown that nothing was trained on), beir13, beir14 "
-            "(with CQADupStack), beir15 (with MS MARCO too), beir18, or none. An incomplete set has no average.",
+            help="Average in the main table: shown (the datasets in the table that no system was trained on), beir13, "
+            "beir14 (with CQADupStack), beir15 (also with MS MARCO), beir18, or none. A system without results on the "
+            "whole set has no average.",
             metavar="shown|beir13|beir14|beir15|beir18|none",
         ),
     ] = "shown",
@@ -53,7 +58,7 @@ def paper(
     data_dir: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of the collections, from which examples have the texts of queries and documents.",
+            help="Folder of the collections, to show the texts of queries and documents in examples.",
             show_default="beir in the cache",
             file_okay=False,
             exists=True,
@@ -62,10 +67,10 @@ def paper(
     compile_: Annotated[bool, typer.Option("--compile", help="Compile main.tex to main.pdf.")] = False,
     json: options.Json = False,
 ) -> None:
-    """Write the folder of a paper: an article that compiles, its tables, figures and references.
+    """Write a LaTeX article that compiles, with its tables, figures and references.
 
-    Every table and figure can be used alone. The file provenance.json names the files behind each number. The same
-    results give the same bytes.
+    Each table and each figure is a file that can also be used in another article. The file provenance.json names the
+    files behind each number. The same results always give the same bytes.
     """
     from ragcun.console import say
     from ragcun.data.beir import beir_folder

@@ -11,20 +11,23 @@ from ragcun.cli import options
 Folder = Annotated[Path, typer.Argument(help="Experiment, or folder with results of `ragcun eval`.")]
 Output = Annotated[
     Path | None,
-    typer.Option(
-        "--output", help="Folder in which tables/ is written; FOLDER by default.", file_okay=False, writable=True
-    ),
+    typer.Option("--output", help="Output folder for tables/.", show_default="FOLDER", file_okay=False, writable=True),
 ]
 Metric = Annotated[str, typer.Option(help="Metric of the table of scores.")]
 Digits = Annotated[int, typer.Option(min=0, max=4, help="Number of decimals in the table of scores.")]
 Isotropy = Annotated[
     Path | None,
-    typer.Option(help="Isotropy report (isotropy.json); the one below FOLDER by default.", exists=True, dir_okay=False),
+    typer.Option(
+        help="File isotropy.json of `ragcun analyze isotropy`.",
+        show_default="the one in FOLDER",
+        exists=True,
+        dir_okay=False,
+    ),
 ]
 Mteb = Annotated[
     Path | None,
     typer.Option(
-        help="Folder of MTEB's result files, whose scores become rows that are marked and never averaged.",
+        help="Folder of MTEB's result files, whose scores become further rows, which are marked and not averaged.",
         exists=True,
         file_okay=False,
     ),
@@ -42,12 +45,12 @@ def latex(
     compile_: Compile = False,
     json: options.Json = False,
 ) -> None:
-    """Write the tables of scores and isotropy in LaTeX, and main.tex, which shows all."""
+    """Write the tables of scores and isotropy in LaTeX, and main.tex, which includes all of them."""
     _write("latex", folder, output_dir, metric, digits, isotropy, mteb, json, compile_)
 
 
 def command_of(form: str) -> Callable[..., None]:
-    """The command that writes tables in `form`."""
+    """Make the command that writes tables in `form`."""
     if form == "latex":
         return latex
 

@@ -12,10 +12,10 @@ Folders = Annotated[
 ]
 Ours = Annotated[
     str | None,
-    typer.Option(help="Label of the model that is judged.", show_default="the one that was trained here"),
+    typer.Option(help="Label of the model to judge.", show_default="the one that ragcun trained"),
 ]
 Base = Annotated[
-    str | None, typer.Option(help="Label of the model that it is built on.", show_default="what its manifest says")
+    str | None, typer.Option(help="Label of the base of this model.", show_default="the base in its manifest")
 ]
 
 
@@ -24,15 +24,16 @@ def verdict(
     ours: Ours = None,
     base: Base = None,
     isotropy_measure: Annotated[
-        str, typer.Option(help="Measure that stands for the guide's isotropy score, which it does not define.")
+        str,
+        typer.Option(help="Measure to use as the guide's isotropy score, for which the guide gives no definition."),
     ] = "iso_score",
     form: output.Format = "terminal",
     json: options.Json = False,
 ) -> None:
-    """Hold what was found against the publication guide's criteria: pass, fail, or not measured.
+    """Check results against the publication guide's criteria; the verdict on each is pass, fail or not measured.
 
-    A minimum viable, a strong and a top-tier paper are judged. An average over datasets that are not all there, and a
-    claim that no file can show, is not measured.
+    The guide has criteria for a minimum viable, a strong and a top-tier paper. A criterion is not measured if it needs
+    an average over datasets without results, or if no file can show it.
     """
     from ragcun.report.evidence import collect
     from ragcun.report.verdict import judge, verdict_table
@@ -52,9 +53,9 @@ def checklist(
     form: output.Format = "terminal",
     json: options.Json = False,
 ) -> None:
-    """Tick the publication guide's lists: before, during and after training, and submission.
+    """Fill in the publication guide's checklists: before, during and after training, and before submission.
 
-    Items are ticked from the files that are there; what no file shows stays open.
+    An item is ticked if a file shows that it is done. An item that no file can show stays open.
     """
     from ragcun.report.checklist import checklist as items_of
     from ragcun.report.checklist import checklist_table
