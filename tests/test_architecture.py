@@ -3,6 +3,7 @@
 import ast
 import re
 import tomllib
+from graphlib import TopologicalSorter
 from importlib import metadata
 from pathlib import Path
 
@@ -72,6 +73,17 @@ def test_every_module_has_its_place_and_imports_only_from_those_before_it() -> N
             if module.startswith("ragcun.") and (target := module.split(".")[1]) != parts[0]:
                 assert RANK[target] <= RANK[parts[0]], f"{path}: imports {module}, which comes later"
     assert seen == RANK.keys()
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """`TopologicalSorter` raises a `CycleError` that names the circle; imports for types and in functions count."""
+    paths = {".".join(("ragcun", *path.relative_to(ROOT).with_suffix("").parts)): path for path in ROOT.rglob("*.py")}
+    modules = {name.removesuffix(".__init__"): path for name, path in paths.items()}
+    graph = {name: (imports(path) & modules.keys()) - {name} for name, path in modules.items()}
+
+    order = list(TopologicalSorter(graph).static_order())
+
+    assert order.index("ragcun.errors") < order.index("ragcun.cli.main")
 
 
 def test_the_cli_imports_nothing_heavy_until_a_command_needs_it() -> None:

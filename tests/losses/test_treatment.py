@@ -6,7 +6,8 @@ from torch import Tensor, nn
 
 from ragcun.errors import UserError
 from ragcun.losses import RetrievalObjective
-from ragcun.losses.terms import TERMS, Treated
+from ragcun.losses.batch import Treated
+from ragcun.losses.terms import TERMS
 
 REGULARISERS = ("lambda_isotropy", "lambda_axes", "lambda_covariance", "lambda_gor")
 DIMENSION = 12

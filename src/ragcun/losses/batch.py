@@ -5,13 +5,12 @@ Shapes: B pairs, M documents, N = B + M texts, R random documents, D dimensions,
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from ragcun.losses.terms import Treated
+    from torch import Tensor
+
+Treated = Literal["documents", "queries", "both"]  # the embeddings to which an isotropy regulariser is applied
 
 
 @dataclass(frozen=True)
@@ -30,22 +29,26 @@ class EmbeddedBatch:
             there are none.
     """
 
-    queries_BD: Tensor
-    documents_MD: Tensor
-    positives_BD: Tensor
-    teacher_BE: Tensor | None
-    temperature: float | Tensor
+    queries_BD: "Tensor"
+    documents_MD: "Tensor"
+    positives_BD: "Tensor"
+    teacher_BE: "Tensor | None"
+    temperature: "float | Tensor"
     step: int
-    random_RD: Tensor | None = None
-    general: tuple[Tensor, Tensor] | None = None
+    random_RD: "Tensor | None" = None
+    general: "tuple[Tensor, Tensor] | None" = None
 
     @cached_property
-    def embeddings_ND(self) -> Tensor:
+    def embeddings_ND(self) -> "Tensor":
         """Queries and documents together."""
+        import torch
+
         return torch.cat([self.queries_BD, self.documents_MD])
 
-    def treated(self, which: "Treated") -> Tensor:
+    def treated(self, which: Treated) -> "Tensor":
         """The embeddings that a regulariser of isotropy acts on; random documents stand for the batch's where drawn."""
+        import torch
+
         if which == "queries":
             return self.queries_BD
         documents = self.documents_MD if self.random_RD is None else self.random_RD

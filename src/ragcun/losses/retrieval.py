@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from ragcun.errors import UserError
-from ragcun.losses.batch import EmbeddedBatch
+from ragcun.losses.batch import EmbeddedBatch, Treated
 from ragcun.losses.infonce import EuclideanInfoNCE
-from ragcun.losses.terms import SLICES, TERMS, TermOptions, Treated
+from ragcun.losses.terms import SLICES, TERMS, TermOptions
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

@@ -6,17 +6,16 @@ from the entry. Reading the entries does not import torch; making a term does.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
+
+from ragcun.losses.batch import EmbeddedBatch, Treated
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ragcun.losses.batch import EmbeddedBatch
-
 SLICES = 1024  # random directions of SIGReg at each step
 
-TermFunction = Callable[["EmbeddedBatch"], "Tensor"]
-Treated = Literal["documents", "queries", "both"]  # the embeddings to which an isotropy regulariser is applied
+TermFunction = Callable[[EmbeddedBatch], "Tensor"]
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,7 @@ def _general(_: TermOptions) -> TermFunction:
     from ragcun.errors import UserError
     from ragcun.losses.regularisers import drift
 
-    def kept(batch: "EmbeddedBatch") -> "Tensor":
+    def kept(batch: EmbeddedBatch) -> "Tensor":
         if batch.general is None:
             raise UserError("lambda_general is above 0, so embeddings of general texts are needed")
         return drift(*batch.general)
@@ -131,7 +130,7 @@ def _distillation(_: TermOptions) -> TermFunction:
     from ragcun.errors import UserError
     from ragcun.losses.regularisers import distillation
 
-    def divergence(batch: "EmbeddedBatch") -> "Tensor":
+    def divergence(batch: EmbeddedBatch) -> "Tensor":
         if batch.teacher_BE is None:
             raise UserError("lambda_distill is above 0, so the base's embeddings of the positives are needed")
         return distillation(batch.positives_BD, batch.teacher_BE, batch.temperature)

@@ -4,15 +4,11 @@ Shapes: N embeddings, D dimensions.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
 from ragcun.errors import UserError
-from ragcun.losses.batch import EmbeddedBatch
-
-if TYPE_CHECKING:
-    from ragcun.losses.terms import Treated
+from ragcun.losses.batch import EmbeddedBatch, Treated
 
 
 class Treatment(nn.Module):
@@ -31,7 +27,7 @@ class Treatment(nn.Module):
     target_D: Tensor | None
 
     def __init__(
-        self, penalty: Callable[[Tensor, int], Tensor], which: "Treated", target_D: Tensor | None = None
+        self, penalty: Callable[[Tensor, int], Tensor], which: Treated, target_D: Tensor | None = None
     ) -> None:
         super().__init__()
         if target_D is not None and not bool((target_D > 0).all()):

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
 
 from ragcun.heads.registry import HEADS, power
-from ragcun.losses.terms import TERMS, Treated
+from ragcun.losses.batch import Treated
+from ragcun.losses.terms import TERMS
 
 Precision = Literal["fp32", "bf16", "fp16"]
 MixedPrecision = Literal["auto", "no", "bf16", "fp16"]
