@@ -58,3 +58,11 @@ def test_the_index_links_every_page() -> None:
     pages = {page.name for page in DOCS.glob("*.md")} - {"index.md"}
     assert len(pages) > 15
     assert {page for page in pages if f"({page})" not in index} == set()
+
+
+def test_the_page_on_settings_lists_every_setting() -> None:
+    page = (DOCS / "settings.md").read_text(encoding="utf-8").splitlines()
+    for name, text in _settings(Settings):
+        row = f"| `{name}` |"
+        found = [line for line in page if line.startswith(row)]
+        assert found and found[0].endswith(f"| {text.replace('|', chr(92) + '|')} |"), f"docs/settings.md: {row} {text}"
