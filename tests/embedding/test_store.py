@@ -14,6 +14,7 @@ from children import Child
 from ragcun.embedding.embedder import Embedder
 from ragcun.embedding.encode import encode_missing
 from ragcun.embedding.identity import base_key
+from ragcun.embedding.resolve import resolve_model
 from ragcun.embedding.store import EmbeddingStore, describe_stores, digest_texts, verify_store
 from ragcun.embedding.torch_runtime import TorchEngine
 from ragcun.errors import RagcunError
@@ -223,6 +224,7 @@ def test_stores_describe_themselves(tmp_path: Path, tiny_model: Path, sentences:
 
     (row,) = describe_stores(tmp_path)
 
+    assert row["name"] == resolve_model(str(tiny_model)).label
     assert row["texts"] == len(sentences)
     assert row["dimension"] == 32
     assert row["key"]["max_length"] == 64

@@ -46,7 +46,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> "Table":
     shown = [
         cells(
             row["store"],
-            *_made_by(row["key"]),
+            *_made_by(row["key"], row["name"]),
             row["texts"],
             row["dimension"],
             row["bytes"],
@@ -57,7 +57,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> "Table":
     return Table("", columns, [shown], label="stores")
 
 
-def _made_by(key: dict[str, Any] | None) -> "tuple[Value, Value, Value, Value]":
+def _made_by(key: dict[str, Any] | None, name: str | None) -> "tuple[Value, Value, Value, Value]":
     """Return the base, prompt, maximum length and precision; for an API, the model with its URL."""
     if key is None:
         return "damaged key, repaired on its next use", None, None, None
@@ -66,8 +66,8 @@ def _made_by(key: dict[str, Any] | None) -> "tuple[Value, Value, Value, Value]":
         return f"{key['model']}{dimensions} at {key['api']}", None, None, None
     modules = list(key["modules"].values()) if isinstance(key["modules"], dict) else key["modules"]
     architectures = (module.get("architecture", {}).get("model_type") for module in modules)
-    name = next(filter(None, architectures), modules[0]["type"])
-    return str(name), repr(key["prompt"]), str(key["max_length"]), key["precision"]
+    name = name or str(next(filter(None, architectures), modules[0]["type"]))
+    return name, repr(key["prompt"]), str(key["max_length"]), key["precision"]
 
 
 @app.command("verify", cls=Command)

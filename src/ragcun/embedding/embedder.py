@@ -158,7 +158,7 @@ class Embedder:
     def _embed(self, texts: Texts, role: Role, description: str) -> Vectors:
         prompt = prompt_of(self.base, role)
         way = {"role": role} if has_routes(self.base) else {}
-        store = EmbeddingStore(self._root, {**self._key, "prompt": prompt, **way})
+        store = EmbeddingStore(self._root, {**self._key, "prompt": prompt, **way}, self.resolved.label)
         digests = encode_missing(self.base, lambda: self._engine, texts, store, prompt, role, description)
         return Vectors(store, store.find(digests), self.head, self.dimension)
 

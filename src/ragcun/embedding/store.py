@@ -1,6 +1,7 @@
 """Base embeddings on disk, identified by model, settings and text. No text is encoded twice.
 
     ROOT/KEY/key.json                 what determines the vectors
+    ROOT/KEY/name.json                what the base was called when it was first used, for people
     ROOT/KEY/shards/DIGEST.safetensors    `digests` (n, 2) of the texts and `vectors` (n, dimension), whole or absent
 
 A shard's name is the hash of the digests in it, so two processes that encode the same texts write the same file. It
@@ -52,14 +53,17 @@ class EmbeddingStore:
     Args:
         root: the folder that holds all stores.
         key: what determines the vectors; JSON.
+        name: what the base is called, for lists of stores.
     """
 
-    def __init__(self, root: Path, key: dict[str, Any]) -> None:
+    def __init__(self, root: Path, key: dict[str, Any], name: str | None = None) -> None:
         identity = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
         self.folder = root / identity[:24]
         self._forget()
         if _key(self.folder) is None:
             write_record(self.folder / "key.json", key)
+        if name is not None and _name(self.folder) is None:
+            write_record(self.folder / "name.json", {"name": name})
         (self.folder / "key.json").touch()
         if (self.folder / "shards").is_dir():
             sweep(self.folder / "shards")
@@ -265,6 +269,14 @@ def _key(folder: Path) -> dict[str, Any] | None:
     return key
 
 
+def _name(folder: Path) -> str | None:
+    """What the base of the store in `folder` was called; None where that is unknown, until the store is used again."""
+    try:
+        return str(read_record(folder / "name.json")["name"])
+    except DamagedError:
+        return None
+
+
 def _shard_files(folder: Path) -> list[Path]:
     """The shards under their final names: those that are being written are hidden."""
     return sorted(path for path in (folder / "shards").glob("*.safetensors") if not path.name.startswith("."))
@@ -277,9 +289,9 @@ def _tensor(mapped: mmap.mmap, entry: dict[str, Any], start: int, dtype: np.dtyp
 
 
 def describe_stores(root: Path) -> list[dict[str, Any]]:
-    """One row a store below `root`: name, key, texts, bytes and the time of its last use (seconds since 1970).
+    """One row for each store below `root`: folder, name of the base, key, texts, bytes and time of its last use.
 
-    A key that is damaged is None; damaged shards are left out.
+    The time is in seconds since 1970. A name that is unknown and a damaged key are None. Damaged shards are left out.
     """
     rows = []
     for key_file in sorted(root.glob("*/key.json")):
@@ -287,6 +299,7 @@ def describe_stores(root: Path) -> list[dict[str, Any]]:
         rows.append(
             {
                 "store": key_file.parent.name,
+                "name": _name(key_file.parent),
                 "key": _key(key_file.parent),
                 "texts": sum(len(shard.digests) for shard in shards),
                 "dimension": shards[0].vectors.shape[1] if shards else None,
