@@ -21,7 +21,7 @@ def test_cells_are_kept_and_compared(tiny_model: Path, tmp_path: Path) -> None:
     assert {"model", "label", "dataset", "split", "score", "level", "nDCG@10", "bytes"} <= set(top)
     assert top["bytes"] == 128
     assert top["auroc"] >= 0.5, "taking documents out cannot raise the top similarity"
-    assert set(top["abroad"]) == {"plants"}
+    assert set(top["other_collections"]) == {"plants"}
     again = children.ragcun(*arguments, **shared)  # type: ignore[arg-type]
     assert again.returncode == 0, again.stderr
     assert "scoring queries" not in again.stderr, "the cells are there"

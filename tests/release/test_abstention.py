@@ -17,4 +17,4 @@ def test_the_card_has_a_threshold_with_its_validity(experiment: Path, collection
     assert "## When not to answer" in card
     assert "negative Euclidean distance" in card
     assert "| animals | train | 24 | -" in card
-    assert "not elsewhere" in card
+    assert "fit it again for your collection" in card

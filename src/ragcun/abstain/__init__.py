@@ -1,1 +1,1 @@
-"""Whether a score separates queries that the corpus answers from those that it does not."""
+"""Abstention: confidence scores that separate queries with an answer in the corpus from queries without one."""

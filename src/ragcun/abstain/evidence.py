@@ -1,6 +1,6 @@
-"""What a ranking shows of each query, from which scores are computed.
+"""The statistics of each query's ranking from which confidence scores are computed.
 
-Q queries, N documents, D dimensions, K documents of a ranking, W words' ranking.
+Shapes: Q queries, N documents, D dimensions, K documents of the model's ranking, W documents of BM25's ranking.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,14 +20,14 @@ from ragcun.slices import slices
 
 Doubles = npt.NDArray[np.float64]
 
-DEEP = 50  # documents of a ranking that scores see
-NEAR = 10  # neighbours that say how crowded a place is
-_PAIRS = 5  # documents that are compared with one another
-_QUERIES, _DOCUMENTS = 512, 4_096  # of a block
+DEEP = 50  # documents of a ranking that are used
+NEAR = 10  # nearest neighbours in the hub correction
+_PAIRS = 5  # top documents that are compared with one another
+_QUERIES, _DOCUMENTS = 512, 4_096  # the size of a block
 
 
 class Vectors(Matrix, Protocol):
-    """Vectors of texts, with what identifies them."""
+    """Vectors of texts with a fingerprint that identifies them."""
 
     @property
     def fingerprint(self) -> str: ...
@@ -35,24 +35,25 @@ class Vectors(Matrix, Protocol):
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a corpus shows of Q queries.
+    """Statistics of the rankings of Q queries.
 
-    Similarities are the model's own: a cosine, a dot product, or a negative distance.
+    Similarities are those by which the model ranks: cosine, dot product, or negative Euclidean distance.
 
     Attributes:
         documents: N.
         dimension: D.
-        top_QK: similarities of the best documents, best first; where there are fewer than K, the last is repeated.
-        mean_Q, deviation_Q, skewness_Q: of the similarities of all documents.
-        squared_Q: squared Euclidean distance to the best document, over the documents' mean variance of a dimension.
-        crowd_QK: for each of the `NEAR` best documents, its mean similarity to its `NEAR` nearest documents.
-        neighbour_Q: similarity of the best document to the document nearest to it.
-        pairs_Q: mean similarity of the best documents to one another.
-        second_Q: similarity of the best document to the second best.
-        words_QW: BM25's scores, best first; 0 where no word is shared.
-        words_top_Q: BM25's score of the model's best document.
-        words_place_Q: its place in BM25's ranking, from 0.
-        shared_Q: documents among the ten best of both.
+        top_QK: the similarities of the top documents, highest first; with fewer than K documents, the last is repeated.
+        mean_Q, deviation_Q, skewness_Q: the moments of the query's similarities to all documents.
+        squared_Q: the squared Euclidean distance to the top document, divided by the documents' mean variance per
+            dimension.
+        crowd_QK: for each of the `NEAR` top documents, its mean similarity to its `NEAR` nearest documents.
+        neighbour_Q: the similarity of the top document to its nearest document.
+        pairs_Q: the mean similarity among the top documents.
+        second_Q: the similarity of the top two documents to each other.
+        words_QW: BM25's scores, highest first; 0 where no word is shared.
+        words_top_Q: BM25's score of the model's top document.
+        words_place_Q: the rank of the model's top document in BM25's ranking, from 0.
+        shared_Q: the number of documents that both top tens share.
     """
 
     documents: int
@@ -73,13 +74,13 @@ class Evidence:
 
 
 class Corpus:
-    """A corpus that is searched for queries, with a model's vectors and similarity.
+    """A corpus with a model's vectors and similarity.
 
     Args:
         texts: the documents.
-        vectors: theirs, (N, D).
+        vectors: the documents' vectors, (N, D).
         similarity: one of `search.SIMILARITIES`.
-        id_ranks: (N,) the ranks of their ids; see `topk.rank_ids`.
+        id_ranks: the ranks of the documents' ids, (N,); see `topk.rank_ids`.
     """
 
     def __init__(self, texts: Texts, vectors: Matrix, similarity: str, id_ranks: Rows) -> None:
@@ -90,18 +91,18 @@ class Corpus:
         self._words = BM25()
 
     def rankings(self, texts: Texts, exclude: Rows, depth: int) -> TopK:
-        """BM25's ranking of queries."""
+        """Rank the documents for `texts` by BM25."""
         with quietly():
             return self._words.rank(self._texts, texts, depth, self._id_ranks, exclude)
 
     def evidence(self, queries_QD: npt.NDArray[np.float32], top: TopK, words: TopK, out: Sequence[Rows]) -> Evidence:
-        """What it shows of queries.
+        """Compute the statistics of queries.
 
         Args:
-            queries_QD: their vectors.
-            top: their documents by the model, as deep as `DEEP` more than are taken out of any of them.
-            words: the same by BM25.
-            out: (Q,) rows of the documents that are taken out of the corpus of each query.
+            queries_QD: the queries' vectors.
+            top: the model's rankings, at least `DEEP` documents deeper than the longest entry of `out`.
+            words: BM25's rankings, of the same depth.
+            out: for each query, the rows of the documents that are removed from the corpus.
         """
         rows_QK, top_QK = _without(top, out, DEEP)
         words_rows_QW, words_QW = _without(words, out, DEEP)
@@ -137,7 +138,7 @@ class Corpus:
         )
 
     def _crowds(self, rows_QK: Rows) -> tuple[Doubles, Doubles]:
-        """Of each of these documents the mean similarity to its nearest documents; of the first, to the nearest."""
+        """Return each document's mean similarity to its nearest documents, and that of the first to its nearest."""
         distinct_U, which = np.unique(np.maximum(rows_QK, 0), return_inverse=True)
         keep = min(NEAR, self._vectors.shape[0] - 1)
         with quietly():
@@ -148,7 +149,7 @@ class Corpus:
         return found.mean(1)[which_QK], found[:, 0][which_QK[:, 0]]
 
     def _pairs(self, queries_QD: npt.NDArray[np.float32], rows_QK: Rows) -> tuple[Doubles, Doubles, Doubles]:
-        """Mean similarity of the best documents to one another, that of the first two, and the squared distance."""
+        """Return the mean similarity among the top documents, that of the first two, and the squared distance."""
         variance = self._variance()
         parts = []
         for part in slices(len(rows_QK), _QUERIES):
@@ -163,7 +164,7 @@ class Corpus:
         return mean_Q, second_Q, squared_Q
 
     def _variance(self) -> float:
-        """The mean variance of a dimension over the documents."""
+        """Return the mean over dimensions of the documents' variance."""
         total, squares, count = np.zeros(self._vectors.shape[1]), 0.0, self._vectors.shape[0]
         for part in slices(count, _DOCUMENTS):
             block = self._vectors.block(part.start, part.stop).astype(np.float64)
@@ -172,12 +173,11 @@ class Corpus:
         return max((squares / count - float(np.square(total / count).sum())) / self._vectors.shape[1], 1e-30)
 
     def _moments(self, queries_QD: npt.NDArray[np.float32], out: Sequence[Rows]) -> tuple[Doubles, Doubles, Doubles]:
-        """Mean, deviation and skewness of each query's similarities to all documents that are not taken out."""
+        """Return mean, deviation and skewness of each query's similarities to the documents that are not removed."""
         count, sums_3Q = self._vectors.shape[0], np.zeros((3, len(queries_QD)))
         first = self._vectors.block(0, min(count, _DOCUMENTS))
-        near_Q = np.concatenate(
-            [one.mean(1) for _, one in self._blocks(queries_QD, first)]
-        )  # powers stay small about it
+        # Subtracting a value close to the mean keeps the powers small, and so exact.
+        near_Q = np.concatenate([one.mean(1) for _, one in self._blocks(queries_QD, first)])
         for start in slices(count, _DOCUMENTS):
             block = self._vectors.block(start.start, start.stop)
             for part, similar in self._blocks(queries_QD, block):
@@ -207,7 +207,7 @@ def _add(sums_3Q: Doubles, values_QB: Doubles, sign: int) -> None:
 
 
 def _similarities(left: npt.NDArray[Any], right: npt.NDArray[Any], similarity: str) -> npt.NDArray[Any]:
-    """Similarities of the last-but-one axes' vectors, in the arrays' own precision."""
+    """Return the similarities of all pairs of vectors, (..., A, D) and (..., B, D), in the arrays' own precision."""
     if similarity == "cosine":
         left, right = (x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-30) for x in (left, right))
     products = np.asarray(left @ np.swapaxes(right, -1, -2))
@@ -218,7 +218,7 @@ def _similarities(left: npt.NDArray[Any], right: npt.NDArray[Any], similarity: s
 
 
 def _without(top: TopK, out: Sequence[Rows], keep: int) -> tuple[Rows, Doubles]:
-    """The `keep` best that are not taken out: rows, -1 where there are too few, and scores, -inf there."""
+    """Return rows and scores of the `keep` best documents that are not removed; -1 and -inf fill short rankings."""
     rows_QK = np.full((len(top.rows), keep), -1)
     scores_QK = np.full((len(top.rows), keep), -np.inf)
     for query, taken in enumerate(out):
@@ -229,6 +229,6 @@ def _without(top: TopK, out: Sequence[Rows], keep: int) -> tuple[Rows, Doubles]:
 
 
 def _filled(scores_QK: Doubles) -> Doubles:
-    """Scores whose missing ones are the last that is there."""
+    """Replace missing scores by the lowest that is present."""
     lowest_Q = np.where(np.isfinite(scores_QK), scores_QK, np.inf).min(1, keepdims=True)
     return np.where(np.isfinite(scores_QK), scores_QK, lowest_Q)

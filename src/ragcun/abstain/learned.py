@@ -1,4 +1,4 @@
-"""Scores put together by a small logistic regression, which is fitted on one part of the queries."""
+"""Combinations of the confidence scores by a small logistic regression, fitted on one part of the queries."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ import numpy as np
 from ragcun.abstain.evidence import Doubles
 from ragcun.abstain.scores import SCORES
 
-RIDGE = 10.0  # chosen on the dev splits of NFCorpus, TLDR and MedQuAD, as was the square of each feature
-_FAR = 4.0  # deviations at which a feature is cut
+RIDGE = 10.0  # chosen on the dev splits of NFCorpus, TLDR and MedQuAD, like the use of squared features
+_FAR = 4.0  # standard deviations at which a feature is clipped
 _STEPS = 50
 
 COMBINED = {
@@ -23,9 +23,9 @@ class Logistic:
     """A logistic regression on features and their squares, with an L2 penalty.
 
     Attributes:
-        keys: of the scores that are its features.
-        mean, deviation: of the features, (F,).
-        weights: (2 F + 1,), the last one the intercept.
+        keys: the keys of the scores that are the F features.
+        mean, deviation: the features' means and standard deviations, (F,).
+        weights: the coefficients of features and squares, and the intercept, (2 F + 1,).
     """
 
     keys: tuple[str, ...]
@@ -54,7 +54,7 @@ class Logistic:
         return cls(tuple(keys), mean, deviation, weights)
 
     def __call__(self, scores: Mapping[str, Doubles]) -> Doubles:
-        """The log-odds that the corpus has an answer, (Q,)."""
+        """Return the log-odds that the corpus has an answer, (Q,)."""
         features = _features(self.keys, scores)
         return np.asarray(_inputs(features, self.mean, self.deviation) @ self.weights)
 

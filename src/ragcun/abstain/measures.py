@@ -1,6 +1,6 @@
-"""How well a score separates answered queries from others, and what a threshold on it achieves.
+"""Measures of how well a score separates answerable from unanswerable queries, and of thresholds on the score.
 
-P answered queries, M others, B resamples.
+Shapes: P answerable queries, M unanswerable queries, Q queries that are both, B resamples.
 """
 
 import math
@@ -11,16 +11,16 @@ from scipy import stats
 
 from ragcun.abstain.evidence import Doubles
 
-LEVEL = 0.1  # nominal share of false alarms
+LEVEL = 0.1  # the nominal false-alarm rate of a threshold
 HALVINGS = 200
 RESAMPLES = 400
 COVERAGES = tuple(np.round(np.arange(0.05, 1.001, 0.05), 2).tolist())
 
 
 def placements(within_P: Doubles, without_M: Doubles) -> tuple[Doubles, Doubles]:
-    """The share of the others that each answered query is above, (P,), and of answered ones above each other, (M,).
+    """For each answerable query, the share of unanswerable ones below it, (P,); for each unanswerable, above it, (M,).
 
-    Ties count a half. The mean of either is the AUROC (DeLong, DeLong and Clarke-Pearson, Biometrics 1988).
+    A tie counts as a half. The mean of either is the AUROC (DeLong, DeLong and Clarke-Pearson, Biometrics 1988).
     """
     ranks = stats.rankdata(np.concatenate([within_P, without_M]))
     above_P = (ranks[: len(within_P)] - stats.rankdata(within_P)) / len(without_M)
@@ -29,7 +29,7 @@ def placements(within_P: Doubles, without_M: Doubles) -> tuple[Doubles, Doubles]
 
 
 def auroc(within_P: Doubles, without_M: Doubles) -> tuple[float, tuple[float, float]]:
-    """The area under the ROC curve of two samples of different queries, with DeLong's 95 percent interval."""
+    """Return the area under the ROC curve of two samples of different queries, with DeLong's 95 percent interval."""
     above_P, above_M = placements(within_P, without_M)
     area = float(above_P.mean())
     spread = math.sqrt(_of_mean(above_P) + _of_mean(above_M))
@@ -37,16 +37,16 @@ def auroc(within_P: Doubles, without_M: Doubles) -> tuple[float, tuple[float, fl
 
 
 def paired_auroc(within_Q: Doubles, without_Q: Doubles) -> Doubles:
-    """Each query's part in the AUROC of the same queries with and without their answers, (Q,).
+    """Return each query's contribution to the AUROC of the same queries with and without their answers, (Q,).
 
-    Its mean is the AUROC, and the variance of its mean is DeLong's, with both places of a query as one observation.
+    The mean is the AUROC, and the variance of the mean is DeLong's, with a query's two scores as one observation.
     """
     above_Q, below_Q = placements(within_Q, without_Q)
     return np.asarray(above_Q + below_Q - above_Q.mean())
 
 
 def interval_of(parts_Q: Doubles) -> tuple[float, float]:
-    """The 95 percent interval of the mean of `paired_auroc`."""
+    """Return the 95 percent interval of the mean of `paired_auroc`."""
     return _within(float(parts_Q.mean()), math.sqrt(_of_mean(parts_Q)))
 
 
@@ -59,10 +59,10 @@ def _within(area: float, spread: float) -> tuple[float, float]:
 
 
 def nauc(scores_Q: Doubles, quality_Q: Doubles, seed: int = 0) -> tuple[float, tuple[float, float]]:
-    """The normalised area under the curve of quality over the share of queries answered, with its 95 percent interval.
+    """Return the normalised area under the curve of quality by coverage, with its 95 percent bootstrap interval.
 
-    1 is what an oracle that knows the quality reaches, 0 what a coin does (Gisserot-Boukhlef et al. 2024,
-    arXiv 2402.12997, as MTEB reports it). The interval is of bootstrap resamples of queries.
+    An oracle that knows the quality has 1, random abstention 0 (Gisserot-Boukhlef et al. 2024, arXiv 2402.12997,
+    as MTEB reports it). The bootstrap resamples queries.
     """
     generator = np.random.default_rng(seed)
     ones = np.ones((1, len(scores_Q)))
@@ -80,7 +80,7 @@ def _nauc(scores_Q: Doubles, quality_Q: Doubles, counts_BQ: Doubles) -> Doubles:
 
 
 def _area(scores_Q: Doubles, quality_Q: Doubles, counts_BQ: Doubles) -> Doubles:
-    """The mean, over all shares of queries answered, of the quality of those with the highest scores."""
+    """Return the mean, over all coverages, of the quality of the queries with the highest scores."""
     order = np.argsort(-scores_Q, kind="stable")
     weights_BQ = counts_BQ[:, order]
     answered_BQ = np.maximum(weights_BQ.cumsum(1), 1e-12)
@@ -89,18 +89,18 @@ def _area(scores_Q: Doubles, quality_Q: Doubles, counts_BQ: Doubles) -> Doubles:
 
 
 def risks(scores_Q: Doubles, quality_Q: Doubles) -> list[float]:
-    """The risk, 1 - mean quality, of the share of queries answered first, at each of `COVERAGES`."""
+    """Return the risk, 1 - mean quality, of the queries with the highest scores, at each of `COVERAGES`."""
     order = np.argsort(-scores_Q, kind="stable")
     means_Q = quality_Q[order].cumsum() / np.arange(1, len(order) + 1)
     return [float(1 - means_Q[max(1, round(share * len(order))) - 1]) for share in COVERAGES]
 
 
 def threshold(within_P: Doubles, level: float = LEVEL) -> float:
-    """The score below which to abstain, so that at most `level` of answered queries are lost.
+    """Return the score below which to abstain, so that at most `level` of the answerable queries are lost.
 
-    It is the floor(level (n + 1))-th smallest of n answered queries: for further queries of the same kind, the share
-    below it is at most `level` on average over samples (Vovk, Gammerman and Shafer 2005; split conformal prediction).
-    With too few queries for that it is minus infinity.
+    The threshold is the floor(level (n + 1))-th smallest score of n answerable queries. For further queries of the same
+    distribution, the share below it is at most `level` on average over samples (split conformal prediction; Vovk,
+    Gammerman and Shafer 2005). With too few queries, it is minus infinity.
     """
     place = math.floor(level * (len(within_P) + 1) + 1e-9)
     return float(np.partition(within_P, place - 1)[place - 1]) if place >= 1 else -math.inf
@@ -108,12 +108,12 @@ def threshold(within_P: Doubles, level: float = LEVEL) -> float:
 
 @dataclass(frozen=True)
 class Validity:
-    """What thresholds of one part of the queries do on the other, over many halvings; shares from 0 to 1.
+    """The rates at which a threshold from one part of the queries abstains on the other part, over many random splits.
 
     Attributes:
-        false_alarms: answered queries on which it abstains, the mean.
-        low, high: the 5th and 95th percentile over halvings: what a single threshold may do.
-        detected: queries without an answer on which it abstains, the mean.
+        false_alarms: the mean share of answerable queries below the threshold, 0 to 1.
+        low, high: the 5th and 95th percentile of this share, as single thresholds may have it.
+        detected: the mean share of unanswerable queries below the threshold, 0 to 1.
     """
 
     false_alarms: float
@@ -123,6 +123,6 @@ class Validity:
 
 
 def validity(rates: Doubles) -> Validity:
-    """Sum up false alarms and detections, (2, halvings)."""
+    """Summarise the rates of false alarms and detections, (2, splits)."""
     low, high = np.quantile(rates[0], [0.05, 0.95])
     return Validity(float(rates[0].mean()), float(low), float(high), float(rates[1].mean()))

@@ -1,7 +1,9 @@
 """One cell of `ragcun eval abstain`: queries with their answers in the corpus, without them, and of other collections.
 
-result.json     besides what every cell has, the assessment of each score under "abstention"
-scores.parquet  besides the measures of retrieval, each query's part in the AUROC of each score
+Files of a cell, besides those of every cell:
+
+result.json      the evaluation of each score, under "abstention"
+scores.parquet   each query's contribution to the AUROC of each score, besides the measures of retrieval
 evidence.parquet each query's scores with its answers in the corpus (KEY) and without them (KEY:out)
 """
 
@@ -35,10 +37,10 @@ from ragcun.retrieval.dense import HasVectors
 from ragcun.retrieval.retrievers import Retriever
 from ragcun.retrieval.topk import TopK, rank_ids
 
-FOREIGN = 200  # queries of each other collection
-PARTS = "AUROC:"  # begins the columns of each query's parts
+OTHER_QUERIES = 200  # the maximum number of queries of each other collection
+PARTS = "AUROC:"  # the prefix of the columns with each query's contribution to an AUROC
 OUT = ":out"
-_LEARNT, _EACH = 40, 10  # fits of a score that is fitted itself, and partings of the other queries for each
+_FITS, _SPLITS = 40, 10  # fits of a learned score, and random splits of the remaining queries for each fit
 
 Values = dict[str, Doubles]
 
@@ -51,7 +53,7 @@ def endpoint(tasks: Sequence[Task]) -> Endpoint:
         "scores": [*(score.key for score in SCORES), *COMBINED],
         "level": measures.LEVEL,
         "queries_of": [[task.collection.name, task.data] for task in tasks],
-        "foreign": FOREIGN,
+        "other_queries": OTHER_QUERIES,
     }
 
     def load() -> Compute:
@@ -69,9 +71,9 @@ def compute(
     inputs: dict[str, Any],
     tasks: Sequence[Task] = (),
 ) -> Result:
-    """Assess every score of `retriever` on a split, and complete the cell.
+    """Evaluate every confidence score of `retriever` on a split, and complete the cell.
 
-    Raises `UserError` where the retriever has no vectors, or fewer than 20 queries have an answer in the corpus.
+    Raises `UserError` if the retriever has no vectors, or if fewer than 20 queries have an answer in the corpus.
     """
     began = time.perf_counter()
     if not isinstance(retriever, HasVectors):
@@ -89,14 +91,14 @@ def compute(
     asked, documents = retriever.vectors(collection.corpus, texts)
     corpus = Corpus(collection.corpus, documents, retriever.similarity, id_ranks)
     words = corpus.rankings(texts, exclude, depth)
-    queries_QD, home = asked.block(0, len(texts)), len(own)
+    queries_QD, count = asked.block(0, len(texts)), len(own)
     hidden = [np.array([row] if row >= 0 else [], dtype=np.int64) for row in own.tolist()]
     without = [np.concatenate(pair) for pair in zip(hidden, relevant, strict=True)]
-    nothing = [np.empty(0, dtype=np.int64)] * (len(texts) - home)
+    nothing = [np.empty(0, dtype=np.int64)] * (len(texts) - count)
     seen: list[Values] = []
     p_values: dict[str, float] = {}
     with progress("scoring queries", 3, "passes") as bar:
-        for rows, out in ((slice(0, home), hidden), (slice(0, home), without), (slice(home, None), nothing)):
+        for rows, out in ((slice(0, count), hidden), (slice(0, count), without), (slice(count, None), nothing)):
             if not out:
                 seen.append({})
                 continue
@@ -109,7 +111,7 @@ def compute(
                     if score.p_value is not None
                 }
             bar.advance()
-    parts = partial(run_parts, collection, list(qrels), _part(top, slice(0, home), DEPTH))
+    parts = partial(run_parts, collection, list(qrels), _part(top, slice(0, count), DEPTH))
     scores = score_parts(qrels, parts())
     places = {name: np.repeat(name, len(some)) for name, some in foreign.items()}
     names = np.concatenate([np.empty(0, dtype=str), *places.values()])
@@ -127,7 +129,7 @@ def compute(
 
 
 def _answered(collection: Collection, split: str) -> tuple[dict[str, dict[str, int]], list[Any]]:
-    """The queries that have an answer in the corpus, and others left when it is taken out; the rows of the answers."""
+    """Return the queries with an answer that is in the corpus but not the whole corpus, and the answers' rows."""
     qrels = collection.qrels(split)
     chosen, relevant = {}, []
     for query, judged in qrels.items():
@@ -147,7 +149,7 @@ def _answered(collection: Collection, split: str) -> tuple[dict[str, dict[str, i
 
 def _sampled(task: Task) -> list[str]:
     rows = np.asarray(task.collection.queries.rows(task.collection.qrels(task.split)))
-    kept = np.sort(np.random.default_rng(0).permutation(len(rows))[:FOREIGN])
+    kept = np.sort(np.random.default_rng(0).permutation(len(rows))[:OTHER_QUERIES])
     return list(Selected(task.collection.queries, rows[kept]))
 
 
@@ -165,7 +167,7 @@ def _write(path: Path, queries: Sequence[str], within: Values, without: Values) 
 def _assess(
     within: Values, without: Values, foreign: Values, names: "np.ndarray[Any, Any]", quality_Q: Doubles
 ) -> tuple[dict[str, Any], Values]:
-    """What every score is worth (JSON), and each query's parts in its AUROC."""
+    """Evaluate every score. Returns the evaluation (JSON), and each query's contributions to the AUROCs."""
     count = len(quality_Q)
     halves = np.array_split(np.random.default_rng(0).permutation(count), 2)
     found: dict[str, Any] = {}
@@ -190,7 +192,8 @@ def _assess(
         mean = np.mean(elsewhere, axis=0) if elsewhere else None
         rates = _learnt_rates(features, within, without)
         found[key] = _row(scored[0], scored[1], mean, names, quality_Q, of_queries[key], rates)
-        found[key]["threshold"] = measures.threshold(scored[0][halves[0]])  # by the logistic of the second half
+        # The last regression, which is kept, was fitted on the second half and scored the first.
+        found[key]["threshold"] = measures.threshold(scored[0][halves[0]])
         found[key]["logistic"] = {name: np.asarray(value).tolist() for name, value in asdict(logistic).items()}
     return {"level": measures.LEVEL, "coverages": list(measures.COVERAGES), "scores": found}, of_queries
 
@@ -219,12 +222,12 @@ def _row(
         "risks": measures.risks(within_Q, quality_Q),
         "risks_with_unanswerable": mixed,
         "others_queries": others,
-        "at_home": asdict(measures.validity(rates)),
+        "same_collection": asdict(measures.validity(rates)),
     }
 
 
 def _rates(within_Q: Doubles, without_Q: Doubles) -> Doubles:
-    """False alarms and detections, (2, halvings), by the threshold of one half on the other."""
+    """Return the rates of false alarms and detections, (2, splits), of the threshold of one half on the other half."""
     generator = np.random.default_rng(1)
     rates = np.empty((2, measures.HALVINGS))
     for turn in range(measures.HALVINGS):
@@ -235,15 +238,15 @@ def _rates(within_Q: Doubles, without_Q: Doubles) -> Doubles:
 
 
 def _learnt_rates(features: Sequence[str], within: Values, without: Values) -> Doubles:
-    """The same for a score that is fitted itself: a third fits it, a third its threshold, and a third is tested."""
+    """As `_rates` for a learned score: the score, its threshold and its test have a third of the queries each."""
     generator = np.random.default_rng(1)
-    rates = np.empty((2, _LEARNT * _EACH))
-    for turn in range(_LEARNT):
+    rates = np.empty((2, _FITS * _SPLITS))
+    for turn in range(_FITS):
         learnt, *others = np.array_split(generator.permutation(len(within[features[0]])), 3)
         left = np.concatenate(others)
         logistic = Logistic.fit(features, _rows(within, learnt), _rows(without, learnt))
         within_Q, without_Q = (logistic(_rows(values, left)) for values in (within, without))
-        for place in range(turn * _EACH, (turn + 1) * _EACH):
+        for place in range(turn * _SPLITS, (turn + 1) * _SPLITS):
             fitted, tested = np.array_split(generator.permutation(len(left)), 2)
             cut = measures.threshold(within_Q[fitted])
             rates[:, place] = (within_Q[tested] < cut).mean(), (without_Q[tested] < cut).mean()
@@ -255,13 +258,13 @@ def _rows(values: Mapping[str, Doubles], rows: "np.ndarray[Any, Any]") -> Values
 
 
 def read_evidence(result: Result) -> Values:
-    """The scores of each query with its answers in the corpus, by the key of the score."""
+    """Read the scores of each query with its answers in the corpus, by the key of the score."""
     table = pq.read_table(result.path.with_name("evidence.parquet"))
     return {name: table[name].to_numpy() for name in table.column_names if name != "query_id"}
 
 
 def of_key(key: str, assessed: Mapping[str, Any], values: Values) -> Doubles:
-    """The score called `key` of queries whose other scores are `values`, as the cell `assessed` fitted it."""
+    """Compute the score `key` from the other scores, `values`, with the regression that was saved in `assessed`."""
     fitted = assessed["scores"][key].get("logistic")
     if fitted is None:
         return values[key]

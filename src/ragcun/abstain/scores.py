@@ -1,6 +1,6 @@
-"""The registry of scores: the higher, the more likely is an answer in the corpus.
+"""The registry of confidence scores. A higher score means that the corpus more probably has an answer.
 
-To add a score is to add one entry to `SCORES`: a key, a name, a function of `Evidence`, and its source.
+To add a score, add one entry to `SCORES`: a key, a name, a function of `Evidence`, and its source.
 """
 
 from collections.abc import Callable
@@ -14,16 +14,16 @@ from ragcun.abstain.evidence import NEAR, Doubles, Evidence
 
 @dataclass(frozen=True)
 class Score:
-    """A score of queries.
+    """A confidence score of queries.
 
     Attributes:
-        key: its name in files and options.
-        name: its name in tables.
-        of: computes it from what a corpus shows, (Q,).
-        source: where it comes from.
-        words: whether it sees BM25's ranking.
-        p_value: the p-value, (Q,), of what it says under its own null hypothesis, that no document is an answer; None
-            where it states none.
+        key: the score's name in files and options.
+        name: the score's name in tables.
+        of: computes the score from the statistics of the rankings, (Q,).
+        source: the publication of the score, or its definition in words.
+        words: whether the score uses BM25's ranking.
+        p_value: computes p-values, (Q,), under the score's null hypothesis that no document is an answer; None if the
+            score implies none.
     """
 
     key: str
@@ -39,7 +39,7 @@ def _z(seen: Evidence) -> Doubles:
 
 
 def _hub_corrected(seen: Evidence) -> Doubles:
-    """CSLS with both neighbourhoods: 2 s(q, d) - r(d) - r(q)."""
+    """CSLS (arXiv 1710.04087, equation 3): 2 s(q, d) - r(d) - r(q), where r is the mean similarity to neighbours."""
     return np.asarray(2 * seen.top_QK[:, 0] - seen.crowd_QK[:, 0] - seen.top_QK[:, :NEAR].mean(1))
 
 
@@ -48,7 +48,7 @@ def _reranked(seen: Evidence) -> Doubles:
 
 
 def _entropy(seen: Evidence) -> Doubles:
-    """Minus the entropy of a softmax over the ranking, whose temperature is half the query's deviation."""
+    """Minus the entropy of a softmax over the ranking. The temperature is half the query's standard deviation."""
     logits_QK = (seen.top_QK - seen.top_QK[:, :1]) / (0.5 * seen.deviation_Q[:, None])
     weights_QK = np.exp(logits_QK)
     shares_QK = weights_QK / weights_QK.sum(1, keepdims=True)
@@ -56,19 +56,19 @@ def _entropy(seen: Evidence) -> Doubles:
 
 
 def _of_the_best(log_tail_Q: Doubles, documents: int) -> Doubles:
-    """The p-value of the best of so many independent documents, each with this tail probability."""
+    """Return the p-value of the best of `documents` independent documents, each with this tail probability."""
     return np.asarray(-np.expm1(documents * np.log1p(-np.exp(np.minimum(log_tail_Q, -1e-16)))))
 
 
 def _gamma_tail(seen: Evidence) -> Doubles:
-    """Log of the share of similarities beyond the best one, by the gamma with the query's three moments."""
+    """Log probability of a similarity above the top one, under a gamma distribution with the query's three moments."""
     skewness_Q = np.where(np.abs(seen.skewness_Q) < 1e-3, 1e-3, seen.skewness_Q)
     tail_Q = stats.pearson3.sf(_z(seen), skewness_Q)
     return np.asarray(np.log(np.maximum(tail_Q, 1e-300)))
 
 
 def _gaussian_tail(seen: Evidence) -> Doubles:
-    """Log of the probability of so small a distance of two vectors from N(0, I): half of it is chi-squared."""
+    """Log probability of so small a distance between two samples of N(0, I): half its square is chi-squared."""
     return np.asarray(stats.chi2.logcdf(seen.squared_Q / 2, seen.dimension))
 
 
@@ -99,9 +99,9 @@ SCORES = (
     ),
     Score(
         "gaussian",
-        "p-value of N(0, I)",
+        "p-value under N(0, I)",
         lambda seen: -_gaussian_tail(seen),
-        "squared distance over 2 is chi-squared with d degrees of freedom",
+        "half the squared distance is chi-squared with d degrees of freedom",
         p_value=lambda seen: _of_the_best(_gaussian_tail(seen), seen.documents),
     ),
     Score("hub", "hub-corrected", _hub_corrected, "Conneau et al. (2018), 1710.04087, CSLS"),
@@ -109,7 +109,7 @@ SCORES = (
     Score("entropy", "entropy of the ranking", _entropy, "Hendrycks and Gimpel (2017), of retrieval's softmax"),
     Score(
         "nearest",
-        "similarity less the document's own neighbour's",
+        "similarity minus that of the document's nearest neighbour",
         lambda seen: seen.top_QK[:, 0] - seen.neighbour_Q,
         "nearest-neighbour distance ratio, Lowe (2004)",
     ),
@@ -160,7 +160,7 @@ SCORES = (
     ),
     Score(
         "words_place",
-        "place of the top document in BM25's ranking",
+        "rank of the top document in BM25's ranking",
         lambda seen: -np.log1p(seen.words_place_Q),
         "agreement in words",
         words=True,
@@ -170,5 +170,5 @@ SCORES = (
 
 
 def all_scores(seen: Evidence) -> dict[str, Doubles]:
-    """Every score of the registry, by its key."""
+    """Compute every score of the registry, by its key."""
     return {score.key: score.of(seen) for score in SCORES}

@@ -1,4 +1,4 @@
-"""Assessments of scores as rows, over all collections, and as tables."""
+"""Tables of the evaluations of confidence scores, on each collection and over all of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,24 +18,24 @@ _VALID = (0.08, 0.12)
 
 @dataclass(frozen=True)
 class Assessed:
-    """A score of a model on a collection.
+    """The evaluation of one confidence score of a model on a collection.
 
     Attributes:
         result: the cell.
-        key: of the score.
-        found: what the cell says of it; see `run`.
-        level: the nominal share of false alarms.
-        abroad: collection -> false alarms there by the threshold of this one.
+        key: the score's key.
+        found: the evaluation that the cell records; see `run`.
+        level: the nominal false-alarm rate.
+        other_collections: the false-alarm rate of this collection's threshold on each other collection, by its name.
     """
 
     result: Result
     key: str
     found: dict[str, Any]
     level: float
-    abroad: dict[str, float]
+    other_collections: dict[str, float]
 
     def to_json(self) -> dict[str, Any]:
-        """A row with the model, the dataset and the parameters; `bytes` is what a vector takes in fp32."""
+        """Return a row of `--json`; `bytes` is the size of a vector in fp32."""
         dimension = self.result.settings.get("dimension")
         row = {
             "model": self.result.model,
@@ -47,29 +47,29 @@ class Assessed:
             "nDCG@10": self.result.metrics["nDCG@10"],
             "bytes": None if dimension is None else 4 * dimension,
             "queries": self.result.queries,
-            "abroad": self.abroad,
+            "other_collections": self.other_collections,
         }
         return row | {name: value for name, value in self.found.items() if name != "logistic"}
 
 
 def assess(results: Sequence[Result]) -> list[Assessed]:
-    """Every score of every result, with what its threshold does on the same model's other collections."""
+    """List the evaluation of every score of every result, with its threshold's rates on the other collections."""
     records = [read_record(result.path)["abstention"] for result in results]
     evidence = [read_evidence(result) for result in results]
     rows = []
     for result, record in zip(results, records, strict=True):
         for key, found in record["scores"].items():
-            abroad = {
+            others = {
                 other.dataset: float((of_key(key, record, values) < found["threshold"]).mean())
                 for other, values in zip(results, evidence, strict=True)
                 if other.label == result.label and other.dataset != result.dataset
             }
-            rows.append(Assessed(result, key, found, record["level"], abroad))
+            rows.append(Assessed(result, key, found, record["level"], others))
     return rows
 
 
 def collections_table(rows: Sequence[Assessed], every: bool = False) -> Table:
-    """Return a table of scores on each collection: a group for each model and collection."""
+    """Make the table of scores on each collection, with a group for each model and collection."""
     percent = decimals(1, scale=100)
     columns = [
         Column("dataset"),
@@ -77,10 +77,10 @@ def collections_table(rows: Sequence[Assessed], every: bool = False) -> Table:
         Column("score"),
         Column("AUROC", decimals(3)),
         Column("nAUC", decimals(3)),
-        Column("AUROC, others' queries", decimals(3)),
-        Column("false alarms at home", percent),
+        Column("AUROC, other collections' queries", decimals(3)),
+        Column("false alarms, same collection", percent),
         Column("detected", percent),
-        Column("false alarms abroad"),
+        Column("false alarms, other collections"),
     ]
     shown = [row for row in rows if every or row.key in _HEADLINE]
     places = dict.fromkeys((row.result.dataset, row.result.label) for row in shown)
@@ -91,31 +91,31 @@ def collections_table(rows: Sequence[Assessed], every: bool = False) -> Table:
 
 
 def _line(row: Assessed) -> list[Cell]:
-    found, home = row.found, row.found["at_home"]
+    found, same = row.found, row.found["same_collection"]
     others = [other["auroc"] for other in found["others_queries"].values()]
     return [
         *cells(row.result.dataset, row.result.label, NAMES[row.key]),
         Cell(found["auroc"], interval=tuple(found["auroc_interval"])),
         Cell(found["nauc"], interval=tuple(found["nauc_interval"])),
         Cell(sum(others) / len(others) if others else None),
-        Cell(home["false_alarms"], interval=(home["low"], home["high"])),
-        Cell(home["detected"]),
-        Cell(_range(list(row.abroad.values()))),
+        Cell(same["false_alarms"], interval=(same["low"], same["high"])),
+        Cell(same["detected"]),
+        Cell(_range(list(row.other_collections.values()))),
     ]
 
 
 def summary_table(rows: Sequence[Assessed]) -> Table:
-    """Return a table of scores over all collections: a group for each model, the best AUROC first."""
+    """Make the table of scores over all collections, with a group for each model; the highest AUROC comes first."""
     columns = [
         Column("model"),
         Column("score"),
         Column("mean AUROC", decimals(3)),
         Column("mean nAUC", decimals(3)),
-        Column("mean AUROC, others' queries", decimals(3)),
-        Column("false alarms at home"),
+        Column("mean AUROC, other collections' queries", decimals(3)),
+        Column("false alarms, same collection"),
         Column("detected", decimals(1, scale=100)),
-        Column("false alarms abroad"),
-        Column("p below level"),
+        Column("false alarms, other collections"),
+        Column("p-values below level"),
     ]
     groups = []
     for label in dict.fromkeys(row.result.label for row in rows):
@@ -139,9 +139,9 @@ def _summary(label: str, key: str, mine: Sequence[Assessed]) -> list[Cell]:
             label, NAMES[key], mean([row.found["auroc"] for row in mine]), mean([row.found["nauc"] for row in mine])
         ),
         Cell(mean(others)),
-        Cell(_range([row.found["at_home"]["false_alarms"] for row in mine])),
-        Cell(mean([row.found["at_home"]["detected"] for row in mine])),
-        Cell(_range([share for row in mine for share in row.abroad.values()])),
+        Cell(_range([row.found["same_collection"]["false_alarms"] for row in mine])),
+        Cell(mean([row.found["same_collection"]["detected"] for row in mine])),
+        Cell(_range([share for row in mine for share in row.other_collections.values()])),
         Cell("" if None in shares else _range([share for share in shares if share is not None])),
     ]
 
@@ -151,24 +151,27 @@ def _range(shares: Sequence[float]) -> str | None:
 
 
 def _notes(rows: Sequence[Assessed]) -> list[Note]:
-    """What the columns are, then what was found, in words."""
+    """Explain the columns, and summarise the findings in words."""
     level = 100 * rows[0].level
     notes = [
-        f"A score tells each query with its relevant documents in the corpus from the same query with them taken out; "
-        f"AUROC has DeLong's intervals, and nAUC (0 a coin, 1 an oracle of nDCG@10) bootstrap ones. Thresholds are to "
-        f"abstain on {level:g}% of queries that the corpus answers: false alarms are on the other half of the same "
-        "queries (in brackets 5% to 95% of single halvings) and on other collections, in percent."
+        "AUROC is the probability that a query scores higher with its relevant documents in the corpus than an "
+        "unanswerable query, which has them removed; its interval is DeLong's. nAUC is 0 for random abstention and 1 "
+        f"for an oracle of nDCG@10; its interval is bootstrapped. A threshold is set to abstain on {level:g}% of "
+        "answerable queries. The percentage of false alarms is measured on the other half of the same queries (with "
+        "the 5th and 95th percentile over random splits) and on other collections."
     ]
     fitted = [row for row in rows if row.key in _HEADLINE and row.key != "words"]
-    home = [row.found["at_home"]["false_alarms"] for row in fitted]
-    abroad = [share for row in fitted for share in row.abroad.values()]
-    kept = sum(_VALID[0] <= share <= _VALID[1] for share in home)
-    verdict = "Thresholds are valid at home" if kept == len(home) else "Thresholds are not all valid at home"
-    text = f"{verdict}: {_range(home)}% false alarms, {kept} of {len(home)} within 8 to 12%."
-    if abroad:
-        kept = sum(_VALID[0] <= share <= _VALID[1] for share in abroad)
-        invalid = "They are not valid abroad" if kept < 0.9 * len(abroad) else "They hold abroad"
-        text += f" {invalid}: {_range(abroad)}%, {kept} of {len(abroad)} within 8 to 12%."
+    same = [row.found["same_collection"]["false_alarms"] for row in fitted]
+    others = [share for row in fitted for share in row.other_collections.values()]
+    kept = sum(_VALID[0] <= share <= _VALID[1] for share in same)
+    verdict = "valid" if kept == len(same) else "not all valid"
+    text = f"On the same collection, thresholds are {verdict}: they have {_range(same)}% false alarms, and {kept} of "
+    text += f"{len(same)} are within 8 to 12%."
+    if others:
+        kept = sum(_VALID[0] <= share <= _VALID[1] for share in others)
+        verdict = "not valid" if kept < 0.9 * len(others) else "valid"
+        text += f" On other collections, they are {verdict}: {_range(others)}%, and {kept} of {len(others)} are within "
+        text += "8 to 12%."
     notes.append(text)
     for key in dict.fromkeys(row.key for row in rows):
         shares = [row.found.get("p_value_below_level_without_answer") for row in rows if row.key == key]
@@ -176,7 +179,7 @@ def _notes(rows: Sequence[Assessed]) -> list[Note]:
         if known:
             verdict = "invalid" if max(known) > 1.2 * rows[0].level else "not refuted"
             notes.append(
-                f"The p-values of “{NAMES[key]}” are {verdict} as p-values: of queries without an answer, "
-                f"{_range(known)}% are below {rows[0].level:g}."
+                f"The p-values of “{NAMES[key]}” are {verdict} as p-values: {_range(known)}% of the unanswerable "
+                f"queries have a p-value below {rows[0].level:g}."
             )
     return [Note(text) for text in notes]

@@ -1,4 +1,4 @@
-"""A threshold below which a model should not answer, and what it is worth, for the model's card."""
+"""The section of a model card on when not to answer: thresholds, and how well they hold."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,11 +8,11 @@ from ragcun.embedding.resolve import ResolvedModel, parse_label
 from ragcun.evaluation.results import Result, read_results
 
 FOLDER = "cells-abstain"
-_SCORE = "top"  # which needs nothing but the model's own similarity
+_SCORE = "top"  # the only score that users can compute from the model's similarity alone
 
 
 def card_thresholds(sources: Sequence[str], model: ResolvedModel) -> str:
-    """A section on thresholds, from the cells of `ragcun eval abstain` below `sources`; empty where there is none."""
+    """Write the section on thresholds from the cells of `ragcun eval abstain` in `sources`; empty without cells."""
     results: dict[tuple[str, str], Result] = {}
     for source in sources:
         folder = Path(parse_label(source)[1])
@@ -32,7 +32,7 @@ def _is(result: Result, model: ResolvedModel) -> bool:
 def _section(rows: Sequence[Assessed]) -> str:
     level = 100 * rows[0].level
     kind = "negative Euclidean distance" if rows[0].result.settings.get("similarity") == "euclidean" else "similarity"
-    heading = ["collection", "split", "queries", "threshold", "lost at home", "detected", "lost elsewhere", "AUROC"]
+    heading = ["collection", "split", "queries", "threshold", "lost", "detected", "lost, other collections", "AUROC"]
     lines = [heading, ["---"] * len(heading), *(_line(row) for row in rows)]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return f"""## When not to answer
@@ -40,22 +40,23 @@ def _section(rows: Sequence[Assessed]) -> str:
 {table}
 
 If the {kind} of the best document is below the threshold, the collection probably has no answer. The \
-threshold is set to lose {level:g}% of the queries that the collection answers (split conformal prediction). Lost at \
-home: on further queries of the same collection, in percent, with the 5th and 95th percentile of what a single \
-threshold does. Detected: of queries whose relevant documents were taken out. It holds for queries and documents like \
-those it was fitted on, and not elsewhere: fit it anew for your collection with `ragcun eval abstain`."""
+threshold is set to lose {level:g}% of the answerable queries (split conformal prediction). "Lost" is the percentage \
+of further answerable queries of the same collection that are below the threshold, with the 5th and 95th percentile of \
+single thresholds. "Detected" is the percentage of queries below the threshold whose relevant documents were removed. \
+A threshold holds only for queries and documents like those that it was fitted on: fit it again for your collection \
+with `ragcun eval abstain`."""
 
 
 def _line(row: Assessed) -> list[str]:
-    home, found = row.found["at_home"], row.found
-    shares = [100 * share for share in row.abroad.values()]
+    same, found = row.found["same_collection"], row.found
+    shares = [100 * share for share in row.other_collections.values()]
     return [
         row.result.dataset,
         row.result.split,
         f"{row.result.queries:,}",
         f"{found['threshold']:.4f}",
-        f"{100 * home['false_alarms']:.1f} [{100 * home['low']:.1f}, {100 * home['high']:.1f}]",
-        f"{100 * home['detected']:.1f}",
+        f"{100 * same['false_alarms']:.1f} [{100 * same['low']:.1f}, {100 * same['high']:.1f}]",
+        f"{100 * same['detected']:.1f}",
         f"{min(shares):.1f} to {max(shares):.1f}" if shares else "not measured",
         f"{found['auroc']:.3f}",
     ]
