@@ -1,15 +1,17 @@
-"""Every kind of file that is read back, damaged in four ways: what the same command makes of it.
+"""Every kind of file that is read back, damaged in eight ways: what the command that reads it makes of it.
 
     python bench/corruption.py [KIND ...]
 
-A tiny encoder and a tiny collection are built, and the commands run once. Then, for each kind of file, one bit in its
-middle is flipped, its second half is cut off, it is emptied, or deleted, and the command that reads it runs again.
-It is healed where the command ends with the result of the undamaged run, and refused where it ends with exit code 1 or
-2 and one line that names the file or its folder; anything else is wrong, and the exit code is 1.
+A tiny encoder and a tiny collection are built, and the commands run once. Then, for each kind of file, one bit is
+flipped in its first byte, a quarter, half and three quarters into it, or in its last byte, its second half is cut off,
+it is emptied, or deleted, and the command that reads it runs again. It is healed where the command ends with the result
+of the undamaged run, and refused where it ends with exit code 1 or 2 and one line that names the file or its folder;
+anything else is wrong, and the exit code is 1.
 """
 
 import gzip
 import hashlib
+import importlib.util
 import json
 import os
 import re
@@ -20,6 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -39,13 +42,17 @@ _TOLD = re.compile(r"^(?:error:|warning: .*(?:damaged|missing))", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of file: where it is, what is removed before the command runs, the command, and the files it ends with."""
+    """A kind of file: where it is, what is removed before the command runs, the command, and the files it ends with.
+
+    What is optional is none the less right where it was deleted: then it is as if it had never been made.
+    """
 
     name: str
     pattern: str
     command: list[str]
     result: str
     without: tuple[str, ...] = ()
+    optional: bool = False
 
 
 def main() -> None:
@@ -58,16 +65,16 @@ def main() -> None:
         shutil.move(work, whole)
         right: dict[str, str] = {}  # what a command ends with where nothing is damaged
         outcomes = [examine(kind, whole, work, right) for kind in kinds if not chosen or kind.name in chosen]
-    print(f"{'kind':32}" + "".join(f"{name:>10}" for name in DAMAGES))
+    print(f"{'kind':36}" + "".join(f"{name:>10}" for name in DAMAGES))
     for name, row in outcomes:
-        print(f"{name:32}" + "".join(f"{found:>10}" for found in row), flush=True)
+        print(f"{name:36}" + "".join(f"{found:>10}" for found in row), flush=True)
     every = [found for _, row in outcomes for found in row]
     print(f"{len(every)} cases: {every.count('healed')} healed, {every.count('refused')} refused in one line")
     sys.exit(any(found not in {"healed", "refused"} for found in every))
 
 
-def prepare(work: Path) -> list[Kind]:
-    """Run every command once below `work`, and say which files to damage."""
+def build(work: Path) -> tuple[Path, ...]:
+    """Write a model, a collection, the same with a large corpus and with a compressed one, and pairs; and a text."""
     from tiny import build_collection, build_model
 
     model, collection = build_model(work), build_collection(work / "animals")
@@ -87,6 +94,16 @@ def prepare(work: Path) -> list[Kind]:
         "".join(json.dumps({"query": row["text"][:20], "positive": row["text"]}) + "\n" for row in rows),
         encoding="utf-8",
     )
+    (work / "passages.txt").write_text(
+        "".join(f"The {one['text']}. The {two['text']} and {one['text']}.\n" for one, two in pairwise(rows)),
+        encoding="utf-8",
+    )
+    return model, collection, padded, packed, pairs
+
+
+def prepare(work: Path) -> list[Kind]:
+    """Run every command once below `work`, and say which files to damage."""
+    model, collection, padded, packed, pairs = build(work)
     store = ["--store", "store"]
     small = ["--base-model", str(model), "--epochs", "2", "--batch-size", "8", "--output-dim", "16", *store]
     train = ["train", "--train-data", str(collection), *small, "--output-dir", "e"]
@@ -99,14 +116,32 @@ def prepare(work: Path) -> list[Kind]:
     indexed = ["eval", "collection", str(padded), "--model", "bm25", "--output", "of-index"]
     unpacked = ["eval", "collection", str(packed), "--model", "bm25", "--output", "of-packed"]
     mined = ["data", "negatives", str(pairs), "--negatives", "random", "--output", "mined.jsonl"]
-    (work / "passages.txt").write_text(
-        "".join(f"The {one['text']}. The {two['text']} and {one['text']}.\n" for one, two in pairwise(rows)),
-        encoding="utf-8",
-    )
     made = ["data", "pairs", "--documents", "passages.txt", "--output", "made"]
     compare = ["eval", "compare", "results", "of-trained", "--json"]
     show = ["eval", "show", "results", "--json"]
-    for command in (train, auto, evaluate, trained, indexed, unpacked, mined, made, grid, chain):
+    on_made = ["train", "--train-data", "made/train.jsonl", *small, "--output-dir", "of-made"]
+    documented = ["data", "pydocs", "docs", "--documents", "60"]
+    on_docs = ["eval", "collection", "docs", "--model", "bm25", "--output", "of-docs"]
+    train_split = [str(collection), "--split", "train", "--model", str(model), *store]
+    both = ["eval", "collection", str(collection), "--model", str(model), "--model", "e", *store]
+    both += ["--output", "reported"]
+    abstained = ["eval", "abstain", *train_split, "--output", "reported"]
+    approximated = ["eval", "neighbours", *train_split, "--output", "of-neighbours"]
+    coded = ["eval", "compress", *train_split, "--codes", "int8", "--output", "of-codes"]
+    claimed = ["claims", "run", str(collection), "--model", str(model), *store, "--output", "reported"]
+    claimed += ["--claim", "mean-removal"]
+    measured = ["analyze", "isotropy", "--model", str(model), "--data", str(collection), *store, "--output", "reported"]
+    audited = ["data", "audit", str(pairs), "--test", str(collection), "--results", "reported"]
+    trade = ["analyze", "tradeoff", "ablation", "--output", "ablation"]
+    paper = ["report", "paper", "reported", "--output", "paper", "--data-dir", "."]
+    page = ["report", "html", "reported", "--output", "page", "--data-dir", "."]
+    tabled = ["report", "markdown", "reported"]
+    of_ablation = ["report", "latex", "ablation"]
+    released = ["export", "e", "--to", "ir_metadata", "--results", "of-trained", "--output", "archive"]
+    explained = ["eval", "diff", "reported", "of-trained", "--json"]
+    commands = [train, auto, evaluate, trained, indexed, unpacked, mined, made, grid, chain, on_made, documented]
+    commands += [on_docs, both, abstained, approximated, coded, claimed, measured, audited, trade, paper]
+    for command in commands:
         run(command, work, must=True)
     cells, weights = "results/cells/*/animals/test", "e/model/**/*.safetensors"
     unfinished, anew = ("e/manifest.json", "e/model"), ("results",)
@@ -143,22 +178,72 @@ def prepare(work: Path) -> list[Kind]:
         Kind("isotropy of an ablation's cell", "ablation/cells/*/*/dev_isotropy.json", grid, "ablation/ablation.csv"),
         Kind("isotropy of a chain", "chain/analysis/isotropy.json", chain, "chain/tables/isotropy.tex"),
         Kind("isotropy of a chain: record", "chain/analysis/done.json", chain, "chain/tables/isotropy.tex"),
+        Kind("pairs that were made, trained on", "made/train.jsonl", on_made, "of-made/model", ("of-made",)),
+        Kind("documentation", "docs/corpus.jsonl", documented, "docs"),
+        Kind("documentation: qrels", "docs/qrels/test.tsv", documented, "docs"),
+        Kind("documentation: record", "docs/source.json", documented, "docs"),
+        Kind("documentation, evaluated", "docs/corpus.jsonl", on_docs, "of-docs/cells", ("of-docs",)),
+        Kind("its queries, evaluated", "docs/queries.jsonl", on_docs, "of-docs/cells", ("of-docs",)),
+        Kind("its qrels, evaluated", "docs/qrels/test.tsv", on_docs, "of-docs/cells", ("of-docs",)),
+        Kind("its record, evaluated", "docs/source.json", on_docs, "of-docs/cells", ("of-docs",)),
+        Kind(
+            "evidence of abstention", "reported/cells-abstain/**/evidence.parquet", abstained, "reported/cells-abstain"
+        ),
+        Kind("result of abstention", "reported/cells-abstain/**/result.json", abstained, "reported/cells-abstain"),
+        Kind("evidence of abstention, reported", "reported/cells-abstain/**/evidence.parquet", paper, "paper/tables"),
+        Kind("result of abstention, reported", "reported/cells-abstain/**/result.json", paper, "paper/tables"),
+        Kind("result of neighbours", "of-neighbours/**/result.json", approximated, "of-neighbours/**/run.trec"),
+        Kind("scores of neighbours", "of-neighbours/**/scores.parquet", approximated, "of-neighbours/**/*t*"),
+        Kind("range of ties", "of-codes/**/ties.json", coded, "of-codes"),
+        Kind("result of a codec", "of-codes/**/result.json", coded, "of-codes"),
+        Kind("values of a claim", "reported/*/measured/*.parquet", claimed, "reported/*/measured"),
+        Kind("what a claim found", "reported/*/measured/*.json", claimed, "reported/*/measured"),
+        Kind("verdicts of claims", "reported/*/claims.json", paper, "paper/tables", optional=True),
+        Kind("audit", "reported/audit.json", tabled, "reported/tables", optional=True),
+        Kind("isotropy report, tabled", "reported/isotropy.json", tabled, "reported/tables", optional=True),
+        Kind("isotropy report, in a paper", "reported/isotropy.json", paper, "paper/tables", optional=True),
+        Kind("isotropy report, in a page", "reported/isotropy.json", page, "page/tables", optional=True),
+        Kind("figure, in a page", "reported/figures/*.png", page, "page", optional=True),
+        Kind("figure, in a paper", "reported/figures/*.p*", paper, "paper/figures", optional=True),
+        Kind("what N(0, I) measures", "cache/gaussian/*/*.npz", measured, "reported/isotropy.json"),
+        Kind("what N(0, I) measures: record", "cache/gaussian/*/*.json", measured, "reported/isotropy.json"),
+        Kind("scores, in a page", "reported/cells/*/*/*/scores.parquet", page, "page/tables"),
+        Kind("run, in a page", "reported/cells/*/*/*/run.trec", page, "page"),
+        Kind("scores, in a paper", "reported/cells/*/*/*/scores.parquet", paper, "paper/tables"),
+        Kind("result, in a paper", "reported/cells/*/*/*/result.json", paper, "paper/tables"),
+        Kind("record of a paper", "paper/provenance.json", paper, "paper"),
+        Kind("run, in an archive", "of-trained/**/run.trec", released, "archive"),
+        Kind("result, explained", "of-trained/**/result.json", explained, ""),
+        Kind("scores, explained", "of-trained/**/scores.parquet", explained, ""),
+        Kind("ablation", "ablation/ablation.json", of_ablation, "ablation/tables", optional=True),
+        Kind("trade-off", "ablation/tradeoff.json", of_ablation, "ablation/tables", optional=True),
+        Kind("manifest, in a trade-off", "ablation/cells/*/*/manifest.json", trade, "ablation/tradeoff.json"),
     ]
+    if importlib.util.find_spec("openvino") is not None:
+        encoded = ("store", *anew, "cache/searches")
+        kinds += [
+            Kind(f"graph of OpenVINO: {suffix}", f"cache/openvino/*/*.{suffix}", evaluate, cells, encoded)
+            for suffix in ("xml", "bin", "json")
+        ]
     for kind in kinds:
         if not sorted(work.glob(kind.pattern)):
             sys.exit(f"{kind.name}: no {kind.pattern}")
     return kinds
 
 
-def flip(path: Path) -> None:
-    """Flip one bit in the middle."""
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
+def flip(share: float) -> Callable[[Path], None]:
+    """What flips a bit at that share of a file."""
+
+    def flip_one(path: Path) -> None:
+        content = bytearray(path.read_bytes())
+        content[min(int(share * len(content)), len(content) - 1)] ^= 1
+        path.write_bytes(content)
+
+    return flip_one
 
 
 DAMAGES: dict[str, Callable[[Path], None]] = {
-    "flipped": flip,
+    **{f"bit {share:.0%}": flip(share) for share in (0.0, 0.25, 0.5, 0.75, 1.0)},
     "truncated": lambda path: os.truncate(path, path.stat().st_size // 2),
     "emptied": lambda path: os.truncate(path, 0),
     "deleted": Path.unlink,
@@ -170,7 +255,7 @@ def examine(kind: Kind, whole: Path, work: Path, right: dict[str, str]) -> tuple
     found = []
     same = repr((kind.command, kind.result, kind.without))
     for damage in DAMAGES.values() if same in right else (None, *DAMAGES.values()):
-        shutil.copytree(whole, work)
+        copy(whole, work, kind.pattern)
         for name in kind.without:
             path = work / name
             shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -178,13 +263,13 @@ def examine(kind: Kind, whole: Path, work: Path, right: dict[str, str]) -> tuple
         for path in damaged if damage is not None else []:
             damage(path)
         code, output, errors = run(kind.command, work)
-        outcome = digest(work, kind.result) if kind.result else output
+        outcome = digest(work, kind.result) if kind.result and not code else output
         temporary = [str(path) for path in work.rglob(".*") if not path.name.endswith(".lock")]
         if damage is None:
             right[same] = outcome
             if code:
                 sys.exit(f"{kind.name}: fails undamaged: {errors}")
-        elif code == 0 and outcome == right[same] and not temporary:
+        elif code == 0 and not temporary and (outcome == right[same] or (kind.optional and damage is Path.unlink)):
             found.append("healed")
         elif code in {1, 2} and len(_TOLD.findall(errors)) == 1 and not temporary:
             named = any(path.parent.name in errors or path.name in errors for path in damaged)
@@ -194,8 +279,21 @@ def examine(kind: Kind, whole: Path, work: Path, right: dict[str, str]) -> tuple
         if damage is not None and found[-1] not in {"healed", "refused"}:
             print(f"{kind.name}: exit code {code}, {temporary}\n{errors}", file=sys.stderr)
         shutil.rmtree(work)
-    print(f"{kind.name:32}" + "".join(f"{one:>10}" for one in found), file=sys.stderr, flush=True)
+    print(f"{kind.name:36}" + "".join(f"{one:>10}" for one in found), file=sys.stderr, flush=True)
     return kind.name, found
+
+
+def copy(whole: Path, work: Path, pattern: str) -> None:
+    """Copy a folder; large files, which are never written in place, are linked where they are not to be damaged."""
+    damaged = set(map(str, whole.glob(pattern)))
+
+    def one(source: str, target: str) -> None:
+        if Path(source).stat().st_size > 2**20 and source not in damaged:
+            os.link(source, target)
+        else:
+            shutil.copy2(source, target)
+
+    shutil.copytree(whole, work, copy_function=one)
 
 
 def run(command: list[str], work: Path, must: bool = False) -> tuple[int, str, str]:
@@ -208,13 +306,40 @@ def run(command: list[str], work: Path, must: bool = False) -> tuple[int, str, s
 
 
 def digest(work: Path, pattern: str) -> str:
-    """SHA-256 of the files that match, or lie below what matches, but for those that hold times."""
+    """SHA-256 of the files that match, or lie below what matches; of JSON without times and checksums."""
     found = hashlib.sha256()
     for match in sorted(work.glob(pattern)):
         for path in [match] if match.is_file() else sorted(match.rglob("*")):
-            if path.is_file() and path.name != "result.json":
-                found.update(path.name.encode() + path.read_bytes())
+            if path.is_file():
+                found.update(path.name.encode() + content(path))
     return found.hexdigest()
+
+
+def content(path: Path) -> bytes:
+    """What a file holds that is the same in each run."""
+    if path.name == "report.html":  # holds the records, with their times
+        return b""
+    return lasting(json.loads(path.read_bytes())) if path.suffix == ".json" else path.read_bytes()
+
+
+def lasting(value: Any) -> bytes:
+    """JSON without what differs from run to run."""
+    if isinstance(value, dict):
+        kept = {name: lasting(one).decode() for name, one in value.items() if name not in _PASSING}
+        return json.dumps(kept, sort_keys=True).encode()
+    return json.dumps([lasting(one).decode() for one in value] if isinstance(value, list) else value).encode()
+
+
+_PASSING = {
+    "environment",
+    "seconds",
+    "xxh3_128",
+    "files",
+    "resources",
+    "sources",
+    "build_seconds",
+    "queries_per_second",
+}
 
 
 if __name__ == "__main__":

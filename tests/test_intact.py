@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from ragcun.errors import RagcunError, UserError
 from ragcun.intact import (
     DamagedError,
     check_safetensors,
     read_kept,
     read_record,
+    read_written,
     write_record,
     write_safetensors,
 )
@@ -93,3 +95,21 @@ def test_what_a_person_wrote_has_no_checksum_and_is_taken(tmp_path: Path) -> Non
     (tmp_path / "record.json").write_text('{"label": "mine"}', encoding="utf-8")
     assert read_record(tmp_path / "record.json") == {"label": "mine"}
     assert read_kept(tmp_path / "absent.json") is None
+
+
+def test_what_one_command_wrote_for_another_is_whole_or_refused_with_a_remedy(tmp_path: Path) -> None:
+    path = tmp_path / "audit.json"
+    write_record(path, {"audits": [1]})
+    assert read_written(path, "audits") == {"audits": [1]}
+    with pytest.raises(UserError, match=r"audit\.json: was not written by ragcun \(it has no 'claims'\)"):
+        read_written(path, "claims")
+    path.write_text(path.read_text(encoding="utf-8").replace("1", "2", 1), encoding="utf-8")
+    with pytest.raises(RagcunError, match=r"audit\.json: damaged .*; give the command that wrote it again") as refused:
+        read_written(path, "audits")
+    assert refused.value.exit_code == 1
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path: Path) -> None:
+    (tmp_path / "record.json").mkdir()
+    with pytest.raises(IsADirectoryError):
+        read_record(tmp_path / "record.json")

@@ -6,14 +6,15 @@ XXH3 finds bits that flipped, not forgeries: identities and provenance are SHA-2
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import xxhash
 
 from ragcun.console import say
-from ragcun.errors import RagcunError
+from ragcun.errors import RagcunError, UserError
 from ragcun.files import atomic_path, write_json
 
 CHECKSUM = "xxh3_128"
@@ -101,7 +102,9 @@ def read_record(path: Path, files: bool = True) -> dict[str, Any]:
     """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except FileNotFoundError:
+        raise DamagedError(f"{path}: missing") from None
+    except (ValueError, RecursionError) as error:
         raise DamagedError(f"{path}: damaged ({error})") from None
     if not isinstance(record, dict):
         raise DamagedError(f"{path}: damaged (it holds no JSON object)")
@@ -111,6 +114,29 @@ def read_record(path: Path, files: bool = True) -> dict[str, Any]:
     if files:
         check_files(path, record)
     return record
+
+
+@contextmanager
+def or_else(remedy: str) -> Iterator[None]:
+    """Refuse what is damaged and cannot be made again here, with a `RagcunError` that ends in what to do."""
+    try:
+        yield
+    except DamagedError as error:
+        raise RagcunError(f"{error}; {remedy}") from None
+
+
+def read_written(path: Path, part: str) -> dict[str, Any]:
+    """A record that a command wrote for others to read.
+
+    Raises:
+        RagcunError: it is damaged.
+        UserError: it lacks `part`, so that somebody else wrote it.
+    """
+    with or_else("give the command that wrote it again, or delete it"):
+        found = read_record(path)
+    if part not in found:
+        raise UserError(f"{path}: was not written by ragcun (it has no {part!r}); move it to another folder")
+    return found
 
 
 def row_line(row: Mapping[str, Any]) -> str:
@@ -131,12 +157,12 @@ def row_of_line(line: str) -> dict[str, Any] | None:
     return row if stated in {None, _of_json(row)} else None
 
 
-def read_kept(path: Path) -> dict[str, Any] | None:
+def read_kept(path: Path, files: bool = True) -> dict[str, Any] | None:
     """A record of what can be made again at any time; None where it is missing, or damaged, which is told."""
     if not path.is_file():
         return None
     try:
-        return read_record(path)
+        return read_record(path, files)
     except DamagedError as error:
         say(f"{error}; it is made again")
         return None

@@ -8,8 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from ragcun.errors import RagcunError
-from ragcun.intact import DamagedError, read_record
+from ragcun.intact import or_else, read_record
 from ragcun.machine import cores
 
 _PACKAGES = [
@@ -35,12 +34,8 @@ _PACKAGES = [
 
 def read_manifest(path: Path) -> dict[str, Any]:
     """An experiment's manifest. Raises a `RagcunError` where it is damaged."""
-    try:
+    with or_else("delete it and give the training's command again, which writes it anew from the checkpoints"):
         return read_record(path, files=False)
-    except DamagedError as error:
-        raise RagcunError(
-            f"{error}; delete it and give the training's command again, which writes it anew from the checkpoints"
-        ) from None
 
 
 def environment() -> dict[str, Any]:

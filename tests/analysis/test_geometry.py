@@ -15,7 +15,7 @@ from ragcun.analysis.reference import beside_gaussian, gaussians
 from ragcun.analysis.reports import IsotropyReport, isotropy_table, paper_table, read_reports
 from ragcun.analysis.sets import Sizes
 from ragcun.analysis.view import View
-from ragcun.errors import UserError
+from ragcun.errors import RagcunError
 from ragcun.files import ragcun_cache, write_json
 
 OF_BOTH = {entry.key for entry in MEASURES if entry.function(View(np.eye(4))) is None}
@@ -141,11 +141,13 @@ def test_a_file_of_an_earlier_version_is_read_and_what_it_lacks_is_a_dash(tmp_pa
 @pytest.mark.parametrize("content", [[], {"results": []}, {"results": [{"model": "a"}]}, {"results": 3}])
 def test_a_file_that_is_no_report_is_refused(tmp_path: Path, content: object) -> None:
     write_json(tmp_path / "isotropy.json", content)
-    with pytest.raises(UserError, match=r"isotropy\.json: not an isotropy report"):
+    with pytest.raises(RagcunError, match=r"isotropy\.json: (not an isotropy report|damaged)"):
         read_reports(tmp_path / "isotropy.json")
 
 
-def test_a_gaussian_sample_is_measured_once_and_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gaussian_sample_is_measured_once_and_read_whole(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     sizes = Sizes(60, 12, 3, 5)
     ticks: list[int] = []
     first = gaussians(sizes, 4, lambda: ticks.append(1))
@@ -165,8 +167,11 @@ def test_a_gaussian_sample_is_measured_once_and_read_whole(monkeypatch: pytest.M
         assert again[of].measures == first[of].measures
         np.testing.assert_array_equal(again[of].plane_N2, first[of].plane_N2)
     for damaged in ragcun_cache().glob("gaussian/*/both.npz"):
-        damaged.write_bytes(b"PK damaged")
+        content = bytearray(damaged.read_bytes())
+        content[len(content) // 3] ^= 1
+        damaged.write_bytes(content)
     assert gaussians(sizes, 4)["both"].measures == first["both"].measures
+    assert "both.npz: damaged" in " ".join(capsys.readouterr().err.split())
 
 
 def of_shape(rows: int, dimension: int, of: str = "documents", model: str = "m") -> IsotropyReport:

@@ -14,7 +14,10 @@ from ragcun.claims.registry import CLAIMS
 from ragcun.claims.run import Settled, run_claims
 from ragcun.claims.transforms import Axes
 from ragcun.claims.verdict import of_collections, of_queries, settle
+from ragcun.errors import UserError
+from ragcun.evaluation.results import slug
 from ragcun.evaluation.tasks import open_tasks
+from ragcun.lock import only_writer
 from ragcun.retrieval.retrievers import RetrieverOptions
 
 
@@ -139,6 +142,11 @@ def test_results_of_another_training_are_measured_again(
         found = run_claims(str(tiny_model), tasks, collection, tmp_path / "out", options, [claim])[0]
         return found, capsys.readouterr().err
 
+    with (
+        only_writer(tmp_path / "out" / slug(tiny_model.parent.name), "ragcun claims run"),
+        pytest.raises(UserError, match="is writing this folder"),
+    ):
+        run(1)
     first, said = run(1)
     assert "gor-truncation: measured in" in said
     assert first.moved is not None

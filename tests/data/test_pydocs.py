@@ -20,6 +20,7 @@ from ragcun.data.pydocs import (
 )
 from ragcun.errors import UserError
 from ragcun.files import read_json, tree_sha256
+from ragcun.lock import only_writer
 
 WORDS = ["amber", "birch", "cedar", "dune", "elm", "fern", "grove", "heath", "iris", "kelp", "lotus", "moss", "oak"]
 TOPIC = """The "{word}" statement
@@ -156,6 +157,11 @@ def test_a_folder_is_never_overwritten(
     with pytest.raises(UserError, match="with other settings"):
         pydocs_collection(folder, max_words=12)
     assert tree_sha256(folder) == before
+    with (
+        only_writer(tmp_path, "ragcun data pydocs", part="other"),
+        pytest.raises(UserError, match=r"other: .* is writing this folder"),
+    ):
+        pydocs_collection(tmp_path / "other")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").touch()
     with pytest.raises(UserError, match="mine: exists and is not a collection"):

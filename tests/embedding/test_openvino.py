@@ -75,7 +75,11 @@ def test_modules_behind_the_transformer_are_the_models_own(
 
 
 def test_the_converted_base_is_kept_and_made_anew_where_it_is_damaged(
-    tiny_model: Path, tmp_path: Path, sentences: list[str], monkeypatch: pytest.MonkeyPatch
+    tiny_model: Path,
+    tmp_path: Path,
+    sentences: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("RAGCUN_CACHE_DIR", str(tmp_path / "cache"))
     folder = saved("bert", tiny_model, tmp_path)
@@ -88,6 +92,10 @@ def test_the_converted_base_is_kept_and_made_anew_where_it_is_damaged(
     content[len(content) // 2] ^= 0x40
     weights.write_bytes(content)
     np.testing.assert_array_equal(encode(folder, tmp_path / "third", sentences, runtime="openvino"), first)
+    record = weights.with_name("complete.json")
+    record.write_bytes(b"\xff" + record.read_bytes())
+    np.testing.assert_array_equal(encode(folder, tmp_path / "fourth", sentences, runtime="openvino"), first)
+    assert capsys.readouterr().err.count("damaged") == 2
 
 
 def test_auto_prefers_it_and_tells_where_torch_takes_over(

@@ -30,7 +30,7 @@ from ragcun.errors import UserError
 from ragcun.evaluation.compute import complete, own_documents, run_parts, score_parts
 from ragcun.evaluation.endpoint import Compute, Endpoint
 from ragcun.evaluation.metrics import DEPTH, MEASURES
-from ragcun.evaluation.results import Cell, Result
+from ragcun.evaluation.results import Cell, Result, check_part
 from ragcun.evaluation.tasks import Task
 from ragcun.files import atomic_path
 from ragcun.retrieval.dense import HasVectors
@@ -258,8 +258,10 @@ def _rows(values: Mapping[str, Doubles], rows: "np.ndarray[Any, Any]") -> Values
 
 
 def read_evidence(result: Result) -> Values:
-    """Read the scores of each query with its answers in the corpus, by the key of the score."""
-    table = pq.read_table(result.path.with_name("evidence.parquet"))
+    """Read the scores of each query with its answers in the corpus, by the key of the score; raises as `check_part`."""
+    path = result.path.with_name("evidence.parquet")
+    check_part(path)
+    table = pq.read_table(path)
     return {name: table[name].to_numpy() for name in table.column_names if name != "query_id"}
 
 

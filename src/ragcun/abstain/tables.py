@@ -7,8 +7,7 @@ from typing import Any
 from ragcun.abstain.learned import COMBINED
 from ragcun.abstain.run import of_key, read_evidence
 from ragcun.abstain.scores import SCORES
-from ragcun.evaluation.results import Result
-from ragcun.intact import read_record
+from ragcun.evaluation.results import Result, result_record
 from ragcun.table import Cell, Column, Note, Table, cells, decimals
 
 NAMES = {score.key: score.name for score in SCORES} | {key: name for key, (name, _) in COMBINED.items()}
@@ -54,7 +53,7 @@ class Assessed:
 
 def assess(results: Sequence[Result]) -> list[Assessed]:
     """List the evaluation of every score of every result, with its threshold's rates on the other collections."""
-    records = [read_record(result.path)["abstention"] for result in results]
+    records = [result_record(result.path)["abstention"] for result in results]
     evidence = [read_evidence(result) for result in results]
     rows = []
     for result, record in zip(results, records, strict=True):

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Callable
 from dataclasses import fields
 from functools import lru_cache
@@ -18,6 +17,7 @@ from ragcun.analysis.measures import MEASURES
 from ragcun.analysis.reports import GAUSSIAN, IsotropyReport
 from ragcun.analysis.sets import Embedded, Sizes
 from ragcun.files import atomic_path, ragcun_cache, tree_sha256
+from ragcun.intact import read_kept, write_record
 
 
 def gaussians(sizes: Sizes, seed: int = 0, tick: Callable[[], None] = lambda: None) -> dict[str, Geometry]:
@@ -28,16 +28,16 @@ def gaussians(sizes: Sizes, seed: int = 0, tick: Callable[[], None] = lambda: No
     """
     folder = ragcun_cache() / "gaussian" / _key(sizes, seed)
     names = ("documents", "queries", "both") if sizes.queries else ("documents",)
-    try:
-        found = {name: _read(folder / f"{name}.npz") for name in names}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):  # never written, or damaged
-        found = {}
-        for view in Embedded.gaussian(sizes, seed).views(seed):
-            found[view.of] = measure(GAUSSIAN, view, tick)
-            _write(folder / f"{view.of}.npz", found[view.of])
-    else:
+    files, complete = [folder / f"{name}.npz" for name in names], folder / "complete.json"
+    if read_kept(complete) is not None:
         for _ in range(len(names) * len(MEASURES)):
             tick()
+        return {name: _read(file) for name, file in zip(names, files, strict=True)}
+    found: dict[str, Geometry] = {}
+    for view in Embedded.gaussian(sizes, seed).views(seed):
+        found[view.of] = measure(GAUSSIAN, view, tick)
+        _write(folder / f"{view.of}.npz", found[view.of])
+    write_record(complete, {}, files)
     return found
 
 

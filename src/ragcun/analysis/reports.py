@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from ragcun.analysis.measures import MEASURES, Measure
-from ragcun.errors import UserError
-from ragcun.files import read_json
+from ragcun.errors import RagcunError, UserError
+from ragcun.intact import DamagedError, read_record
 from ragcun.table import Cell, Column, Note, Table, letters, significant
 
 GAUSSIAN = "N(0, I)"
+ISOTROPY = "isotropy.json"
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,16 @@ class IsotropyReport:
 
 
 def read_reports(path: str | Path) -> list[IsotropyReport]:
-    """Read the reports of an `isotropy.json`, in its order. Raises `UserError` where the file holds none."""
+    """Read the reports of an `isotropy.json`, in its order.
+
+    Raises `UserError` where the file holds none, and `RagcunError` where it is damaged.
+    """
     try:
-        reports = [IsotropyReport.from_json(result) for result in read_json(path)["results"]]
+        reports = [IsotropyReport.from_json(result) for result in read_record(Path(path))["results"]]
+    except DamagedError as error:
+        if Path(path).name == ISOTROPY:
+            raise RagcunError(f"{error}; give the command that wrote it again, or delete it") from None
+        reports = []
     except (KeyError, TypeError, ValueError):
         reports = []
     if not reports:

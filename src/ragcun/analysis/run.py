@@ -11,7 +11,7 @@ from ragcun.analysis.figures import isotropy_figures
 from ragcun.analysis.geometry import SAMPLE, Geometry, measure
 from ragcun.analysis.measures import MEASURES
 from ragcun.analysis.reference import beside_gaussian, gaussians
-from ragcun.analysis.reports import IsotropyReport
+from ragcun.analysis.reports import ISOTROPY, IsotropyReport
 from ragcun.analysis.resampling import RESAMPLES, intervals
 from ragcun.analysis.sample import draw_sample
 from ragcun.analysis.sets import Embedded
@@ -20,7 +20,8 @@ from ragcun.data.collection import Collection
 from ragcun.data.texts import Selected
 from ragcun.embedding.embedder import Embedder
 from ragcun.errors import UserError
-from ragcun.files import file_sha256, write_json
+from ragcun.files import file_sha256
+from ragcun.intact import write_record
 from ragcun.manifest import environment
 
 
@@ -55,8 +56,8 @@ def analyze(
         bar.note("figures")
         geometries, gaussian = ([pair[at] for pair in drawn] for at in (0, 1))
         figures = isotropy_figures(geometries, gaussian, output / "figures")
-    write_json(
-        output / "isotropy.json",
+    write_record(
+        output / ISOTROPY,
         {
             "results": [result.to_json() for result in reports],
             "figures": [path.relative_to(output).as_posix() for path in figures],

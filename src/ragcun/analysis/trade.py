@@ -22,17 +22,14 @@ from ragcun.analysis.style import (
 )
 from ragcun.analysis.tradeoff import AFTER_THE_FACT, UNTREATED
 from ragcun.analysis.wording import mathematics, setting_name, symbol
-from ragcun.errors import RagcunError
-from ragcun.intact import DamagedError, read_record
+from ragcun.intact import or_else, read_record
 
 
 def interpolation_curve(source: Path, output: Path) -> list[Path]:
     """Draw nDCG@10 on held-out queries over the interpolation, as difference from the initial weights, from an
     `interpolation.json`. Raises a `RagcunError` where that is damaged."""
-    try:
+    with or_else("delete it, and there is no figure of the interpolation"):
         found = read_record(source)
-    except DamagedError as error:
-        raise RagcunError(f"{error}; delete it, and there is no figure of the interpolation") from None
     curve = found["curve"]
     alphas = [row["alpha"] for row in curve]
     lines = {"in-domain": [row["in_domain"] for row in curve]}

@@ -23,8 +23,9 @@ from ragcun.claims.verdict import Found, Verdict, of_collections, of_queries, se
 from ragcun.console import duration, say
 from ragcun.errors import UserError, did_you_mean
 from ragcun.evaluation.tasks import Task
-from ragcun.files import atomic_path, write_json
+from ragcun.files import atomic_path
 from ragcun.intact import read_kept, write_record
+from ragcun.lock import only_writer
 from ragcun.manifest import environment
 from ragcun.retrieval.retrievers import RetrieverOptions
 
@@ -82,9 +83,15 @@ def run_claims(
 ) -> list[Settled]:
     """Measure `claims` on a base and several collections, and settle them as one family of tests.
 
-    Those that need heads are not tested where `train`, a collection with a train split, is None.
+    Those that need heads are not tested where `train`, a collection with a train split, is None. Raises `UserError`
+    where another process is at the same base in `output`.
     """
     bench = Bench(model, tasks, train, output, options)
+    with only_writer(bench.folder, "ragcun claims run"):
+        return _run(bench, tasks, options, claims)
+
+
+def _run(bench: Bench, tasks: Sequence[Task], options: RetrieverOptions, claims: Sequence[Claim]) -> list[Settled]:
     folder = bench.folder
     inputs = {
         "base": bench.fingerprint,
@@ -107,7 +114,7 @@ def run_claims(
         else one
         for one in settled
     ]
-    write_json(
+    write_record(
         folder / "claims.json",
         {"claims": [one.to_json() for one in settled], "inputs": inputs, "environment": environment()},
     )

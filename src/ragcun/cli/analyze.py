@@ -118,12 +118,12 @@ def tradeoff(
     from ragcun.analysis.tradeoff import read_heads, tradeoff_json, tradeoff_table
     from ragcun.console import say
     from ragcun.errors import UserError
-    from ragcun.files import write_json
+    from ragcun.intact import write_record
 
     if not 0 < margin <= 100:
         raise UserError(f"--margin {margin:g}: must be a number of points above 0 and at most 100")
     found = tradeoff_json(read_heads(folders), margin / 100, metric)
-    write_json(output / "tradeoff.json", found)
+    write_record(output / "tradeoff.json", found)
     figures = price_curve(found, output / "figures" / "tradeoff")
     print_table(tradeoff_table(found), form)
     say(f"written: {', '.join(map(str, [output / 'tradeoff.json', *figures]))}")

@@ -110,7 +110,7 @@ def _model(
 ) -> dict[str, Any]:
     from tempfile import TemporaryDirectory
 
-    from ragcun.files import write_json
+    from ragcun.intact import write_record
     from ragcun.release.hub import RELEASE, check_repository, upload
     from ragcun.release.model import Release
 
@@ -121,7 +121,7 @@ def _model(
         release = Release.of(model, results, licence, citation)
         folder = release.write(Path(scratch) / "model", name.rpartition("/")[2], name)
         made = upload(folder, name, private)
-    write_json(release.model.path.parent / RELEASE, made)
+    write_record(release.model.path.parent / RELEASE, made)
     return made
 
 

@@ -9,11 +9,13 @@ from ragcun.console import say
 from ragcun.data.archive import archive_url, download, unpack
 from ragcun.data.benchmark import Dataset, datasets, present
 from ragcun.data.collection import write_collection
+from ragcun.data.finished import SOURCE
 from ragcun.data.hub import HubFiles, Snapshot, fetch
 from ragcun.data.hub_rows import LINES, TABLES, hub_rows
 from ragcun.data.index import numbered_lines
 from ragcun.errors import RagcunError, UserError
-from ragcun.files import atomic_folder, ragcun_cache, write_json
+from ragcun.files import atomic_folder, ragcun_cache
+from ragcun.intact import write_record
 from ragcun.lock import only_writer
 
 Source = Literal["hub", "zip"]
@@ -58,7 +60,8 @@ def prepare_dataset(dataset: Dataset, data_dir: Path, source: Source | None = No
         )
         for inside, part in dataset.folders.items():
             _count(part, building / Path(inside).relative_to(dataset.name), origin["source"])
-        write_json(building / "source.json", {"dataset": dataset.name, **origin})
+        made = [path for path in building.rglob("*") if path.is_file()]
+        write_record(building / SOURCE, {"dataset": dataset.name, **origin}, made)
     say(f"{folder}: {dataset.title}, {dataset.documents:,} documents")
     return folder
 

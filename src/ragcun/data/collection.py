@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
+from ragcun.data.finished import refuse_damage
 from ragcun.data.jsonl import JsonlTexts
 from ragcun.data.problems import OnError, Problems
 from ragcun.data.qrels import Judgements, read_judgements
@@ -49,13 +50,16 @@ class Collection:
 
         Rows that cannot be used (bad JSON, no id, an id seen before, no text, wrong types, judgements of queries that
         are not there) raise a `UserError` that counts and places them; with `on_error="skip"` they are left out and
-        counted in `problems`. A folder or file that is missing is a `UserError` that says what there is.
+        counted in `problems`. A folder or file that is missing is a `UserError` that says what there is; one that
+        ragcun made and that is damaged is a `RagcunError`.
         """
         folder = Path(path)
         if not folder.is_dir():
             raise UserError(f"{folder}: no such folder; {folder.parent} has {_listed(_folders(folder.parent))}")
-        corpus = JsonlTexts(_present(folder, CORPUS), titled=True, on_error=on_error)
-        queries = JsonlTexts(_present(folder, "queries.jsonl"), on_error=on_error)
+        files = _present(folder, CORPUS), _present(folder, "queries.jsonl")
+        for file in files:
+            refuse_damage(file)
+        corpus, queries = JsonlTexts(files[0], titled=True, on_error=on_error), JsonlTexts(files[1], on_error=on_error)
         return cls(folder, corpus, queries, on_error, name)
 
     def splits(self) -> list[str]:
@@ -96,7 +100,9 @@ class Collection:
     def _qrels_file(self, split: str) -> Path:
         if split not in self.splits():
             raise UserError(f"{self.path}: has no split {split!r}; its splits are {_listed(self.splits())}")
-        return _present(self.path / "qrels", f"{split}.tsv")
+        file = _present(self.path / "qrels", f"{split}.tsv")
+        refuse_damage(file)
+        return file
 
 
 def _fingerprint(*files: Path) -> str:

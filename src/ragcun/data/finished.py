@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from ragcun.console import say
-from ragcun.errors import RagcunError, UserError
-from ragcun.intact import DamagedError, check_files, read_record
+from ragcun.errors import UserError
+from ragcun.intact import DamagedError, check_files, or_else, read_record
 from ragcun.lock import only_writer
 
 SOURCE = "source.json"
+_DEPTH = 3  # folders in which a file is looked for: qrels, the collection, the dataset that has it as a part
 
 
 def made_once(
@@ -39,10 +40,8 @@ def finished(folder: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
     source = folder / SOURCE
     if not source.is_file():
         return None
-    try:
+    with or_else(f"delete {folder} and give the same command again"):
         record = read_record(source, files=False)
-    except DamagedError as error:
-        raise RagcunError(f"{error}; delete {folder} and give the same command again") from None
     if record.get("settings") != settings:
         raise UserError(f"{folder}: made with other settings ({record.get('settings')}); choose another folder")
     try:
@@ -52,6 +51,28 @@ def finished(folder: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
         _remove(folder, [*record["files"], SOURCE])
         return None
     return record
+
+
+def refuse_damage(file: Path) -> None:
+    """Raise a `RagcunError` where a source.json above `file` lists it, and it is not what was written.
+
+    A source.json that is itself damaged is told: then nothing is known of the file.
+    """
+    for folder in file.parents[:_DEPTH]:
+        source = folder / SOURCE
+        if not source.is_file():
+            continue
+        try:
+            listed = read_record(source, files=False).get("files")
+        except DamagedError as error:
+            say(f"{error}; {file} is read unchecked")
+            continue
+        name = file.relative_to(folder).as_posix()
+        if isinstance(listed, dict) and name in listed:
+            with or_else(
+                f"delete {folder} and give the command that made it again; if you changed it yourself, delete {source}"
+            ):
+                check_files(source, {"files": {name: listed[name]}})
 
 
 def _remove(folder: Path, names: list[str]) -> None:

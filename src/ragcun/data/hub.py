@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from ragcun.console import Bar, progress, say
 from ragcun.errors import RagcunError, UserError
-from ragcun.files import read_json, write_json
+from ragcun.intact import read_kept, write_record
 
 _BUSY = (408, 429, 500, 502, 503, 504)
 _SECONDS = 60  # without an answer
@@ -80,7 +80,7 @@ def fetch(files: HubFiles, offline: bool = False) -> Snapshot:
         found = try_to_load_from_cache(files.repo, name, revision=listed.commit, repo_type=files.kind)
         return found if isinstance(found, str) else None
 
-    write_json(_names_path(files, listed.commit), sorted(listed.entries))
+    write_record(_names_path(files, listed.commit), {"names": sorted(listed.entries)})
     missing = {name: entry for name, entry in listed.entries.items() if cached(name) is None}
     _look_at_disk(files.repo, sum(entry.size for entry in missing.values()))
     total = sum(entry.size for entry in missing.values()) / 2**20
@@ -174,8 +174,8 @@ def _there(files: HubFiles) -> Snapshot:
     names = _matching(files, (p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()))
     if not names:
         raise absent
-    listed = _names_path(files, folder.name)
-    if listed.is_file() and (lacking := sorted(set(read_json(listed)) - set(names))):
+    listed = read_kept(_names_path(files, folder.name)) or {}
+    if lacking := sorted(set(listed.get("names", ())) - set(names)):
         raise RagcunError(
             f"{files.repo}{revision}: the download is incomplete ({len(lacking)} files are missing, such as "
             f"{lacking[0]}), and the hub cannot be reached (or --offline or HF_HUB_OFFLINE is set)"
@@ -190,7 +190,7 @@ def _names_path(files: HubFiles, commit: str) -> Path:
 
     repository = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=files.repo, repo_type=files.kind)
     wanted = hashlib.sha256(repr((files.patterns, files.otherwise, files.ignored)).encode()).hexdigest()
-    return repository / "ragcun" / f"{commit}-{wanted[:16]}.json"
+    return repository / "ragcun" / f"{commit}-{wanted[:16]}.names.json"
 
 
 def _matching(files: HubFiles, names: Iterable[str]) -> list[str]:

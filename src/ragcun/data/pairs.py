@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ragcun.console import say
 from ragcun.data.collection import Collection
+from ragcun.data.finished import refuse_damage
 from ragcun.data.pair_rows import parse_columns
 from ragcun.data.problems import OnError
 from ragcun.data.table import open_table
@@ -113,6 +114,7 @@ def load_pairs(
         return _from_collection(Collection.open(location, on_error), split)
     if not location.is_file():
         raise UserError(f"{location}: no such file or folder of pairs")
+    refuse_damage(location)
     table = open_table(location, named)
     table.problems.settle(on_error)
     pairs = Pairs(table.queries, table.documents, table.anchor, table.positive, table.negatives, {})

@@ -19,6 +19,7 @@ from ragcun.data.finished import SOURCE, finished
 from ragcun.errors import UserError
 from ragcun.files import atomic_folder
 from ragcun.intact import write_record
+from ragcun.lock import only_writer
 
 SHARES = {"train": 0.7, "dev": 0.1, "test": 0.2}
 OPENING_WORDS = 20
@@ -50,9 +51,14 @@ def pydocs_collection(
     the version of Python. A folder that holds this very collection is left as it is.
 
     Raises:
-        UserError: the folder holds anything else, or a split would be empty.
+        UserError: the folder holds anything else, another process is making it, or a split would be empty.
     """
     folder = Path(path)
+    with only_writer(folder.parent, "ragcun data pydocs", part=folder.name):
+        return _made(folder, documents, seed, max_words)
+
+
+def _made(folder: Path, documents: int | None, seed: int, max_words: int) -> Path:
     settings = {"documents": documents, "seed": seed, "max_words": max_words}
     made = finished(folder, settings)
     if folder.exists() and made is None and (not folder.is_dir() or any(folder.iterdir())):

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from ragcun.embedding.torch_runtime import TorchEngine
 from ragcun.errors import RagcunError
-from ragcun.files import atomic_folder, ragcun_cache, tree_sha256, write_text
+from ragcun.files import atomic_folder, ragcun_cache
+from ragcun.intact import read_kept, write_record
 
 if TYPE_CHECKING:
     import torch
@@ -33,6 +34,7 @@ ARCHITECTURES = ("bert", "distilbert", "electra", "modernbert", "mpnet", "robert
 _PRECISIONS = {"fp32": "f32", "bf16": "bf16"}
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 _GRAPH = ("base.xml", "base.bin")
+_COMPLETE = "complete.json"
 
 
 class OpenVINORuntime:
@@ -107,12 +109,12 @@ def _graph(transformer: Any) -> Any:
     folder = ragcun_cache() / "openvino" / _key(transformer)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
-        if not _intact(folder):
+        if read_kept(folder / _COMPLETE) is None:
             shutil.rmtree(folder, ignore_errors=True)
             graph = _converted(transformer)
             with atomic_folder(folder) as new:
                 _save(graph, new / _GRAPH[0])
-                write_text(new / "sha256", tree_sha256(new, _GRAPH))
+                write_record(new / _COMPLETE, {}, [new / name for name in _GRAPH])
     return _openvino().Core().read_model(folder / _GRAPH[0])
 
 
@@ -135,13 +137,6 @@ def _key(transformer: Any) -> str:
         "versions": {name: version(name) for name in ("openvino", "torch", "transformers")},
     }
     return hashlib.sha256(json.dumps(determining, sort_keys=True, default=str).encode()).hexdigest()[:32]
-
-
-def _intact(folder: Path) -> bool:
-    try:
-        return (folder / "sha256").read_text(encoding="utf-8") == tree_sha256(folder, _GRAPH)
-    except OSError:
-        return False
 
 
 def _converted(transformer: Any) -> Any:

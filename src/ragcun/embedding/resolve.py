@@ -12,7 +12,7 @@ from ragcun.data.provenance import Provenance
 from ragcun.embedding.known import KNOWN, KnownModel, find_known
 from ragcun.errors import RagcunError, UserError, did_you_mean
 from ragcun.files import file_sha256, there_of, tree_sha256
-from ragcun.intact import DamagedError, check_files
+from ragcun.intact import check_files, or_else
 from ragcun.manifest import read_manifest
 
 _WEIGHTS_AND_CONFIGS = ["*.json", "*.txt", "*.model", "*.safetensors", "*/*.json", "*/*.safetensors"]
@@ -132,12 +132,8 @@ def _manifest(path: Path) -> dict[str, Any] | None:
 def _refuse_damage(model: Path, manifest: dict[str, Any]) -> None:
     """Raise where a file of the experiment's model is not what was saved."""
     if model.name == "model":
-        try:
+        with or_else("give the training's command again, which saves the encoder anew from the checkpoints"):
             check_files(model.parent / "manifest.json", manifest)
-        except DamagedError as error:
-            raise RagcunError(
-                f"{error}; give the training's command again, which saves the encoder anew from the checkpoints"
-            ) from None
 
 
 def known_weights(path: Path) -> KnownModel | None:

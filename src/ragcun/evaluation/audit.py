@@ -20,7 +20,7 @@ from ragcun.data.pairs import Pairs
 from ragcun.data.texts import Selected, Texts
 from ragcun.errors import UserError
 from ragcun.evaluation.results import Result, check_part
-from ragcun.files import read_json, write_json
+from ragcun.intact import read_written, write_record
 from ragcun.table import Cell, Column, Note, Table, cells, count, decimals
 
 if TYPE_CHECKING:
@@ -256,14 +256,14 @@ def without_seen(results: Sequence[Result], found: Audit, measure: str) -> list[
 def write_audit(path: Path, audits: Sequence[Audit], scores: Mapping[str, Sequence[Without]], measure: str) -> None:
     """Write audit.json: the audits, and the scores without what was seen."""
     content = [one.to_json() | {"scores": [asdict(row) for row in scores.get(one.dataset, ())]} for one in audits]
-    write_json(path, {"measure": measure, "audits": content})
+    write_record(path, {"measure": measure, "audits": content})
 
 
 def audit_notes(folder: Path) -> list[Note]:
     """What tables of results below `folder` have to say of overlap, from each audit.json there."""
     notes = []
     for path in sorted(folder.rglob(AUDIT)):
-        content = read_json(path)
+        content = read_written(path, "audits")
         for one in content["audits"]:
             seen, judged = len(one["queries"]), one["judged_queries"]
             text = f"{one['dataset']} ({one['split']}): {seen:,} of {judged:,} queries were seen in training"

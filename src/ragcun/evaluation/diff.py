@@ -17,8 +17,7 @@ from ragcun.console import say
 from ragcun.data.collection import Collection
 from ragcun.errors import UserError
 from ragcun.evaluation.metrics import Qrels, score
-from ragcun.evaluation.results import Cell, Result, check_part, read_results
-from ragcun.files import read_json
+from ragcun.evaluation.results import Cell, Result, check_part, read_results, result_record
 from ragcun.retrieval.registry import Encoder, Lexical, entry
 from ragcun.retrieval.retrievers import Entry, RetrieverOptions
 from ragcun.retrieval.runs import Run, ranked, read_run
@@ -125,7 +124,9 @@ def find_result(where: Path, dataset: str | None, split: str | None) -> Result:
     Raises `UserError` where there is none, or more than one.
     """
     if where.is_file():
-        return Result.from_json(read_json(where), where)
+        if where.name != "result.json":
+            raise UserError(f"{where}: not a result.json; give one, or a folder of results")
+        return Result.from_json(result_record(where), where)
     if not where.is_dir():
         raise UserError(f"{where}: no such file or folder; give a result.json or a folder of results")
     every = read_results(where)
@@ -154,7 +155,7 @@ def explain(a: Result, b: Result, measure: str = "nDCG@10", collection: Collecti
     ties = None
     if collection is not None and a.run.is_file() and b.run.is_file():
         ties = (_tie_range(a, collection, measure), _tie_range(b, collection, measure))
-    found = differences(read_json(a.path), read_json(b.path))
+    found = differences(result_record(a.path), result_record(b.path))
     return Explained(measure, a.metrics[measure], b.metrics[measure], tuple(found), _queries(a, b, measure), ties)
 
 
@@ -257,7 +258,7 @@ def rerun(found: Explained, a: Result, b: Result, collection: Collection, option
 
 
 def _way(result: Result, options: RetrieverOptions) -> _Way:
-    record = read_json(result.path)
+    record = result_record(result.path)
     inputs = record.get("inputs", {}).get("retriever", {})
     parsed = entry(result.model)
     if not isinstance(parsed, Encoder | Lexical):

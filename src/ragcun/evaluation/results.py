@@ -18,11 +18,12 @@ from typing import Any
 from ragcun.console import say
 from ragcun.data.benchmark import datasets
 from ragcun.distributed import launched_processes
-from ragcun.errors import RagcunError, UserError
-from ragcun.intact import DamagedError, check_files, read_record, write_record
+from ragcun.errors import UserError
+from ragcun.intact import DamagedError, check_files, or_else, read_record, write_record
 from ragcun.lock import only_writer
 
 _LONGEST = 150  # bytes of a folder's name
+_AGAIN = "give the command that wrote it again: it is computed anew"
 _OTHER = "cells-"  # begins the folders of other endpoints' cells
 
 
@@ -162,7 +163,7 @@ def read_results(folder: Path) -> list[Result]:
     for path in sorted(folder.rglob("result.json")):
         if path.relative_to(folder).parts[-5:-4] and path.parts[-5].startswith(_OTHER):
             continue
-        result = Result.from_json(_content(path), path)
+        result = Result.from_json(result_record(path), path)
         known = found.setdefault((result.label, result.dataset, result.split), result)
         if known != result:
             raise UserError(
@@ -176,23 +177,16 @@ def check_part(path: Path) -> None:
     """Raise a `RagcunError` where the run or the scores at `path` are not what the result beside them says."""
     record = path.with_name("result.json")
     if record.is_file():
-        content = _content(record)
+        content = result_record(record)
         listed = {name: found for name, found in content.get("files", {}).items() if name == path.name}
-        with _computed_again():
+        with or_else(_AGAIN):
             check_files(record, {"files": listed})
 
 
-def _content(path: Path) -> dict[str, Any]:
-    with _computed_again():
+def result_record(path: Path) -> dict[str, Any]:
+    """All that a result.json holds. Raises a `RagcunError` where it is damaged."""
+    with or_else(_AGAIN):
         return read_record(path, files=False)
-
-
-@contextmanager
-def _computed_again() -> Iterator[None]:
-    try:
-        yield
-    except DamagedError as error:
-        raise RagcunError(f"{error}; give the command that wrote it again: it is computed anew") from None
 
 
 def whole_datasets(names: Iterable[str]) -> dict[str, list[str]]:

@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ragcun.evaluation.results import Result
-from ragcun.intact import read_record
+from ragcun.evaluation.results import Result, result_record
 from ragcun.neighbours.indexes import INDEXES, Kind
 from ragcun.table import Cell, Column, Note, Table, cells, count, decimals, significant
 
@@ -15,7 +14,7 @@ def points(results: Sequence[Result]) -> list[dict[str, Any]]:
     """A row for each point of each curve, with the model, the dataset and the parameter; `bytes` is of a document."""
     rows = []
     for result in results:
-        found = read_record(result.path)["neighbours"]
+        found = result_record(result.path)["neighbours"]
         for kind in INDEXES:
             curve = found["curves"][kind.key]
             for point in curve["points"]:

@@ -32,7 +32,7 @@ from ragcun.errors import RagcunError, explained
 from ragcun.evaluation.beir import evaluate_tasks, identify_all
 from ragcun.evaluation.compress import with_codec
 from ragcun.evaluation.endpoint import RANKING, Endpoint
-from ragcun.files import write_json, write_text
+from ragcun.files import write_text
 from ragcun.intact import read_kept, write_record
 from ragcun.lock import only_writer
 from ragcun.machine import cores
@@ -278,7 +278,7 @@ def _mean_and_deviation(values: Sequence[float]) -> Pair:
 
 
 def _write(found: Mapping[str, Any], output: Path) -> None:
-    write_json(output / "ablation.json", found)
+    write_record(output / "ablation.json", found)
     table = ablation_table(found)
     write_text(output / "ablation.csv", csv.render(table))
     write_text(output / "tables" / "ablation.tex", latex.render(table))

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ragcun.evaluation.results import Result, check_part
-from ragcun.files import atomic_path, read_json
+from ragcun.evaluation.results import Result, check_part, result_record
+from ragcun.files import atomic_path
 
 START, END = "# ir_metadata.start", "# ir_metadata.end"
 
@@ -31,7 +31,7 @@ def write_runs(results: Sequence[Result], folder: Path) -> list[Path]:
 
 def _facts(result: Result) -> dict[str, Any]:
     """The components of ir_metadata: platform, research goal, implementation, method, actor, data."""
-    record = read_json(result.path)
+    record = result_record(result.path)
     environment = record["environment"]
     settings = {name: _nameless(value) if name == "model" else value for name, value in result.settings.items()}
     hardware, git = environment["hardware"], environment.get("git") or {}

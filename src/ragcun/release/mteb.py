@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from ragcun.evaluation.results import Result
-from ragcun.files import read_json
+from ragcun.evaluation.results import Result, result_record
 
 _SIMILARITIES = ("cosine", "dot", "euclidean")
 
@@ -17,7 +16,7 @@ def model_meta(name: str, results: Sequence[Result]) -> dict[str, Any]:
         results: of one model.
     """
     one = results[0]
-    settings, retriever = one.settings, read_json(one.path)["inputs"]["retriever"]
+    settings, retriever = one.settings, result_record(one.path)["inputs"]["retriever"]
     fingerprint = str(retriever.get("files") or retriever.get("run") or "no_revision_available")
     similarity = settings.get("similarity")
     dense = similarity is not None

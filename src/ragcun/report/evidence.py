@@ -11,7 +11,7 @@ from ragcun.data.benchmark import datasets
 from ragcun.errors import UserError
 from ragcun.evaluation.results import whole_datasets
 from ragcun.evaluation.systems import Method, Row, System, compare_systems, read_systems
-from ragcun.files import read_json
+from ragcun.intact import read_written
 from ragcun.manifest import read_manifest
 from ragcun.training.history import read_history
 
@@ -87,7 +87,7 @@ class Evidence:
     @cached_property
     def ablations(self) -> list[Mapping[str, Any]]:
         """All ablation.json."""
-        return [one for path in self.files("ablation.json") if "rows" in (one := read_json(path))]
+        return [read_written(path, "rows") for path in self.files("ablation.json")]
 
     @cached_property
     def history(self) -> list[dict[str, Any]]:

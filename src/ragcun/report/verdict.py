@@ -12,7 +12,7 @@ from ragcun.data.benchmark import datasets
 from ragcun.errors import UserError, did_you_mean
 from ragcun.evaluation.systems import LEVEL
 from ragcun.evaluation.verify import published
-from ragcun.files import read_json
+from ragcun.intact import read_written
 from ragcun.report.evidence import MEASURE, Evidence
 from ragcun.table import Cell, Column, Note, Table, Tone
 
@@ -251,7 +251,7 @@ def _released(evidence: Evidence) -> Judged:
     code = f"commit {git['commit'][:12]}{', with local changes' if git['dirty'] else ''}" if git else "no commit known"
     if not records:
         return f"no release.json of `ragcun export --to hub`; code: {code}", "not measured"
-    record = read_json(records[0])
+    record = read_written(records[0], "url")
     if git is None or git["dirty"]:
         return f"checkpoint at {record['url']}; code: {code}, so that nobody can have it", "fail"
     return f"checkpoint at {record['url']}; code: {code}; whether that is public, no file shows", "not measured"

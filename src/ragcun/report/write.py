@@ -17,7 +17,8 @@ from ragcun.evaluation.audit import audit_notes
 from ragcun.evaluation.mteb import read_mteb
 from ragcun.evaluation.results import average_parts, read_results
 from ragcun.evaluation.tables import benchmark_table, with_published
-from ragcun.files import atomic_path, read_json, write_text
+from ragcun.files import atomic_path, write_text
+from ragcun.intact import read_written
 from ragcun.report.forms import find_form
 from ragcun.table import Table
 
@@ -60,9 +61,9 @@ def write_tables(
         tables[f"isotropy{chosen.suffix}"] = paper_table(reports)
         tables[f"isotropy-all{chosen.suffix}"] = replace(isotropy_table(reports), label="isotropy-all")
     if (path := folder / "ablation.json").is_file():
-        tables[f"ablation{chosen.suffix}"] = ablation_table(read_json(path))
+        tables[f"ablation{chosen.suffix}"] = ablation_table(read_written(path, "rows"))
     if (path := folder / "tradeoff.json").is_file():
-        tables[f"tradeoff{chosen.suffix}"] = tradeoff_table(read_json(path))
+        tables[f"tradeoff{chosen.suffix}"] = tradeoff_table(read_written(path, "heads"))
     if not tables:
         raise UserError(f"{folder}: contains neither a result.json nor an isotropy.json; run `ragcun eval beir` first")
     texts = {name: chosen.render(table) for name, table in tables.items()}

@@ -5,8 +5,7 @@ from typing import Any
 
 from ragcun.data.collection import Collection
 from ragcun.evaluation.repeat import command
-from ragcun.evaluation.results import Result
-from ragcun.intact import read_record
+from ragcun.evaluation.results import Result, result_record
 
 _SHARED = ("settings", "environment", "inputs")
 
@@ -20,7 +19,7 @@ class Records:
 
     def add(self, result: Result, collection: Collection | None) -> int:
         """Add the record of a result and return its number."""
-        content = dict(read_record(result.path, files=False))
+        content = dict(result_record(result.path))
         content["command"] = command(content, None if collection is None else collection.path)
         content["file"] = result.path.as_posix()
         for name in _SHARED:

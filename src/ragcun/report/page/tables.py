@@ -9,7 +9,7 @@ from ragcun.analysis.reports import isotropy_table, paper_table, read_reports
 from ragcun.evaluation.footnotes import footnotes
 from ragcun.evaluation.systems import LEVEL, Method, Row, System
 from ragcun.evaluation.tables import comparison_table
-from ragcun.files import read_json
+from ragcun.intact import read_written
 from ragcun.table import Cell, Column, Note, Table, best_marked, decimals
 
 Place = tuple[str | None, str | None, str | None, tuple[str, ...]]  # dataset, split, domain of an average, over
@@ -33,7 +33,7 @@ def page_tables(
             tables[f"{key}-all"] = replace(full, label=f"{key}-all", title=f"{full.title} ({place})")
         if (path := folder / "ablation.json").is_file():
             key = f"ablation-{len(tables)}"
-            found = ablation_table(read_json(path))
+            found = ablation_table(read_written(path, "rows"))
             tables[key] = replace(found, label=key, title=f"{found.title} ({name})")
     return tables
 

@@ -6,7 +6,6 @@ artefact.zip/README.md    what it is and the commands
 artefact.zip/rebuild.sh   makes the tables and figures again, and the PDF
 """
 
-import json
 import re
 import shlex
 import zipfile
@@ -16,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ragcun.files import atomic_path
-from ragcun.intact import CHECKSUM, write_record
+from ragcun.intact import or_else, read_record, write_record
 from ragcun.manifest import package_versions
 from ragcun.report.paper.inputs import Inputs
 
@@ -46,11 +45,7 @@ def write_artefact(paper: Path, written: Sequence[Path], inputs: Inputs, argumen
 def anonymous(value: Any) -> Any:
     """JSON without absolute paths, of which the last part stays, and without the state of git."""
     if isinstance(value, dict):
-        return {
-            anonymous(name): None if name in _PRIVATE else anonymous(one)
-            for name, one in value.items()
-            if name != CHECKSUM
-        }
+        return {anonymous(name): None if name in _PRIVATE else anonymous(one) for name, one in value.items()}
     if isinstance(value, list):
         return [anonymous(one) for one in value]
     return _ABSOLUTE.sub("", value) if isinstance(value, str) else value
@@ -70,7 +65,8 @@ def _inputs(inputs: Inputs) -> Iterator[tuple[str, bytes]]:
 
 def _record(file: Path) -> bytes:
     """A record without private parts, with its checksum and those of the files that are beside it in the archive."""
-    content = anonymous(json.loads(file.read_text(encoding="utf-8")))
+    with or_else("give the command that wrote it again"):
+        content = anonymous(read_record(file, files=False))
     listed = content.pop("files", {})
     kept = {name: found for name, found in listed.items() if PurePosixPath(name).name in _BYTES}
     with TemporaryDirectory() as scratch:

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from ragcun.abstain.tables import assess, collections_table, summary_table
-from ragcun.evaluation.results import Result
-from ragcun.files import read_json
-from ragcun.intact import read_record
+from ragcun.evaluation.results import Result, result_record
+from ragcun.intact import read_written
 from ragcun.report.paper.inputs import Inputs
 from ragcun.report.paper.scores import with_sources
 from ragcun.table import Cell, Column, Note, Table, decimals, significant
@@ -17,8 +16,8 @@ from ragcun.table import Cell, Column, Note, Table, decimals, significant
 def claims_tables(inputs: Inputs) -> Iterator[Table]:
     """The verdicts of each claims.json."""
     for path in _found(inputs, "claims.json"):
-        content = read_json(path)
-        if content.get("claims"):
+        content = read_written(path, "claims")
+        if content["claims"]:
             yield with_sources(_claims(content["claims"]), [inputs.source(path)])
 
 
@@ -57,8 +56,8 @@ def abstention_tables(inputs: Inputs) -> list[Table]:
     results = []
     for path in _found(inputs, "result.json"):
         if any(part.startswith("cells-") for part in path.parts):
-            content = read_record(path, files=False)
-            if "abstention" in content and path.with_name("evidence.parquet").is_file():
+            content = result_record(path)
+            if "abstention" in content:
                 results.append(Result.from_json(content, path))
     if not results:
         return []

@@ -11,7 +11,7 @@ from ragcun.embedding.resolve import parse_label
 from ragcun.errors import UserError
 from ragcun.evaluation.results import Result
 from ragcun.evaluation.systems import System, read_systems
-from ragcun.files import read_json
+from ragcun.intact import read_written
 from ragcun.manifest import read_manifest
 from ragcun.training.history import read_history
 
@@ -83,7 +83,7 @@ def read_inputs(sources: Sequence[str]) -> Inputs:
             if "settings" in manifest and "label" in manifest:
                 trainings.setdefault(str(manifest["label"]), Training(path, manifest))
         for path in sorted(folder.rglob("ablation.json")):
-            ablations[path] = read_json(path)
+            ablations[path] = read_written(path, "rows")
         for path in sorted(folder.rglob("isotropy.json")):
             try:
                 isotropy[path] = read_reports(path)

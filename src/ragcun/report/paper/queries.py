@@ -9,6 +9,7 @@ from scipy import stats
 
 from ragcun.analysis.wording import label_in_symbols
 from ragcun.evaluation.features import FEATURES
+from ragcun.evaluation.results import check_part
 from ragcun.evaluation.statistics import Doubles, holm
 from ragcun.evaluation.systems import LEVEL, System
 from ragcun.report.page.queries import Asked
@@ -161,6 +162,9 @@ def _row(one: Paired, place: int) -> int:
 
 def _example(one: Paired, place: int) -> list[list[Cell]] | None:
     collection, qrels = one.asked.collection, one.asked.qrels
+    for run in one.asked.runs:
+        if run is not None:
+            check_part(run.run)
     runs = [run for run in one.asked.runs if run is not None and run.run.is_file()]
     if collection is None or qrels is None or len(runs) != 2:
         return None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ragcun.data.benchmark import find_dataset
-from ragcun.intact import read_record
+from ragcun.evaluation.results import result_record
 from ragcun.report.latex import set_text
 from ragcun.report.paper.inputs import Inputs
 from ragcun.report.paper.scores import Scores, dataset_title
@@ -112,7 +112,7 @@ def _packages(inputs: Inputs, scores: Scores) -> str | None:
     for system in [*scores.baselines, *scores.ours]:
         for results in system.results.values():
             for result in results:
-                record: dict[str, Any] = read_record(result.path, files=False)
+                record: dict[str, Any] = result_record(result.path)
                 for name, version in record.get("environment", {}).get("packages", {}).items():
                     found.setdefault(name, {})[version] = None
     return (

@@ -19,8 +19,8 @@ from ragcun.analysis.reports import isotropy_table, paper_table
 from ragcun.analysis.wording import label_in_symbols, words
 from ragcun.console import warn
 from ragcun.data.benchmark import find_dataset
-from ragcun.files import read_json, write_json, write_text
-from ragcun.intact import checksum
+from ragcun.files import write_text
+from ragcun.intact import checksum, read_kept, write_record
 from ragcun.losses.terms import TERMS
 from ragcun.report import csv, latex
 from ragcun.report.paper import references
@@ -311,13 +311,13 @@ def _write(paper: Paper, main: str) -> list[Path]:
         "sources": _sources(paper),
         "files": {"main.tex": known.get("main.tex")} | {name: checksum(paper.output / name) for name in written},
     }
-    write_json(paper.output / "provenance.json", record)
+    write_record(path.with_name("provenance.json"), record)
     return [path, *(paper.output / name for name in written if name != "main.tex"), paper.output / "provenance.json"]
 
 
 def _written_before(output: Path) -> Mapping[str, Any]:
     path = output / "provenance.json"
-    found: Mapping[str, Any] = read_json(path).get("files", {}) if path.is_file() else {}
+    found: Mapping[str, Any] = (read_kept(path, files=False) or {}).get("files", {})
     return found
 
 
