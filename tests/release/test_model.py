@@ -42,8 +42,8 @@ def test_the_card_of_a_folder_says_all_and_its_snippet_runs(experiment: Path, tm
         "## Limits",
         "@misc{released",
         "| animals | test | in-domain | 8 |",
-        "Scores are of one training",
-        "It was not evaluated on any dataset that it was not trained on.",
+        "Scores are those of one training",
+        "The model was not evaluated on any dataset that it was not trained on.",
     ):
         assert said in card, said
     assert not re.search(r"(?<![\w:/.])/(tmp|home|root)/", card), "no path of this machine"

@@ -1,1 +1,1 @@
-"""Heads: maps R^b -> R^d behind a base, with no normalisation behind them. `registry` says which there are."""
+"""Projection heads: maps R^b -> R^d on a base, without normalisation. `registry` lists them."""

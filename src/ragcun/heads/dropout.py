@@ -1,4 +1,4 @@
-"""Dropout that takes a third of the time of torch's own on a CPU, most of which is for random numbers."""
+"""Dropout that takes a third of the time of torch's own on a CPU, which spends most of it on random numbers."""
 
 import torch
 from torch import nn
@@ -7,13 +7,13 @@ _VALUES = 2**16
 
 
 class Dropout(nn.Dropout):
-    """`torch.nn.Dropout`; on a CPU the probability is rounded to a multiple of 2^-16, which the scale accounts for.
+    """`torch.nn.Dropout`. On a CPU, the probability is rounded to a multiple of 2^-16, and the scale follows it.
 
-    Which values are kept follows from torch's generator, four values from each of its numbers of 64 bits.
+    Each 64-bit number of torch's generator decides on four values.
     """
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """Of any shape."""
+        """Apply dropout to a tensor of any shape."""
         dropped = round(self.p * _VALUES)
         if not self.training or input.device.type != "cpu" or not 0 < dropped < _VALUES:
             return super().forward(input)

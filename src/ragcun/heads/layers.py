@@ -1,6 +1,6 @@
-"""The layers that heads are made of.
+"""The layers of heads.
 
-N: texts, b: base dimension, d: output dimension.
+Shapes: N texts, b base dimensions, d output dimensions.
 """
 
 from abc import ABC, abstractmethod
@@ -19,25 +19,25 @@ class Head(nn.Module, ABC):
 
     @abstractmethod
     def start_as(self, weight_db: torch.Tensor, bias_d: torch.Tensor) -> None:
-        """Make the head compute `weight_db x + bias_d`, exactly."""
+        """Initialise the weights so that the head computes `weight_db x + bias_d` exactly."""
 
     @abstractmethod
     def modules_to_save(self) -> list[Dense]:
-        """The head as sentence-transformers modules."""
+        """Return the head as sentence-transformers modules."""
 
     @abstractmethod
     def layers(self) -> list[nn.Linear]:
-        """Its linear layers, as `modules_to_save` has them."""
+        """List the linear layers, in the order of `modules_to_save`."""
 
     @torch.no_grad()
     def load(self, layers: Sequence[nn.Linear]) -> None:
-        """Take the weights of layers of the same shapes as `layers` has."""
+        """Copy the weights of `layers`, which have the shapes of the head's own layers."""
         for own, given in zip(self.layers(), layers, strict=True):
             own.weight.copy_(given.weight)
             own.bias.copy_(given.bias)
 
     def _apply_layer(self, layer: nn.Linear, input_NI: torch.Tensor) -> torch.Tensor:
-        """As the saved layer does, to the bit, but in training by the fastest library."""
+        """Apply a layer: outside training with the same bits as the saved layer, in training by the fastest library."""
         output: torch.Tensor = linear(input_NI, layer.weight, layer.bias) if self.training else layer(input_NI)
         return output
 
@@ -60,9 +60,10 @@ class MLPHead(Head):
 
     @torch.no_grad()
     def start_as(self, weight_db: torch.Tensor, bias_d: torch.Tensor) -> None:
-        """Make the head compute `weight_db x + bias_d`, exactly: GELU(z) - GELU(-z) = z.
+        """Initialise the weights so that the head computes `weight_db x + bias_d` exactly: GELU(z) - GELU(-z) = z.
 
-        The first 2d hidden units hold z and -z; the other 2(b - d) keep their random weights and count for nothing yet.
+        The first 2d hidden units compute z and -z. The other 2(b - d) keep their random weights, with outgoing weights
+        0.
         """
         d = len(weight_db)
         self.first.weight[: 2 * d] = torch.cat([weight_db, -weight_db])
@@ -109,7 +110,7 @@ class LinearHead(Head):
 
 
 def dense(layer: nn.Linear, activation: nn.Module) -> Dense:
-    """A linear layer and what follows it, as sentence-transformers saves them."""
+    """Return a linear layer and its activation as a module of sentence-transformers."""
     return Dense(
         layer.in_features,
         layer.out_features,

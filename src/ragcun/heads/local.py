@@ -1,6 +1,6 @@
-"""A head that keeps the base's projection and corrects it near training texts alone.
+"""A head that keeps the base's projection and corrects it only near training texts.
 
-N: texts, b: base dimension, d: output dimension, m: local units.
+Shapes: N texts, b base dimensions, d output dimensions, m local units.
 """
 
 from collections.abc import Sequence
@@ -15,26 +15,27 @@ from ragcun.heads.dropout import Dropout
 from ragcun.heads.layers import Head, dense
 from ragcun.heads.spectrum import Spectrum
 
-_SLOPE = 1.25  # of a hidden unit, per standard deviation
+_SLOPE = 1.25  # the slope k of a hidden unit, per standard deviation
 
 
 class LocalHead(Head):
     """The base's projection plus corrections, P x + V GELU(k (z(x) - t)), with P fixed.
 
-    A hidden unit stands for a training text v. Its z is the inner product v·x, less its mean over training texts and
-    divided by its standard deviation over them: μ·v and sqrt(vᵀΣv), with the mean μ and the covariance Σ of the base's
-    embeddings of training texts. So a unit is open for texts that are more similar to v than the threshold t says, and
-    nearly shut for others. Far from the training texts, all are, and the head is the base's projection whatever it has
-    learnt (units with a centre, as in radial basis functions: Broomhead and Lowe 1988).
+    A hidden unit is initialised with the embedding v of a training text. Its z is the inner product v·x, standardised
+    over the training texts by the mean μ·v and the standard deviation sqrt(vᵀΣv), where μ and Σ are the mean and the
+    covariance of the base's embeddings of training texts. A unit is active for texts whose similarity to v exceeds the
+    threshold t, and nearly inactive for others. Far from the training texts, all units are inactive, so that the head
+    computes the base's projection, whatever it has learnt. Units with centres are known from radial basis functions
+    (Broomhead and Lowe 1988).
 
-    P starts as all heads do, V at 0; v, t and V are then trained.
+    P is initialised as in all heads, and V as 0. v, t and V are trained.
 
     Args:
-        spectrum: of the base's embeddings of training texts, with examples of them.
+        spectrum: the spectrum of the base's embeddings of training texts, with examples of these.
         dimension: d.
-        units: m. Training texts are drawn at random, by torch's generator.
+        units: m. The training texts are drawn at random by torch's generator.
         threshold: t, in standard deviations.
-        dropout: probability of dropout of a unit.
+        dropout: the probability of dropout of a unit.
     """
 
     def __init__(self, spectrum: Spectrum, dimension: int, units: int, threshold: float, dropout: float) -> None:
@@ -73,7 +74,7 @@ class LocalHead(Head):
 
     @torch.no_grad()
     def layers(self) -> list[nn.Linear]:
-        """As `Head.layers`: the projection is GELU(z) - GELU(-z) = z of the first 2d hidden units."""
+        """As `Head.layers`. The first 2d hidden units compute the projection, since GELU(z) - GELU(-z) = z."""
         d, m = self.corrections.weight.shape
         first, second = nn.Linear(self.units.in_features, 2 * d + m), nn.Linear(2 * d + m, d)
         weight_db, bias_d = self.projection.weight, self.projection.bias
@@ -86,7 +87,7 @@ class LocalHead(Head):
 
     @torch.no_grad()
     def load(self, layers: Sequence[nn.Linear]) -> None:
-        """As `Head.load`. Raises `UserError` where the layers are those of another head."""
+        """As `Head.load`. Raises `UserError` if the layers are those of another head."""
         first, second = layers
         d = len(second.weight)
         identity_dd = torch.eye(d)

@@ -1,9 +1,9 @@
 """The registry of heads. To add a head, add one entry to `HEADS`.
 
-The choices of `--head`, a head's own settings with their flags, training, export and plan follow from the entry.
-Reading the entries imports no torch: a head does so when it is built.
+The choices of `--head`, a head's own settings with their flags, training, export and plans follow from the entry.
+Reading the entries does not import torch; building a head does.
 
-b: base dimension, d: output dimension.
+Shapes: b base dimensions, d output dimensions.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def power(value: Any) -> float | str:
-    """A strength of whitening: a number from 0 to 1, or "auto"."""
+    """Parse a strength of whitening: a number from 0 to 1, or "auto"."""
     if value == "auto":
         return "auto"
     try:
@@ -35,7 +35,7 @@ def power(value: Any) -> float | str:
 
 @dataclass(frozen=True)
 class HeadSetting:
-    """A setting that only one head has: its type with its range, its default, and a sentence for `--help`."""
+    """A setting of one head: its type with its range, its default, and a sentence for `--help`."""
 
     type: Any
     default: Any
@@ -47,13 +47,13 @@ class HeadEntry:
     """One head.
 
     Attributes:
-        help: what it is, in a few words.
-        trainable: whether it is trained. One that is starts at random, or (`init = "base"`) as the base's projection.
-        build: makes it of the base embeddings' spectrum, d, and its own settings by name; raises a `UserError` where d
-            is impossible.
-        weights: the number of its weights, of b, d, and its own settings by name.
-        needs_frozen_base: whether it makes no sense on a base that is trained.
-        settings: its own settings, by name. Names are those of flags, so no two heads share one.
+        help: the head's definition, in a few words.
+        trainable: whether the head is trained. A trained head is initialised at random or as the base's projection.
+        build: builds the head from the spectrum of the base's embeddings, d, and the head's own settings by name;
+            raises a `UserError` if d is impossible.
+        weights: computes the number of weights from b, d, and the head's own settings by name.
+        needs_frozen_base: whether the head can only be used on a frozen base.
+        settings: the head's own settings, by name. The names become flags, so no two heads may share one.
     """
 
     help: str
@@ -64,7 +64,7 @@ class HeadEntry:
     settings: Mapping[str, HeadSetting] = field(default_factory=dict)
 
     def own(self, settings: Any) -> dict[str, Any]:
-        """The values of its own settings among those of a model, by name."""
+        """Select the head's own settings, by name, from those of a model."""
         return {name: getattr(settings, name) for name in self.settings}
 
 

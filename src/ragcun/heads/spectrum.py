@@ -1,6 +1,6 @@
-"""The statistics of base embeddings from which a head starts.
+"""The statistics of base embeddings from which heads are initialised.
 
-b: base dimension, d: output dimension, N: sampled texts.
+Shapes: b base dimensions, d output dimensions, N sampled texts.
 """
 
 import math
@@ -19,7 +19,7 @@ Matrix = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Spectrum:
-    """Mean (b,), principal directions (b, b) as rows and variances (b,) along them, the largest first, of N rows.
+    """Mean (b,), principal directions (b, b) as rows, and variances (b,) along them, largest first, of N rows.
 
     `examples` are some of these rows, evenly spaced, (n, b) in fp32.
     """
@@ -32,17 +32,17 @@ class Spectrum:
 
     @property
     def dimension(self) -> int:
-        """b."""
+        """The number of base dimensions, b."""
         return len(self.mean)
 
     def projection(self, dimension: int, power: float = 0.0) -> tuple[torch.Tensor, torch.Tensor]:
-        """The affine map onto the first `dimension` principal directions, weight (d, b) and bias (d,), in fp32.
+        """Return the affine map onto the first `dimension` principal directions: weight (d, b) and bias (d,), fp32.
 
-        Each output is divided by its standard deviation to the `power` (0: PCA, which keeps distances; 1: whitening,
-        which makes all variances equal), then all are scaled to a mean variance of 1. The bias makes the mean 0.
+        Each output is divided by its standard deviation to the `power` (0 is PCA, which keeps distances; 1 is
+        whitening, which makes all variances equal). Then all are scaled to a mean variance of 1 and shifted to mean 0.
 
         Raises:
-            UserError: `dimension` is larger than the base's, or than the rank of the sample when whitening.
+            UserError: `dimension` is larger than that of the base or, when whitening, than the rank of the sample.
         """
         if dimension > len(self.mean):
             raise UserError(
@@ -66,19 +66,19 @@ class Spectrum:
         )
 
     def auto_power(self, dimension: int) -> float:
-        """The power of whitening that suits `dimension`: the share of Σ λ^¾ that the projection leaves out.
+        """Choose a whitening power for `dimension`: the share of Σ λ^¾ that the projection leaves out.
 
-        A heuristic without labels, whose exponent was found on MiniLM and MPNet (docs/measurements.md): the more a
-        projection cuts off, the more the directions that it keeps should count alike.
+        This is a heuristic without labels, whose exponent was chosen on MiniLM and MPNet (docs/measurements.md): the
+        more variance a projection leaves out, the more equal the weights of the remaining directions should be.
         """
         weights = self.variances**0.75
         return float(1 - weights[:dimension].sum() / weights.sum())
 
     def target(self, dimension: int, power: float) -> torch.Tensor | None:
-        """The variances (d,) that regularisers aim for, fp32, mean 1: the base's to 1 - `power`; None for power 1.
+        """Return the target variances of regularisers, (d,), fp32, with mean 1; None for power 1, which is N(0, I).
 
-        They are those of `projection` with this power: 0 is the base's own spectrum, 1 is N(0, I)'s (spectral
-        targets as in arXiv 2603.19339).
+        They are the base's variances to the power 1 - `power`, as `projection` with this power has them. Power 0 is the
+        base's own spectrum (spectral targets: arXiv 2603.19339).
 
         Raises:
             UserError: `dimension` is larger than the rank of the sample.
@@ -95,7 +95,7 @@ class Spectrum:
         return torch.from_numpy(variances / variances.mean()).to(torch.float32)
 
     def scale(self, dimension: int, power: float = 0.0) -> float:
-        """The factor that makes the mean variance of the first `dimension` projected components 1."""
+        """Return the factor that makes the mean variance of the first `dimension` projected components 1."""
         mean_variance = float((self.variances[:dimension] ** (1 - power)).mean())
         if not mean_variance > 0:
             raise UserError("all sampled base embeddings are equal, so there is nothing to project")
@@ -103,7 +103,7 @@ class Spectrum:
 
 
 def spectrum(base_Nb: npt.NDArray[np.float32]) -> Spectrum:
-    """PCA of base embeddings (N, b), in fp64. The sign of each direction is fixed: its largest entry is positive."""
+    """Compute the PCA of base embeddings (N, b), in fp64. The largest entry of each direction is made positive."""
     mean = base_Nb.mean(axis=0, dtype=np.float64)
     covariance = np.zeros((base_Nb.shape[1], base_Nb.shape[1]))
     for part in slices(len(base_Nb), 16_384):

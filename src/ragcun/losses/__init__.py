@@ -1,6 +1,6 @@
 """Losses on unnormalised embeddings: pure torch, for any training loop, and the terms of ragcun's objective.
 
-Nothing imports torch before a loss is asked for: settings read the terms' names and weights.
+Torch is imported only when a loss is used, because settings read the names and weights of the terms.
 """
 
 from importlib import import_module

@@ -1,7 +1,7 @@
-"""SIGReg along the axes in which embeddings vary most and least, beside random directions.
+"""SIGReg along the principal axes of the embeddings and along random directions.
 
-In many dimensions a random direction sees an average of all variances, so that random slices barely notice a spectrum
-that is far from flat; the principal axes see it whole.
+In many dimensions, the variance along a random direction is close to the mean variance, so that random slices hardly
+respond to an uneven spectrum. Statistics along the principal axes respond to it fully.
 
 Shapes: N embeddings of this process, M of all processes, D dimensions, K random slices.
 """
@@ -13,24 +13,24 @@ from ragcun.distributed.collectives import add_up, rows_per_process
 from ragcun.errors import UserError
 from ragcun.losses.sigreg import draw_directions, sketched
 
-_REFRESH = 10  # steps between two looks at the axes, which move slowly
+_REFRESH = 10  # steps between two computations of the axes, which change slowly
 
 
 class AxesSIGReg(nn.Module):
     """The mean Epps-Pulley statistic over the principal axes of a running covariance and over random slices.
 
-    The statistic is that of `SIGReg`, divided by the number of embeddings in the joined batch. The axes are those of
-    the covariance of past batches, the one before counting `momentum` times as much as the next: the axes of the batch
-    itself would show its noise. The running covariance is part of the state, so that a resumed training goes on alike.
+    The statistic is that of `SIGReg`, divided by the number of embeddings in the joined batch. The axes are those of an
+    exponential moving average of the batches' covariances, because the axes of a single batch would follow its noise.
+    The average is part of the state, so that a resumed training continues with the same values.
 
     Args:
         dimension: D.
-        slices: random directions, drawn anew at each step from (`seed`, step); 0 is allowed.
-        momentum: from 0, the last batch alone, to below 1.
+        slices: the number of random directions, which are drawn at each step from (`seed`, step); 0 is allowed.
+        momentum: the momentum of the moving average, from 0 (the last batch alone) to below 1.
         knots, t_max, seed: as in `SIGReg`.
 
     Raises:
-        UserError: a momentum or a number of slices out of its range.
+        UserError: the momentum or the number of slices is out of its range.
     """
 
     covariance_DD: Tensor
@@ -59,7 +59,7 @@ class AxesSIGReg(nn.Module):
         self.register_buffer("batches", torch.zeros((), dtype=torch.int64))
 
     def forward(self, embeddings_ND: Tensor, step: int = 0) -> Tensor:
-        """The scalar loss, fp32 (fp64 for fp64 input). In training the covariance takes in the batch."""
+        """Return the scalar loss, fp32 (fp64 for fp64 input). In training mode, the batch updates the covariance."""
         if self.training:
             self._take_in(embeddings_ND.detach())
         directions_KD = self.axes_DD

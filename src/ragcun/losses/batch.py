@@ -15,17 +15,17 @@ Treated = Literal["documents", "queries", "both"]  # the embeddings to which an 
 
 @dataclass(frozen=True)
 class EmbeddedBatch:
-    """The embeddings of one process' share of a batch.
+    """The embeddings of one process' part of a batch.
 
     Attributes:
-        queries_BD: of the anchors.
-        documents_MD: of the positives, then of the negatives that are present, row by row.
+        queries_BD: the embeddings of the anchors.
+        documents_MD: the embeddings of the positives, then of the negatives that are present, row by row.
         positives_BD: the first B documents.
-        teacher_BE: the base's embeddings of the positives, at the student's scale; None where they are not known.
-        temperature: that of the contrastive loss, which may be learnt.
-        step: the number of the training step, from which random choices follow.
-        random_RD: of documents drawn from all that are trained on, whatever the pairs; None where none are drawn.
-        general: of general texts, which are not trained on, and what they were at the start, (G, D) each; None where
+        teacher_BE: the base's embeddings of the positives, at the student's scale; None if they are unknown.
+        temperature: the temperature of the contrastive loss, which may be learnt.
+        step: the number of the training step, which seeds random choices.
+        random_RD: the embeddings of random documents of the training data; None if none are drawn.
+        general: the current and the initial embeddings of general texts, which are not trained on, (G, D) each; None if
             there are none.
     """
 
@@ -40,13 +40,13 @@ class EmbeddedBatch:
 
     @cached_property
     def embeddings_ND(self) -> "Tensor":
-        """Queries and documents together."""
+        """The embeddings of queries and documents together."""
         import torch
 
         return torch.cat([self.queries_BD, self.documents_MD])
 
     def treated(self, which: Treated) -> "Tensor":
-        """The embeddings that a regulariser of isotropy acts on; random documents stand for the batch's where drawn."""
+        """Return the embeddings for an isotropy regulariser; random documents, if drawn, replace the batch's."""
         import torch
 
         if which == "queries":

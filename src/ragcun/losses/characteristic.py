@@ -2,8 +2,8 @@
 
 With θ = x Δt, knot k needs the sums of cos kθ and sin kθ over the rows. Every k is m(2B+1) ± b with b <= B, so both
 are sums and differences of products of a coarse function (1, cos, sin of m(2B+1)θ) and a fine one (1, cos, sin of bθ).
-For 17 knots that is 12 functions of an element in place of 34; summing all products over the rows is one small matrix
-product a slice, and so is the gradient.
+For 17 knots, this needs 12 functions per element instead of 34. Summing all products over the rows is one small matrix
+product per slice, and so is the gradient.
 
 Shapes: K slices, N rows, T knots, U coarse and V fine functions.
 """
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ragcun.errors import UserError
 
-SEGMENT = 256  # rows summed in the working precision before fp64 takes over: keeps fp32's rounding below that of cos
+SEGMENT = 256  # rows summed in fp32 before fp64 takes over, so that rounding stays below the error of fp32's cos
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,10 @@ class Quadrature:
 
 @lru_cache(maxsize=8)
 def quadrature(knots: int, t_max: float, device: torch.device) -> Quadrature:
-    """The quadrature for `knots` >= 2 evenly spaced knots from 0 to `t_max` > 0; otherwise a `UserError`."""
+    """Return the quadrature with `knots` evenly spaced knots from 0 to `t_max`.
+
+    Raises `UserError` for fewer than 2 knots or t_max <= 0.
+    """
     if knots < 2 or not t_max > 0:
         raise UserError(f"Epps-Pulley needs at least 2 knots and t_max > 0, not knots={knots}, t_max={t_max}")
     highest = knots - 1
@@ -73,15 +76,15 @@ def _coarse(highest: int, fine: int) -> int:
 
 
 def wide_dtype(device: torch.device) -> torch.dtype:
-    """The precision of sums over rows: fp64, fp32 on Apple's GPUs, which know no other."""
+    """Return the precision of sums over rows: fp64, or fp32 on Apple's GPUs, which do not support fp64."""
     return torch.float32 if device.type == "mps" else torch.float64
 
 
 class Characteristic:
-    """Works on up to `slices` slices of `rows` projections at a time, in memory that is allocated once.
+    """Statistics and gradients of up to `slices` slices of `rows` projections at a time, in memory allocated once.
 
-    Write the projections into `projections_KN[:k]`; call `sums(k)`, add other processes' sums if there are any, then
-    `statistic`; `gradient` puts the derivative in the projections' place.
+    Write the projections into `projections_KN[:k]`, call `sums(k)`, add the sums of other processes if there are any,
+    and call `statistic`. `gradient` then overwrites the projections with the derivative.
     """
 
     def __init__(self, slices: int, rows: int, rule: Quadrature, like: Tensor) -> None:
@@ -94,7 +97,7 @@ class Characteristic:
         self._fine_KVN[:, 0] = 1
 
     def sums(self, slices: int) -> Tensor:
-        """Sums over the rows of all products of coarse and fine functions, K x U x V; entry (0, 0) counts the rows."""
+        """Return the row sums of all products of coarse and fine functions, K x U x V; entry (0, 0) counts the rows."""
         projections_KN, angles_KN = self.projections_KN[:slices], self._product_KVN[:slices, 0]
         coarse_KUN, fine_KVN = self._coarse_KUN[:slices], self._fine_KVN[:slices]
         torch.mul(projections_KN, self.rule.spacing, out=angles_KN)
@@ -111,14 +114,14 @@ class Characteristic:
         return sums_KUV
 
     def statistic(self, sums_KUV: Tensor) -> tuple[Tensor, Tensor]:
-        """The statistic of each slice, (K,), and the residuals of the characteristic function, Re and Im, K x 2 x T."""
+        """Return each slice's statistic, (K,), and the real and imaginary residuals of its function, K x 2 x T."""
         count = sums_KUV[0, 0, 0]
         residuals_K2T = (sums_KUV.flatten(1) @ self.rule.combine_2TxUV.T / count).view(len(sums_KUV), 2, -1)
         residuals_K2T[:, 0] -= self.rule.targets_T
         return count * (residuals_K2T.square().sum(1) @ self.rule.weights_T), residuals_K2T
 
     def gradient(self, residuals_K2T: Tensor) -> Tensor:
-        """The derivative of each slice's statistic by its projections, K x N, written over them; after `sums`."""
+        """Overwrite the projections with the derivatives of the statistics by them, K x N. Call `sums` before."""
         slices = len(residuals_K2T)
         cos_KT, sin_KT = residuals_K2T.unbind(1)
         # d/dx of weight * (Re² + Im²) is 2 * weight * t * (Im cos tx - Re sin tx)
@@ -131,7 +134,7 @@ class Characteristic:
 
 
 def _harmonics(angles_KN: Tensor, functions_KPN: Tensor) -> None:
-    """Fill functions 1, 2, 3, 4, ... with cos, sin of 1, 2, ... times the angle."""
+    """Fill functions 1, 2, 3, 4, ... with the cosines and sines of 1, 2, ... times the angle."""
     functions = functions_KPN.unbind(1)
     if len(functions) == 1:
         return

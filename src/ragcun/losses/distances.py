@@ -10,10 +10,10 @@ from ragcun.products import linear, product
 
 
 def squared_distances(left_AD: Tensor, right_BD: Tensor) -> Tensor:
-    """||a - b||² of all pairs, A x B, never negative, without a square root; differentiable.
+    """Return ||a - b||² of all pairs, A x B, never negative and differentiable; no square root is taken.
 
-    By a² + b² - 2ab, after a common shift that leaves distances alone and keeps the squares small: vectors that lie far
-    from the origin lose no digits.
+    The distances are computed as a² + b² - 2ab, after a common shift that does not change them and keeps the squares
+    small, so that vectors far from the origin lose no digits.
     """
     centre_D = right_BD.detach().mean(0)
     left_AD, right_BD = left_AD - centre_D, right_BD - centre_D

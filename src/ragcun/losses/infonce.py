@@ -1,6 +1,7 @@
 """InfoNCE on squared Euclidean distance.
 
-Shapes: B rows of this process, R rows of all processes, N negatives a row, M documents of all processes, D dimensions.
+Shapes: B rows of this process, R rows of all processes, N negatives per row, M documents of all processes, D
+dimensions.
 """
 
 import math
@@ -13,17 +14,17 @@ from ragcun.errors import UserError
 from ragcun.losses.distances import squared_distances
 from ragcun.losses.precision import full, full_precision
 
-_DOCUMENT = 2**32 - 1  # the bits of a pair's key that hold the document
+_DOCUMENT = 2**32 - 1  # the bits of a pair's key that contain the document's id
 
 
 class EuclideanInfoNCE(nn.Module):
     """Cross-entropy of the positive among all documents of the joined batch; logits are -||a - p||² / temperature.
 
-    InfoNCE (van den Oord et al., arXiv 1807.03748) with in-batch and given negatives. A document that is known to be
-    relevant to the anchor without being the row's own positive is left out. Documents are gathered from all processes;
-    `ragcun.distributed.collectives` has the convention for gradients. Distances between N(0, I) vectors grow with D,
-    so the `temperature` starts at the order of D/10; `learnable` trains its logarithm. Raises `UserError` if it is not
-    positive.
+    InfoNCE (van den Oord et al., arXiv 1807.03748, equation 4) with in-batch and hard negatives. A document that is
+    known to be relevant to the anchor, but is not the row's own positive, is masked. Documents are gathered from all
+    processes; `ragcun.distributed.collectives` states the convention for gradients. Distances between samples of N(0,
+    I) grow with D, so the `temperature` should be of the order of D/10; `learnable` trains its logarithm. Raises
+    `UserError` if the temperature is not positive.
     """
 
     def __init__(self, temperature: float = 51.2, learnable: bool = False) -> None:
@@ -35,7 +36,7 @@ class EuclideanInfoNCE(nn.Module):
 
     @property
     def temperature(self) -> Tensor | float:
-        """The temperature: a number, or a differentiable scalar where it is learnt."""
+        """The temperature: a number, or a differentiable scalar if it is learnt."""
         return self._fixed if self.log_temperature is None else with_mean_gradient(self.log_temperature).exp()
 
     def forward(
@@ -47,12 +48,12 @@ class EuclideanInfoNCE(nn.Module):
         document_ids: Tensor | None = None,
         known_pairs: Tensor | None = None,
     ) -> Tensor:
-        """The scalar loss: the mean over the rows of the joined batch, in fp32 (fp64 for fp64 input).
+        """Return the scalar loss, the mean over the rows of the joined batch, in fp32 (fp64 for fp64 input).
 
-        `anchor_ids` (B,) and `document_ids` (B + B*N,), of the positives, then of the negatives row by row, are int64;
-        -1 marks an absent negative. Equal ids are the same document, and the positives of all rows with an anchor's id
-        are relevant to it. Without ids, all anchors and all documents count as different. Raises `UserError` for shapes
-        that do not fit.
+        `anchor_ids` (B,) and `document_ids` (B + B*N,) are int64; the latter are those of the positives, then of the
+        negatives row by row, where -1 marks an absent negative. Documents with equal ids are the same, and the
+        positives of all rows with an anchor's id are relevant to it. Without ids, all anchors and all documents are
+        different. Raises `UserError` if the shapes do not fit.
         """
         rows, device = len(anchors_BD), anchors_BD.device
         local_documents = [positives_BD] if negatives_BND is None else [positives_BD, negatives_BND.flatten(0, 1)]
@@ -87,7 +88,7 @@ class EuclideanInfoNCE(nn.Module):
 
 
 def pair_keys(anchor_ids: Tensor, document_ids: Tensor) -> Tensor:
-    """One int64 for each pair of ids, which are from 0 to 2**31 - 1; the arguments are broadcast."""
+    """Combine each pair of ids, which are from 0 to 2**31 - 1, into one int64; the arguments are broadcast."""
     return (anchor_ids << 32) | document_ids
 
 
@@ -104,7 +105,7 @@ def _gathered_ids(ids: Tensor | None, counts: list[int], device: torch.device) -
 def _relevant(
     anchor_ids_R: Tensor, document_ids_M: Tensor, positive_columns_R: Tensor, own: slice, known_pairs: Tensor | None
 ) -> Tensor:
-    """Which documents the batch's rows and `known_pairs` know to be relevant to this process' anchors, B x M."""
+    """Return which documents are relevant to this process' anchors, by the batch and `known_pairs`, B x M."""
     anchors, anchor_of_R = torch.unique(anchor_ids_R, return_inverse=True)
     documents, document_of_M = torch.unique(document_ids_M, return_inverse=True)
     relevant = torch.zeros(len(anchors), len(documents), dtype=torch.bool, device=anchor_ids_R.device)
@@ -119,7 +120,7 @@ def _relevant(
 
 
 def _known_documents(anchors: Tensor, known_pairs: Tensor) -> tuple[Tensor, Tensor]:
-    """The documents that the known pairs have for each of these ids, and the places of their anchors."""
+    """Return the documents that the known pairs have for these ids, and the positions of their anchors."""
     first = torch.searchsorted(known_pairs, anchors << 32)
     counts = torch.searchsorted(known_pairs, (anchors << 32) | _DOCUMENT, right=True) - first
     place = torch.repeat_interleave(counts)

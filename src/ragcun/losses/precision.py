@@ -1,4 +1,4 @@
-"""Losses are computed in full precision, whatever the training around them does."""
+"""Full precision for the losses, also if the training uses a lower one."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from torch import Tensor
 
 @contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
-    """Switch autocast and reduced-precision matrix products (TF32, bf16) off, and afterwards back to what they were."""
+    """Disable autocast and reduced-precision matrix products (TF32, bf16), and restore their state afterwards."""
     backends = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)  # type: ignore[attr-defined]
     before = [backend.fp32_precision for backend in backends]
     try:
@@ -23,5 +23,5 @@ def full_precision(device: torch.device) -> Iterator[None]:
 
 
 def full(tensor: Tensor) -> Tensor:
-    """The tensor in fp32, or in fp64 if it is given so; the gradient comes back in the tensor's own dtype."""
+    """Return the tensor in fp32, or in fp64 if it is fp64. The gradient has the tensor's own dtype."""
     return tensor if tensor.dtype == torch.float64 else tensor.float()

@@ -1,4 +1,4 @@
-"""Regularisers: the scale of embeddings, the similarities that a base had, and the embeddings that a head had.
+"""Regularisers of the scale of embeddings, and of their distance from the base and from the initial head.
 
 Shapes: N embeddings of this process, M of all processes, D and E dimensions.
 """
@@ -13,10 +13,10 @@ from ragcun.losses.precision import full, full_precision
 
 
 def scale(embeddings_ND: Tensor) -> Tensor:
-    """(mean of ||x||²/D - 1)², 0 where the mean squared norm is that of N(0, I); a scalar, fp32 (fp64 for fp64 input).
+    """Return (mean of ||x||²/D - 1)², which is 0 if the mean squared norm is that of N(0, I); a scalar.
 
-    The mean is over the joined batch of all processes; `ragcun.distributed.collectives` has the convention for
-    gradients.
+    The result is fp32 (fp64 for fp64 input). The mean is over the joined batch of all processes;
+    `ragcun.distributed.collectives` states the convention for gradients.
     """
     counts, _ = rows_per_process(len(embeddings_ND), embeddings_ND.device)
     squares = full(embeddings_ND).square().sum()
@@ -24,10 +24,10 @@ def scale(embeddings_ND: Tensor) -> Tensor:
 
 
 def drift(embeddings_ND: Tensor, before_ND: Tensor) -> Tensor:
-    """Mean over texts and dimensions of (x - before)²; a scalar >= 0, fp32 (fp64 for fp64 input).
+    """Return the mean over texts and dimensions of (x - before)²; a scalar >= 0, fp32 (fp64 for fp64 input).
 
-    Keeps embeddings of texts that are not trained on where they were. `before_ND` gets no gradient. The mean is over
-    the joined batch of all processes; `ragcun.distributed.collectives` has the convention for gradients.
+    The term limits the change of embeddings of texts that are not trained on. `before_ND` gets no gradient. The mean is
+    over the joined batch of all processes; `ragcun.distributed.collectives` states the convention for gradients.
     """
     counts, _ = rows_per_process(len(embeddings_ND), embeddings_ND.device)
     squares = (full(embeddings_ND) - full(before_ND.detach())).square().sum()
@@ -35,11 +35,11 @@ def drift(embeddings_ND: Tensor, before_ND: Tensor) -> Tensor:
 
 
 def distillation(student_ND: Tensor, teacher_NE: Tensor, temperature: float | Tensor) -> Tensor:
-    """Mean KL(teacher || student) of the rows of softmax(-||x - y||² / temperature), y the other rows; a scalar >= 0.
+    """Return the mean KL(teacher || student) of the rows of softmax(-||x - y||² / temperature); a scalar >= 0.
 
-    Keeps the similarities that the base, the teacher, sees between the joined batch's embeddings. The temperature is
-    the same for both, so bring the teacher to the student's scale first (the head's output at its start has it).
-    Neither the teacher nor the temperature gets a gradient. Raises `UserError` for different numbers of rows.
+    y are the other rows of the joined batch. The term keeps the similarities of the base (the teacher). The temperature
+    is the same for both, so the teacher must be at the student's scale, which is that of the initial head's output.
+    Neither the teacher nor the temperature gets a gradient. Raises `UserError` if the numbers of rows differ.
     """
     rows, device = len(student_ND), student_ND.device
     if len(teacher_NE) != rows:
@@ -58,7 +58,7 @@ def distillation(student_ND: Tensor, teacher_NE: Tensor, temperature: float | Te
         everywhere = gather_rows(full(embeddings), counts)
         with full_precision(device):
             logits_NM = squared_distances(full(embeddings), everywhere) / -temperature
-        # A row does not see itself: probability 0 in both, which adds 0 to the divergence.
+        # A row has probability 0 for itself in both distributions, which adds 0 to the divergence.
         logits_NM.diagonal(first).fill_(-torch.inf)
         similarities_NM = logits_NM.log_softmax(1)
         return similarities_NM.diagonal_scatter(similarities_NM.new_zeros(rows), offset=first)

@@ -1,4 +1,4 @@
-"""SIGReg, the sketched isotropic Gaussian regulariser of LeJEPA (arXiv 2511.08544), exact and in little memory.
+"""SIGReg, the sketched isotropic Gaussian regulariser of LeJEPA (arXiv 2511.08544), computed exactly in little memory.
 
 Shapes: N embeddings, D dimensions, K slices.
 """
@@ -19,12 +19,13 @@ from ragcun.slices import slices
 
 
 def epps_pulley(projections_NK: Tensor, knots: int = 17, t_max: float = 3.0) -> Tensor:
-    """The Epps-Pulley statistic of each slice against N(0, 1), shape (K,), zero or larger; differentiable once.
+    """Return the Epps-Pulley statistic of each slice against N(0, 1), shape (K,), zero or larger; differentiable once.
 
-    N times the integral of |φ̂(t) - φ(t)|² φ(t) over [-t_max, t_max], φ(t) = exp(-t²/2), by the trapezoidal rule with
-    `knots` evenly spaced knots on [0, t_max], as in LeJEPA's reference implementation (arXiv 2511.08544). Takes N
-    samples of each of K slices, of this process alone. Computed in fp32, or fp64 if given so. Raises `UserError` for
-    another shape, fewer than 2 knots or t_max <= 0, and `RagcunError` where a second derivative is computed.
+    The statistic is N times the integral of |φ̂(t) - φ(t)|² φ(t) over [-t_max, t_max] with φ(t) = exp(-t²/2), by the
+    trapezoidal rule with `knots` evenly spaced knots on [0, t_max], as in LeJEPA's reference implementation (arXiv
+    2511.08544). The input are N samples of each of K slices, of this process alone. The computation is in fp32, or in
+    fp64 for fp64 input. Raises `UserError` for another shape, fewer than 2 knots or t_max <= 0, and `RagcunError` if a
+    second derivative is computed.
     """
     _require_matrix(projections_NK)
     wanted = torch.is_grad_enabled() and projections_NK.requires_grad
@@ -33,8 +34,8 @@ def epps_pulley(projections_NK: Tensor, knots: int = 17, t_max: float = 3.0) -> 
 
 
 def draw_directions(slices: int, dimensions: int, seed: int, step: int = 0) -> Tensor:
-    """`slices` random unit vectors as rows, K x D, fp32, on the CPU: the same for the same seed and step everywhere."""
-    # The CPU's generator takes 32 bits of a seed, so seed and step are mixed into as many.
+    """Draw `slices` random unit vectors as rows, K x D, fp32, on the CPU. They depend only on the seed and the step."""
+    # The CPU's generator uses 32 bits of a seed, so seed and step are hashed into 32 bits.
     mixed = int(np.random.SeedSequence((seed, step)).generate_state(1)[0])
     directions_KD = torch.randn(slices, dimensions, generator=torch.Generator().manual_seed(mixed))
     return nn.functional.normalize(directions_KD, dim=1, out=directions_KD)
@@ -43,7 +44,7 @@ def draw_directions(slices: int, dimensions: int, seed: int, step: int = 0) -> T
 def sketched(
     embeddings_ND: Tensor, directions_KD: Tensor, knots: int = 17, t_max: float = 3.0, per_sample: bool = True
 ) -> Tensor:
-    """The mean Epps-Pulley statistic of the joined batch along unit `directions_KD`; arguments as those of `SIGReg`."""
+    """Return the mean Epps-Pulley statistic of the joined batch along unit `directions_KD`; see `SIGReg`."""
     wanted = torch.is_grad_enabled() and embeddings_ND.requires_grad
     loss: Tensor = _Sketch.apply(embeddings_ND, directions_KD, knots, t_max, per_sample, wanted)
     return loss
@@ -52,10 +53,10 @@ def sketched(
 class SIGReg(nn.Module):
     """LeJEPA's SIGReg (arXiv 2511.08544): the mean Epps-Pulley statistic over random slices, 0 or larger.
 
-    `slices` directions are drawn anew at each step from (`seed`, step). With `per_sample` the statistic is divided by
-    the number of embeddings in the joined batch, so that a weight means the same for every batch size; without, the
-    scale is LeJEPA's own. On several processes it is the statistic of the joined batch, and all must be at the same
-    step; `ragcun.distributed.collectives` has the convention for gradients.
+    `slices` directions are drawn at each step from (`seed`, step). With `per_sample`, the statistic is divided by the
+    number of embeddings in the joined batch, so that a weight has the same effect with every batch size; without it,
+    the scale is that of LeJEPA. On several processes, the statistic is that of the joined batch, and all processes must
+    be at the same step; `ragcun.distributed.collectives` states the convention for gradients.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class SIGReg(nn.Module):
         self.step = 0
 
     def forward(self, embeddings_ND: Tensor, step: int | None = None) -> Tensor:
-        """The scalar loss, fp32 (fp64 for fp64 input). `step` sets the step; without it, training counts its calls."""
+        """Return the scalar loss, fp32 (fp64 for fp64 input). Without `step`, calls in training mode are counted."""
         _require_matrix(embeddings_ND)
         if step is not None:
             self.step = step
@@ -94,15 +95,15 @@ def _require_matrix(tensor: Tensor) -> None:
 
 
 def _block(device: torch.device) -> int:
-    """Slices at a time: few enough for a CPU's caches, enough to keep a GPU busy. Equal on all processes."""
+    """Return the number of slices of a block, which fits a CPU's caches or keeps a GPU busy; equal on all processes."""
     return 256 if device.type == "cpu" else 512
 
 
-_LOST = 0.01  # share of a gradient's norm that fp16 may lose without a warning
+_LOST = 0.01  # the share of a gradient's norm that may underflow in fp16 without a warning
 
 
 class _Once(torch.autograd.Function):
-    """A gradient that is part of a graph, so that its own derivative raises instead of being taken for zero."""
+    """Make a gradient part of the graph, so that its derivative raises an error instead of being zero."""
 
     @staticmethod
     def forward(_: Any, gradient: Tensor, source: Tensor) -> Tensor:
@@ -154,7 +155,7 @@ class _EppsPulley(torch.autograd.Function):
 
 
 class _Sketch(torch.autograd.Function):
-    """Projection, statistic and gradient block by block; only the gradient, as large as the embeddings, is kept."""
+    """Compute projection, statistic and gradient block by block, and keep only the gradient."""
 
     @staticmethod
     def forward(

@@ -1,4 +1,4 @@
-"""A regulariser of isotropy as a term: which embeddings of a batch it acts on, and what it makes of them.
+"""An isotropy regulariser as a term of the loss: the embeddings that it is applied to, and its target.
 
 Shapes: N embeddings, D dimensions.
 """
@@ -12,13 +12,14 @@ from ragcun.losses.batch import EmbeddedBatch, Treated
 
 
 class Treatment(nn.Module):
-    """`penalty`, a scalar of embeddings (N, D) and the step that is least for N(0, I), on a part of a batch.
+    """An isotropy regulariser that is applied to a part of a batch.
 
     Args:
-        penalty: the regulariser; its parameters and buffers are part of the state.
-        which: the embeddings that it acts on.
-        target_D: variances in place of 1. Each coordinate is divided by its standard deviation first, so that the
-            penalty is least for N(0, diag(target)), whichever it is. None is N(0, I).
+        penalty: a function of embeddings (N, D) and the step, which returns a scalar that is minimal for N(0, I). If it
+            is a module, its parameters and buffers are part of the state.
+        which: the embeddings that the penalty is applied to.
+        target_D: target variances other than 1. Each coordinate is first divided by its target standard deviation, so
+            that any penalty is minimal for N(0, diag(target)). None is N(0, I).
 
     Raises:
         UserError: the target is not positive, or the embeddings have another number of dimensions.
@@ -31,13 +32,13 @@ class Treatment(nn.Module):
     ) -> None:
         super().__init__()
         if target_D is not None and not bool((target_D > 0).all()):
-            raise UserError("the target of a regulariser needs a variance above 0 in each dimension")
+            raise UserError("the target of a regulariser must have a variance above 0 in each dimension")
         self.penalty = penalty
         self.which = which
         self.register_buffer("target_D", target_D, persistent=False)
 
     def forward(self, batch: EmbeddedBatch) -> Tensor:
-        """The penalty of the batch, a scalar."""
+        """Return the penalty of the batch, a scalar."""
         embeddings_ND = batch.treated(self.which)
         if self.target_D is not None:
             if len(self.target_D) != embeddings_ND.shape[1]:

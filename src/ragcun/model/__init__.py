@@ -1,1 +1,1 @@
-"""The head on top of the base: how it starts, and how the whole encoder is saved."""
+"""The encoder: initialisation of the head, and saving of base and head together."""

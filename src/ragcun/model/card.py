@@ -1,6 +1,6 @@
-"""The card of an encoder, as the hub shows it: what it is, from what, how it was trained, how it scores, its limits.
+"""The model card of an encoder: its base, training, scores and limitations.
 
-It is made from the manifest of the training and, once there are any, from scores. It holds no path of a machine.
+The card is made from the manifest of the training and, if there are any, from scores. It contains no path of a machine.
 """
 
 import json
@@ -31,13 +31,14 @@ _LICENCES = {"apache-2.0", "mit", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-sa-3.0", "
 
 @dataclass(frozen=True)
 class CardScore:
-    """A line of the card's table of scores: a dataset, a score (0 to 1) with its interval, and the base beside it.
+    """A row of the card's table of scores: the score on a dataset (0 to 1), and its difference from the base's.
 
     Attributes:
         low, high: the 95 percent interval over queries.
-        deviation: over `seeds` trainings; None for one.
-        base: the base's score, where it was evaluated.
-        difference: to the base, with its 95 percent interval, and the p-value of the paired test, corrected.
+        deviation: the standard deviation over `seeds` trainings; None for one training.
+        base: the base's score, if it was evaluated.
+        difference: the difference from the base with its 95 percent interval.
+        p_value: the corrected p-value of the paired test.
     """
 
     dataset: str
@@ -57,17 +58,17 @@ class CardScore:
 
 @dataclass(frozen=True)
 class Card:
-    """What a card says.
+    """The content of a model card.
 
     Attributes:
         title: the model's name.
-        loaded_as: what `SentenceTransformer` loads it by: ORG/NAME on a hub, or a folder.
-        manifest: that of the training.
+        loaded_as: the name by which `SentenceTransformer` loads the model: ORG/NAME on a hub, or a folder.
+        manifest: the manifest of the training.
         origin: the base.
-        scores: none where it was not evaluated.
-        licence: of the weights; None leaves it open, and the card says so.
-        citation: BibTeX of the work that releases it; None: of this model alone.
-        thresholds: a section on when not to answer; empty where none was measured.
+        scores: the rows of the table of scores; empty if the model was not evaluated.
+        licence: the licence of the weights; with None, the card says that none was chosen.
+        citation: the BibTeX entry of the work that releases the model; with None, an entry for the model.
+        thresholds: the section on when not to answer; empty if no threshold was measured.
     """
 
     title: str
@@ -80,7 +81,7 @@ class Card:
     thresholds: str = ""
 
     def text(self) -> str:
-        """The card as Markdown, with the hub's metadata before it."""
+        """Write the card as Markdown, after the hub's metadata."""
         sections = [
             self._about(),
             self._usage(),
@@ -127,7 +128,7 @@ class Card:
         dimension = self._dimension
         return (
             f"A sentence encoder for dense retrieval: {self.origin.markdown()}, {frozen}, with a projection head to "
-            f"{dimension} dimensions and no normalisation behind it. Embeddings are compared by Euclidean distance."
+            f"{dimension} dimensions and without normalisation. Embeddings are compared by Euclidean distance."
         )
 
     def _usage(self) -> str:
@@ -140,7 +141,7 @@ model = SentenceTransformer({json.dumps(self.loaded_as)})
 queries = ["how do plants make sugar"]
 documents = ["Photosynthesis turns light, water and carbon dioxide into sugar.", "Whales are mammals."]
 scores = model.similarity(model.encode_query(queries), model.encode_document(documents))
-print(scores)  # minus the Euclidean distance: the highest is the best
+print(scores)  # negative Euclidean distances, so that the highest score is the best
 ```"""
 
     def _training(self) -> str:
@@ -148,7 +149,7 @@ print(scores)  # minus the Euclidean distance: the highest is the best
         mixed = parts_of(data["train"])
         sources = [("training pairs", one, one["pairs"] if len(mixed) > 1 else data["pairs"]) for one in mixed]
         sources += [("choice of the checkpoint", one, None) for one in parts_of(data["dev"])]
-        sources += [("kept as at the start", one, one["rows"]) for one in data.get("general", ())]
+        sources += [("general texts", one, one["rows"]) for one in data.get("general", ())]
         sources += [("choice of the interpolation", one, None) for one in data["out_of_domain"]]
         before = (data.get("before") or {}).get("trained", ())
         sources += [("an earlier training", one, None) for one in before]
@@ -179,29 +180,29 @@ seed = {self._settings["seed"]}. Training took {_duration(hours)} on {machine}."
         rows = [[*_scored(one), *(_beside(one) if beside else [])] for one in self.scores]
         table = "\n".join(f"| {' | '.join(row)} |" for row in [heading, ["---"] * len(heading), *rows])
         spread = (
-            f"Scores are means ± sample deviations over {seeds} seeds."
+            f"Scores are means ± sample standard deviations over {seeds} seeds."
             if seeds > 1
-            else "Scores are of one training; those of other seeds differ."
+            else "Scores are those of one training and vary with the seed."
         )
         told = (
             f" Brackets hold 95% bootstrap intervals over queries. {spread} In-domain datasets were trained on, or "
             "chose the checkpoint."
         )
-        tests = " P-values are of paired randomisation tests, corrected by Holm's method." if beside else ""
+        tests = " P-values are from paired randomisation tests, corrected by Holm's method." if beside else ""
         return f"## Evaluation\n\n{table}\n\nTimes 100.{told}{tests}"
 
     def _limits(self) -> str:
         length = self.manifest["base"].get("max_length")
         lines = [
-            f"Texts are cut after {length} tokens." if length else "",
-            "Distances depend on the scale of embeddings: do not normalise them, and do not compare them by cosine.",
-            "Its vocabulary, languages and biases are those of the base."
+            f"Texts are truncated after {length} tokens." if length else "",
+            "Distances depend on the scale of embeddings: do not normalise embeddings or compare them by cosine.",
+            "The model's vocabulary, languages and biases are those of the base."
             + (f" The base's licence is {self.origin.licence}." if self.origin.licence else ""),
         ]
         if self.scores:
             kinds = {one.domain for one in self.scores}
             if "out-of-domain" not in kinds:
-                lines.append("It was not evaluated on any dataset that it was not trained on.")
+                lines.append("The model was not evaluated on any dataset that it was not trained on.")
         licences = [_licence(source) for source in parts_of(self.manifest["data"]["train"])]
         if _UNKNOWN_LICENCE in licences:
             lines.append("The licence of its training data is not known: find out before you use it commercially.")

@@ -1,4 +1,4 @@
-"""The one artefact: a plain sentence-transformers model that loads where ragcun is not installed."""
+"""Saving of an encoder as a plain sentence-transformers model, which loads without ragcun."""
 
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,9 @@ from ragcun.heads.layers import Head
 
 
 def save_encoder(base: SentenceTransformer, head: Head, path: Path, card: str) -> None:
-    """Save base and head as one sentence-transformers model with Euclidean similarity; whole or not at all.
+    """Save base and head as one sentence-transformers model with Euclidean similarity, completely or not at all.
 
-    `card` is its README.md.
+    `card` is the text of the README.md.
     """
     encoder = SentenceTransformer(
         modules=[*base, *head.modules_to_save()],
@@ -31,7 +31,7 @@ def save_encoder(base: SentenceTransformer, head: Head, path: Path, card: str) -
 
 
 def load_head_weights(name: str, head: Head) -> None:
-    """Take the weights of `head` from the saved encoder (or experiment) called `name`.
+    """Load the weights of `head` from the saved encoder or experiment `name`.
 
     Raises:
         UserError: the encoder has no head, or one of another shape.

@@ -7,13 +7,13 @@ from ragcun.errors import UserError
 
 
 def freeze_early_layers(base: SentenceTransformer, count: int, name: str) -> None:
-    """Fix the embeddings and the first `count` transformer layers of `base`, which is called `name`.
+    """Freeze the embeddings and the first `count` transformer layers of `base`, which is called `name`.
 
-    The layers are the one list of equal modules in the transformer: `encoder.layer` of BERT and MPNet, `layers` of
-    Gemma. Modules outside of the layers, such as MPNet's table of relative positions, count as embeddings.
+    The layers are the only list of modules of the same type in the transformer: `encoder.layer` of BERT and MPNet,
+    `layers` of Gemma. Modules outside the layers, such as MPNet's table of relative positions, count as embeddings.
 
     Raises:
-        UserError: there is no such list, more than one, or too few layers in it.
+        UserError: there is no such list or more than one, or it has too few layers.
     """
     if count == 0:
         return

@@ -1,4 +1,4 @@
-"""The head that settings ask for, as it starts."""
+"""Building of the head that the settings describe."""
 
 import torch
 
@@ -9,10 +9,10 @@ from ragcun.settings.schema import ModelSettings
 
 
 def build_head(settings: ModelSettings, spectrum: Spectrum, seed: int) -> Head:
-    """Build the head that `settings` describes. Its random weights follow from `seed` alone.
+    """Build the head that `settings` describes. Its random weights depend only on `seed`.
 
     Raises:
-        UserError: its output dimension is impossible for this base.
+        UserError: the output dimension is impossible for this base.
     """
     entry = HEADS[settings.head]
     with torch.random.fork_rng(devices=[]):
