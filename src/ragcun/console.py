@@ -1,4 +1,4 @@
-"""The console on standard error, for everything that is not a command's result."""
+"""The console on standard error, for progress, notes and errors."""
 
 import os
 import time
@@ -29,7 +29,7 @@ from ragcun.errors import Failure
 from ragcun.printable import one_line
 
 console = Console(stderr=True, highlight=False, emoji=False)
-PACE = 300.0  # seconds: the pace in them gives the time left, so that a busy moment does not
+PACE = 300.0  # seconds over which the pace is averaged, so that a busy moment does not change the time left
 _busy: ContextVar[bool] = ContextVar("busy", default=False)
 
 
@@ -44,7 +44,7 @@ class _Rate(ProgressColumn):
 
 @dataclass
 class Bar:
-    """One line of progress. `advance` moves it, `note` shows a few words at its end."""
+    """A progress bar. `advance` moves it, and `note` shows a few words at its end."""
 
     _progress: Progress
     _task: TaskID
@@ -54,16 +54,16 @@ class Bar:
         self._progress.advance(self._task, steps)
 
     def note(self, text: str) -> None:
-        """Show `text` behind the bar."""
+        """Show `text` at the end of the bar."""
         self._progress.update(self._task, note=one_line(text))
 
 
 @contextmanager
 def progress(description: str, total: float | None, unit: str = "it") -> Iterator[Bar]:
-    """Show a bar with rate and time left on a terminal; where output is piped, one line when the work is done.
+    """Show a bar with rate and time left on a terminal, or print one line at the end of the work if output is piped.
 
-    `description` names the work, and `total` is the number of `unit`s (None if unknown). Nested work shows no bar of
-    its own. The bar is full when the block ends without an error.
+    `description` names the work, and `total` is the number of `unit`s (None if unknown). Work inside the block shows no
+    bar. The bar is full when the block ends without an error.
     """
     if _busy.get() or not is_first():
         yield _silent()
@@ -76,7 +76,7 @@ def progress(description: str, total: float | None, unit: str = "it") -> Iterato
                 task = bar.add_task(one_line(description), total=total, unit=unit, note="")
                 yield Bar(bar, task)
                 if total is not None:
-                    bar.update(task, completed=total)  # done, also where another process did some of it
+                    bar.update(task, completed=total)  # another process may have done a part of the work
         else:
             yield _silent()
             count = "" if total is None else f": {total:,.0f} {unit}"
@@ -144,7 +144,7 @@ def _print_marked(mark: str, text: str) -> None:
 
 
 def warn_of(failure: Failure) -> None:
-    """Warn of what has just been caught, with its traceback where `--debug` asks for it."""
+    """Warn of a failure that has just been caught, with its traceback if `--debug` is given."""
     if os.environ.get("RAGCUN_DEBUG"):
         traceback.print_exc()
     warn(str(failure))

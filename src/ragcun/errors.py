@@ -1,4 +1,4 @@
-"""Errors whose message is one line that says what is wrong, where, and what to do."""
+"""Errors with a message of one line, which says what is wrong, where, and what to do."""
 
 import difflib
 import errno
@@ -15,33 +15,33 @@ class RagcunError(Exception):
 
 
 class UserError(RagcunError):
-    """A mistake of the user's: a bad value, a missing file, a malformed line. The CLI prints it and exits with 2."""
+    """A user's mistake: an invalid value, a missing file, a malformed line. The CLI prints it and exits with 2."""
 
     exit_code = 2
 
 
-# What the operating system refuses: whose mistake it is, and what to do.
+# For each error of the operating system: the kind of error, and what the user can do.
 _REFUSALS: dict[int, tuple[type[RagcunError], str]] = {
     errno.ENOENT: (UserError, "check the path"),
     errno.ENOTDIR: (UserError, "one of the names before the last is a file; check the path"),
-    errno.EISDIR: (UserError, "a file is wanted here; check the path"),
+    errno.EISDIR: (UserError, "a file is expected here; check the path"),
     errno.EEXIST: (UserError, "remove it or choose another name"),
     errno.ENOTEMPTY: (UserError, "empty it or choose another folder"),
     errno.EACCES: (UserError, "change its permissions or choose another place"),
     errno.EPERM: (UserError, "change its permissions or choose another place"),
     errno.EROFS: (UserError, "choose a place that can be written to"),
     errno.ENAMETOOLONG: (UserError, "choose a shorter name"),
-    errno.ELOOP: (UserError, "mend the links"),
-    errno.ENOSPC: (RagcunError, "make room, and the same command continues"),
-    errno.EDQUOT: (RagcunError, "make room, and the same command continues"),
+    errno.ELOOP: (UserError, "repair the symbolic links"),
+    errno.ENOSPC: (RagcunError, "free some space, then run the same command again"),
+    errno.EDQUOT: (RagcunError, "free some space, then run the same command again"),
     errno.EMFILE: (RagcunError, "raise the limit of open files (ulimit -n)"),
-    errno.ENOMEM: (RagcunError, "free some memory, and the same command continues"),
+    errno.ENOMEM: (RagcunError, "free some memory, then run the same command again"),
     errno.EIO: (RagcunError, "the disk failed; copy the data to another one"),
 }
 
 
 def explained(error: Exception) -> RagcunError:
-    """`error` as the one line and the exit code that users get; what the operating system refuses with a remedy."""
+    """Turn any exception into an error with one line and an exit code; errors of the operating system get a remedy."""
     if isinstance(error, RagcunError):
         return error
     if isinstance(error, OSError) and error.errno in _REFUSALS:
@@ -51,7 +51,7 @@ def explained(error: Exception) -> RagcunError:
     return RagcunError(f"{type(error).__name__}: {' '.join(str(error).split())}")
 
 
-# What a value must be that pydantic refuses, by the beginning of its error's type; what is in braces is its context.
+# The message for each type of pydantic's errors, by the start of the type's name; braces are filled from the context.
 _VALUES = {
     "int_": "must be a whole number",
     "float_": "must be a number",
@@ -71,7 +71,7 @@ _VALUES = {
 
 
 def what_it_must_be(problem: Mapping[str, Any]) -> str:
-    """What a refused value must be, from one of the errors of a pydantic `ValidationError`."""
+    """Say what a refused value must be, from one of the errors of a pydantic `ValidationError`."""
     context = problem.get("ctx", {})
     bounds = {name: f"{value:g}" if isinstance(value, float) else value for name, value in context.items()}
     for kind, text in _VALUES.items():
@@ -84,9 +84,9 @@ def what_it_must_be(problem: Mapping[str, Any]) -> str:
 
 
 def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
-    """The name of `known` that `name` probably stands for, as the end of a message; empty where none is like it.
+    """Return " (did you mean X?)" with the known name that is most similar to `name`; empty if none is similar.
 
-    `cutoff`, 0 to 1, is how alike they must be.
+    `cutoff` is the minimum similarity, 0 to 1.
     """
     spelt = {one.lower(): one for one in known}
     close = difflib.get_close_matches(name.lower(), spelt, n=1, cutoff=cutoff)
@@ -100,7 +100,7 @@ class Failure:
     Attributes:
         dataset: the dataset that failed; None if the retriever failed before any dataset.
         model: the retriever that failed; None if the dataset failed before any retriever.
-        error: one line.
+        error: the message, one line.
         exit_code: the exit code of this failure alone.
     """
 
@@ -111,12 +111,12 @@ class Failure:
 
     @classmethod
     def of(cls, dataset: str | None, error: Exception, model: str | None = None) -> "Failure":
-        """Make a failure of an exception."""
-        told = explained(error)
-        return cls(dataset, model, " ".join(str(told).split()), told.exit_code)
+        """Make a failure from an exception."""
+        shown = explained(error)
+        return cls(dataset, model, " ".join(str(shown).split()), shown.exit_code)
 
     def to_json(self) -> dict[str, Any]:
-        """As `--json` prints it."""
+        """Return the failure as `--json` prints it."""
         return asdict(self)
 
     def __str__(self) -> str:
@@ -125,7 +125,7 @@ class Failure:
 
 
 def exit_code(failures: Sequence[Failure], done: bool) -> int:
-    """0 without failures, 2 where nothing was `done` and all of them are the user's mistakes, else 1."""
+    """Return 0 without failures, 2 if nothing was `done` and all failures are the user's mistakes, otherwise 1."""
     if done:
         return 1 if failures else 0
     return min((failure.exit_code for failure in failures), default=0)

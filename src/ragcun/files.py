@@ -1,4 +1,4 @@
-"""Files that are whole or absent, and their fingerprints."""
+"""Atomic writes of files and folders, which are complete or absent, and fingerprints of files."""
 
 import hashlib
 import json
@@ -19,19 +19,19 @@ from ragcun.errors import UserError, explained
 from ragcun.printable import json_text
 
 _TEMPORARY = re.compile(r"\..+\.(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-(?P<began>\d+)-[0-9a-f]{8}(\.\w+)?")
-_CLOCK = 5  # seconds by which two readings of the time at which a process began may differ
+_CLOCK = 5  # seconds by which two readings of a process' start time may differ
 
 
 def ragcun_cache() -> Path:
-    """Folder for what can be made again at any time: `RAGCUN_CACHE_DIR`, or else ~/.cache/ragcun."""
+    """Return the folder for files that can be made again at any time: `RAGCUN_CACHE_DIR` or ~/.cache/ragcun."""
     return Path(os.environ.get("RAGCUN_CACHE_DIR") or "~/.cache/ragcun").expanduser()
 
 
 def there_of(path: Path) -> Path:
-    """What is there of a path: itself, or the nearest folder above it.
+    """Return the path if it exists, otherwise the nearest existing folder above it.
 
     Raises:
-        UserError: what is there is a file, through which the path leads, or it cannot be looked at.
+        UserError: the path leads through a file, or cannot be accessed.
     """
     try:
         there = next((one for one in (path, *path.parents) if os.path.lexists(one)), Path())
@@ -45,10 +45,10 @@ def there_of(path: Path) -> Path:
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it is flushed to disk and takes the final name.
+    """Yield a temporary path in the folder of `path`; on success, it is flushed to disk and renamed to `path`.
 
-    On any error the temporary file is removed and the file under the final name, if any, stays as it was. What killed
-    processes left in the folder is removed.
+    On any error, the temporary file is removed, and an existing `path` stays as it was. Temporary files of killed
+    processes in the folder are removed.
     """
     final = Path(path)
     final.parent.mkdir(parents=True, exist_ok=True)
@@ -67,10 +67,10 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: str | os.PathLike[str], replace: bool = False) -> Iterator[Path]:
-    """Yield a new folder beside `path`, which takes that name on success and is removed on any error.
+    """Yield a new folder next to `path`, which is renamed to `path` on success and removed on any error.
 
-    What killed processes left beside it is removed. Raises `UserError` where `path` exists and is not an empty folder,
-    unless it shall `replace` that one.
+    Temporary folders of killed processes are removed. Raises `UserError` if `path` exists and is not an empty folder,
+    unless it should `replace` this folder.
     """
     final = Path(path)
     if not replace and final.exists() and (not final.is_dir() or any(final.iterdir())):
@@ -96,12 +96,12 @@ def sweep(folder: Path) -> None:
         if entry.is_dir(follow_symlinks=False):
             shutil.rmtree(entry.path, ignore_errors=True)
         else:
-            with suppress(OSError):  # another process is sweeping, too, or it is another user's
+            with suppress(OSError):  # another process may be sweeping, too, or the file may be another user's
                 Path(entry.path).unlink()
 
 
 def _beside(final: Path, suffix: str = "") -> Path:
-    """A hidden name beside `final` that says which process made it."""
+    """Return a hidden name next to `final` that contains the process that makes it."""
     pid = os.getpid()
     return final.parent / f".{final.name}.{_host()}-{pid}-{_began(pid)}-{secrets.token_hex(4)}{suffix}"
 
@@ -113,7 +113,7 @@ def _is_dead(temporary: re.Match[str]) -> bool:
         began = psutil.Process(int(temporary["pid"])).create_time()
     except psutil.NoSuchProcess:
         return True
-    return abs(began - int(temporary["began"])) > _CLOCK  # its number has been given to another
+    return abs(began - int(temporary["began"])) > _CLOCK  # the process id belongs to another process now
 
 
 @lru_cache
@@ -139,12 +139,12 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Write `value` atomically as indented JSON. NaN is refused: it is not JSON."""
+    """Write `value` atomically as indented JSON. NaN is refused, because it is not JSON."""
     write_text(path, json_text(value) + "\n")
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:
-    """Read a JSON file; a missing or broken one is a `UserError` that names it."""
+    """Read a JSON file. Raises `UserError` if the file is missing or not JSON."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -154,15 +154,15 @@ def read_json(path: str | os.PathLike[str]) -> Any:
 
 
 def file_sha256(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a file's bytes, as hexadecimal digits."""
+    """Return the SHA-256 of a file's bytes, as hexadecimal digits."""
     with Path(path).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def tree_sha256(folder: str | os.PathLike[str], names: Iterable[str] | None = None) -> str:
-    """SHA-256 over the relative names and contents of files below `folder`: those called `names`, or all of them.
+    """Return the SHA-256 over the relative names and contents of all files in `folder`, or of those called `names`.
 
-    Hidden ones are left out.
+    Hidden files are left out.
     """
     digest = hashlib.sha256()
     root = Path(folder)

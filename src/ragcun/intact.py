@@ -1,7 +1,7 @@
-"""Files that are read back are complete and intact: each carries a checksum (XXH3, 128 bits) of what was written.
+"""Checksums (XXH3, 128 bits) of files that are read back, to find files that are incomplete or damaged.
 
-A safetensors file has it in its header; a record, which is JSON, has its own and those of the files that belong to it.
-XXH3 finds bits that flipped, not forgeries: identities and provenance are SHA-256.
+A safetensors file has its checksum in its header. A record, which is JSON, has its own checksum and those of the files
+that belong to it. XXH3 detects damage, not forgery; identities and provenance use SHA-256.
 """
 
 import json
@@ -23,17 +23,17 @@ _MARK = f'"{CHECKSUM}":"'.encode()
 _BLANK = b"0" * 32
 _CHUNK = 2**20
 _LONGEST_HEADER = 100 * 2**20  # safetensors' own limit
-_known: dict[tuple[str, int, int, int], str] = {}  # the checksums of files as they were when this process read them
+_known: dict[tuple[str, int, int, int], str] = {}  # the checksums of the files that this process has read
 
 
 class DamagedError(RagcunError):
-    """A file that ragcun wrote is not what was written any more: the disk's fault, or somebody's who changed it."""
+    """A file no longer has the content that ragcun wrote: the disk is damaged, or somebody changed the file."""
 
 
 def checksum(path: Path) -> str:
-    """The checksum of a file's bytes; those in a safetensors header that state it count as zeros.
+    """Return the checksum of a file's bytes. The checksum's own bytes in a safetensors header count as zeros.
 
-    A file is read once by a process, in chunks, unless it is written anew.
+    A process reads a file only once, in chunks, unless the file is written again.
     """
     stat = path.stat()
     state = (os.fspath(path.absolute()), stat.st_ino, stat.st_size, stat.st_mtime_ns)
@@ -49,7 +49,7 @@ def checksum(path: Path) -> str:
 
 
 def write_safetensors(path: Path, save: Callable[[Path, dict[str, str]], None], metadata: dict[str, str]) -> None:
-    """Write a safetensors file atomically, with its checksum; `save` writes tensors and the metadata it is given."""
+    """Write a safetensors file atomically with its checksum; `save` writes the tensors and the given metadata."""
     with atomic_path(path) as temporary:
         save(temporary, {**metadata, CHECKSUM: _BLANK.decode()})
         with temporary.open("r+b") as stream:
@@ -62,7 +62,7 @@ def write_safetensors(path: Path, save: Callable[[Path, dict[str, str]], None], 
 
 
 def check_safetensors(path: Path) -> None:
-    """Raise a `DamagedError` unless the file is what `write_safetensors` wrote."""
+    """Raise a `DamagedError` unless the file has the content that `write_safetensors` wrote."""
     with path.open("rb") as stream:
         _, place = _header(stream.read(8), stream.read)
         stream.seek(place)
@@ -72,7 +72,7 @@ def check_safetensors(path: Path) -> None:
 
 
 def _header(length: bytes, read: Callable[[int], bytes]) -> tuple[bytes, int]:
-    """The length and header of a safetensors file, the checksum as zeros, and where that is (0: nowhere)."""
+    """Return the length and header of a safetensors file with a zero checksum, and its position (0 if none)."""
     header = read(min(int.from_bytes(length, "little"), _LONGEST_HEADER))
     at = header.find(_MARK)
     if at < 0:
@@ -82,7 +82,7 @@ def _header(length: bytes, read: Callable[[int], bytes]) -> tuple[bytes, int]:
 
 
 def write_record(path: Path, content: Mapping[str, Any], files: Iterable[Path] = ()) -> dict[str, Any]:
-    """Write a JSON object that says that `files`, which lie below its folder, are complete; it is written last.
+    """Write a JSON object with the checksums of `files`, which are in its folder. Write it last, after the files.
 
     Returns what `read_record` will read.
     """
@@ -93,12 +93,12 @@ def write_record(path: Path, content: Mapping[str, Any], files: Iterable[Path] =
 
 
 def read_record(path: Path, files: bool = True) -> dict[str, Any]:
-    """What `write_record` wrote, once it has been compared with its checksum and, unless left out, with its files.
+    """Read what `write_record` wrote, and check it and, by default, its files against their checksums.
 
-    A record without a checksum, as another tool or a person wrote it, is taken as it is.
+    A record without a checksum, which another tool or a person wrote, is accepted as it is.
 
     Raises:
-        DamagedError: the record or one of its files is missing or not what was written.
+        DamagedError: the record or one of its files is missing or damaged.
     """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -107,7 +107,7 @@ def read_record(path: Path, files: bool = True) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise DamagedError(f"{path}: damaged ({error})") from None
     if not isinstance(record, dict):
-        raise DamagedError(f"{path}: damaged (it holds no JSON object)")
+        raise DamagedError(f"{path}: damaged (it does not contain a JSON object)")
     stated = record.pop(CHECKSUM, None)
     if stated is not None and stated != _of_json(record):
         raise DamagedError(f"{path}: damaged (its content is not what was written)")
@@ -118,7 +118,7 @@ def read_record(path: Path, files: bool = True) -> dict[str, Any]:
 
 @contextmanager
 def or_else(remedy: str) -> Iterator[None]:
-    """Refuse what is damaged and cannot be made again here, with a `RagcunError` that ends in what to do."""
+    """Turn a `DamagedError` of a file that cannot be made again here into a `RagcunError` that ends in a remedy."""
     try:
         yield
     except DamagedError as error:
@@ -126,13 +126,13 @@ def or_else(remedy: str) -> Iterator[None]:
 
 
 def read_written(path: Path, part: str) -> dict[str, Any]:
-    """A record that a command wrote for others to read.
+    """Read a record that another command wrote.
 
     Raises:
-        RagcunError: it is damaged.
-        UserError: it lacks `part`, so that somebody else wrote it.
+        RagcunError: the record is damaged.
+        UserError: the record lacks `part`, so that another tool wrote it.
     """
-    with or_else("give the command that wrote it again, or delete it"):
+    with or_else("run the command that wrote it again, or delete it"):
         found = read_record(path)
     if part not in found:
         raise UserError(f"{path}: was not written by ragcun (it has no {part!r}); move it to another folder")
@@ -140,13 +140,13 @@ def read_written(path: Path, part: str) -> dict[str, Any]:
 
 
 def row_line(row: Mapping[str, Any]) -> str:
-    """A line of a file that grows: a JSON object with its checksum."""
+    """Format a line of a growing file: a JSON object with its checksum."""
     content = json.loads(json.dumps(row))
     return json.dumps({**content, CHECKSUM: _of_json(content)}) + "\n"
 
 
 def row_of_line(line: str) -> dict[str, Any] | None:
-    """The object that `row_line` wrote; None where it is damaged. One without a checksum is taken as it is."""
+    """Parse a line of `row_line`; None if it is damaged. A line without a checksum is accepted as it is."""
     try:
         row = json.loads(line)
     except ValueError:
@@ -158,7 +158,7 @@ def row_of_line(line: str) -> dict[str, Any] | None:
 
 
 def read_kept(path: Path, files: bool = True) -> dict[str, Any] | None:
-    """A record of what can be made again at any time; None where it is missing, or damaged, which is told."""
+    """Read a record that can be made again at any time; None if it is missing, or damaged, which is reported."""
     if not path.is_file():
         return None
     try:
@@ -169,7 +169,7 @@ def read_kept(path: Path, files: bool = True) -> dict[str, Any] | None:
 
 
 def check_files(path: Path, record: Mapping[str, Any]) -> None:
-    """Raise a `DamagedError` unless all files that `record`, read from `path`, lists are there and what was written."""
+    """Raise a `DamagedError` unless all files that `record`, read from `path`, lists are there and intact."""
     for name, listed in record.get("files", {}).items():
         file = path.parent / name
         if not file.is_file():

@@ -1,4 +1,4 @@
-"""One process at a time writes a folder: a lock that says who holds it, and that ends with its holder."""
+"""A lock, so that only one process at a time writes to a folder. It names its holder, and ends with the process."""
 
 import fcntl
 import json
@@ -19,20 +19,20 @@ NAME = ".ragcun.lock"
 
 @contextmanager
 def only_writer(folder: Path, what: str, part: str | None = None, wait: bool = False) -> Iterator[None]:
-    """Hold the folder, or the `part` of it that has that name, for as long as the block runs.
+    """Lock the folder, or its `part` with this name, while the block runs.
 
-    The kernel gives the lock back when its holder ends, however it ends, so a lock is never stale: a file that a killed
-    process left behind is taken over. It is removed at the end, with the folder where it was made for it and is empty.
-    Of the processes that a launcher started, the first holds the folder for all.
+    The kernel releases the lock when the process ends, however it ends, so a lock is never stale. The lock file of a
+    killed process is taken over. At the end, the file is removed, and the folder, too, if it was made for the file and
+    is empty. Of the processes of a launcher, the first locks the folder for all.
 
     Args:
         folder: the folder.
-        what: the command that holds it.
-        part: a file or folder in it; others may hold the others.
-        wait: wait for another holder, with a message, instead of raising.
+        what: the command that writes to it.
+        part: a file or folder in the folder; other processes may lock other parts.
+        wait: wait for another process, with a message, instead of raising an error.
 
     Raises:
-        UserError: another process holds the folder; names its command, process, host and time.
+        UserError: another process has locked the folder; the message names its command, process, host and time.
     """
     if not is_first():
         yield
@@ -53,7 +53,7 @@ def only_writer(folder: Path, what: str, part: str | None = None, wait: bool = F
             yield
         finally:
             path.unlink(missing_ok=True)
-            with suppress(OSError):  # something has been written
+            with suppress(OSError):  # the folder is not empty
                 for empty in made:
                     empty.rmdir()
 
@@ -65,7 +65,7 @@ def _held(path: Path, what: Path, wait: bool) -> Iterator[IO[str]]:
         try:
             opened = path.open("a+", encoding="utf-8")
         except FileNotFoundError:
-            continue  # its last holder removed the folder between our making it and our opening the file
+            continue  # the last holder removed the folder after we made it
         with opened as stream:
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -77,7 +77,7 @@ def _held(path: Path, what: Path, wait: bool) -> Iterator[IO[str]]:
                 say(f"{what}: waiting for {_told(path)}, which is writing it")
                 fcntl.flock(stream, fcntl.LOCK_EX)
             if not _is(stream, path):
-                continue  # its last holder removed the file between our opening and our locking it
+                continue  # the last holder removed the file after we opened it
             yield stream
             return
 

@@ -1,4 +1,4 @@
-"""Resources of this machine, and what a process has used of them."""
+"""The resources of this machine, and a process' use of them."""
 
 import os
 import sys
@@ -10,23 +10,23 @@ _RAPL = Path("/sys/class/powercap")
 
 
 def cores() -> int:
-    """The number of cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def used() -> dict[str, float | None]:
-    """What this process has used so far.
+    """Measure what this process has used so far.
 
     Returns:
-        processor_seconds: of all of its threads.
-        peak_memory_gib: the most main memory that it held; None where the system does not tell.
-        joules: the counters of the processors' energy, of all processes of the machine; None where they cannot be read.
+        processor_seconds: the processor time of all threads.
+        peak_memory_gib: the peak of main memory; None if the system does not report it.
+        joules: the processors' energy counters, for all processes of the machine; None if they cannot be read.
     """
     return {"processor_seconds": time.process_time(), "peak_memory_gib": _peak_memory(), "joules": _joules()}
 
 
 def used_since(before: dict[str, float | None]) -> dict[str, float | None]:
-    """What this process has used since `used` gave `before`; the peak of memory is that of its whole life."""
+    """Return what this process has used since `used` returned `before`. The memory peak is that of its whole life."""
     now = used()
     for name in ("processor_seconds", "joules"):
         last, first = now[name], before[name]

@@ -1,4 +1,4 @@
-"""The environment of a result: package versions, hardware and git state. Callers add what they ran."""
+"""The environment of a result: package versions, hardware and git state."""
 
 import platform
 import subprocess
@@ -33,13 +33,13 @@ _PACKAGES = [
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """An experiment's manifest. Raises a `RagcunError` where it is damaged."""
-    with or_else("delete it and give the training's command again, which writes it anew from the checkpoints"):
+    """Read an experiment's manifest. Raises a `RagcunError` if it is damaged."""
+    with or_else("delete it and run the training's command again, which writes it again from the checkpoints"):
         return read_record(path, files=False)
 
 
 def environment() -> dict[str, Any]:
-    """Package versions, hardware and the git state of the working directory; JSON. Imports no heavy package."""
+    """Describe package versions, hardware and the working directory's git state, as JSON, without heavy imports."""
     return {
         "packages": package_versions(),
         "python": platform.python_version(),
@@ -51,7 +51,7 @@ def environment() -> dict[str, Any]:
 
 
 def package_versions() -> dict[str, str]:
-    """The installed versions of the packages that a number can depend on."""
+    """Return the installed versions of the packages that can influence a number."""
     found = {}
     for name in _PACKAGES:
         try:

@@ -1,4 +1,4 @@
-r"""Text as a terminal, a table or a JSON file may have it, whoever wrote it: ids, titles, names of files, manifests."""
+r"""Safe output of foreign text, such as ids, titles and names of files, in terminals, tables and JSON files."""
 
 import json
 import re
@@ -8,15 +8,15 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\
 
 
 def one_line(text: str) -> str:
-    r"""Return text that moves no cursor and breaks no row: white space as single spaces, control characters as \x1b.
+    r"""Return text on one line: white space as single spaces, and control characters as codes such as \x1b.
 
-    Among these are the marks that turn the direction of writing, and the bytes of names that are not UTF-8.
+    Codes also replace the marks that change the direction of writing, and the bytes of names that are not UTF-8.
     """
     return _UNPRINTABLE.sub(lambda found: _code(found[0]), " ".join(text.split()))
 
 
 def json_text(value: Any) -> str:
-    r"""Return indented JSON whose strings hold no such character: they are \u001b, and read back as they were.
+    r"""Return indented JSON in which such characters are escaped, as in \u001b, so that they can be read back.
 
     Raises `ValueError` for NaN and infinity, which are not JSON.
     """
@@ -26,6 +26,6 @@ def json_text(value: Any) -> str:
 
 def _code(character: str) -> str:
     number = ord(character)
-    if 0xDC80 <= number <= 0xDCFF:  # a byte that was not UTF-8, as os.fsdecode keeps it
+    if 0xDC80 <= number <= 0xDCFF:  # a byte that is not UTF-8, in the form of os.fsdecode
         number -= 0xDC00
     return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"

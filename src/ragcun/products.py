@@ -1,7 +1,7 @@
-"""Matrix products of training, by the fastest library that computes them exactly.
+"""Matrix products in training, by the fastest library that computes them exactly.
 
-Torch gives fp32 products on a CPU to MKL, which reaches less than half of oneDNN's rate on processors of AMD and about
-the same on those of Intel (docs/log.md).
+Torch uses MKL for fp32 products on a CPU. MKL reaches less than half of oneDNN's rate on AMD processors, and about the
+same rate on Intel processors (docs/log.md).
 """
 
 from functools import cache
@@ -23,12 +23,12 @@ def linear(input_NI: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) ->
 
 
 def product(left_NI: Tensor, right_OI: Tensor) -> Tensor:
-    """Left times right transposed, N x O, without a gradient: by oneDNN on a CPU in fp32."""
+    """Return left times right transposed, N x O, without a gradient; oneDNN computes it on a CPU in fp32."""
     return _product(left_NI, right_OI) if _taken(left_NI, right_OI) else left_NI @ right_OI.T
 
 
 def _taken(*tensors: Tensor) -> bool:
-    """Whether oneDNN takes these."""
+    """Return whether oneDNN supports these tensors."""
     return (
         all(one.dtype == torch.float32 and one.device.type == "cpu" and one.numel() for one in tensors)
         and not torch.is_autocast_enabled("cpu")
@@ -38,7 +38,7 @@ def _taken(*tensors: Tensor) -> bool:
 
 @cache
 def onednn_available() -> bool:
-    """Whether this build of torch has oneDNN's linear layer."""
+    """Return whether this build of torch has oneDNN's linear layer."""
     there = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     return bool(there) and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 

@@ -7,5 +7,5 @@ Slice: TypeAlias = "slice[int, int, None]"
 
 
 def slices(stop: int, size: int, start: int = 0) -> Iterator[Slice]:
-    """Consecutive slices of at most `size`, which together are start .. stop-1, in order."""
+    """Yield consecutive slices of at most `size` that together cover start .. stop-1, in order."""
     return (slice(at, min(at + size, stop)) for at in range(start, stop, size))

@@ -1,4 +1,4 @@
-"""Tables as data. `ragcun.report` renders them."""
+"""Tables as data, which `ragcun.report` renders in several formats."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,13 +18,13 @@ class Cell:
     """One cell.
 
     Attributes:
-        value: text, a number in its own unit, or None where it is not known.
+        value: text, a number in its own unit, or None if it is unknown.
         deviation: the standard deviation of the value, in the same unit.
-        interval: the ends of its confidence interval, in the same unit.
-        bold, underlined: how it is set off.
-        mark: the letter of the note that belongs to it, printed as a superscript.
-        tone: what a terminal colours it for.
-        sources: the files that the value was read or computed from, relative to what the table is of.
+        interval: the ends of the confidence interval, in the same unit.
+        bold, underlined: the emphasis of the cell.
+        mark: the letter of a note on the cell, printed as a superscript.
+        tone: the meaning for which a terminal colours the cell.
+        sources: the files from which the value was read or computed, relative to the folder of the table's results.
     """
 
     value: Value
@@ -39,11 +39,11 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its header, and how its numbers are printed.
+    """One column: its header, and the format of its numbers.
 
     Attributes:
-        show: prints a value and the ends of its interval; None for a column of text.
-        spread: prints a deviation; `show` where None.
+        show: formats a value and the ends of its interval; None for a column of text.
+        spread: formats a deviation; None uses `show`.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Column:
     spread: Show | None = None
 
     def text(self, cell: Cell) -> str:
-        """Return one line: the value, its deviation behind ±, its interval in brackets; an en dash for None."""
+        """Return one line: the value, ± its deviation, and its interval in brackets; an en dash for None."""
         text, deviation, interval = self.parts(cell)
         return text + (f" ± {deviation}" if deviation else "") + (f" [{', '.join(interval)}]" if interval else "")
 
@@ -67,7 +67,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Note:
-    """A line below a table; `mark` is the letter of the cells that it belongs to, empty for the whole table."""
+    """A note below a table; `mark` is the letter of the cells that it is about, or empty for the whole table."""
 
     text: str
     mark: str = ""
@@ -78,12 +78,12 @@ class Table:
     """Rows of cells in groups, with a title and notes.
 
     Attributes:
-        title: the caption, a sentence or a few words; empty where the context says it.
-        columns: as many as each row has cells.
-        groups: rows that belong together; forms that can set a rule between them.
-        headings: the names of the groups, as many as there are groups; none where they need no name.
-        notes: what a reader needs besides: settings, sources.
-        label: the table's name in a document, by which it is referred to.
+        title: the caption; empty if the context is sufficient.
+        columns: one for each cell of a row.
+        groups: groups of rows; some formats draw a rule between them.
+        headings: the names of all groups, or none.
+        notes: explanations below the table, such as settings and sources.
+        label: the name by which a document refers to the table.
     """
 
     title: str
@@ -102,11 +102,11 @@ class Table:
 
     @property
     def rows(self) -> list[Sequence[Cell]]:
-        """The rows of all groups."""
+        """List the rows of all groups."""
         return [row for group in self.groups for row in group]
 
     def flat(self) -> "Table":
-        """The same table with the headings as a first column, for forms that have no place for them."""
+        """Return the same table with the headings as its first column, for formats without headings."""
         if not self.headings:
             return self
         groups = [[[Cell(name), *row] for row in group] for name, group in zip(self.headings, self.groups, strict=True)]
@@ -114,12 +114,12 @@ class Table:
 
 
 def cells(*values: Value) -> list[Cell]:
-    """Return plain cells."""
+    """Make cells without emphasis."""
     return [Cell(value) for value in values]
 
 
 def best_marked(column: Column, column_cells: Sequence[Cell]) -> list[Cell]:
-    """Set the highest value bold and the second highest underlined, with all ties of the printed digits."""
+    """Make the highest value bold and underline the second highest; values with equal printed digits share the mark."""
     printed = [float(column.parts(cell)[0]) if isinstance(cell.value, float) else None for cell in column_cells]
     best = dict(zip(sorted({value for value in printed if value is not None}, reverse=True)[:2], (0, 1), strict=False))
     ranks = [None if value is None else best.get(value) for value in printed]
@@ -127,17 +127,17 @@ def best_marked(column: Column, column_cells: Sequence[Cell]) -> list[Cell]:
 
 
 def count(value: float) -> str:
-    """Print a whole number with commas between thousands."""
+    """Format a whole number with commas between thousands."""
     return f"{value:,.0f}"
 
 
 def decimals(digits: int, scale: float = 1.0, sign: bool = False) -> Show:
-    """Print `scale` times a value with so many decimals; 100 for scores that are 0 to 1. `sign` prints a plus too."""
+    """Make a format of `scale` times a value with `digits` decimals; `sign` also prints a plus sign."""
     return lambda value: f"{scale * value:{'+' if sign else ''}.{digits}f}"
 
 
 def significant(value: float) -> str:
-    """Print three significant digits; a power of ten below a thousandth, as in 2.1e-04."""
+    """Format three significant digits; below a thousandth with a power of ten, as in 2.1e-04."""
     if value and abs(value) < 1e-3:
         return f"{value:.1e}"
     return f"{value:.0f}" if abs(value) >= 999.5 else f"{value:#.3g}".rstrip(".")

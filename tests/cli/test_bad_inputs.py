@@ -65,9 +65,9 @@ def test_the_bench_sees_what_is_not_clean() -> None:
     [
         (errno.ENOENT, UserError, "check the path"),
         (errno.EACCES, UserError, "permissions"),
-        (errno.EISDIR, UserError, "a file is wanted"),
+        (errno.EISDIR, UserError, "a file is expected"),
         (errno.ENOTDIR, UserError, "is a file"),
-        (errno.ENOSPC, RagcunError, "make room"),
+        (errno.ENOSPC, RagcunError, "free some space"),
     ],
 )
 def test_what_the_system_refuses_names_the_file_and_a_remedy(number: int, kind: type[RagcunError], said: str) -> None:

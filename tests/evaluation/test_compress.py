@@ -109,7 +109,7 @@ def test_codes_meet_dimensions_unless_they_choose_their_own() -> None:
         (["--codes", "fp32"], "no codec was given"),
         (["--dims", "10,x"], "must be numbers of dimensions"),
         (["--whiten-power", "2"], "must be a number from 0 to 1, or auto"),
-        (["--index", "hnsw"], "codes are searched exactly"),
+        (["--index", "hnsw"], "compressed vectors are searched exactly"),
         (["--model", "bm25"], "bm25: has no vectors to code"),
     ],
 )

@@ -214,7 +214,7 @@ def test_a_cell_that_fails_is_told_and_the_rest_goes_on(
         ("bm25:k1=2", "b", 1),
     ]
     said = capsys.readouterr().err
-    assert "warning: bm25 on b: No space left on device; make room" in said
+    assert "warning: bm25 on b: No space left on device; free some space" in said
     assert "on c (test), 6 of 6, about " in said
     with pytest.raises(OSError, match="No space"):
         evaluate_tasks(models, tasks, tmp_path / "results", encoding)

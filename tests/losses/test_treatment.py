@@ -82,7 +82,7 @@ def test_a_treatment_takes_within_a_few_steps(weight: str, value: float) -> None
 
 def test_what_cannot_be_treated_is_refused() -> None:
     queries = gaussian(8, VARIANCES)
-    with pytest.raises(UserError, match="lambda_axes has a weight, so the dimension"):
+    with pytest.raises(UserError, match="lambda_axes is above 0, so the dimension"):
         RetrievalObjective(lambda_axes=1.0)
     with pytest.raises(UserError, match="target has 3 dimensions, the embeddings have 12"):
         objective("lambda_covariance", target=torch.ones(3))(queries, queries)

@@ -1,1 +1,1 @@
-"""Settings from defaults, a preset, a file, the environment and flags."""
+"""The settings: their schema, and their sources (defaults, a preset, a file, the environment and flags)."""

@@ -14,24 +14,24 @@ from ragcun.errors import UserError, did_you_mean, what_it_must_be
 from ragcun.settings.schema import Settings
 
 PREFIX = "RAGCUN_"
-# Settings under the names that they had before.
+# Former names of settings, for messages that give the new one.
 RENAMED = {
     "keep_base": "lambda_distill",
     "share": "interpolate",
     "share_tolerance": "interpolate_tolerance",
     "abroad": "out_of_domain",
 }
-# Variables that ragcun reads elsewhere: they are no settings.
+# Environment variables of ragcun that are not settings.
 _OTHER_VARIABLES = {"RAGCUN_BEIR_URL", "RAGCUN_CACHE_DIR", "RAGCUN_COLLECTIONS", "RAGCUN_DEBUG"}
 
 
 def preset_names() -> list[str]:
-    """The presets, the quickest first."""
+    """List the presets, the fastest first."""
     return ["demo", "prototype", "medium", "hybrid"]
 
 
 def preset_text(name: str) -> str:
-    """The preset's TOML file.
+    """Read a preset's TOML file.
 
     Raises:
         UserError: there is no such preset.
@@ -50,7 +50,7 @@ def load_settings(
     `flags` maps dotted names ("training.epochs") to values; None means that the flag was not given.
 
     Raises:
-        UserError: an unknown or impossible value, named with its field, its source's value and what is allowed.
+        UserError: a setting is unknown or its value invalid; the message has its name, the value and what is allowed.
     """
     from_file = _read_toml(config) if config is not None else {}
     preset = preset if preset is not None else from_file.get("preset", os.environ.get(f"{PREFIX}PRESET") or None)
@@ -86,7 +86,7 @@ def load_settings(
 
 
 def to_toml(settings: Settings) -> str:
-    """The configuration as TOML that `--config` reads back to an equal one. Unset values are left out."""
+    """Write the configuration as TOML, which `--config` reads back as an equal one. Unset values are left out."""
     return tomli_w.dumps(settings.model_dump(mode="json", exclude_none=True))
 
 
@@ -142,7 +142,7 @@ def _explain(error: ValidationError) -> str:
 
 
 def _hint(name: str, separator: str, names: set[str]) -> str:
-    """What was meant by `name`: the new name of a setting that was renamed, or one that is spelt alike."""
+    """Suggest the new name of a renamed setting, or a similar name."""
     *section, old = name.split(separator)
     if old.lower() in RENAMED:
         new = RENAMED[old.lower()]
