@@ -54,7 +54,7 @@ def two_thirds(folder: Path, wrong: int) -> Path:
     return write_collection(folder, corpus, [(f"q{i}", word) for i, word in enumerate(words)], {"test": qrels})
 
 
-def test_names_mean_datasets_groups_and_folders(animals: Path) -> None:
+def test_names_mean_datasets_groups_and_folders(animals: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data, table = animals.parent, datasets()
     shutil.copytree(animals, data / "dbpedia")
     assert choose(["animals", "msmarco", "Touche-2020"], data) == [
@@ -73,6 +73,16 @@ def test_names_mean_datasets_groups_and_folders(animals: Path) -> None:
         *(dataset for dataset in table.values() if dataset.small and dataset.name != "scifact"),
         animals,
     ]
+    monkeypatch.chdir(data.parent)
+    assert choose(["data/animals", str(animals)], data / "none") == [Path("data/animals")]
+    monkeypatch.chdir(data)
+    assert choose(["animals"], data / "none") == [Path("animals")]
+    (data / "scifact").mkdir()
+    assert choose(["scifact"], data / "none") == [table["scifact"]]  # whatever lies here
+    (data / "scifact").rmdir()
+    shutil.copytree(animals, data / "cqadupstack" / "physics")
+    assert choose(["cqadupstack/physics"], data) == [physics]  # also once it is there
+    shutil.rmtree(data / "cqadupstack")
     with pytest.raises(UserError, match=r"no collection 'plants'; it has animals, dbpedia, and `ragcun data beir ls`"):
         choose(["animals", "plants"], data)
     with pytest.raises(UserError, match=r"no collection 'scifcat' \(did you mean scifact\?\); it has animals"):

@@ -10,10 +10,10 @@ import pytest
 from children import ragcun
 from ragcun.errors import UserError
 from ragcun.pipeline.grid import Cell, cells_of, parse_grid
-from ragcun.planning import machines
+from ragcun.planning import measured as measuring
 from ragcun.planning.architecture import KNOWN, find_architecture, fitted
-from ragcun.planning.machines import MACHINES, Machine, find_machine
-from ragcun.planning.plan import Plan, make_plan
+from ragcun.planning.machines import MACHINES, Machine
+from ragcun.planning.plan import Plan, find_machine, make_plan
 from ragcun.planning.tables import plan_table
 from ragcun.settings.load import load_settings
 from ragcun.settings.schema import ModelSettings, Settings
@@ -166,8 +166,8 @@ def test_a_busy_machine_is_told(
     percent: float, told: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(psutil, "cpu_percent", lambda interval: percent)
-    monkeypatch.setattr(machines, "_seconds", lambda work, device: 1.0)
-    measured = machines.measure_here(KNOWN["sentence-transformers/all-MiniLM-L6-v2"], ModelSettings(base="lab/absent"))
+    monkeypatch.setattr(measuring, "_seconds", lambda work, device: 1.0)
+    measured = measuring.measure_here(KNOWN["sentence-transformers/all-MiniLM-L6-v2"], ModelSettings(base="lab/absent"))
     assert measured.source == "measured; layers of torch stand for lab/absent, which is not here"
     assert ("other processes use 60% of this machine's cores" in " ".join(capsys.readouterr().err.split())) == told
 

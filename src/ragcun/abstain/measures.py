@@ -7,7 +7,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from ragcun.abstain.evidence import Doubles
 
@@ -22,6 +21,8 @@ def placements(within_P: Doubles, without_M: Doubles) -> tuple[Doubles, Doubles]
 
     A tie counts as a half. The mean of either is the AUROC (DeLong, DeLong and Clarke-Pearson, Biometrics 1988).
     """
+    from scipy import stats
+
     ranks = stats.rankdata(np.concatenate([within_P, without_M]))
     above_P = (ranks[: len(within_P)] - stats.rankdata(within_P)) / len(without_M)
     above_M = 1 - (ranks[len(within_P) :] - stats.rankdata(without_M)) / len(within_P)

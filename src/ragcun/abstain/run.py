@@ -33,8 +33,7 @@ from ragcun.evaluation.metrics import DEPTH, MEASURES
 from ragcun.evaluation.results import Cell, Result, check_part
 from ragcun.evaluation.tasks import Task
 from ragcun.files import atomic_path
-from ragcun.retrieval.dense import HasVectors
-from ragcun.retrieval.retrievers import Retriever
+from ragcun.retrieval.retrievers import HasVectors, Retriever
 from ragcun.retrieval.topk import TopK, rank_ids
 
 OTHER_QUERIES = 200  # the maximum number of queries of each other collection

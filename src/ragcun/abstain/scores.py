@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from ragcun.abstain.evidence import NEAR, Doubles, Evidence
 
@@ -62,6 +61,8 @@ def _of_the_best(log_tail_Q: Doubles, documents: int) -> Doubles:
 
 def _gamma_tail(seen: Evidence) -> Doubles:
     """Log probability of a similarity above the top one, under a gamma distribution with the query's three moments."""
+    from scipy import stats
+
     skewness_Q = np.where(np.abs(seen.skewness_Q) < 1e-3, 1e-3, seen.skewness_Q)
     tail_Q = stats.pearson3.sf(_z(seen), skewness_Q)
     return np.asarray(np.log(np.maximum(tail_Q, 1e-300)))
@@ -69,6 +70,8 @@ def _gamma_tail(seen: Evidence) -> Doubles:
 
 def _gaussian_tail(seen: Evidence) -> Doubles:
     """Log probability of so small a distance between two samples of N(0, I): half its square is chi-squared."""
+    from scipy import stats
+
     return np.asarray(stats.chi2.logcdf(seen.squared_Q / 2, seen.dimension))
 
 

@@ -12,7 +12,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from ragcun.analysis.isotropy import Floats
 from ragcun.slices import slices
@@ -36,6 +35,8 @@ def mardia_skewness(whitened_NK: Floats) -> Tested:
     Mardia 1970 (Biometrika 57), equation 2.19; p from chi-squared with K(K+1)(K+2)/6 degrees of freedom, the statistic
     scaled to its exact mean (Mardia 1974, Sankhya B 36).
     """
+    from scipy import stats
+
     n, k = whitened_NK.shape
     first, second = np.triu_indices(k)
     moments_JK = np.zeros((len(first), k))
@@ -55,6 +56,8 @@ def mardia_kurtosis(whitened_NK: Floats) -> Tested:
     Mardia 1970 (Biometrika 57), equation 3.5; the two-sided p from the normal distribution with the exact mean and
     variance (Mardia 1974, Sankhya B 36).
     """
+    from scipy import stats
+
     n, k = whitened_NK.shape
     kurtosis = float((np.einsum("nk,nk->n", whitened_NK, whitened_NK) ** 2).mean())
     if n <= k + 1 or n <= 3:
@@ -70,6 +73,8 @@ def henze_zirkler(whitened_NK: Floats) -> Tested:
     Henze and Zirkler 1990 (Communications in Statistics 19), equation 1.3 and theorem 3.2, with p from the log-normal
     distribution that has its limit's mean and variance.
     """
+    from scipy import stats
+
     n, k = whitened_NK.shape
     beta = (n * (2 * k + 1) / 4) ** (1 / (k + 4)) / math.sqrt(2)
     b = beta * beta
@@ -99,5 +104,7 @@ def henze_zirkler(whitened_NK: Floats) -> Tested:
 
 def norms_against_chi(norms_N: Floats, dimension: int) -> Tested:
     """Kolmogorov and Smirnov's distance, 0 to 1, of norms from the chi distribution with `dimension` degrees."""
+    from scipy import stats
+
     found = stats.kstest(norms_N, stats.chi(dimension).cdf)
     return Tested(float(found.statistic), float(found.pvalue))

@@ -7,19 +7,21 @@ could not be had, and quotes nothing then.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import stats
 
 from ragcun.analysis.geometry import sample_rows
 from ragcun.analysis.isotropy import centred, participation_ratio, principal_axes, unit_rows
 from ragcun.analysis.treatment import ROWS, checked_gaussian
 from ragcun.claims import transforms
-from ragcun.claims.bench import Bench, Place
 from ragcun.claims.transforms import Axes, Pair
 from ragcun.claims.verdict import Rule
+from ragcun.errors import UserError, did_you_mean
 from ragcun.evaluation.statistics import Doubles
+
+if TYPE_CHECKING:
+    from ragcun.claims.bench import Bench, Place
 
 POINT = 0.005  # half a point of nDCG@10: smaller differences do not matter
 _POWERS = (-0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0)
@@ -55,63 +57,67 @@ class Claim:
     rule: Rule
     margin: float
     heads: bool
-    measure: Callable[[Bench], Measured]
-    moved: Callable[[Bench], float] | None = None
+    measure: Callable[["Bench"], Measured]
+    moved: Callable[["Bench"], float] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Everything but its functions."""
         return {name: value for name, value in vars(self).items() if name not in {"measure", "moved"}}
 
 
-def _each(measure: Callable[[Place], Doubles | float]) -> Callable[[Bench], Measured]:
-    def of(bench: Bench) -> Measured:
+def _each(measure: Callable[["Place"], Doubles | float]) -> Callable[["Bench"], Measured]:
+    def of(bench: "Bench") -> Measured:
         return [measure(place) for place in bench.places]  # type: ignore[return-value]
 
     return of
 
 
-def _euclidean(place: Place, pair: Pair) -> Doubles:
+def _euclidean(place: "Place", pair: Pair) -> Doubles:
     return place.ndcg(pair, "euclidean")
 
 
-def _between(first: str, second: str) -> Callable[[Bench], Measured]:
+def _between(first: str, second: str) -> Callable[["Bench"], Measured]:
     """The first head's nDCG@10 less the second's, by Euclidean distance, each the mean over seeds."""
 
-    def of(bench: Bench) -> Measured:
+    def of(bench: "Bench") -> Measured:
         pairs = zip(bench.over_seeds(first, _euclidean), bench.over_seeds(second, _euclidean), strict=True)
         return [a - b for a, b in pairs]
 
     return of
 
 
-def _guide_gain(bench: Bench) -> Measured:
+def _guide_gain(bench: "Bench") -> Measured:
     found = bench.over_seeds("sigreg", _euclidean)
     return [one - place.plain for one, place in zip(found, bench.places, strict=True)]
 
 
 def _within_head(
-    first: Callable[[Place, Pair], Doubles], second: Callable[[Place, Pair], Doubles], name: str
-) -> Callable[[Bench], Measured]:
+    first: Callable[["Place", Pair], Doubles], second: Callable[["Place", Pair], Doubles], name: str
+) -> Callable[["Bench"], Measured]:
     return lambda bench: bench.over_seeds(name, lambda place, pair: first(place, pair) - second(place, pair))
 
 
-def _powers(place: Place, first: float, second: float, share: float = 1.0) -> Doubles:
+def _powers(place: "Place", first: float, second: float, share: float = 1.0) -> Doubles:
     keep = max(1, round(share * place.base[1].shape[1]))
     of = [place.ndcg(transforms.spectral(place.base, place.axes, power, keep), "cosine") for power in (first, second)]
     return np.asarray(of[0] - of[1])
 
 
-def _rank_correlation(place: Place) -> float:
+def _rank_correlation(place: "Place") -> float:
     """Spearman's correlation of the participation ratio with nDCG@10 over spectral powers."""
+    from scipy import stats
+
     ratios = [participation_ratio(place.axes.variances ** (1 - power)) for power in _POWERS]
     scores = [place.ndcg(transforms.spectral(place.base, place.axes, power), "cosine").mean() for power in _POWERS]
     found = float(stats.spearmanr(ratios, scores).statistic)
     return 0.0 if np.isnan(found) else found
 
 
-def _not_normal(_: Place, pair: Pair) -> float:
+def _not_normal(_: "Place", pair: Pair) -> float:
     """The share of random directions in which documents fail D'Agostino and Pearson's test of normality "
     "at 5 percent."""
+    from scipy import stats
+
     generator = np.random.default_rng(0)
     rows = generator.permutation(len(pair[1]))[:_SAMPLE]
     directions = generator.standard_normal((pair[1].shape[1], _DIRECTIONS))
@@ -121,55 +127,55 @@ def _not_normal(_: Place, pair: Pair) -> float:
     return float((stats.normaltest(projected).pvalue < 0.05).mean())
 
 
-def _isotropy(_: Place, pair: Pair) -> float:
+def _isotropy(_: "Place", pair: Pair) -> float:
     rows = sample_rows(len(pair[1]), ROWS, 0)
     variances, _axes = principal_axes(centred(pair[1][rows].astype(np.float64)))
     return participation_ratio(variances) / checked_gaussian(len(rows), pair[1].shape[1])["participation_ratio"]
 
 
-def _moved(name: str) -> Callable[[Bench], float]:
+def _moved(name: str) -> Callable[["Bench"], float]:
     """By how much the treatment of the head called `name` moved isotropy, the mean over collections."""
 
-    def of(bench: Bench) -> float:
+    def of(bench: "Bench") -> float:
         return float(np.mean(bench.over_seeds(name, _isotropy)) - np.mean(bench.over_seeds("plain", _isotropy)))
 
     return of
 
 
-def _truncated(place: Place, pair: Pair) -> Doubles:
+def _truncated(place: "Place", pair: Pair) -> Doubles:
     keep = max(1, pair[1].shape[1] // 4)
     found = Axes.of(pair[1])
     return place.ndcg(transforms.spectral(pair, found, 0.0, keep), "euclidean") - _euclidean(place, pair)
 
 
-def _quantised(place: Place, pair: Pair) -> Doubles:
+def _quantised(place: "Place", pair: Pair) -> Doubles:
     queries, documents = (x - pair[1].mean(0) for x in pair)
     signs = np.where(documents >= 0, np.float32(1), np.float32(-1))
     return place.ndcg((queries, signs), "dot") - _euclidean(place, pair)
 
 
-def _loss_of(lost: Callable[[Place, Pair], Doubles]) -> Callable[[Bench], Measured]:
+def _loss_of(lost: Callable[["Place", Pair], Doubles]) -> Callable[["Bench"], Measured]:
     """What the regularised head loses less than the plain one."""
 
-    def of(bench: Bench) -> Measured:
+    def of(bench: "Bench") -> Measured:
         pairs = zip(bench.over_seeds("gor", lost), bench.over_seeds("plain", lost), strict=True)
         return [a - b for a, b in pairs]
 
     return of
 
 
-def _rotation(place: Place) -> Doubles:
+def _rotation(place: "Place") -> Doubles:
     queries, documents = transforms.rotated(place.base)
     codes = place.ndcg((queries, transforms.one_bit(documents)), "dot")
     return codes - place.ndcg(transforms.signs(place.base), "dot")
 
 
-def _whitened_reranking(place: Place) -> Doubles:
+def _whitened_reranking(place: "Place") -> Doubles:
     white = transforms.spectral(place.base, place.axes, 1.0)
     return place.reranked(white, "cosine") - place.reranked(place.base, place.similarity)
 
 
-def _one_side(place: Place, pair: Pair) -> Doubles:
+def _one_side(place: "Place", pair: Pair) -> Doubles:
     queries, documents = pair
     unit = unit_rows(queries.astype(np.float64)).astype(np.float32)
     return place.ndcg((unit, documents), "dot") - place.ndcg(pair, "cosine")
@@ -400,3 +406,12 @@ CLAIMS = (
         _within_head(_euclidean, lambda place, pair: place.ndcg(pair, "cosine"), "sigreg"),
     ),
 )
+
+
+def choose_claims(keys: Sequence[str]) -> list[Claim]:
+    """The claims of these keys, or all. Raises `UserError` where there is none of a key."""
+    known = {claim.key: claim for claim in CLAIMS}
+    for key in keys:
+        if key not in known:
+            raise UserError(f"{key}: no such claim{did_you_mean(key, known)}; `ragcun claims ls` lists them")
+    return [known[key] for key in dict.fromkeys(keys)] or list(CLAIMS)

@@ -21,7 +21,6 @@ from ragcun.claims.bench import Bench
 from ragcun.claims.registry import CHECK, CLAIMS, Claim, Measured
 from ragcun.claims.verdict import Found, Verdict, of_collections, of_queries, settle
 from ragcun.console import duration, say
-from ragcun.errors import UserError, did_you_mean
 from ragcun.evaluation.tasks import Task
 from ragcun.files import atomic_path
 from ragcun.intact import read_kept, write_record
@@ -62,15 +61,6 @@ class Settled:
             "why": self.why,
             "seconds": self.seconds,
         }
-
-
-def choose_claims(keys: Sequence[str]) -> list[Claim]:
-    """The claims of these keys, or all. Raises `UserError` where there is none of a key."""
-    known = {claim.key: claim for claim in CLAIMS}
-    for key in keys:
-        if key not in known:
-            raise UserError(f"{key}: no such claim{did_you_mean(key, known)}; `ragcun claims ls` lists them")
-    return [known[key] for key in dict.fromkeys(keys)] or list(CLAIMS)
 
 
 def run_claims(

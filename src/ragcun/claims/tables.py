@@ -1,11 +1,14 @@
 """Claims as tables: what there is, and what was found."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ragcun.analysis.treatment import MOVED
 from ragcun.claims.registry import CHECK, Claim
-from ragcun.claims.run import Settled
 from ragcun.table import Cell, Column, Note, Table, Tone, cells, count, decimals, significant
+
+if TYPE_CHECKING:
+    from ragcun.claims.run import Settled
 
 _RULES = {
     "helps": "gains at least",
@@ -27,7 +30,7 @@ def registry_table(claims: Sequence[Claim]) -> Table:
     return Table("Claims.", columns, [rows], notes, "claims-registry")
 
 
-def verdicts_table(settled: Sequence[Settled]) -> Table:
+def verdicts_table(settled: Sequence["Settled"]) -> Table:
     """Return a table of verdicts: a group for each base."""
     columns = [
         Column("claim"),
@@ -58,7 +61,7 @@ def verdicts_table(settled: Sequence[Settled]) -> Table:
     return Table("Claims, tested.", columns, groups, notes, "claims")
 
 
-def _line(one: Settled) -> list[Cell]:
+def _line(one: "Settled") -> list[Cell]:
     claim, found = one.claim, one.found
     named = cells(claim.key, claim.source, one.model, f"{_RULES[claim.rule]} {claim.margin:g}")
     if found is None or one.verdict is None:

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import stats
 
 from ragcun.evaluation.compare import compare_queries
 from ragcun.evaluation.statistics import Doubles, holm, power_of_t
@@ -61,6 +60,8 @@ def of_queries(differences: Sequence[Doubles], rule: Rule, margin: float, seed: 
 
 def of_collections(values: Sequence[float], rule: Rule, margin: float) -> Found:
     """Student's t over collections, whose values are the sample."""
+    from scipy import stats
+
     sample = np.array(values, dtype=np.float64)
     count, centre = len(sample), float(sample.mean())
     if count < 2:

@@ -7,7 +7,7 @@ import typer
 
 from ragcun.cli import options
 from ragcun.cli.command import Command
-from ragcun.cli.completion import bases, complete, measures
+from ragcun.cli.completion import bases, complete, datasets, measures
 from ragcun.cli.output import Format, print_table
 
 app = typer.Typer(name="analyze", no_args_is_help=True)
@@ -25,8 +25,16 @@ def isotropy(
         ),
     ],
     data: Annotated[
-        Path, typer.Option("--data", help="Collection in BEIR's layout whose documents and queries are embedded.")
+        str,
+        typer.Option(
+            "--data",
+            help="Collection whose documents and queries are embedded: a folder in BEIR's layout, or a dataset's name "
+            "as in `ragcun eval beir`.",
+            metavar="DATASET",
+            autocompletion=complete(datasets),
+        ),
     ],
+    data_dir: options.DataDir = None,
     split: Annotated[
         str | None, typer.Option(help="Split whose queries are measured.", show_default="all queries")
     ] = None,
@@ -49,13 +57,15 @@ def isotropy(
         Path, typer.Option(help="Output folder for isotropy.json and figures/.", file_okay=False, writable=True)
     ] = Path("isotropy"),
     on_error: options.OnError = "refuse",
+    offline: options.Offline = False,
     store: options.Store = None,
     json: options.Json = False,
 ) -> None:
     """Measure how isotropic embeddings are, compare them with samples of N(0, I), and draw figures."""
     from ragcun.console import say, warn
-    from ragcun.data.collection import Collection
     from ragcun.errors import UserError
+    from ragcun.evaluation.beir import identify_all
+    from ragcun.evaluation.tasks import open_collection
     from ragcun.files import read_json
     from ragcun.retrieval.registry import encoder
     from ragcun.retrieval.retrievers import RetrieverOptions
@@ -64,7 +74,10 @@ def isotropy(
     encoders = {name: encoder(name) for name in model}
     if other := next((name for name, found in encoders.items() if found is None), None):
         raise UserError(f"--model {other}: not an encoder, so that there are no embeddings to measure")
-    collection = Collection.open(data, on_error)
+    identify_all(model, encoding)
+    collection = open_collection(data, split, on_error, data_dir, offline)
+    if split is not None:
+        collection.qrels(split)
     for line in collection.problems.lines():
         warn(line)
     say(f"measuring the isotropy of {', '.join(model)} on {collection.name}")

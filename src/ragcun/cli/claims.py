@@ -7,7 +7,8 @@ import typer
 
 from ragcun.cli import options, output
 from ragcun.cli.command import Command
-from ragcun.cli.completion import complete, models
+from ragcun.cli.completion import bases, complete
+from ragcun.cli.completion import claims as names_of_claims
 
 app = typer.Typer(name="claims", no_args_is_help=True)
 
@@ -26,11 +27,14 @@ def ls(form: output.Format = "terminal", json: options.Json = False) -> None:
 
 @app.command("run", cls=Command)
 def run(
-    folders: Annotated[list[Path], typer.Argument(help="Collections in BEIR's layout.", metavar="FOLDER...")],
+    datasets: options.Datasets,
     model: Annotated[
         list[str],
         typer.Option(
-            "--model", autocompletion=complete(models), help="Base model to test the claims on; may be repeated."
+            "--model",
+            autocompletion=complete(bases),
+            help="Base model to test the claims on, or NAME=MODEL; may be repeated.",
+            metavar="[NAME=]MODEL",
         ),
     ],
     train: Annotated[
@@ -43,14 +47,24 @@ def run(
             file_okay=False,
         ),
     ] = None,
-    claim: Annotated[list[str] | None, typer.Option(help="Claim to test; may be repeated.", show_default="all")] = None,
-    split: Annotated[str, typer.Option(help="Split of queries to evaluate on.")] = "test",
+    claim: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Claim to test; may be repeated.",
+            show_default="all",
+            metavar="CLAIM",
+            autocompletion=complete(names_of_claims),
+        ),
+    ] = None,
+    data_dir: options.DataDir = None,
+    split: options.Split = None,
     results: Annotated[
         Path, typer.Option("--output", help="Output folder for the measurements.", file_okay=False, writable=True)
     ] = Path("results-claims"),
     precision: options.Precision = "fp32",
     device: options.Device = None,
     runtime: options.Runtime = "auto",
+    offline: options.Offline = False,
     store: options.Store = None,
     form: output.Format = "terminal",
     json: options.Json = False,
@@ -61,26 +75,34 @@ def run(
     small heads, which are trained on stored base embeddings with seeds 0 and 1. Run the same command again to resume an
     interrupted test; finished measurements in --output are kept.
     """
-    from ragcun.claims.run import choose_claims, run_claims
+    from ragcun.claims.registry import choose_claims
     from ragcun.claims.tables import verdicts_table
     from ragcun.console import say
     from ragcun.data.collection import Collection
-    from ragcun.errors import exit_code
-    from ragcun.evaluation.tasks import open_tasks
+    from ragcun.errors import UserError, exit_code
+    from ragcun.evaluation.beir import identify_all
+    from ragcun.evaluation.tasks import choose, open_tasks
+    from ragcun.retrieval.registry import encoder
     from ragcun.retrieval.retrievers import RetrieverOptions
 
     chosen = choose_claims(claim or [])
-    tasks, failures = open_tasks(dict.fromkeys(folders), split)
+    if other := next((name for name in model if encoder(name) is None), None):
+        raise UserError(f"--model {other}: is no encoder, whose vectors claims are tested on")
+    retriever_options = RetrieverOptions(options.store_folder(store), precision, device=device, runtime=runtime)
+    identify_all(model, retriever_options)
+    tasks, failures = open_tasks(choose(datasets, data_dir), split, "refuse", data_dir, offline)
     if train is not None:
         Collection.open(train)
     else:
         train = next((one.collection.path for one in tasks if {"train", "dev"} <= set(one.collection.splits())), None)
-    retriever_options = RetrieverOptions(options.store_folder(store), precision, device=device, runtime=runtime)
-    settled = [
-        one
-        for name in (model if tasks else [])
-        for one in run_claims(name, tasks, train, results, retriever_options, chosen)
-    ]
+    settled = []
+    if tasks:
+        say(f"testing {len(chosen)} claims on {', '.join(one.collection.name for one in tasks)}")
+
+        from ragcun.claims.run import run_claims
+
+        for name in model:
+            settled += run_claims(name, tasks, train, results, retriever_options, chosen)
     if json:
         failed = [failure.to_json() for failure in failures]
         options.print_json({"results": [one.to_json() for one in settled], "failures": failed})

@@ -11,10 +11,17 @@ def presets() -> list[str]:
 
 
 def datasets() -> list[str]:
-    """List the benchmark's datasets, their groups, and pydocs."""
+    """List the benchmark's datasets and their groups."""
     from ragcun.data.benchmark import GROUPS, datasets
 
-    return [*GROUPS, *datasets(), "pydocs"]
+    return [*GROUPS, *datasets()]
+
+
+def datasets_and_pydocs() -> list[str]:
+    """List the same, and the collection that training commands make."""
+    from ragcun.data.pydocs import PYDOCS
+
+    return [*datasets(), PYDOCS]
 
 
 def bases() -> list[str]:
@@ -43,6 +50,13 @@ def measures() -> list[str]:
     return list(MEASURES)
 
 
+def claims() -> list[str]:
+    """List the claims of the literature."""
+    from ragcun.claims.registry import CLAIMS
+
+    return [claim.key for claim in CLAIMS]
+
+
 def codes() -> list[str]:
     """List the codecs of vectors."""
     from ragcun.retrieval.codecs.spec import CODES
@@ -60,7 +74,7 @@ def gpus() -> list[str]:
 # The keys are the values of `names` in the settings' schema.
 NAMES: dict[str, Callable[[], Iterable[str]]] = {
     "bases": bases,
-    "datasets": datasets,
+    "datasets": datasets_and_pydocs,
     "models": models,
     "runtimes": runtimes,
 }

@@ -12,6 +12,8 @@ from ragcun.errors import UserError
 
 if TYPE_CHECKING:
     from ragcun.evaluation.results import Result
+    from ragcun.retrieval.registry import Encoder
+    from ragcun.retrieval.retrievers import RetrieverOptions
 
 app = typer.Typer()
 
@@ -78,16 +80,10 @@ def export(
     """
     from ragcun.console import say
 
-    needs = {
-        "hub": (("--repo", repo),),
-        "onnx": (("--output", output),),
-        "faiss": (("--output", output), ("--data", data)),
-        "codes": (("--output", output), ("--data", data)),
-    }
-    needs |= {"mteb": (("--output", output), ("--repo", repo)), "ir_metadata": (("--output", output),)}
-    for flag, value in needs.get(to, ()):
-        if value is None:
-            raise UserError(f"--to {to}: needs {flag}")
+    given = {"output": output, "repo": repo, "data": data}
+    for name in _NEEDS.get(to, ()):
+        if given[name] is None:
+            raise UserError(f"--to {to}: needs --{name}")
     made: dict[str, Any]
     if to in {"mteb", "ir_metadata"}:
         made = _results(model, to, Path(str(output)), repo, results or [model])
@@ -127,29 +123,52 @@ def _model(
 
 def _onnx(model: str, output: Path) -> dict[str, Any]:
     from ragcun.embedding.resolve import resolve_model
-    from ragcun.release.onnx import write_onnx
 
     resolved = resolve_model(model)
+
+    from ragcun.release.onnx import write_onnx
+
     return {"files": [str(write_onnx(resolved, output, resolved.label, output.resolve().name))]}
 
 
 def _faiss(model: str, output: Path, data: Path, store: Path | None) -> dict[str, Any]:
     from ragcun.data.collection import Collection
-    from ragcun.embedding.embedder import Embedder
+
+    found, encoding = _encoder(model, store)
+    collection = Collection.open(data)
+
     from ragcun.release.index import write_index
 
-    embedder = Embedder(model, options.store_folder(store))
-    loaded_as = model if not Path(model).is_absolute() else embedder.label
-    return {"files": [str(write_index(embedder, Collection.open(data), output, loaded_as))]}
+    embedder = found.embedder(encoding)
+    loaded_as = found.model if not Path(found.model).is_absolute() else embedder.label
+    return {"files": [str(write_index(embedder, collection, output, loaded_as))]}
 
 
 def _codes(model: str, output: Path, data: Path, store: Path | None) -> dict[str, Any]:
     from ragcun.data.collection import Collection
+
+    found, encoding = _encoder(model, store)
+    if found.codec is None:
+        raise UserError(f"{model}: names no codec; give an encoder with one, as in minilm:codec=trellis48")
+    if found.codec.rescore is not None:
+        raise UserError(f"{model}: rescoring is a matter of the search; leave rescore out")
+    collection = Collection.open(data)
+
     from ragcun.release.codes import write_coded
+
+    return {"files": [str(write_coded(found, found.codec, encoding, collection, output))]}
+
+
+def _encoder(model: str, store: Path | None) -> "tuple[Encoder, RetrieverOptions]":
+    from ragcun.retrieval.registry import encoder
     from ragcun.retrieval.retrievers import RetrieverOptions
 
     encoding = RetrieverOptions(options.store_folder(store))
-    return {"files": [str(write_coded(model, encoding, Collection.open(data), output))]}
+    found = encoder(model)
+    if found is None:
+        raise UserError(f"{model}: is no encoder, whose vectors are exported")
+    found.identify(encoding)
+    return found, encoding
 
 
 def _results(model: str, to: str, output: Path, repo: str | None, sources: list[str]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TextIO, cast
 
 import typer
 
-from ragcun.cli.completion import complete, presets, runtimes
+from ragcun.cli.completion import complete, datasets, presets, runtimes
 
 Preset = Annotated[
     str | None,
@@ -49,6 +49,28 @@ Experiment = Annotated[
 ]
 
 
+DATASETS = (
+    "BEIR's names, CQADupStack's forums, folders of collections in BEIR's layout (in --data-dir or by their path), "
+    "irds:ID of ir_datasets, or all, public, small or nanobeir."
+)
+Datasets = Annotated[
+    list[str],
+    typer.Argument(help=f"Datasets: {DATASETS}", metavar="DATASET...", autocompletion=complete(datasets)),
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir", help="Folder of collections in BEIR's layout.", file_okay=False, show_default="beir in the cache"
+    ),
+]
+Split = Annotated[
+    str | None,
+    typer.Option(
+        "--split",
+        help="Split of queries to evaluate on.",
+        show_default="the dataset's own; test for other collections",
+    ),
+]
 GRID = typer.Option(
     "--grid", help="Values of a setting to compare, as NAME=VALUE,VALUE,...; may be repeated.", metavar="NAME=VALUES"
 )

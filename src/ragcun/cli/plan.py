@@ -61,8 +61,7 @@ def plan(
     base = find_architecture(model.base)
     cells = fitted(cells, base)
 
-    from ragcun.planning.machines import find_machine
-    from ragcun.planning.plan import make_plan
+    from ragcun.planning.plan import find_machine, make_plan
     from ragcun.planning.tables import plan_table
 
     made = make_plan(cells, base, find_machine(gpu, base, model), None if documents is None else round(documents))

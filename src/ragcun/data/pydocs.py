@@ -21,6 +21,7 @@ from ragcun.files import atomic_folder
 from ragcun.intact import write_record
 from ragcun.lock import only_writer
 
+PYDOCS = "pydocs"  # the name of the collection in commands
 SHARES = {"train": 0.7, "dev": 0.1, "test": 0.2}
 OPENING_WORDS = 20
 LICENCE = "PSF-2.0"

@@ -1,13 +1,15 @@
 """The width of a model's embeddings, read from its files without torch, and the output dimension that fits it."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ragcun.embedding.model_files import check_model_files
 from ragcun.embedding.resolve import ResolvedModel
 from ragcun.errors import UserError
 from ragcun.files import read_json
-from ragcun.settings.schema import Settings
+
+if TYPE_CHECKING:
+    from ragcun.settings.schema import Settings
 
 _MOST = 512  # dimensions, if none are given
 
@@ -29,18 +31,27 @@ def embedding_width(folder: Path) -> int | None:
     return None
 
 
-def with_output_dim(settings: Settings, base: ResolvedModel) -> Settings:
+def width_of(model: ResolvedModel) -> int | None:
+    """The dimension of the model's embeddings; None if its files do not state it.
+
+    Raises:
+        UserError: as `check_model_files` does; its configuration is not that of a model.
+    """
+    check_model_files(model.path, model.source)
+    try:
+        return embedding_width(model.path)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise UserError(f"{model.source}: its configuration is not that of a model; fetch or save it again") from None
+
+
+def with_output_dim(settings: "Settings", base: ResolvedModel) -> "Settings":
     """As `fit_output_dim`, for the base's width.
 
     Raises:
-        UserError: as `check_model_files` and `fit_output_dim` do; its files do not tell the width, and no output
+        UserError: as `width_of` and `fit_output_dim` do; the base's files do not tell the width, and no output
             dimension is given.
     """
-    check_model_files(base.path, base.source)
-    try:
-        width = embedding_width(base.path)
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise UserError(f"{base.source}: its configuration is not that of a model; fetch or save it again") from None
+    width = width_of(base)
     if width is not None:
         return fit_output_dim(settings, width, base.label)
     if settings.model.output_dim is None:
@@ -48,7 +59,7 @@ def with_output_dim(settings: Settings, base: ResolvedModel) -> Settings:
     return settings
 
 
-def fit_output_dim(settings: Settings, width: int, base: str) -> Settings:
+def fit_output_dim(settings: "Settings", width: int, base: str) -> "Settings":
     """Settings whose `model.output_dim` fits the base: `width`, at most 512, if none is given.
 
     Raises:

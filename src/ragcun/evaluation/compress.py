@@ -109,14 +109,13 @@ def compress(
     qrels = {(task.collection.name, task.split): task.collection.qrels(task.split) for task in tasks}
     ranges: dict[tuple[str, str, str], Range] = {}
     found: list[Compressed] = []
-    for model in dict.fromkeys(models):
-        named = {with_codec(model, spec): spec for spec in specs}
-        identities = identify_all([model], options, failures)
-        if model not in identities:
-            continue
-        identities |= identify_all(list(named), options, failures)
+    codecs = {model: {with_codec(model, spec): spec for spec in specs} for model in models}
+    known = identify_all(models, options, failures)
+    coded = {model: identify_all(list(codecs[model]), options) for model in known}
+    for model, named in coded.items():
+        identities = {model: known[model], **named}
         results = evaluate_tasks(identities, tasks, output, options, failures)
-        specs_of = {identity.label: named.get(name, FULL) for name, identity in identities.items()}
+        specs_of = {identity.label: codecs[model].get(name, FULL) for name, identity in identities.items()}
         for one in results:
             ranges[one.label, one.dataset, one.split] = tie_range(one, qrels[one.dataset, one.split])
         by_label = {label: [one for one in results if one.label == label] for label in specs_of}

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from ragcun.slices import slices
 
@@ -73,6 +72,8 @@ def wilcoxon(strata: Strata, _: np.random.Generator) -> float:
 
     Over several datasets their means are the sample, as Demsar (JMLR 2006) advises.
     """
+    from scipy import stats
+
     values = strata[0][0] if len(strata) == 1 else np.array([one.mean() for one, _ in strata])
     return float(stats.wilcoxon(values).pvalue) if values.any() else 1.0
 
@@ -95,6 +96,8 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
 
     Benjamini and Hochberg, Journal of the Royal Statistical Society B, 1995.
     """
+    from scipy import stats
+
     return list(map(float, stats.false_discovery_control(p_values))) if p_values else []
 
 
@@ -112,6 +115,8 @@ def power(strata: Strata, margin: float) -> tuple[float | None, int | None]:
         The power of the two-sided t-test at 5 percent, and the queries that would give 80 percent (Cohen 1988), as many
         times those that there are; None where the variance is unknown.
     """
+    from scipy import stats
+
     spread, freedom = variance(strata)
     if math.isnan(spread):
         return None, None
@@ -124,6 +129,8 @@ def power(strata: Strata, margin: float) -> tuple[float | None, int | None]:
 
 def power_of_t(distance: float, freedom: float) -> float:
     """The power of the two-sided t-test at 5 percent against a difference of `distance` standard errors."""
+    from scipy import stats
+
     critical = float(stats.t.ppf(0.975, freedom))
     shift = min(distance, 30.0)  # beyond it the power is 1 to the last digit
     above, below = stats.nct.sf(critical, freedom, shift), stats.nct.cdf(-critical, freedom, shift)

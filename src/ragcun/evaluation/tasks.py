@@ -1,6 +1,7 @@
 """Evaluation tasks: datasets of the benchmark, which are downloaded if missing, and the user's own collections."""
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,6 @@ from ragcun.data.benchmark import (
     GROUPS,
     Dataset,
     dataset_names,
-    datasets,
     find_dataset,
     open_dataset,
     select_datasets,
@@ -18,7 +18,8 @@ from ragcun.data.benchmark import (
 from ragcun.data.collection import Collection, is_collection
 from ragcun.data.irds import PREFIX, prepare_irds
 from ragcun.data.problems import OnError
-from ragcun.errors import Failure, UserError, did_you_mean
+from ragcun.data.pydocs import PYDOCS
+from ragcun.errors import Failure, RagcunError, UserError, did_you_mean
 
 OWN_SPLIT = "test"
 
@@ -37,11 +38,13 @@ def open_task(collection: Collection, split: str) -> Task:
     return Task(collection, split, collection.fingerprint(split))
 
 
-def choose(names: Iterable[str], data_dir: Path | None = None) -> list[Dataset | Path]:
-    """Resolve names of datasets, parts, groups, ir_datasets' ids, and folders in `data_dir`, without duplicates.
+def choose(names: Iterable[str], data_dir: Path | None = None, pydocs: Path | None = None) -> list[Dataset | Path]:
+    """Resolve names of datasets, parts, groups, ir_datasets' ids, and collections' folders, without duplicates.
 
-    Every command resolves its datasets here. `data_dir` None is `beir_folder()`. The exact name of a folder takes
-    precedence over an alias of the benchmark. A dataset of ir_datasets (irds:ID) is written to a folder in `data_dir`.
+    Every command resolves its datasets here. `data_dir` None is `beir_folder()`. A name of the benchmark is that
+    dataset, also where a folder here is called the same; the exact name of a folder in `data_dir` takes precedence over
+    an alias. A name with a slash, and one of a folder that is here, is this folder. A dataset of ir_datasets (irds:ID)
+    is written to a folder in `data_dir`. `pydocs` is where commands that make this collection keep it.
 
     Raises:
         UserError: there is no such dataset or collection; the message suggests a similar name.
@@ -49,25 +52,38 @@ def choose(names: Iterable[str], data_dir: Path | None = None) -> list[Dataset |
     home = data_dir or beir_folder()
     chosen: dict[str, Dataset | Path] = {}
     for name in names:
-        folder = home / name
+        dataset = find_dataset(name)
         if name.lower() in GROUPS:
-            chosen |= {dataset.name: dataset for dataset in select_datasets([name])}
+            chosen |= {one.name: one for one in select_datasets([name])}
+        elif name == PYDOCS and pydocs is not None:
+            chosen[name] = pydocs
         elif name.startswith(PREFIX):
             chosen[name] = prepare_irds(name, home)
-        elif name not in datasets() and is_collection(folder):
-            chosen[name] = folder
-        elif (dataset := find_dataset(name)) is not None:
+        elif is_collection(home / name) and (dataset is None or dataset.folder != name):
+            chosen.setdefault(str((home / name).resolve()), home / name)
+        elif dataset is not None:
             chosen[dataset.name] = dataset
+        elif os.sep in name or Path(name).is_dir():
+            chosen.setdefault(str(Path(name).resolve()), Path(name))
         else:
-            there = sorted(path.name for path in home.glob("*") if is_collection(path))
-            hint = did_you_mean(name, [*there, *dataset_names()])
-            raise UserError(
-                f"{home}: no collection {name!r}{hint}; it has {', '.join(there) or 'none'}, and `ragcun data "
-                "beir ls` lists BEIR's"
-            )
+            raise UserError(_unknown(name, home))
     if not chosen:
         raise UserError("no dataset was given; name at least one")
     return [one for one in chosen.values() if isinstance(one, Path) or one.whole not in chosen]
+
+
+def _unknown(name: str, home: Path) -> str:
+    if name == PYDOCS:
+        return (
+            f"{PYDOCS}: the commands that train make this collection; for others, make it with `ragcun data {PYDOCS} "
+            "FOLDER`, and give this folder"
+        )
+    there = sorted(path.name for path in home.glob("*") if is_collection(path))
+    hint = did_you_mean(name, [*there, *dataset_names(), PYDOCS])
+    return (
+        f"{home}: no collection {name!r}{hint}; it has {', '.join(there) or 'none'}, and `ragcun data beir ls` lists "
+        "BEIR's"
+    )
 
 
 def open_tasks(
@@ -99,6 +115,48 @@ def open_tasks(
             if not quiet:
                 warn_of(failures[-1])
     return tasks, failures
+
+
+def open_all(
+    chosen: Sequence[Dataset | Path],
+    split: str | None = None,
+    on_error: OnError = "refuse",
+    data_dir: Path | None = None,
+    offline: bool = False,
+) -> list[Task]:
+    """Open all of `chosen`, as `open_tasks` does.
+
+    Raises:
+        UserError: one of them is malformed or has no such split.
+        RagcunError: one of them could not be downloaded.
+    """
+    tasks, failures = open_tasks(chosen, split, on_error, data_dir, offline, quiet=True)
+    if failures:
+        kind = UserError if all(failure.exit_code == UserError.exit_code for failure in failures) else RagcunError
+        raise kind(f"{len(failures)} of {len(chosen)} datasets cannot be evaluated on: {failures[0]}")
+    return tasks
+
+
+def open_collection(
+    name: str,
+    split: str | None = None,
+    on_error: OnError = "refuse",
+    data_dir: Path | None = None,
+    offline: bool = False,
+) -> Collection:
+    """Open the one collection that `name` means, whether it has judgements or not.
+
+    Raises `UserError` where it means none or several, or as `open_dataset` and `Collection.open` do.
+    """
+    found = choose([name], data_dir)
+    one = found[0]
+    if isinstance(one, Path) and len(found) == 1:
+        return Collection.open(one, on_error)
+    if isinstance(one, Path) or len(found) > 1 or one.parts:
+        raise UserError(f"{name}: is several collections; name one of them")
+    home = data_dir or beir_folder()
+    prepare_dataset(one, home, offline=offline)
+    return open_dataset(one, home / one.folder, split or one.split, on_error)
 
 
 def _open_part(part: Dataset, folder: Path, split: str | None, on_error: OnError) -> Task:

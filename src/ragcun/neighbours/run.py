@@ -23,10 +23,9 @@ from ragcun.evaluation.metrics import DEPTH, MEASURES, Qrels, score
 from ragcun.evaluation.results import Cell, Result
 from ragcun.neighbours.indexes import INDEXES, Kind
 from ragcun.retrieval.approximate import prepared, recalls_of
-from ragcun.retrieval.dense import HasVectors
 from ragcun.retrieval.matrices import Matrix
 from ragcun.retrieval.rescore import rescored
-from ragcun.retrieval.retrievers import Retriever
+from ragcun.retrieval.retrievers import HasVectors, Retriever
 from ragcun.retrieval.topk import Floats, Rows, TopK, best, rank_ids, to_rows
 from ragcun.slices import slices
 

@@ -4,19 +4,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ragcun.data.benchmark import Dataset
+from ragcun.data.benchmark import Dataset, present
 from ragcun.data.pair_rows import parse_columns
 from ragcun.data.pairs import load_pairs
+from ragcun.data.pydocs import PYDOCS
 from ragcun.distributed import refuse_launcher
 from ragcun.embedding.resolve import resolve_model
 from ragcun.embedding.runtimes import check_runtime
 from ragcun.embedding.width import with_output_dim
-from ragcun.errors import RagcunError, UserError
-from ragcun.evaluation.tasks import Task, choose, open_tasks
+from ragcun.errors import UserError
+from ragcun.evaluation.tasks import Task, choose, open_all
 from ragcun.files import there_of
 from ragcun.manifest import read_manifest
 from ragcun.pipeline.grid import Cell
-from ragcun.pipeline.steps import PYDOCS, evaluation_folder, prepare_data
+from ragcun.pipeline.steps import evaluation_folder, prepare_data
 from ragcun.settings.load import RENAMED
 from ragcun.settings.schema import Settings, Stage
 from ragcun.training.data import PRETRAINING, general_texts, out_of_domain_texts, training_data, trainings
@@ -104,10 +105,15 @@ def ready_to_ablate(cells: Sequence[Cell], output: Path) -> tuple[list[Cell], li
 
 
 def ready_to_plan(cells: Sequence[Cell]) -> None:
-    """Open the data that a plan counts. Raises as `chosen_datasets` does, and for data that is missing or malformed."""
+    """Open the data that a plan counts, datasets of the benchmark where they are here.
+
+    Raises as `chosen_datasets` does, and for data that is missing or malformed.
+    """
     most = most_data(cells)
-    chosen_datasets(most, Path())
+    chosen = chosen_datasets(most, Path())
     _open_training_data(most)
+    made, home = Path("data") / PYDOCS, evaluation_folder(most)
+    open_datasets(most, [one for one in chosen if one != made and (not isinstance(one, Dataset) or present(one, home))])
 
 
 def most_data(cells: Sequence[Cell]) -> Settings:
@@ -135,29 +141,12 @@ def chosen_datasets(settings: Settings, experiment: Path) -> list[Dataset | Path
     home = evaluation_folder(settings)
     if there_of(home).is_file():
         raise UserError(f"--data-dir {home}: is a file; give a folder of collections")
-    chosen: dict[str, Dataset | Path] = {}
-    for name in evaluation.datasets:
-        if name == PYDOCS:
-            chosen[name] = experiment / "data" / PYDOCS
-        else:
-            chosen |= {one.name: one for one in choose([name], home)}
-    return list(chosen.values())
+    return choose(evaluation.datasets, home, experiment / "data" / PYDOCS) if evaluation.datasets else []
 
 
 def open_datasets(settings: Settings, chosen: Sequence[Dataset | Path]) -> list[Task]:
-    """Open all of `chosen`; those of the benchmark are downloaded where they are not here.
-
-    Raises:
-        UserError: one of them is malformed or has no such split.
-        RagcunError: one of them could not be downloaded.
-    """
-    evaluation = settings.evaluation
-    home = evaluation_folder(settings)
-    tasks, failures = open_tasks(chosen, evaluation.split, settings.data.on_error, home, quiet=True)
-    if failures:
-        kind = UserError if all(failure.exit_code == UserError.exit_code for failure in failures) else RagcunError
-        raise kind(f"{len(failures)} of {len(chosen)} datasets cannot be evaluated on: {failures[0]}")
-    return tasks
+    """Open all of `chosen`, downloaded where they are not here. Raises as `open_all` does."""
+    return open_all(chosen, settings.evaluation.split, settings.data.on_error, evaluation_folder(settings))
 
 
 def _refuse_another(experiment: Path, settings: Settings) -> None:

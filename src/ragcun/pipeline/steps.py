@@ -6,11 +6,11 @@ from typing import Any
 
 from ragcun.data.beir import beir_folder
 from ragcun.data.finished import finished
+from ragcun.data.pydocs import PYDOCS, pydocs_collection
 from ragcun.errors import UserError
 from ragcun.intact import read_kept, write_record
 from ragcun.settings.schema import Settings, Stage, StageSettings
 
-PYDOCS = "pydocs"
 _WIKI_PASSAGES = 1_000_000
 
 
@@ -32,8 +32,6 @@ def _prepare_pydocs(settings: Settings, experiment: Path) -> Settings:
         "max_words": settings.data.pydocs_max_words,
     }
     if finished(folder, wanted) is None:
-        from ragcun.data.pydocs import pydocs_collection
-
         pydocs_collection(folder, wanted["documents"], wanted["seed"], wanted["max_words"])
     made = {
         "train": tuple(

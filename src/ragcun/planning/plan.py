@@ -8,13 +8,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ragcun.errors import UserError, did_you_mean
 from ragcun.heads.registry import HEADS
 from ragcun.losses.terms import SLICES, TERMS, BatchShape
 from ragcun.pipeline.grid import Cell
 from ragcun.pipeline.preflight import RANDOM, chosen_datasets, most_data
 from ragcun.pipeline.steps import evaluation_folder
 from ragcun.planning.architecture import Architecture
-from ragcun.planning.machines import DOWNLOAD, Machine
+from ragcun.planning.machines import DOWNLOAD, HERE, MACHINES, Machine
 from ragcun.planning.workload import (
     SAME_CORPUS,
     TOKENS_PER_WORD,
@@ -98,6 +99,23 @@ class Plan:
             "second_training": self.second_training,
             "assumptions": self.assumptions,
         }
+
+
+def find_machine(name: str, base: Architecture, model: ModelSettings) -> Machine:
+    """The machine called `name`: a key of `MACHINES`, or `here`, which is measured (see `measure_here`).
+
+    Raises:
+        UserError: there is no such machine.
+    """
+    if name == HERE:
+        from ragcun.planning.measured import measure_here
+
+        return measure_here(base, model)
+    if name not in MACHINES:
+        raise UserError(
+            f"--gpu {name}: not one of {', '.join([*MACHINES, HERE])}{did_you_mean(name, [*MACHINES, HERE])}"
+        )
+    return MACHINES[name]
 
 
 def make_plan(cells: Sequence[Cell], base: Architecture, machine: Machine, documents: int | None = None) -> Plan:

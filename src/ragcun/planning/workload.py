@@ -10,12 +10,12 @@ import numpy.typing as npt
 from ragcun.data.benchmark import Dataset, datasets
 from ragcun.data.collection import Collection, is_collection
 from ragcun.data.pairs import Pairs, load_pairs
-from ragcun.data.pydocs import SHARES
+from ragcun.data.pydocs import PYDOCS, SHARES
 from ragcun.data.texts import Texts
 from ragcun.errors import UserError
 from ragcun.evaluation.tasks import OWN_SPLIT
 from ragcun.mining.pairs import PairSettings
-from ragcun.pipeline.steps import PYDOCS, evaluation_folder
+from ragcun.pipeline.steps import evaluation_folder
 from ragcun.settings.schema import DataSettings, Settings, StageSettings
 from ragcun.training.data import general_texts, limit_negatives
 

@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 from ragcun.data.collection import Collection
-from ragcun.errors import UserError
 from ragcun.files import atomic_folder, write_json
 from ragcun.retrieval.codecs.saved import read_codes, write_codes
 from ragcun.retrieval.codecs.search import FittedCodec
-from ragcun.retrieval.registry import encoder
+from ragcun.retrieval.codecs.spec import CodecSpec
+from ragcun.retrieval.registry import Encoder
 from ragcun.retrieval.retrievers import RetrieverOptions
 
 _README = """# {name} as codes of {bytes} bytes
@@ -35,30 +35,28 @@ print([ids[row] for row in top.rows[0]])
 """
 
 
-def write_coded(name: str, options: RetrieverOptions, collection: Collection, folder: Path) -> Path:
+def write_coded(
+    model: Encoder, codec: CodecSpec, options: RetrieverOptions, collection: Collection, folder: Path
+) -> Path:
     """Write codes.safetensors, ids.json, codes.json and README.md to `folder`, which appears whole or not at all.
 
     Args:
-        name: an encoder with a codec, as in minilm:codec=trellis48.
+        model: an encoder.
+        codec: the codec of its vectors; one that rescores needs more than codes.
         options: how it encodes.
         collection: whose documents are coded; the codec is fitted to them.
         folder: new or empty.
 
     Raises:
-        UserError: the encoder has no codec or one that rescores, or `folder` exists and is not empty.
+        UserError: `folder` exists and is not empty.
     """
-    found = encoder(name)
-    if found is None or found.codec is None:
-        raise UserError(f"{name}: names no codec; give an encoder with one, as in minilm:codec=trellis48")
-    if found.codec.rescore is not None:
-        raise UserError(f"{name}: rescoring is a matter of the search; leave rescore out")
-    embedder = found.embedder(options)
+    embedder = model.embedder(options)
     vectors = embedder.documents(collection.corpus)
-    fitted = FittedCodec.fit(vectors, found.codec, embedder.similarity)
+    fitted = FittedCodec.fit(vectors, codec, embedder.similarity)
     with atomic_folder(folder) as building:
         write_codes(building / "codes.safetensors", fitted, vectors)
         facts = {
-            "model": embedder.resolved.label,
+            "model": embedder.label,
             "fingerprint": embedder.fingerprint,
             "collection": collection.name,
             "documents": len(collection.corpus),
@@ -67,13 +65,13 @@ def write_coded(name: str, options: RetrieverOptions, collection: Collection, fo
         }
         write_json(building / "codes.json", facts)
         write_json(building / "ids.json", list(collection.corpus.ids()))
-        loaded_as = embedder.resolved.label if Path(found.model).is_absolute() else found.model
+        loaded_as = embedder.label if Path(model.model).is_absolute() else model.model
         readme = _README.format(
             name=collection.name,
             bytes=facts["codec"]["bytes"],  # type: ignore[index]
             documents=len(collection.corpus),
-            model=embedder.resolved.label,
-            codec=found.codec,
+            model=embedder.label,
+            codec=codec,
             loaded_as=json.dumps(loaded_as),
         )
         (building / "README.md").write_text(readme, encoding="utf-8")

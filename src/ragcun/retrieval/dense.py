@@ -1,7 +1,7 @@
 """An encoder as a retriever: texts to vectors, vectors to rankings."""
 
 from dataclasses import asdict
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 from ragcun.data.texts import Texts
 from ragcun.distributed.collectives import process_count
@@ -14,16 +14,9 @@ from ragcun.retrieval.codecs.spec import CodecSpec
 from ragcun.retrieval.distributed import distributed_search
 from ragcun.retrieval.matrices import Matrix
 from ragcun.retrieval.memory import Resources
-from ragcun.retrieval.retrievers import RetrieverOptions
+from ragcun.retrieval.retrievers import Identified, RetrieverOptions
 from ragcun.retrieval.search import SIMILARITIES
 from ragcun.retrieval.topk import Rows, TopK
-
-
-class Identified(Matrix, Protocol):
-    """Vectors with a fingerprint that changes with any bit of them."""
-
-    @property
-    def fingerprint(self) -> str: ...
 
 
 class Embeds(Protocol):
@@ -36,15 +29,6 @@ class Embeds(Protocol):
     def documents(self, texts: Texts, /) -> Identified: ...
 
     def describe(self) -> dict[str, Any]: ...
-
-
-@runtime_checkable
-class HasVectors(Protocol):
-    """A retriever that compares vectors: `Dense`, `Priced`."""
-
-    similarity: str
-
-    def vectors(self, corpus: Texts, queries: Texts, /) -> tuple[Identified, Identified]: ...
 
 
 class Dense:

@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any
 from ragcun.data.provenance import Provenance
 from ragcun.embedding.budget import OPENAI, PRICES
 from ragcun.embedding.known import KNOWN, find_known
-from ragcun.embedding.model_files import architecture, check_model_files
+from ragcun.embedding.model_files import architecture
 from ragcun.embedding.recipe import POOLINGS, Recipe
 from ragcun.embedding.resolve import is_folder, parse_label, refuse_misspelt, resolve_model
 from ragcun.embedding.runtimes import choose_runtime
+from ragcun.embedding.width import width_of
 from ragcun.errors import UserError
 from ragcun.retrieval.bm25 import BM25, K1, B
 from ragcun.retrieval.codecs.spec import VERSION, CodecSpec
@@ -101,12 +102,21 @@ class Encoder:
 
     def identify(self, options: RetrieverOptions) -> Identity:
         resolved = resolve_model(self.model)
-        check_model_files(resolved.path, resolved.source)
+        self._refuse_wider(width_of(resolved))
         inputs = {"files": resolved.fingerprint, "precision": options.precision, "recipe": asdict(self.recipe)}
         chosen = choose_runtime(options.runtime, architecture(resolved.path), options.precision, options.device)
         inputs |= chosen.runtime.determines() | _index(options, self.codec)
         label = self._called(resolved.label, options)
         return Identity(label, inputs | {"max_length": options.max_length}, resolved.provenance)
+
+    def _refuse_wider(self, width: int | None) -> None:
+        coded = None if self.codec is None else self.codec.dims
+        for what, asked in (("truncate_dim", self.recipe.truncate_dim), ("codec", coded)):
+            if width is not None and asked is not None and asked > width:
+                raise UserError(
+                    f"{self.model}: {what} asks for {asked} dimensions, which are more than the {width} of the model; "
+                    f"give {width} or fewer"
+                )
 
     def load(self, options: RetrieverOptions) -> Retriever:
         from ragcun.retrieval.dense import Dense

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from ragcun.data.provenance import Provenance
 from ragcun.data.texts import Texts
 from ragcun.embedding.budget import OPENAI, Budget
+from ragcun.retrieval.matrices import Matrix
 from ragcun.retrieval.run_files import RunFiles
 from ragcun.retrieval.topk import Rows, TopK
 
@@ -33,6 +34,22 @@ class Retriever(Protocol):
     def describe(self) -> dict[str, Any]:
         """Everything that determines the ranking; JSON."""
         ...
+
+
+class Identified(Matrix, Protocol):
+    """Vectors with a fingerprint that changes with any bit of them."""
+
+    @property
+    def fingerprint(self) -> str: ...
+
+
+@runtime_checkable
+class HasVectors(Protocol):
+    """A retriever that compares vectors: `dense.Dense`, `dense.Priced`."""
+
+    similarity: str
+
+    def vectors(self, corpus: Texts, queries: Texts, /) -> tuple[Identified, Identified]: ...
 
 
 @dataclass(frozen=True)

@@ -222,6 +222,8 @@ def general_texts(data: DataSettings) -> dict[str, list[JsonlTexts]]:
     found = {}
     for name in data.general:
         path = Path(name)
+        if not path.exists():
+            raise UserError(f"--general-data {name}: no such file or folder; give JSON Lines, or a collection")
         queries = path / "queries.jsonl"
         found[name] = [JsonlTexts(path if path.is_file() else path / CORPUS, titled=True, on_error=data.on_error)]
         if queries.is_file():

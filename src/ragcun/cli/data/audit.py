@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ragcun.cli import options, output
-from ragcun.cli.completion import bases, complete, measures
+from ragcun.cli.completion import bases, complete, datasets, measures
 
 
 def audit(
@@ -14,13 +14,19 @@ def audit(
         list[Path], typer.Argument(help="Training data: files of pairs, or collections.", metavar="TRAINING...")
     ],
     test: Annotated[
-        list[Path],
-        typer.Option("--test", help="Collection whose queries are looked for; may be repeated.", file_okay=False),
+        list[str],
+        typer.Option(
+            "--test",
+            help=f"Dataset whose queries are looked for; may be repeated: {options.DATASETS}",
+            metavar="DATASET",
+            autocompletion=complete(datasets),
+        ),
     ],
     train_split: Annotated[
         str, typer.Option(help="Split to read from collections that are given as training data.")
     ] = "train",
-    split: Annotated[str, typer.Option(help="Split whose queries are looked for.")] = "test",
+    split: options.Split = None,
+    data_dir: options.DataDir = None,
     near: Annotated[
         float,
         typer.Option(min=0.2, max=1, help="Minimum Jaccard similarity of word 3-grams of a near duplicate."),
@@ -28,7 +34,9 @@ def audit(
     model: Annotated[
         str | None,
         typer.Option(
-            help="Encoder with which queries are also compared by cosine similarity.", autocompletion=complete(bases)
+            help="Encoder with which queries are also compared by cosine similarity.",
+            metavar="MODEL",
+            autocompletion=complete(bases),
         ),
     ] = None,
     close: Annotated[
@@ -49,6 +57,7 @@ def audit(
     ] = "nDCG@10",
     examples: Annotated[int, typer.Option(min=0, help="Number of matches to print for each collection.")] = 0,
     on_error: options.OnError = "refuse",
+    offline: options.Offline = False,
     device: options.Device = None,
     store: options.Store = None,
     form: output.Format = "terminal",
@@ -60,24 +69,29 @@ def audit(
     With --results, scores are computed again without the queries that were found.
     """
     from ragcun.console import say
-    from ragcun.data.collection import Collection
     from ragcun.data.pairs import load_pairs
-    from ragcun.embedding.embedder import Embedder
     from ragcun.errors import UserError
     from ragcun.evaluation.audit import AUDIT, audit_table, without_seen, without_table, write_audit
     from ragcun.evaluation.audit import audit as run
     from ragcun.evaluation.results import read_results
+    from ragcun.evaluation.tasks import choose, open_all
+    from ragcun.retrieval.registry import encoder
+    from ragcun.retrieval.retrievers import RetrieverOptions
 
-    collections = [Collection.open(path, on_error) for path in test]
-    for collection in collections:
-        collection.qrels(split)
     found = [] if results is None else read_results(results)
     for one in found:
         if metric not in one.metrics:
             raise UserError(f"--metric {metric!r}: {one.path} has only {', '.join(one.metrics)}")
-    embedder = None if model is None else Embedder(model, options.store_folder(store), device=device)
+    encoding = RetrieverOptions(options.store_folder(store), device=device)
+    comparing = None if model is None else encoder(model)
+    if comparing is not None:
+        comparing.identify(encoding)
+    elif model is not None:
+        raise UserError(f"--model {model}: not an encoder, so that there are no embeddings to compare")
     pairs = [load_pairs(path, train_split, on_error) for path in training]
-    audits = [run(pairs, collection, split, near, embedder, close) for collection in collections]
+    tasks = open_all(choose(test, data_dir), split, on_error, data_dir, offline)
+    embedder = None if comparing is None else comparing.embedder(encoding)
+    audits = [run(pairs, task.collection, task.split, near, embedder, close) for task in tasks]
     output.print_table(audit_table(audits), form)
     for of in audits:
         for match in of.queries[:examples]:

@@ -3,12 +3,12 @@
 import typer
 
 from ragcun.cli.command import Command
-from ragcun.cli.evaluate import abstain, beir, collection, compare, compress, diff, neighbours, show, verify
+from ragcun.cli.evaluate import abstain, compare, compress, diff, neighbours, ranking, show, verify
 
 app = typer.Typer(name="eval", no_args_is_help=True)
 app.command("abstain", cls=Command)(abstain.abstain)
-app.command("beir", cls=Command)(beir.beir)
-app.command("collection", cls=Command)(collection.collection)
+app.command("beir", cls=Command)(ranking.beir)
+app.command("collection", cls=Command)(ranking.collection)
 app.command("compare", cls=Command)(compare.compare)
 app.command("compress", cls=Command)(compress.compress)
 app.command("diff", cls=Command)(diff.diff)

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 @with_scoring
 def abstain(
-    folders: Annotated[list[Path], typer.Argument(help="Collections in BEIR's layout.", metavar="FOLDER...")],
+    datasets: options.Datasets,
     scoring: Scoring,
-    split: Annotated[str, typer.Option(help="Split of queries to evaluate on.")] = "test",
+    data_dir: options.DataDir = None,
+    split: options.Split = None,
     every: Annotated[bool, typer.Option("--all", help="Show all confidence scores, not only the main ones.")] = False,
     form: output.Format = "terminal",
 ) -> None:
@@ -32,8 +33,9 @@ def abstain(
     --output, and `ragcun eval compare OUTPUT/cells-abstain --metric AUROC:SCORE` compares models.
     """
     from ragcun.abstain.run import endpoint
+    from ragcun.evaluation.tasks import choose
 
-    score(scoring, folders, split, endpoint=endpoint, show=partial(_show, every, form))
+    score(scoring, choose(datasets, data_dir), split, data_dir, endpoint=endpoint, show=partial(_show, every, form))
 
 
 def _show(

@@ -20,7 +20,7 @@ CODES = "fp16,int8,4bit,2bit,1bit,trellis,binary,pq,rabitq"
 
 @with_scoring
 def compress(
-    folders: Annotated[list[Path], typer.Argument(help="Collections in BEIR's layout.", metavar="COLLECTION...")],
+    datasets: options.Datasets,
     scoring: Scoring,
     codes: Annotated[
         str,
@@ -66,7 +66,8 @@ def compress(
             rich_help_panel=_CODEC,
         ),
     ] = None,
-    split: Annotated[str, typer.Option(help="Split of queries to evaluate on.")] = "test",
+    data_dir: options.DataDir = None,
+    split: options.Split = None,
     figures: Annotated[
         Path | None,
         typer.Option(help="Output folder for the figure of quality by size.", file_okay=False, writable=True),
@@ -84,7 +85,7 @@ def compress(
     from ragcun.evaluation.compress import codec_specs
     from ragcun.evaluation.compress import compress as run
     from ragcun.evaluation.tables import compression_table
-    from ragcun.evaluation.tasks import open_tasks
+    from ragcun.evaluation.tasks import choose, open_tasks
     from ragcun.retrieval.codecs.spec import whiten_power as power
 
     if scoring.index != "exact":
@@ -96,7 +97,7 @@ def compress(
         raise UserError(f"--codes {codes!r}: no codec was given; name at least one besides fp32")
     failures: list[Failure] = []
     retriever_options = scoring.retriever_options()
-    tasks, not_opened = open_tasks(dict.fromkeys(folders), split, scoring.on_error)
+    tasks, not_opened = open_tasks(choose(datasets, data_dir), split, scoring.on_error, data_dir, scoring.offline)
     failures += not_opened
     rows = run(scoring.model, tasks, specs, scoring.output, retriever_options, failures)
     written = [] if figures is None or not rows else _draw(rows, figures)

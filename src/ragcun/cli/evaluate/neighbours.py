@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from ragcun.cli import options, output
 from ragcun.cli.evaluate.scoring import Scoring, score, with_scoring
@@ -17,9 +15,10 @@ if TYPE_CHECKING:
 
 @with_scoring
 def neighbours(
-    folders: Annotated[list[Path], typer.Argument(help="Collections in BEIR's layout.", metavar="FOLDER...")],
+    datasets: options.Datasets,
     scoring: Scoring,
-    split: Annotated[str, typer.Option(help="Split of queries to evaluate on.")] = "test",
+    data_dir: options.DataDir = None,
+    split: options.Split = None,
     form: output.Format = "terminal",
 ) -> None:
     """Compare approximate nearest-neighbour indexes with exact search over the same embeddings.
@@ -29,9 +28,10 @@ def neighbours(
     hubness of the documents. The second table compares models at equal recall. Results are saved in --output, and
     `ragcun eval compare OUTPUT/cells-neighbours --metric Found@10:hnsw=40` compares models.
     """
+    from ragcun.evaluation.tasks import choose
     from ragcun.neighbours.run import endpoint
 
-    score(scoring, folders, split, endpoint=endpoint, show=partial(_show, form))
+    score(scoring, choose(datasets, data_dir), split, data_dir, endpoint=endpoint, show=partial(_show, form))
 
 
 def _show(form: str, results: "Sequence[Result]", failures: Sequence[Failure], path: Path, json: bool) -> None:

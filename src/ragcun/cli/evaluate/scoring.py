@@ -54,6 +54,7 @@ class Scoring:
     device: options.Device = None
     runtime: options.Runtime = "auto"
     on_error: options.OnError = "refuse"
+    offline: options.Offline = False
     store: options.Store = None
     json: options.Json = False
     memory: Annotated[
@@ -99,6 +100,8 @@ class Scoring:
         from ragcun.retrieval.memory import parse_memory
         from ragcun.retrieval.retrievers import RetrieverOptions
 
+        if self.offline:
+            os.environ["HF_HUB_OFFLINE"] = "1"
         if self.openai_base_url is not None and not any("openai:" in model for model in self.model):
             raise UserError("--openai-base-url: needs a --model openai:MODEL, but none is given")
         return RetrieverOptions(
@@ -135,7 +138,6 @@ def score(
     chosen: "Iterable[Dataset | Path]",
     split: str | None,
     data_dir: Path | None = None,
-    offline: bool = False,
     endpoint: "Callable[[Sequence[Task]], Endpoint] | None" = None,
     show: "Callable[[Sequence[Result], Sequence[Failure], Path, bool], None] | None" = None,
 ) -> None:
@@ -157,7 +159,7 @@ def score(
     with _joined(scoring.output) as output:
         with first_process_first():
             models = identify_all(scoring.model, retriever_options, of_models)
-            tasks, not_opened = open_tasks(chosen if models else [], split, scoring.on_error, data_dir, offline)
+            tasks, not_opened = open_tasks(chosen if models else [], split, scoring.on_error, data_dir, scoring.offline)
             failures += not_opened
         scored = RANKING if endpoint is None else endpoint(tasks)
         results = evaluate_tasks(models, tasks, output, retriever_options, of_models, scored)

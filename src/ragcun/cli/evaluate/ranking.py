@@ -1,6 +1,5 @@
-"""`ragcun eval beir`."""
+"""`ragcun eval beir` and `ragcun eval collection`."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -17,23 +16,13 @@ def beir(
     datasets: Annotated[
         str,
         typer.Option(
-            help="Datasets to evaluate on, separated by commas: BEIR's names, CQADupStack's forums, folders in "
-            "--data-dir, irds:ID of ir_datasets, or a group: all, public, small or nanobeir.",
+            help=f"Datasets to evaluate on, separated by commas: {options.DATASETS}",
             autocompletion=complete(names_of_datasets),
         ),
     ],
     scoring: Scoring,
-    data_dir: Annotated[
-        Path | None,
-        typer.Option(help="Folder of collections in BEIR's layout.", file_okay=False, show_default="beir in the cache"),
-    ] = None,
-    split: Annotated[
-        str | None,
-        typer.Option(
-            help="Split of queries to evaluate on.", show_default="the dataset's own; test for other collections"
-        ),
-    ] = None,
-    offline: options.Offline = False,
+    data_dir: options.DataDir = None,
+    split: options.Split = None,
 ) -> None:
     """Score retrievers on BEIR: nDCG, MRR, recall, MAP and precision.
 
@@ -43,7 +32,17 @@ def beir(
     """
     from ragcun.evaluation.tasks import choose
 
-    if offline:
-        os.environ["HF_HUB_OFFLINE"] = "1"  # models are read from the cache, too
-    chosen = choose([name.strip() for name in datasets.split(",") if name.strip()], data_dir)
-    score(scoring, chosen, split, data_dir, offline)
+    score(scoring, choose([name.strip() for name in datasets.split(",") if name.strip()], data_dir), split, data_dir)
+
+
+@with_scoring
+def collection(
+    folders: Annotated[list[Path], typer.Argument(help="Collections in BEIR's layout.", metavar="FOLDER...")],
+    scoring: Scoring,
+    split: Annotated[str, typer.Option(help="Split of queries to evaluate on.")] = "test",
+) -> None:
+    """Score retrievers on your own collections, in the same way as `ragcun eval beir`.
+
+    A folder is what it holds, whatever its name: its counts are not compared with those of a dataset of BEIR.
+    """
+    score(scoring, dict.fromkeys(folders), split)
