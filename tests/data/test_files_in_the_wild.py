@@ -5,6 +5,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from ragcun.data.collection import Collection
@@ -106,6 +108,71 @@ def test_columns_in_the_wild(tmp_path: Path, row: dict[str, object], expected: l
     pairs = load_pairs(path)
     assert triples(pairs) == expected
     assert pairs.source["rows"] == {"read": 1, "kept": 1, "left out": 0}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.csv", "query,positive\na,b\n".encode("utf-16-le"), r"a\.csv:1: not UTF-8, probably UTF-16LE; convert it"),
+        ("a.tsv", "query\tpositive\na\tb\n".encode("utf-16-be"), r"a\.tsv:1: not UTF-8, probably UTF-16BE; conv"),
+        ("a.jsonl", '{"query": "a"}\n'.encode("utf-16-le"), "probably UTF-16LE"),
+        ("a.csv", "query,positive\na,b\n".encode("utf-32"), "probably UTF-32; convert it: iconv -f UTF-32"),
+        ("a.csv", b"query,positive\na\0x,b\nc,d\n", "a NUL byte, which no text has: 1"),
+        ("a.jsonl.gz", gzip.compress(gzip.compress(b'{"query": "a", "positive": "b"}\n')), "is compressed twice"),
+        ("a.jsonl", b'{"query": "a", "query": "c", "positive": "b"}\n', "an object names a key twice: 1"),
+        ("a.json", b'[{"query": "a", "query": "c", "positive": "b"}]', "an object names a key twice in row 1"),
+        (
+            "a.json",
+            b'[{"query": "a", "positive": "b"}] and more',
+            "not valid JSON, or it ends unexpectedly, after row 1",
+        ),
+        ("a.csv", b"text,label\na,1\nb,0\n", "columns: text, label.*--columns"),
+        (
+            "a.tsv",
+            b"what is a bee\tan insect\nwhat is an owl\ta bird\n",
+            "columns: what is a bee, an insect.*--columns",
+        ),
+        (
+            "a.jsonl",
+            b'{"query": "a", "positive_passages": [{"title": 3, "text": "b"}]}',
+            "a title of positive is not a str",
+        ),
+    ],
+)
+def test_what_would_be_misread_is_refused(tmp_path: Path, name: str, content: bytes, said: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=said):
+        load_pairs(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.json", '{"query": "a", "positive": "b"} {"query": "c", "positive": "d"}'),
+        ("a.json", '{\n "query": "a",\n "positive": "b"\n}\n{\n "query": "c",\n "positive": "d"\n}\n'),
+        ("a.jsonl", '[{"query": "a", "positive": "b"},\n{"query": "c", "positive": "d"}]\n'),
+        ("a.csv", "\n  \nquery, positive\na,b\n \nc,d\n"),
+        (
+            "a.jsonl",
+            '{"query": "a", "pos": ["b"], "neg": [{"title": "", "text": " "}, null]}\n{"query": "c", "pos": ["d"]}',
+        ),
+    ],
+)
+def test_what_other_tools_write_is_read(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    assert triples(load_pairs(tmp_path / name)) == [("a", "b", []), ("c", "d", [])]
+
+
+def test_a_compressed_parquet_file_is_read(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"query": ["a"], "positive": [["b", "c"]]}), tmp_path / "a.parquet")
+    (tmp_path / "a.parquet.gz").write_bytes(gzip.compress((tmp_path / "a.parquet").read_bytes()))
+    assert triples(load_pairs(tmp_path / "a.parquet.gz")) == [("a", "b", []), ("a", "c", [])]
+
+
+def test_a_label_that_plays_no_part_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.csv").write_text("sentence1,sentence2,label\na,b,contradiction\n")
+    load_pairs(tmp_path / "a.csv")
+    assert "every row is taken for a pair, whatever its label or score: 1 (label)" in capsys.readouterr().err
 
 
 def test_columns_can_be_named(tmp_path: Path) -> None:

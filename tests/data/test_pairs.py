@@ -145,12 +145,12 @@ def test_json_array_larger_than_one_read(tmp_path: Path, monkeypatch: pytest.Mon
     path.write_text("\ufeff \n" + json.dumps(rows, indent=2) + "\n")
     assert triples(load_pairs(path)) == [(row["query"], row["positive"], []) for row in rows]
     path.write_text(json.dumps(rows)[:-40])
-    with pytest.raises(UserError, match="the JSON array ends unexpectedly after row 29"):
+    with pytest.raises(UserError, match="not valid JSON, or it ends unexpectedly, after row 29"):
         load_pairs(path, on_error="skip")
 
 
 def test_what_loses_nothing_is_done_and_noted(tmp_path: Path) -> None:
-    row = {"query": "a", "positive": "b", "negatives": ["c", "b"], "score": 0.5}
+    row = {"query": "a", "positive": "b", "negatives": ["c", "b"], "source": "here"}
     path = write_pairs(tmp_path / "a.jsonl", [row, {**row, "negatives": ["d"]}, row])
     pairs = load_pairs(path)
     assert triples(pairs) == [("a", "b", ["c"]), ("a", "b", ["d"])]

@@ -13,12 +13,16 @@ from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Router
 from sentence_transformers.sentence_transformer.modules import (
+    CNN,
+    LSTM,
     BoW,
     Dense,
+    LayerNorm,
     Normalize,
     Pooling,
     StaticEmbedding,
     Transformer,
+    WeightedLayerPooling,
     WordEmbeddings,
 )
 from sentence_transformers.sentence_transformer.modules.tokenizer import WhitespaceTokenizer
@@ -92,6 +96,27 @@ MODELS: dict[str, Build] = {
         modules=pooled(tiny, max_seq_length=6, processor_kwargs={"truncation_side": "left"})
     ),
     "cut at the right": lambda tiny, _: SentenceTransformer(modules=pooled(tiny, max_seq_length=6)),
+    "padded at the left": lambda tiny, _: SentenceTransformer(
+        modules=pooled(tiny, processor_kwargs={"padding_side": "left"})
+    ),
+    "padded at the left, last token": lambda tiny, _: SentenceTransformer(
+        modules=pooled(tiny, "lasttoken", processor_kwargs={"padding_side": "left"})
+    ),
+    "a convolution": lambda tiny, _: SentenceTransformer(modules=[transformer(tiny), CNN(32, 8), Pooling(24, "max")]),
+    "recurrent": lambda *given: SentenceTransformer(modules=[words(*given)[0], LSTM(8, 4), Pooling(8, "mean")]),
+    "weighted layers": lambda tiny, _: SentenceTransformer(
+        modules=[
+            transformer(tiny, config_kwargs={"output_hidden_states": True}),
+            WeightedLayerPooling(32, num_hidden_layers=2, layer_start=1),
+            Pooling(32, ("cls", "mean")),
+        ]
+    ),
+    "normalised in the middle": lambda tiny, _: SentenceTransformer(
+        modules=[*pooled(tiny, "weightedmean"), Normalize(), Dense(32, 16, bias=False), LayerNorm(16)]
+    ),
+    "router of two lengths": lambda tiny, _: SentenceTransformer(
+        modules=[Router.for_query_document(pooled(tiny, max_seq_length=5), pooled(tiny, max_seq_length=9))]
+    ),
     "first token": lambda tiny, _: SentenceTransformer(modules=pooled(tiny, "cls")),
     "prompts": lambda tiny, _: SentenceTransformer(
         modules=pooled(tiny), prompts={"query": "the owl ", "document": "bees "}
@@ -122,14 +147,36 @@ def test_vectors_are_those_of_sentence_transformers(name: str, build: Callable[[
     model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
     embedder = Embedder(str(folder), store)
     for vectors, expected in (
-        (embedder.queries(QUERIES), model.encode_query(QUERIES)),
-        (embedder.documents(DOCUMENTS), model.encode_document(DOCUMENTS)),
+        (embedder.queries(QUERIES), model.encode_query(QUERIES, batch_size=1)),
+        (embedder.documents(DOCUMENTS), model.encode_document(DOCUMENTS, batch_size=1)),
     ):
         found = vectors.block(0, len(vectors))
         assert found.shape == expected.shape == (len(vectors), embedder.dimension)
         np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
         np.testing.assert_array_equal(vectors.rows(np.array([2, 0])), found[[2, 0]])
     json.dumps(embedder.describe(), allow_nan=False)
+
+
+def test_a_vector_that_depends_on_padding_has_none(
+    tiny_model: Path, tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = SentenceTransformer(modules=pooled(tiny_model, processor_kwargs={"padding_side": "left"}))
+    model.save_pretrained(str(tmp_path / "model"), create_model_card=False)
+    embedder = Embedder(str(tmp_path / "model"), store)
+    texts = [*DOCUMENTS, *(f"owl {text}" for text in QUERIES), "the owl", "a bee", "honey"]
+    together = model.encode_document(texts)
+    alone = model.encode_document(texts, batch_size=1)
+    assert np.abs(together - alone).max() > 0.01
+    np.testing.assert_allclose(embedder.documents(texts).block(0, len(texts)), alone, atol=1e-5)
+    assert "its vectors depend on padding" in capsys.readouterr().err
+    assert "depend on padding" not in (Embedder(str(tiny_model), store) and capsys.readouterr().err)
+
+
+def test_modules_that_do_not_fit_are_refused(tiny_model: Path, tmp_path: Path, store: Path) -> None:
+    model = SentenceTransformer(modules=[transformer(tiny_model), LSTM(32, 8), Pooling(16, "mean")])
+    model.save_pretrained(str(tmp_path / "model"), create_model_card=False)
+    with pytest.raises(UserError, match=r"its modules cannot compute a vector .*sentence_lengths"):
+        Embedder(str(tmp_path / "model"), store)
 
 
 def test_a_router_without_the_role_takes_its_default_way(tiny_model: Path, tmp_path: Path, store: Path) -> None:

@@ -21,6 +21,8 @@ from ragcun.intact import read_kept, write_record
 
 LARGE = 64 * 2**20
 EMPTY = "empty text"
+BAD_JSON = "bad JSON"
+REPEATED_KEY = "an object names a key twice"
 _BOM = b"\xef\xbb\xbf"
 
 Index = NDArray[np.int64]
@@ -59,11 +61,21 @@ def parse_row(line: bytes, titled: bool) -> tuple[str, str]:
 def parse_json(line: bytes) -> Any:
     """The JSON value of one line; a `ValueError` whose message is the kind of problem where there is none."""
     try:
-        return json.loads(line.decode())
+        return json.loads(line.decode(), object_pairs_hook=once)
     except UnicodeDecodeError:
         raise ValueError(not_utf8(line)) from None
-    except (ValueError, RecursionError):
-        raise ValueError("bad JSON") from None
+    except (ValueError, RecursionError) as problem:
+        if str(problem) == REPEATED_KEY:
+            raise
+        raise ValueError(not_utf8(line) if b"\0" in line[:2] else BAD_JSON) from None
+
+
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of these keys and values; a `ValueError` where a key is there twice."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError(REPEATED_KEY)  # Python would take the last one, others the first
+    return found
 
 
 def hash_id(id_: str) -> int:

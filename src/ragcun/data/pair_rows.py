@@ -16,6 +16,10 @@ POSITIVE = ("positive", "positives", "pos", "positive_passages", "sentence2")
 _NEGATIVE = re.compile(r"negatives?|negative_?[0-9]+|neg|negative_passages")
 
 
+_NO_TEXT = re.compile(r"(.*_)?(ids?|labels?|scores?|similarity|relevance|grade|url|index|split|)", re.IGNORECASE)
+_WORDS = 2  # of a column's name, at most
+
+
 class Pair(NamedTuple):
     """The texts of one pair, negatives in the order of their columns."""
 
@@ -61,9 +65,14 @@ def parse_columns(text: str | None) -> Columns:
 
 
 def columns_of(row: Any, columns: Columns) -> Columns:
-    """`columns`, or the two of a table whose names say nothing: the first asks and the second answers."""
+    """`columns`, or the two of a table whose names say nothing: the first asks and the second answers.
+
+    A name that says that its column holds no text, or that is itself a text, as the first line of a table without
+    names is, leaves it open what is what.
+    """
     names = list(row) if isinstance(row, Mapping) else []
-    if columns == Columns() and len(names) == 2 and not any(map(columns.used, names)):
+    nameless = not any(columns.used(name) or _NO_TEXT.fullmatch(name) or _no_name(name) for name in names)
+    if columns == Columns() and len(names) == 2 and nameless:
         return Columns((names[0],), (names[1],), by_order=True)
     return columns
 
@@ -108,7 +117,18 @@ def _cells(value: Any) -> list[Any]:
 
 
 def _absent(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return "text" in value and all(_absent(value.get(part)) for part in ("title", "text"))
     return value is None or value == [] or (isinstance(value, str) and not value.strip())
+
+
+def _no_name(name: str) -> bool:
+    return len(name.split()) > _WORDS
+
+
+def unread_label(name: str) -> bool:
+    """Whether a column that plays no part seems to say how good a pair is."""
+    return re.fullmatch(r"labels?|scores?|similarity|relevance|grade|gold_label", name.lower()) is not None
 
 
 def _either(names: Sequence[str]) -> str:
@@ -117,7 +137,10 @@ def _either(names: Sequence[str]) -> str:
 
 def _text(name: str, value: Any) -> str:
     if isinstance(value, Mapping) and isinstance(value.get("text"), str):  # a passage, joined as BEIR joins it
-        value = f"{value.get('title') or ''} {value['text']}".strip()
+        title = value.get("title")
+        if title is not None and not isinstance(title, str):
+            raise ValueError(f"a title of {name} is not a string")
+        value = f"{title or ''} {value['text']}".strip()
     if value is None:
         raise ValueError(f"no {name}")
     if not isinstance(value, str):

@@ -121,6 +121,8 @@ def load_pairs(
     say(
         f"{location}: {', '.join(f'{count:,} rows {what}' for what, count in table.rows.items())}; {len(pairs):,} pairs"
     )
+    for line in table.problems.lines():
+        say(f"{location}: {line}")
     counts = {"pairs": len(pairs), "queries": len(table.queries), "documents": len(table.documents)}
     source = {"path": str(location), "fingerprint": table.sha256, "split": None, **counts, "rows": table.rows}
     source |= {} if columns is None else {"columns": columns}

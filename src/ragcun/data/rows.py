@@ -3,21 +3,22 @@
 import csv
 import json
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet
 
-from ragcun.data.index import numbered_lines, parse_json
-from ragcun.data.streams import open_bytes, open_text
+from ragcun.data.index import BAD_JSON, REPEATED_KEY, numbered_lines, once, parse_json
+from ragcun.data.streams import open_bytes, open_text, uncompressed
 from ragcun.errors import UserError
 
 Row = tuple[int, Any]
 
 _CHUNK = 2**20
+_LARGEST = 2**26  # characters of a JSON value in an array
 _SPACE = re.compile(r"\s*")
 
 
@@ -51,7 +52,24 @@ def read_rows(path: Path) -> Iterator[Row]:
         raise UserError(f"{path}: cannot be read as a Parquet file ({error})") from None
 
 
-def _jsonl(path: Path) -> Iterator[Row]:
+def _json(path: Path) -> Iterator[Row]:
+    """Arrays, or objects over several lines, are read value by value; else a value stands on each line."""
+    with open_bytes(path) as stream:
+        start = stream.read(_CHUNK).removeprefix(BOM_UTF8).lstrip()
+    spread = format_of(path) == ".json" and not _is_value(start.partition(b"\n")[0])
+    yield from _values(path) if start.startswith(b"[") or spread else _lines(path)
+
+
+def _is_value(line: bytes) -> bool:
+    """Whether the line by itself is a JSON value, or is wrong otherwise than by being a part of one."""
+    try:
+        parse_json(line)
+    except ValueError as problem:
+        return str(problem) != BAD_JSON
+    return True
+
+
+def _lines(path: Path) -> Iterator[Row]:
     with open_bytes(path) as stream:
         for _, number, line in numbered_lines(stream):
             try:
@@ -61,18 +79,14 @@ def _jsonl(path: Path) -> Iterator[Row]:
             yield number, value
 
 
-def _json(path: Path) -> Iterator[Row]:
+def _values(path: Path) -> Iterator[Row]:
     with open_text(path) as stream:
-        start = stream.read(_CHUNK).lstrip()
-        if start.startswith("["):
-            yield from _arrays(path, chain([start], iter(lambda: stream.read(_CHUNK), "")))
-            return
-    yield from _jsonl(path)
+        yield from _arrays(path, iter(lambda: stream.read(_CHUNK), ""))
 
 
 def _arrays(path: Path, chunks: Iterator[str]) -> Iterator[Row]:
     """The rows of JSON arrays that follow each other, and of objects between them."""
-    decoder, number, position, inside, first = json.JSONDecoder(), 0, 0, False, True
+    decoder, number, position, inside, first = json.JSONDecoder(object_pairs_hook=once), 0, 0, False, True
     buffer = next(chunks)
     while True:
         position = _end_of(_SPACE, buffer, position)
@@ -109,11 +123,14 @@ def _value(
             value, end = decoder.raw_decode(buffer, position)
             if end < len(buffer) or not isinstance(value, int | float):  # a number may go on in the next chunk
                 return value, buffer, end
-        except (ValueError, RecursionError):
-            pass
-        more = next(chunks, "")
+        except RecursionError:
+            raise UserError(f"{path}: nested too deeply after row {number:,}") from None
+        except ValueError as problem:
+            if str(problem) == REPEATED_KEY:
+                raise UserError(f"{path}: {problem} in row {number + 1:,}") from None
+        more = next(chunks, "") if len(buffer) - position < _LARGEST else ""
         if not more:
-            raise UserError(f"{path}: the JSON array ends unexpectedly after row {number:,}")
+            raise UserError(f"{path}: not valid JSON, or it ends unexpectedly, after row {number:,}")
         buffer, position = buffer[position:] + more, 0
 
 
@@ -136,7 +153,7 @@ def _csv(path: Path) -> Iterator[Row]:
             except csv.Error:
                 yield number, ValueError("malformed line")
                 continue
-            if not fields:
+            if not "".join(fields).strip() and len(fields) < 2:
                 continue
             if columns is None:
                 columns = _columns(path, fields)
@@ -168,15 +185,17 @@ def _columns(path: Path, fields: list[str]) -> list[str]:
 def _named(columns: list[str], fields: list[str]) -> dict[str, str] | ValueError:
     if len(fields) != len(columns):
         return ValueError("wrong number of fields")
+    if any("\0" in field for field in fields):
+        return ValueError("a NUL byte, which no text has")
     return dict(zip(columns, fields, strict=True))
 
 
 def _parquet(path: Path) -> Iterator[Row]:
-    with pyarrow.parquet.ParquetFile(path, memory_map=True) as file:
+    with pyarrow.parquet.ParquetFile(uncompressed(path), memory_map=True) as file:
         _columns(path, file.schema_arrow.names)
         batches = file.iter_batches(batch_size=1024)
         yield from enumerate((row for batch in batches for row in batch.to_pylist()), 1)
 
 
-_READERS = {".jsonl": _jsonl, ".json": _json, ".csv": _csv, ".tsv": _tsv, ".parquet": _parquet}
+_READERS = {".jsonl": _json, ".json": _json, ".csv": _csv, ".tsv": _tsv, ".parquet": _parquet}
 FORMATS = tuple(_READERS)

@@ -17,7 +17,12 @@ from ragcun.files import atomic_path, ragcun_cache
 from ragcun.intact import read_kept, write_record
 
 _GZIP = b"\x1f\x8b"
-_BOMS = {codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
+_BOMS = {  # a byte order mark of UTF-32 begins with one of UTF-16
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
 
 
 def is_gzip(path: Path) -> bool:
@@ -31,7 +36,7 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
     """Open a file to read, and decompress it where it is gzip's.
 
     Raises:
-        UserError: the compressed file is damaged or breaks off.
+        UserError: the compressed file is damaged, breaks off or is compressed twice.
     """
     if not is_gzip(path):
         with path.open("rb") as stream:
@@ -39,6 +44,8 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
         return
     try:
         with gzip.open(path) as unpacked:
+            if unpacked.peek(len(_GZIP)).startswith(_GZIP):
+                raise UserError(f"{path}: is compressed twice; decompress it once: gzip -d")
             yield cast(BinaryIO, unpacked)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise UserError(
@@ -54,6 +61,9 @@ def open_text(path: Path) -> Iterator[io.TextIOWrapper]:
         UserError: the text is not UTF-8; names the line, the probable encoding, and how to convert the file.
     """
     with open_bytes(path) as stream, io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text:
+        start = stream.peek(4)[:4]  # type: ignore[attr-defined]
+        if b"\0" in start[:2]:  # of ASCII, as names of columns are, in UTF-16 every other byte
+            raise UserError(f"{path}:1: {not_utf8(start)}")
         try:
             yield text
         except UnicodeDecodeError:
@@ -79,6 +89,8 @@ def uncompressed(path: Path) -> Path:
 def not_utf8(data: bytes) -> str:
     """What to say of bytes that are not UTF-8: the probable encoding, and the command that converts the file."""
     encoding = next((name for bom, name in _BOMS.items() if data.startswith(bom)), None)
+    if encoding is None and b"\0" in data[:2]:
+        encoding = "UTF-16BE" if data[:1] == b"\0" else "UTF-16LE"
     if encoding is None:
         try:
             data.decode("cp1252")

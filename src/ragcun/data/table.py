@@ -3,7 +3,7 @@
 import hashlib
 import os
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ragcun.console import say
 from ragcun.data.index import LARGE
-from ragcun.data.pair_rows import Columns, columns_of, parse_pairs
+from ragcun.data.pair_rows import Columns, columns_of, parse_pairs, unread_label
 from ragcun.data.problems import Problems
 from ragcun.data.rows import format_of, read_rows
 from ragcun.data.texts import Selected, Texts
@@ -68,7 +68,7 @@ def open_table(path: Path, columns: Columns) -> PairTable:
     """
     format_of(path)
     sha256 = file_sha256(path)
-    name = hashlib.sha256(os.fsencode(f"3\0{path}\0{sha256}\0{columns}")).hexdigest()
+    name = hashlib.sha256(os.fsencode(f"4\0{path}\0{sha256}\0{columns}")).hexdigest()
     folder = ragcun_cache() / "pairs" / name
     complete = folder / "problems.json"
     if (told := read_kept(complete)) is None:
@@ -137,12 +137,10 @@ def _convert(path: Path, folder: Path, columns: Columns) -> tuple[Problems, dict
         atomic_path(folder / "rows.npz") as rows_file,
     ):
         with _Column(queries_file) as queries, _Column(documents_file) as documents:
-            for read, (number, row) in enumerate(read_rows(path), 1):
-                if read == 1:
+            for number, row in read_rows(path):
+                read += 1
+                if isinstance(row, Mapping) and not named:
                     columns = columns_of(row, columns)
-                    if columns.by_order:
-                        names = " and ".join((*columns.query, *columns.positive))
-                        problems.remark("columns taken by their order, the query before the positive", names)
                 if isinstance(row, Mapping):
                     named |= dict.fromkeys(row)
                 try:
@@ -160,14 +158,8 @@ def _convert(path: Path, folder: Path, columns: Columns) -> tuple[Problems, dict
                     numbers.append(number)
                     counts.append(len(negatives))
         if not numbers:
-            found = "; ".join([*problems.lines(), f"columns: {', '.join(named) or 'none'}"])
-            raise UserError(
-                f"{path}: no usable pair, which needs query or anchor, and positive ({found}); --columns "
-                "query=NAME,positive=NAME says which columns they are"
-            )
-        for column in named:
-            if not columns.used(column):
-                problems.note("column not used", column)
+            raise UserError(f"{path}: {_unusable(problems, named)}")
+        _tell_columns(problems, columns, named)
         query_cells, anchor = queries.distinct()
         document_cells, document_rows = documents.distinct()
         pairs = np.column_stack([anchor, _table(document_rows, np.frombuffer(counts, dtype=np.int64))])
@@ -185,6 +177,27 @@ def _convert(path: Path, folder: Path, columns: Columns) -> tuple[Problems, dict
         )
     used = len({numbers[row] for row in kept.tolist()})
     return problems, {"read": read, "kept": used, "left out": read - used}
+
+
+def _unusable(problems: Problems, named: Iterable[str]) -> str:
+    found, names = "; ".join(problems.lines()), ", ".join(named)
+    if not names:
+        return f"no usable pair ({found or 'the file has no rows'})"
+    return (
+        f"no usable pair, which needs query or anchor, and positive ({found}; columns: {names}); --columns "
+        "query=NAME,positive=NAME says which columns they are"
+    )
+
+
+def _tell_columns(problems: Problems, columns: Columns, named: Iterable[str]) -> None:
+    if columns.by_order:
+        names = " and ".join((*columns.query, *columns.positive))
+        problems.remark("columns taken by their order, the query before the positive", names)
+    for column in named:
+        if not columns.used(column) and unread_label(column):
+            problems.remark("every row is taken for a pair, whatever its label or score", column)
+        elif not columns.used(column):
+            problems.note("column not used", column)
 
 
 def _table(rows: Rows, counts: Rows) -> Rows:

@@ -17,12 +17,14 @@ from ragcun.data.texts import Texts
 from ragcun.embedding.base import Precision, Role, has_routes, length_limit, prompt_of, split
 from ragcun.embedding.encode import encode_missing
 from ragcun.embedding.identity import base_key, weights_sha256
-from ragcun.embedding.load import load_model
+from ragcun.embedding.load import load_model, one_line
 from ragcun.embedding.model_files import architecture
+from ragcun.embedding.padding import depends_on_padding
 from ragcun.embedding.recipe import Recipe
 from ragcun.embedding.resolve import resolve_model
 from ragcun.embedding.runtimes import AUTO, Engine, choose_runtime
 from ragcun.embedding.store import EmbeddingStore, Floats, Rows
+from ragcun.errors import UserError
 from ragcun.slices import slices
 
 _BLOCK = 8_192
@@ -136,7 +138,15 @@ class Embedder:
         if chosen.note is not None:
             say(f"{self.label}: computed by {chosen.runtime.name}, since {chosen.note}")
         self._runtime = chosen.runtime
+        try:
+            self._padded = not depends_on_padding(self.base)
+        except (KeyError, IndexError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+            why = f"{type(error).__name__}: {one_line(error)}"
+            raise UserError(f"{self.resolved.source}: its modules cannot compute a vector ({why})") from error
+        if not self._padded:
+            say(f"{self.label}: its vectors depend on padding, so each text is encoded as if it were alone")
         self._key = {**base_key(self.base, precision), **self._runtime.determines()}
+        self._key |= {} if self._padded else {"padding": "none"}
 
     @cached_property
     def _engine(self) -> Engine:
@@ -159,7 +169,7 @@ class Embedder:
         prompt = prompt_of(self.base, role)
         way = {"role": role} if has_routes(self.base) else {}
         store = EmbeddingStore(self._root, {**self._key, "prompt": prompt, **way}, self.resolved.label)
-        digests = encode_missing(self.base, lambda: self._engine, texts, store, prompt, role, description)
+        digests = encode_missing(self.base, lambda: self._engine, texts, store, prompt, role, description, self._padded)
         return Vectors(store, store.find(digests), self.head, self.dimension)
 
     def describe(self) -> dict[str, Any]:

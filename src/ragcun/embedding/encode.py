@@ -13,6 +13,7 @@ from ragcun.console import progress
 from ragcun.data.texts import Texts
 from ragcun.distributed.collectives import process_count, process_rank, wait_for_all
 from ragcun.embedding.base import Role, prompt_of
+from ragcun.embedding.padding import depends_on_padding
 from ragcun.embedding.runtimes import Engine
 from ragcun.embedding.store import Digests, EmbeddingStore, Floats, digest_texts
 from ragcun.embedding.token_batches import TokenBatch, plan_batches
@@ -34,21 +35,33 @@ def encode_missing(
     prompt: str,
     role: Role,
     description: str,
+    padded: bool = True,
 ) -> Digests:
     """Encode the texts that `store` lacks, and return the digests of all, in order, (n, 2).
 
-    `load` gives the engine that computes `base`; it is called where a text is missing. If the encoding is interrupted,
+    `load` gives the engine that computes `base`; it is called where a text is missing. Batches of a base whose vectors
+    depend on padding are not `padded`. If the encoding is interrupted,
     at most the last shard (20 seconds of work) is lost. Processes that train together divide the batches among them and
     wait for each other.
     """
     digests = digest_texts(texts)
     if process_count() > 1:
         _encode_missing(
-            base, load, texts, digests, store, prompt, role, description, rank=process_rank(), world=process_count()
+            base,
+            load,
+            texts,
+            digests,
+            store,
+            prompt,
+            role,
+            description,
+            padded,
+            rank=process_rank(),
+            world=process_count(),
         )
         wait_for_all()
         store.refresh()
-    _encode_missing(base, load, texts, digests, store, prompt, role, description, rank=0, world=1)
+    _encode_missing(base, load, texts, digests, store, prompt, role, description, padded, rank=0, world=1)
     return digests
 
 
@@ -61,6 +74,7 @@ def _encode_missing(
     prompt: str,
     role: Role,
     description: str,
+    padded: bool,
     rank: int,
     world: int,
 ) -> None:
@@ -77,8 +91,8 @@ def _encode_missing(
             if not absent[window].any():
                 continue
             window_texts = [texts[row] for row in range(window.start, window.stop)]
-            planned = plan_batches(base, window_texts, digests[window], prompt, role, engine.tokens)[rank::world]
-            lacking = [batch for batch in planned if _lacks(store, batch)]
+            planned = plan_batches(base, window_texts, digests[window], prompt, role, engine.tokens, padded)
+            lacking = [batch for batch in planned[rank::world] if _lacks(store, batch)]
             # The longest texts come first, so the bar moves by what a batch costs: else its rate would rise and its
             # time left would not come true.
             texts_of_cost = absent[window].sum() / world / max(1.0, sum(batch.cost for batch in lacking))
@@ -103,7 +117,8 @@ def encode_now(model: SentenceTransformer, texts: Texts, role: Role, engine: Eng
     digests = digest_texts(texts)
     distinct, first, inverse = np.unique(digests, axis=0, return_index=True, return_inverse=True)
     engine = engine or TorchEngine(model)
-    batches = plan_batches(model, [texts[int(row)] for row in first], distinct, prompt, role, engine.tokens)
+    padded = not depends_on_padding(model)
+    batches = plan_batches(model, [texts[int(row)] for row in first], distinct, prompt, role, engine.tokens, padded)
     row_of = {digest: row for row, digest in enumerate(map(bytes, distinct))}
     out = np.empty((len(distinct), int(model.get_embedding_dimension() or 0)), dtype=np.float32)
     with _Workers(model, engine) as workers:

@@ -55,10 +55,10 @@ def load_model(
             )
     except ImportError as error:
         if "peft" not in str(error):
-            raise UserError(f"{resolved.source}: needs a package that is not installed ({_line(error)})") from error
+            raise UserError(f"{resolved.source}: needs a package that is not installed ({one_line(error)})") from error
         raise UserError(f"{resolved.source}: has a LoRA adapter; run pip install 'ragcun[peft]' to load it") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
-        raise UserError(f"{resolved.source}: cannot be loaded as a model ({_line(error)})") from error
+        raise UserError(f"{resolved.source}: cannot be loaded as a model ({one_line(error)})") from error
     _follow(model, recipe, resolved.source)
     if isinstance(model[0], Transformer) and not any(isinstance(module, Pooling) for module in model.modules()):
         raise UserError(f"{resolved.source}: has no pooling, so a text has no vector; add Pooling to modules.json")
@@ -80,7 +80,7 @@ def _check_device(device: str) -> None:
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UserError(f"--device {device}: torch cannot use it here ({_line(error)[:80]})") from None
+        raise UserError(f"--device {device}: torch cannot use it here ({one_line(error)[:80]})") from None
 
 
 @contextmanager
@@ -117,7 +117,8 @@ def _loaded_whole(source: str) -> Iterator[None]:
                 )
 
 
-def _line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """The error's message in one line, cut to 200 characters."""
     return " ".join(str(error).split())[:200]
 
 

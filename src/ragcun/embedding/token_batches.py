@@ -48,15 +48,22 @@ class TokenBatch:
 
 
 def plan_batches(
-    base: SentenceTransformer, texts: Sequence[str], digests: Digests, prompt: str, role: Role, tokens: int
+    base: SentenceTransformer,
+    texts: Sequence[str],
+    digests: Digests,
+    prompt: str,
+    role: Role,
+    tokens: int,
+    padded: bool = True,
 ) -> list[TokenBatch]:
     """Batches of the distinct texts, longest first: `tokens` tokens each at most, padding included, or one text.
 
-    The last ones are smaller, so that all cores are done at about the same time.
+    The last ones are smaller, so that all cores are done at about the same time. Where they are not to be `padded`, the
+    texts of a batch have as many tokens each.
     """
     _, distinct = np.unique(digests, axis=0, return_index=True)
     texts, digests = [texts[int(row)] for row in distinct], digests[distinct]
-    tokenised = Tokens(base, texts, prompt, role)
+    tokenised = Tokens(base, texts, prompt, role, padded)
     attention = 1 / (6 * (base.get_embedding_dimension() or _HIDDEN))  # 4 T h FLOPs beside 24 h^2, see `Architecture`
     order = np.lexsort((digests[:, 1], digests[:, 0], -tokenised.lengths))
     lengths = np.maximum(1, tokenised.lengths[order])
@@ -67,6 +74,7 @@ def plan_batches(
         longest = int(lengths[start])
         most = min(tokens, max(_LEAST, int(left[start]) // _PORTION))
         rows = order[start : start + max(1, most // longest)].tolist()
+        rows = rows[: tokenised.together(rows)]
         cost = len(rows) * longest * (1 + longest * attention)
         batches.append(TokenBatch(digests[rows], cost, texts, rows, tokenised))
         start += len(rows)

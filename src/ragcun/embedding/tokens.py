@@ -25,12 +25,17 @@ class Tokens:
     Where the base's `preprocess` does nothing but tokenise and pad, which is found out on two of the texts, batches are
     made from the tokens that are already there; elsewhere `preprocess` makes them from the texts.
 
+    Args:
+        padded: texts of unequal lengths may be together; else no batch is to have padding (`depends_on_padding`).
+
     Attributes:
         lengths: (n,) in tokens; estimated where no transformer's tokenizer can be asked.
     """
 
-    def __init__(self, base: SentenceTransformer, texts: Sequence[str], prompt: str, role: Role) -> None:
-        self._base, self._texts, self._prompt, self._role = base, texts, prompt, role
+    def __init__(
+        self, base: SentenceTransformer, texts: Sequence[str], prompt: str, role: Role, padded: bool = True
+    ) -> None:
+        self._base, self._texts, self._prompt, self._role, self._padded = base, texts, prompt, role, padded
         self._constant: dict[str, Any] | None = None
         self._names: set[str] = set()
         if (ids := token_ids(base, [prompt + text for text in texts])) is None:
@@ -38,7 +43,17 @@ class Tokens:
             return
         self._ids = ids
         self.lengths = np.array([len(each) for each in ids])
-        self._probe(sorted({int(self.lengths.argmax()), int(self.lengths.argmin())}))
+        probed = sorted({int(self.lengths.argmax()), int(self.lengths.argmin())})
+        agreed = [self._probe(rows) for rows in ([probed] if padded else [[row] for row in probed])]
+        self._constant = agreed[0] if None not in agreed else None
+
+    def together(self, rows: Sequence[int]) -> int:
+        """How many of the first of `rows`, which are sorted by length, may be in one batch."""
+        if self._padded:
+            return len(rows)
+        if self._constant is None:
+            return 1  # what `preprocess` pads is not known
+        return int((self.lengths[rows] == self.lengths[rows[0]]).sum())
 
     def features(self, rows: Sequence[int]) -> dict[str, Any]:
         """What the base's forward pass takes for the texts at `rows`."""
@@ -47,9 +62,10 @@ class Tokens:
         longest = max(len(self._ids[row]) for row in rows)
         limit = length_limit(self._base)
         rounded = -(-longest // _MULTIPLE) * _MULTIPLE
-        return self._padded(rows, longest if limit is None or rounded > limit else rounded)
+        exact = not self._padded or limit is None or rounded > limit
+        return self._made(rows, longest if exact else rounded)
 
-    def _padded(self, rows: Sequence[int], width: int) -> dict[str, Any]:
+    def _made(self, rows: Sequence[int], width: int) -> dict[str, Any]:
         pad: Any = self._base.tokenizer.pad_token_id
         input_ids = np.full((len(rows), width), pad, np.int64)
         for place, row in enumerate(rows):
@@ -62,18 +78,19 @@ class Tokens:
             features["token_type_ids"] = torch.zeros_like(features["input_ids"])
         return {**features, **(self._constant or {})}
 
-    def _probe(self, rows: list[int]) -> None:
-        """Compare the two ways on the texts at `rows`, and settle for the faster one where they agree."""
+    def _probe(self, rows: list[int]) -> dict[str, Any] | None:
+        """What `preprocess` adds to the tokens, where both ways agree on the texts at `rows`; else None."""
         expected = features_of(self._base, [self._texts[row] for row in rows], self._role, self._prompt)
         tensors = {name: value for name, value in expected.items() if torch.is_tensor(value)}
         if not {"input_ids"} <= tensors.keys() <= {"input_ids", "attention_mask", "token_type_ids"}:
-            return
+            return None
         if getattr(self._base.tokenizer, "pad_token_id", None) is None:
-            return
+            return None
         self._names = set(tensors)
-        found = self._padded(rows, int(self.lengths[rows].max()))
-        if all(torch.equal(found[name], tensor) for name, tensor in tensors.items()):
-            self._constant = {name: value for name, value in expected.items() if name not in tensors}
+        found = self._made(rows, int(self.lengths[rows].max()))
+        if not all(torch.equal(found[name], tensor) for name, tensor in tensors.items()):
+            return None
+        return {name: value for name, value in expected.items() if name not in tensors}
 
 
 def token_ids(base: SentenceTransformer, texts: Sequence[str]) -> list[Ids] | None:
