@@ -153,7 +153,7 @@ def test_a_folder_is_never_overwritten(
     before = tree_sha256(folder)
     capsys.readouterr()
     assert pydocs_collection(folder) == folder
-    assert "is up to date" in capsys.readouterr().err
+    assert "is already complete" in capsys.readouterr().err
     with pytest.raises(UserError, match="with other settings"):
         pydocs_collection(folder, max_words=12)
     assert tree_sha256(folder) == before

@@ -1,4 +1,4 @@
-"""BEIR's zip archives: download, comparison with their MD5, and safe unpacking."""
+"""Download, MD5 check and safe unpacking of BEIR's zip archives."""
 
 import hashlib
 import os
@@ -15,22 +15,22 @@ from ragcun.errors import RagcunError
 ARCHIVES = "https://public.ukp.informatik.tu-darmstadt.de/thakur/BEIR/datasets"
 _CHUNK = 2**20
 _TIMEOUT = 60  # seconds without an answer
-_AS_IT_IS = {"Accept-Encoding": "identity"}  # else a part's length would not be the file's
-_LARGEST_RATIO = 100  # text is packed to a third or a fifth of its size
+_AS_IT_IS = {"Accept-Encoding": "identity"}  # with compression, the length would not be that of the file
+_LARGEST_RATIO = 100  # text is compressed to a third or a fifth of its size
 
 
 def archive_url(name: str) -> str:
-    """The URL of the archive of the dataset `name`, at `RAGCUN_BEIR_URL` or else at BEIR's server."""
+    """Return the URL of the archive of the dataset `name`, at `RAGCUN_BEIR_URL` or at BEIR's server."""
     return f"{os.environ.get('RAGCUN_BEIR_URL', ARCHIVES).rstrip('/')}/{name}.zip"
 
 
 def download(url: str, path: Path, md5: str) -> None:
-    """Download `url` to `path`, by huggingface_hub, which waits for a busy server and resumes a broken connection.
+    """Download `url` to `path` with huggingface_hub, which waits for a busy server and resumes a broken connection.
 
     After a failure, the partial download stays in `path`.part, from which the next call resumes.
 
     Raises:
-        RagcunError: the server refuses or does not answer, the disk has no room, or the MD5 is another.
+        RagcunError: the server refuses or does not answer, the disk has no space, or the MD5 differs.
     """
     from huggingface_hub import errors
     from huggingface_hub.file_download import http_get
@@ -68,7 +68,7 @@ def download(url: str, path: Path, md5: str) -> None:
 
 
 def _size(url: str) -> int | None:
-    """The bytes of `url`; None if the server does not state it. A busy server gets another request."""
+    """Return the size of `url` in bytes; None if the server does not state it. A busy server is asked again."""
     from huggingface_hub import hf_raise_for_status
     from huggingface_hub.utils import http_backoff  # type: ignore[attr-defined]
 
@@ -79,13 +79,13 @@ def _size(url: str) -> int | None:
 
 
 def unpack(archive: Path, folders: Mapping[str, Path]) -> None:
-    """Unpack the collections of an archive: the members of each folder in it, into a folder that need not exist.
+    """Unpack collections from an archive: the members of each folder in the archive, into a folder on disk.
 
-    Only what makes a collection is taken: corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv.
+    Only the files of a collection are unpacked: corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv.
 
     Raises:
-        RagcunError: not a zip archive or a damaged one; a member that leaves its folder or is a link; more declared
-            bytes than text can have or the disk has room for; a collection that is not there.
+        RagcunError: the file is not a zip archive or is damaged; a member leaves its folder or is a link; the declared
+            size is more than text can have or than the disk has space for; a collection is missing.
     """
     try:
         with zipfile.ZipFile(archive) as opened:

@@ -20,20 +20,19 @@ from ragcun.lock import only_writer
 
 Source = Literal["hub", "zip"]
 
-_SPLITS = {"validation": "dev"}  # what BEIR calls them
+_SPLITS = {"validation": "dev"}  # the hub's names of splits, and BEIR's
 
 
 def beir_folder() -> Path:
-    """The default folder of the datasets."""
+    """Return the default folder of the datasets."""
     return ragcun_cache() / "beir"
 
 
 def prepare_dataset(dataset: Dataset, data_dir: Path, source: Source | None = None, offline: bool = False) -> Path:
-    """Download `dataset` into `data_dir` if it is missing, and return its folder: complete, with BEIR's counts, or
-    absent.
+    """Download `dataset` into `data_dir` if it is missing, and return its folder.
 
-    With `source` None, the hub is used, or the archive if the hub does not have the dataset. source.json records the
-    origin. A part of a dataset is downloaded with the whole.
+    The folder is complete, with BEIR's counts, or absent. With `source` None, the hub is used, or the archive if the
+    hub does not have the dataset. source.json records the origin. A part of a dataset is downloaded with the whole.
 
     Raises:
         UserError: the dataset may not be redistributed, or is not available from `source`.
@@ -105,7 +104,7 @@ def _nano_judgements(texts: Snapshot) -> Iterator[tuple[str, str, int]]:
 
 
 def _count(dataset: Dataset, folder: Path, source: str) -> None:
-    """Raise where the files have other numbers of lines than the benchmark has documents and judgements."""
+    """Raise if the numbers of lines differ from the benchmark's numbers of documents and judgements."""
     qrels = folder / "qrels" / f"{dataset.split}.tsv"
     if not qrels.is_file():
         raise RagcunError(

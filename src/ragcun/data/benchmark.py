@@ -18,25 +18,25 @@ GROUPS = ("all", "public", "small", "nanobeir")
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset of the benchmark, or one part of it. The tables' headings say where each fact is from.
+    """A dataset of the benchmark, or one part of it. The headings in the TOML files state the sources.
 
     Attributes:
-        name: BEIR's name, which is also its folder.
-        title: its name in papers.
+        name: BEIR's name, which is also the name of the folder.
+        title: the name in papers.
         aliases: other names of the dataset.
-        hub: the repository on the hub; None if it is not complete there.
+        hub: the repository on the hub; None if the hub does not have the whole dataset.
         revision: the commit of `hub`; None is the newest.
         md5: MD5 of BEIR's zip archive; None if there is none.
         split: the split to evaluate on.
         documents: number of documents in the corpus.
         queries: number of queries with a judgement in `split`.
         judgements: number of judgements in `split`, of all grades; None if unknown.
-        words: mean number of words of a query and of a document; of NanoBEIR's, those of the whole dataset.
+        words: mean numbers of words of a query and of a document; for NanoBEIR, those of the whole dataset.
         own_document: whether BEIR removes the document with the query's id from a ranking.
-        licence: its licence; None if the owner must be asked.
+        licence: the licence; None if the owner must be asked.
         bring: how to obtain a dataset that may not be redistributed; None if it can be downloaded.
         parts: the datasets whose mean score is this dataset's score, if it is not one collection.
-        whole: the name of the dataset of which it is a part, if any.
+        whole: the name of the dataset of which this is a part, if any.
     """
 
     name: str
@@ -62,27 +62,27 @@ class Dataset:
 
     @property
     def nano(self) -> bool:
-        """Whether it is one of NanoBEIR's."""
+        """Whether the dataset is one of NanoBEIR."""
         return self.name.startswith("nano-")
 
     @property
     def folder(self) -> str:
-        """Its folder, relative to the folder of all."""
+        """The folder, relative to the folder of all datasets."""
         return self.name if self.whole is None else f"{self.whole}/{self.name.removeprefix(f'{self.whole}-')}"
 
     @property
     def folders(self) -> "dict[str, Dataset]":
-        """Its collections by their folders, relative to the folder of all."""
+        """The collections by their folders, relative to the folder of all datasets."""
         return {part.folder: part for part in self.parts} or {self.folder: self}
 
     def to_json(self) -> dict[str, Any]:
-        """All its facts, as JSON."""
+        """Return all attributes as JSON."""
         return asdict(self)
 
 
 @cache
 def datasets() -> dict[str, Dataset]:
-    """All of them by name: BEIR's in the paper's order, then NanoBEIR's."""
+    """Return all datasets by name: BEIR's in the paper's order, then NanoBEIR's."""
     found: dict[str, Dataset] = {}
     for table in ("beir.toml", "nanobeir.toml"):
         entries = tomllib.loads((files("ragcun.data") / table).read_text(encoding="utf-8"))
@@ -107,7 +107,7 @@ def _dataset(name: str, entry: dict[str, Any]) -> Dataset:
 
 
 def find_dataset(name: str) -> Dataset | None:
-    """The dataset, or part of one, of that name or alias, however it is capitalised; None where there is none."""
+    """Find the dataset, or part of one, with this name or alias, ignoring case; None if there is none."""
     known = [one for dataset in datasets().values() for one in (dataset, *dataset.parts)]
     return _named(name.lower().replace("_", "-").replace("/", "-"), known)
 
@@ -117,19 +117,19 @@ def _named(name: str, known: Iterable[Dataset]) -> Dataset | None:
 
 
 def dataset_names() -> list[str]:
-    """Every name that `select_datasets` understands."""
+    """List every name that `select_datasets` accepts."""
     names = [name for one in datasets().values() for name in (one.name, *one.aliases, *(p.name for p in one.parts))]
     return [*GROUPS, *names]
 
 
 def select_datasets(names: Iterable[str]) -> list[Dataset]:
-    """The datasets that `names` mean, each once: names, aliases, and the groups.
+    """Select datasets by names, aliases and groups, each once.
 
-    "all" are BEIR's 19, "public" the 15 of them that can be downloaded, "small" those that take minutes on a laptop,
-    "nanobeir" the 13 of NanoBEIR.
+    "all" is the 19 datasets of BEIR, "public" the 15 of them that can be downloaded, "small" those that take minutes on
+    a laptop, and "nanobeir" the 13 datasets of NanoBEIR.
 
     Raises:
-        UserError: there is no such dataset; says which there are.
+        UserError: there is no such dataset; the message lists those that exist.
     """
     found: dict[str, Dataset] = {}
     for name in names:
@@ -154,14 +154,14 @@ def _group(name: str) -> list[Dataset]:
 
 
 def open_dataset(dataset: Dataset, folder: Path, split: str, on_error: OnError = "refuse") -> Collection:
-    """Open the collection in `folder`, which should be `dataset`.
+    """Open the collection in `folder`, and check that it is `dataset`.
 
-    Documents are counted and, where `split` is the dataset's own, judged queries and judgements. Rows that are left out
-    are counted. Documents without text, of which some datasets have a few, are always left out and
-    reported; `on_error` decides about all other malformed rows.
+    Documents are counted and, if `split` is the dataset's own, judged queries and judgements, including rows that are
+    left out. Documents without text, of which some datasets have a few, are always left out and reported; `on_error`
+    applies to all other malformed rows.
 
     Raises:
-        UserError: a count is another (says which, and how the collection can be evaluated all the same), or as
+        UserError: a count differs, and the message says how the collection can be evaluated anyway; or as
             `Collection.open` does.
     """
     collection = Collection.open(folder, "skip", dataset.name)
@@ -194,5 +194,5 @@ def _left_out(problems: Problems) -> int:
 
 
 def present(dataset: Dataset, data_dir: Path) -> bool:
-    """Whether all its collections are in `data_dir` (not whether they are what they should be)."""
+    """Return whether all collections of the dataset are in `data_dir`, without checking their content."""
     return all(is_collection(data_dir / folder) for folder in dataset.folders)

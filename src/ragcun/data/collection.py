@@ -21,14 +21,14 @@ _GZ = ".gz"
 
 
 class Collection:
-    """A corpus, its queries, and the judgements of each split, left on disk.
+    """A corpus, its queries, and the judgements of each split, which stay on disk.
 
     Attributes:
-        name: the folder's name, unless it was given another.
+        name: the folder's name, unless another is given.
         path: the folder.
         corpus: documents, title and text joined as BEIR joins them.
         queries: the queries of all splits.
-        problems: rows left out so far; those of a split are added when it is first read.
+        problems: the rows that were left out; those of a split are added when it is first read.
     """
 
     def __init__(
@@ -48,10 +48,10 @@ class Collection:
     def open(cls, path: str | os.PathLike[str], on_error: OnError = "refuse", name: str | None = None) -> Self:
         """Open the collection in folder `path`.
 
-        Rows that cannot be used (bad JSON, no id, an id seen before, no text, wrong types, judgements of queries that
-        are not there) raise a `UserError` that counts and places them; with `on_error="skip"` they are left out and
-        counted in `problems`. A folder or file that is missing is a `UserError` that says what there is; one that
-        ragcun made and that is damaged is a `RagcunError`.
+        Unusable rows (invalid JSON, no id, a repeated id, no text, wrong types, judgements of unknown queries) raise a
+        `UserError` with their counts and first positions; with `on_error="skip"`, they are left out and counted in
+        `problems`. A missing folder or file raises a `UserError` that lists the existing ones. A damaged file that
+        ragcun made raises a `RagcunError`.
         """
         folder = Path(path)
         if not folder.is_dir():
@@ -63,12 +63,12 @@ class Collection:
         return cls(folder, corpus, queries, on_error, name)
 
     def splits(self) -> list[str]:
-        """Names of the splits that have judgements, in alphabetical order."""
+        """List the splits that have judgements, in alphabetical order."""
         files = [*(self.path / "qrels").glob("*.tsv"), *(self.path / "qrels").glob("*.tsv.gz")]
         return sorted({file.name.removesuffix(_GZ).removesuffix(".tsv") for file in files})
 
     def judgements(self, split: str) -> Judgements:
-        """The judgements of a split as columns, in the file's order. Raises as `open` does."""
+        """Return the judgements of a split as columns, in the file's order. Raises as `open` does."""
         if split not in self._judgements:
             judgements, problems = read_judgements(self._qrels_file(split), self.queries, self.corpus)
             problems.settle(self._on_error)
@@ -80,7 +80,7 @@ class Collection:
         return self._judgements[split]
 
     def qrels(self, split: str) -> dict[str, dict[str, int]]:
-        """The judgements of a split: query id -> document id -> grade, those of grade 0 too. Raises as `open` does."""
+        """Return a split's judgements, query id -> document id -> grade, including grade 0. Raises as `open` does."""
         judgements = self.judgements(split)
         qrels: dict[str, dict[str, int]] = {}
         for query, document, grade in zip(
@@ -90,11 +90,11 @@ class Collection:
         return qrels
 
     def fingerprint(self, split: str) -> str:
-        """SHA-256 over the bytes of the corpus, the queries and that split's judgements."""
+        """Return the SHA-256 over the bytes of the corpus, the queries and the split's judgements."""
         return _fingerprint(self.corpus.path, self.queries.path, self._qrels_file(split))
 
     def texts_fingerprint(self) -> str:
-        """SHA-256 over the bytes of the corpus and the queries, whatever the split."""
+        """Return the SHA-256 over the bytes of the corpus and the queries, without judgements."""
         return _fingerprint(self.corpus.path, self.queries.path)
 
     def _qrels_file(self, split: str) -> Path:
@@ -119,7 +119,7 @@ def _sha256(path: Path, _size: int, _mtime_ns: int) -> str:
 
 
 def is_collection(folder: Path) -> bool:
-    """Whether the folder has a corpus in BEIR's layout."""
+    """Return whether the folder has a corpus in BEIR's layout."""
     return any((folder / name).is_file() for name in (CORPUS, CORPUS + _GZ))
 
 
@@ -145,11 +145,11 @@ def write_collection(
     queries: Iterable[tuple[str, str]],
     qrels: Mapping[str, Iterable[tuple[str, str, int]]],
 ) -> Path:
-    """Write a collection in BEIR's layout and return its folder, which appears complete or not at all.
+    """Write a collection in BEIR's layout, completely or not at all, and return its folder.
 
-    `corpus` yields (id, title, text), `queries` (id, text), `qrels` for each split (query id, document id, grade);
-    all are streamed. Raises `UserError` where `path` exists and is not an empty folder, for an id that is empty or
-    holds a tab or line end, and for text that is not Unicode (half a surrogate pair).
+    `corpus` yields (id, title, text), `queries` yields (id, text), and `qrels` yields (query id, document id, grade)
+    for each split; all are streamed. Raises `UserError` if `path` exists and is not an empty folder, for an id that is
+    empty or contains a tab or line break, and for text that is not Unicode (half a surrogate pair).
     """
     with atomic_folder(path) as folder:
         documents = ({"_id": _checked(id_), "title": title, "text": text} for id_, title, text in corpus)

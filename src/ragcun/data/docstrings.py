@@ -1,4 +1,4 @@
-"""Docstrings as pairs of texts: a summary and what follows it, read from source with `ast`; nothing is imported."""
+"""Docstrings as pairs of a summary and the text after it, read from source code with `ast`, without importing it."""
 
 import ast
 import re
@@ -23,7 +23,7 @@ _NO_LETTER = re.compile(r"[^A-Za-z ]")
 
 
 class Docstring(NamedTuple):
-    """What documents one module, class or function: its dotted `name`, the `summary` and the `body` as prose."""
+    """The docstring of one module, class or function: its dotted `name`, the `summary` and the `body` as prose."""
 
     name: str
     summary: str
@@ -31,11 +31,11 @@ class Docstring(NamedTuple):
 
 
 def read_docstrings(source: bytes, module: str, max_words: int) -> list[Docstring]:
-    """The docstrings of a Python file that `split_docstring` can use, in the order of the file.
+    """Read the docstrings of a Python file that `split_docstring` can use, in the order of the file.
 
-    `module` is the file's dotted name. A name defined twice is read once; private functions and classes, and
-    whatever is defined inside a function, are left out. Raises SyntaxError, ValueError or RecursionError where Python
-    cannot parse `source`.
+    `module` is the file's dotted name. A name that is defined twice is read once. Private functions and classes, and
+    definitions inside functions, are left out. Raises SyntaxError, ValueError or RecursionError if Python cannot parse
+    `source`.
     """
     if b'"""' not in source and b"'''" not in source:
         return []
@@ -62,11 +62,11 @@ def _documented(node: ast.AST, name: str) -> Iterator[tuple[str, _Documented]]:
 
 
 def split_docstring(docstring: str, name: str, max_words: int) -> tuple[str, str] | None:
-    """The summary (the first sentence, PEP 257) and the first `max_words` words of what follows it, as prose.
+    """Split a docstring into its summary (the first sentence, PEP 257) and the next `max_words` words, as prose.
 
-    The last part of the dotted `name` is left out of both in every spelling that joins its words as an identifier
-    does (`read_csv`, `ReadCSV`, `pandas.read_csv(path)`). None where a text is too short or is not English prose, where
-    the first sentence is a parameter or a copyright notice, or where the name's absence would leave a hole in it.
+    The last part of the dotted `name` is removed from both in every spelling of an identifier (`read_csv`, `ReadCSV`,
+    `pandas.read_csv(path)`), since it would give the answer away. Returns None if a text is too short or is not English
+    prose, if the first sentence is a parameter or a copyright notice, or if it makes no sense without the name.
     """
     texts = paragraphs(docstring)
     first = next((text for text in texts if not _SIGNATURE.fullmatch(text)), "")
@@ -94,7 +94,7 @@ def _joined(identifier: str) -> str:
 
 
 def _without(key: str, text: str) -> str:
-    """`text` without the identifiers, and calls of them, that spell `key`."""
+    """Remove the identifiers that spell `key`, and their calls, from `text`."""
     return _IDENTIFIER.sub(lambda match: "" if _joined(match[1]) == key else match[0], text)
 
 

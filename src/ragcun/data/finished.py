@@ -1,4 +1,4 @@
-"""What a command has made in a folder, with source.json as its last file, is not made twice."""
+"""Folders that a command makes only once; source.json is written last and marks them as complete."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,15 +11,15 @@ from ragcun.intact import DamagedError, check_files, or_else, read_record
 from ragcun.lock import only_writer
 
 SOURCE = "source.json"
-_DEPTH = 3  # folders in which a file is looked for: qrels, the collection, the dataset that has it as a part
+_DEPTH = 3  # levels of folders above a file: qrels, the collection, the dataset of which it is a part
 
 
 def made_once(
     folder: Path, settings: dict[str, Any], command: str, make: Callable[[], dict[str, Any]]
 ) -> dict[str, Any]:
-    """What source.json holds of `folder`, made by `make` unless it is complete; no other process makes it meanwhile.
+    """Make `folder` with `make` unless it is complete, and return the content of source.json.
 
-    `command` is what makes it, for messages. Raises as `finished` and `make` do.
+    The folder is locked meanwhile. `command` is the command's name, for messages. Raises as `finished` and `make` do.
     """
     with only_writer(folder, command):
         if (made := finished(folder, settings)) is None:
@@ -29,18 +29,18 @@ def made_once(
 
 
 def finished(folder: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
-    """What source.json holds where `folder` is complete and intact; None where it is to be made.
+    """Return the content of source.json if `folder` is complete and intact; None if it must be made.
 
-    Where a file that source.json lists is damaged, this is reported, and every listed file is removed.
+    If a file that source.json lists is damaged, this is reported, and all listed files are removed.
 
     Raises:
-        UserError: it was made with other settings.
+        UserError: the folder was made with other settings.
         RagcunError: source.json itself is damaged.
     """
     source = folder / SOURCE
     if not source.is_file():
         return None
-    with or_else(f"delete {folder} and give the same command again"):
+    with or_else(f"delete {folder} and run the same command again"):
         record = read_record(source, files=False)
     if record.get("settings") != settings:
         raise UserError(f"{folder}: made with other settings ({record.get('settings')}); choose another folder")
@@ -54,9 +54,9 @@ def finished(folder: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def refuse_damage(file: Path) -> None:
-    """Raise a `RagcunError` where a source.json above `file` lists it, and it is not what was written.
+    """Raise a `RagcunError` if a source.json in a folder above lists `file`, and the file is damaged.
 
-    A source.json that is itself damaged is told: then nothing is known of the file.
+    A damaged source.json is reported; the file is then not checked.
     """
     for folder in file.parents[:_DEPTH]:
         source = folder / SOURCE
@@ -65,12 +65,12 @@ def refuse_damage(file: Path) -> None:
         try:
             listed = read_record(source, files=False).get("files")
         except DamagedError as error:
-            say(f"{error}; {file} is read unchecked")
+            say(f"{error}; {file} is read without a check")
             continue
         name = file.relative_to(folder).as_posix()
         if isinstance(listed, dict) and name in listed:
             with or_else(
-                f"delete {folder} and give the command that made it again; if you changed it yourself, delete {source}"
+                f"delete {folder} and run the command that made it again; if you changed it yourself, delete {source}"
             ):
                 check_files(source, {"files": {name: listed[name]}})
 

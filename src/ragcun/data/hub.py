@@ -1,8 +1,8 @@
 """Files of hub repositories at a revision: resumable downloads, checked by size and hash.
 
-huggingface_hub downloads: it resumes, waits for a hub that is busy, leaves files whole or absent, and honours
-`HF_ENDPOINT`, `HF_TOKEN` and `HF_HUB_OFFLINE`. What is added here: a look at the disk first, sizes and hashes compared,
-the cache's files where the hub is away, and errors that say what to do.
+huggingface_hub does the downloads: it resumes them, waits for a busy hub, writes files completely or not at all, and
+respects `HF_ENDPOINT`, `HF_TOKEN` and `HF_HUB_OFFLINE`. This module adds a check of the free disk space, a comparison
+of sizes and hashes, the use of cached files if the hub does not answer, and errors that say what to do.
 """
 
 import errno
@@ -20,16 +20,16 @@ from ragcun.errors import RagcunError, UserError
 from ragcun.intact import read_kept, write_record
 
 _BUSY = (408, 429, 500, 502, 503, 504)
-_SECONDS = 60  # without an answer
+_SECONDS = 60  # the timeout of a request
 
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class HubFiles:
-    """Files of a repository: those whose names match a pattern, at a commit, branch or tag (None: the main branch).
+    """The files of a repository whose names match a pattern, at a commit, branch or tag (None: the main branch).
 
-    Where no name matches, those are taken that match `otherwise`.
+    If no name matches, the files that match `otherwise` are used.
     """
 
     repo: str
@@ -42,7 +42,7 @@ class HubFiles:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The folder of the files, and the commit that they are of."""
+    """The folder of the downloaded files, and their commit."""
 
     folder: Path
     commit: str
@@ -53,9 +53,9 @@ def fetch(files: HubFiles, offline: bool = False) -> Snapshot:
     """Download missing files; with `offline` (or `HF_HUB_OFFLINE`), use only the cache.
 
     Raises:
-        UserError: there is no such repository or revision, it is gated, or nothing in it matches.
-        RagcunError: the hub does not answer, the disk has no room, a file is not what the hub lists, or offline and
-            not there.
+        UserError: there is no such repository or revision, it is gated, or no file matches.
+        RagcunError: the hub does not answer, the disk has no space, a file differs from the hub's, or a file is not in
+            the cache with `offline`.
     """
     from huggingface_hub import constants
     from huggingface_hub.errors import HFValidationError
@@ -129,7 +129,7 @@ def _list(files: HubFiles) -> _Listing:
 
 
 def _ask(files: HubFiles) -> Any:
-    """The repository's information; asked again where the hub is busy, which HfApi.repo_info does not."""
+    """Request the repository's information, again if the hub is busy, which HfApi.repo_info does not do."""
     from huggingface_hub import DatasetInfo, ModelInfo, hf_raise_for_status
     from huggingface_hub.utils import (  # type: ignore[attr-defined]
         build_hf_headers,
@@ -148,7 +148,7 @@ def _ask(files: HubFiles) -> Any:
         headers=build_hf_headers(),
         timeout=_SECONDS,
         retry_on_status_codes=_BUSY,
-        retry_on_exceptions=(),  # a hub that is away is not waited for: the cache may have the files
+        retry_on_exceptions=(),  # no retries if the hub cannot be reached, as the cache may have the files
     )
     hf_raise_for_status(answer)
     return (DatasetInfo if files.kind == "dataset" else ModelInfo)(**answer.json())
@@ -184,7 +184,7 @@ def _there(files: HubFiles) -> Snapshot:
 
 
 def _names_path(files: HubFiles, commit: str) -> Path:
-    """Where the names of the files at a commit are kept, so that it is known offline whether all are there."""
+    """Return the file with the names of a commit's files, by which an offline cache is known to be complete."""
     from huggingface_hub import constants
     from huggingface_hub.file_download import repo_folder_name
 
@@ -209,7 +209,7 @@ class _AwayError(RagcunError):
 
 
 def _speaking(files: HubFiles, work: Callable[[], Result]) -> Result:
-    """Do `work`; its errors become lines that say what to do."""
+    """Do `work`, and turn its errors into messages that say what to do."""
     from huggingface_hub import errors
 
     try:
@@ -242,7 +242,7 @@ def _away(files: HubFiles) -> _AwayError:
 
 
 def reporting(bar: Bar) -> type[Any]:
-    """huggingface_hub's progress, shown by `bar`."""
+    """Make a class that shows huggingface_hub's progress on `bar`."""
     from tqdm import tqdm  # type: ignore[import-untyped]
 
     class Reporting(tqdm):  # type: ignore[misc]
@@ -285,5 +285,5 @@ def _check(path: Path, name: str, entry: _Entry, repo: str) -> None:
 
 
 def endpoint() -> str:
-    """The hub's address."""
+    """Return the URL of the hub."""
     return os.environ.get("HF_ENDPOINT", "https://huggingface.co")

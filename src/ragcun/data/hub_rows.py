@@ -9,12 +9,12 @@ from typing import Any
 from ragcun.data.hub import Snapshot
 
 TABLES = ("corpus/*.parquet", "queries/*.parquet")
-LINES = ("corpus.jsonl.gz", "queries.jsonl.gz")  # a repository may hold both
+LINES = ("corpus.jsonl.gz", "queries.jsonl.gz")  # the files of a repository without Parquet
 _ROWS = 4_096
 
 
 def hub_rows(texts: Snapshot, what: str, columns: list[str]) -> Iterator[dict[str, Any]]:
-    """The rows of the "corpus", the "queries" or the "qrels" of a repository of collections."""
+    """Stream the rows of the "corpus", the "queries" or the "qrels" of a collection's repository."""
     tables = [texts.folder / name for name in texts.names if name.startswith(f"{what}/")]
     if not tables:
         yield from json_lines(texts.folder / f"{what}.jsonl.gz")
@@ -25,14 +25,14 @@ def hub_rows(texts: Snapshot, what: str, columns: list[str]) -> Iterator[dict[st
 
 
 def json_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The objects of a file of JSON Lines; lines are parsed one by one, so objects may differ in their keys."""
+    """Stream the objects of a JSON Lines file. Lines are parsed one by one, so objects may have different keys."""
     with closing(stream("text", [path]).iter(_ROWS)) as batches:
         for batch in batches:
             yield from map(json.loads, batch["text"].to_pylist())
 
 
 def stream(kind: str, files: list[Path]) -> Any:
-    """A `datasets.IterableDataset` over local files of a kind ("parquet" or "text"), in Arrow tables."""
+    """Open local files of a kind ("parquet" or "text") as a `datasets.IterableDataset` of Arrow tables."""
     from datasets import load_dataset
 
     paths = [str(path) for path in files]

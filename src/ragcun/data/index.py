@@ -29,7 +29,7 @@ Index = NDArray[np.int64]
 
 
 def parse_row(line: bytes, titled: bool) -> tuple[str, str]:
-    """Id and text of one line; a `ValueError` whose message is the kind of problem where they cannot be had."""
+    """Parse the id and the text of one line. Raises `ValueError` with the kind of problem if this is impossible."""
     row = parse_json(line)
     if not isinstance(row, dict):
         raise ValueError("not a JSON object")
@@ -59,7 +59,7 @@ def parse_row(line: bytes, titled: bool) -> tuple[str, str]:
 
 
 def parse_json(line: bytes) -> Any:
-    """The JSON value of one line; a `ValueError` whose message is the kind of problem where there is none."""
+    """Parse the JSON value of one line. Raises `ValueError` with the kind of problem if there is none."""
     try:
         return json.loads(line.decode(), object_pairs_hook=once)
     except UnicodeDecodeError:
@@ -79,7 +79,7 @@ def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def hash_id(id_: str) -> int:
-    """A 64-bit hash that is the same in every process."""
+    """Return a 64-bit hash that is the same in every process."""
     return int.from_bytes(hashlib.blake2b(id_.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
@@ -88,11 +88,11 @@ class RowIndex:
     """The index of a file's rows.
 
     Attributes:
-        rows: int64 (4, rows): the rows' offsets in the file; the hashes of their ids, ascending as uint64; the row that
-            each hash belongs to; where each id starts in `ids`.
-        ids: the ids in UTF-8, one after the other.
-        texts: of all rows, where the file is small enough to keep them; else they are read from the file.
-        problems: of the rows that are left out.
+        rows: int64 (4, rows): the offset of each row in the file; the hashes of the ids, ascending as uint64; the row
+            of each hash; the start of each id in `ids`.
+        ids: the concatenated ids in UTF-8.
+        texts: the texts of all rows if the file is small enough; otherwise they are read from the file.
+        problems: the problems of the rows that are left out.
     """
 
     rows: Index
@@ -101,17 +101,17 @@ class RowIndex:
     problems: Problems
 
     def id(self, row: int) -> str:
-        """The id of a row."""
+        """Return the id of a row."""
         start = int(self.rows[3, row])
         stop = int(self.rows[3, row + 1]) if row + 1 < self.rows.shape[1] else len(self.ids)
         return self.ids[start:stop].tobytes().decode()
 
 
 def load_index(path: Path, titled: bool, named: Path) -> RowIndex:
-    """The index of a JSON Lines file, its problems placed in the file `named`.
+    """Load the index of a JSON Lines file. Messages about problems use the file name `named`.
 
-    Each row is parsed once. For a file of 64 MiB or more the index is made once for each path, size and modification
-    time, kept in `ragcun_cache()` and memory-mapped.
+    Each row is parsed once. The index of a file of 64 MiB or more is made once for each path, size and modification
+    time, cached in `ragcun_cache()` and memory-mapped.
     """
     stat = path.stat()
     if stat.st_size < LARGE:
@@ -165,7 +165,7 @@ def _build(path: Path, titled: bool, named: Path, keep: bool) -> RowIndex:
 
 
 def _repeated(index: RowIndex) -> Iterator[tuple[int, str]]:
-    """Rows, with their ids, whose id an earlier row has: found among the rows whose ids have the same hash."""
+    """Yield the rows whose id an earlier row has, with the id. Only rows with equal hashes are compared."""
     hashes, order = index.rows[1].view(np.uint64), index.rows[2]
     shared = np.unique(hashes[1:][hashes[1:] == hashes[:-1]])
     starts = np.searchsorted(hashes, shared, side="left")
@@ -192,7 +192,7 @@ def _without(index: RowIndex, left_out: list[int]) -> RowIndex:
 
 
 def _lines(stream: BinaryIO, path: Path, name: str) -> Iterator[tuple[int, int, bytes]]:
-    """`numbered_lines`, with progress where the file is large."""
+    """As `numbered_lines`, with a progress bar if the file is large."""
     size = path.stat().st_size
     if size < LARGE:
         yield from numbered_lines(stream)
@@ -208,7 +208,7 @@ def _lines(stream: BinaryIO, path: Path, name: str) -> Iterator[tuple[int, int, 
 
 
 def numbered_lines(stream: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
-    """Offset, number and bytes of each line that is not blank, a byte order mark left out."""
+    """Yield offset, number and bytes of each line that is not blank, without a byte order mark."""
     offset = 0
     for number, line in enumerate(stream, 1):
         mark = len(_BOM) if number == 1 and line.startswith(_BOM) else 0

@@ -1,4 +1,4 @@
-"""Any dataset of ir_datasets as a collection in BEIR's layout, written once to a folder of its own."""
+"""Conversion of any dataset of ir_datasets to a collection in BEIR's layout."""
 
 import re
 from collections.abc import Iterator
@@ -17,12 +17,12 @@ SPLIT = "test"
 def prepare_irds(name: str, data_dir: Path) -> Path:
     """Write the dataset `name` (irds:ID) to a folder in `data_dir` unless it is there; return the folder.
 
-    The judgements become the split "test". A document is its title, where it has one, and its text; or else
-    what ir_datasets calls its default text. ir_datasets downloads what it does not have.
+    The judgements become the split "test". A document consists of its title, if it has one, and its text, or of its
+    default text in ir_datasets. ir_datasets downloads missing files.
 
     Raises:
-        UserError: ir_datasets is not installed, or has no such dataset, or one without queries and judgements.
-        RagcunError: it could not be downloaded.
+        UserError: ir_datasets is not installed, or it has no such dataset with documents, queries and judgements.
+        RagcunError: the download failed.
     """
     id_ = name.removeprefix(PREFIX)
     folder = data_dir / f"irds-{re.sub(r'[^A-Za-z0-9.-]+', '-', id_)}"
@@ -39,7 +39,7 @@ def prepare_irds(name: str, data_dir: Path) -> Path:
                 write_collection(folder, _documents(dataset), _queries(dataset), {SPLIT: _judgements(dataset)})
             except UserError:
                 raise
-            except Exception as error:  # whatever its downloads raise
+            except Exception as error:  # its downloads raise errors of many types
                 reason = " ".join(str(error).split())
                 raise RagcunError(f"{name}: ir_datasets failed ({type(error).__name__}: {reason})") from error
             say(f"{folder}: {id_} of ir_datasets")
@@ -50,9 +50,7 @@ def _load(id_: str) -> Any:
     try:
         import ir_datasets
     except ImportError:
-        raise UserError(
-            f"{PREFIX}{id_}: ir_datasets is not installed; pip install 'ragcun[ir-datasets]' brings it"
-        ) from None
+        raise UserError(f"{PREFIX}{id_}: ir_datasets is not installed; run pip install 'ragcun[ir-datasets]'") from None
     try:
         return ir_datasets.load(id_)
     except KeyError:

@@ -57,16 +57,16 @@ class JsonlTexts:
         return (self[row] for row in range(len(self)))
 
     def id(self, row: int) -> str:
-        """The id of a row, 0 .. len-1."""
+        """Return the id of a row, 0 .. len-1."""
         self._require(row)
         return self._index.id(row)
 
     def ids(self) -> Iterator[str]:
-        """The ids of all rows, in order, read lazily."""
+        """Yield the ids of all rows in order."""
         return (self.id(row) for row in range(len(self)))
 
     def rows(self, ids: Iterable[str]) -> NDArray[np.int64]:
-        """The row of each id, -1 where there is none."""
+        """Return the row of each id, or -1 for an unknown id."""
         wanted = list(ids)
         found = {id_: self._find(id_) for id_ in dict.fromkeys(wanted)}
         return np.fromiter((found[id_] for id_ in wanted), dtype=np.int64, count=len(wanted))

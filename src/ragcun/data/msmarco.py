@@ -1,7 +1,7 @@
 """`ragcun data msmarco`: the passage-ranking task as training pairs, joined without loading the corpus.
 
-The judgements name the passages and queries that are wanted; the corpus is read once, as a stream, and of it only the
-wanted passages are kept, on disk.
+The judgements determine the passages and queries that are needed. The corpus is streamed once, and only the needed
+passages are written to disk.
 """
 
 import csv
@@ -26,7 +26,7 @@ from ragcun.intact import write_record
 CORPUS = HubFiles("BeIR/msmarco", TABLES, otherwise=LINES)
 QRELS = HubFiles("BeIR/msmarco-qrels", ("*.tsv",))
 HARD_NEGATIVES = HubFiles("sentence-transformers/msmarco-hard-negatives", ("msmarco-hard-negatives.jsonl.gz",))
-# What the whole task has: passages, judgements and queries of train, queries of dev.
+# The counts of the whole task: passages, judgements and queries of train, queries of dev.
 COUNTS = {"documents": 8_841_823, "train": 532_751, "train queries": 502_939, "dev queries": 6_980}
 _ROWS = 4_096
 _TEXT = pa.schema([("text", pa.string())])
@@ -37,15 +37,16 @@ Judgement = tuple[str, str]
 def prepare_msmarco(
     output: Path, pairs: int | None, hard_negatives: int = 0, seed: int = 0, offline: bool = False
 ) -> dict[str, Any]:
-    """Write train.parquet and dev.parquet into `output`; returns what source.json holds.
+    """Write train.parquet and dev.parquet into `output`, and return the content of source.json.
 
-    Columns are query, positive and, for `hard_negatives` n, negative_1 .. negative_n, from the published set, the
-    systems that found them taking turns. `pairs` are drawn at random from train's (None: all, whose counts are then
-    compared with the task's). A training pair whose query is one of dev's, word for word, is left out.
+    The columns are query, positive and, for `hard_negatives` n, negative_1 .. negative_n. These are taken from the
+    published set, from the systems that found them in turn. `pairs` pairs are drawn at random from the train split;
+    with None, all are used, and their counts are compared with the task's. A training pair whose query is also a dev
+    query is left out.
 
     Raises:
         UserError: `output` was made with other settings.
-        RagcunError: a download failed, or the whole task has other counts than it should.
+        RagcunError: a download failed, or the counts of the whole task are wrong.
     """
     wanted = {"pairs": pairs, "hard_negatives": hard_negatives, "seed": seed}
     return made_once(
@@ -104,7 +105,7 @@ def _make(
 
 
 def _judgements(qrels: Snapshot, *names: str) -> list[Judgement]:
-    """(query id, document id) of the judgements above 0 of a split, which goes by one of these names."""
+    """Return (query id, document id) of the judgements above 0 of a split, which has one of these names."""
     path = next((qrels.folder / f"{name}.tsv" for name in names if (qrels.folder / f"{name}.tsv").is_file()), None)
     if path is None:
         raise RagcunError(f"{QRELS.repo}: has no {names[0]}.tsv, but {', '.join(qrels.names)}")
@@ -119,7 +120,7 @@ def _queries(texts: Snapshot, wanted: set[str]) -> dict[str, str]:
 
 
 def _apart(judged: dict[str, list[Judgement]], queries: dict[str, str]) -> tuple[list[Judgement], int]:
-    """Train's judgements whose query is none of dev's, by id or by words; how many were left out."""
+    """Return train's judgements without those of dev queries (same id or words), and the number left out."""
     dev = {query for query, _ in judged["dev"]}
     asked = {_folded(queries[query]) for query in dev if query in queries}
     kept = [
@@ -142,7 +143,7 @@ def _draw(judgements: list[Judgement], pairs: int | None, seed: int) -> list[Jud
 
 
 def _hard_negatives(mined: Snapshot, wanted: set[str], count: int) -> dict[str, list[str]]:
-    """Query id -> the ids of its first `count` negatives, the systems taking turns."""
+    """Return for each query id the ids of `count` negatives, from the systems in turn."""
     found: dict[str, list[str]] = {}
     for row in json_lines(mined.folder / mined.names[0]):
         query = str(row["qid"])
@@ -156,7 +157,7 @@ def _hard_negatives(mined: Snapshot, wanted: set[str], count: int) -> dict[str, 
 
 
 def _keep(texts: Snapshot, wanted: set[str], path: Path) -> tuple[dict[str, int], int]:
-    """Write the wanted passages to an Arrow file; the row of each, and how many passages the corpus has."""
+    """Write the wanted passages to an Arrow file; return the row of each, and the size of the corpus."""
     row_of: dict[str, int] = {}
     total = 0
     waiting: list[str] = []

@@ -1,4 +1,4 @@
-"""Conversion of a file's row to the texts of training pairs, with the common names of columns.
+"""Conversion of a file's row to the texts of training pairs, by common names of columns.
 
 sentence-transformers: anchor, positive, negative; sentence1, sentence2. FlagEmbedding: query, pos, neg (lists).
 Tevatron: query, positive_passages, negative_passages (lists of title and text). ragcun: query, positive, negatives.
@@ -30,9 +30,9 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns hold what: `query` and `positive` (the first that has a text counts) and `negative`.
+    """The names of the columns with queries, positives and negatives; the first column with a text is used.
 
-    `by_order` says that they were not named so, but are the two columns of a table.
+    `by_order` is set if the names were not given or recognised, but the table has exactly two columns.
     """
 
     query: tuple[str, ...] = QUERY
@@ -41,19 +41,19 @@ class Columns:
     by_order: bool = False
 
     def used(self, name: str) -> bool:
-        """Whether the column plays a part."""
+        """Return whether the column is used."""
         return name in self.query or name in self.positive or self.holds_negatives(name)
 
     def holds_negatives(self, name: str) -> bool:
-        """Whether the column holds negatives: one of `negative` or, where none is named, one called so."""
+        """Return whether the column contains negatives: it is one of `negative` or has a common name of negatives."""
         return name in self.negative if self.negative else _NEGATIVE.fullmatch(name) is not None
 
 
 def parse_columns(text: str | None) -> Columns:
-    """The columns that `query=question,positive=answer,negative=wrong` names; those left out keep their usual names.
+    """Parse `query=question,positive=answer,negative=wrong`; roles that are left out keep the common names.
 
     Raises:
-        UserError: another role than query, positive or negative, or no name behind it.
+        UserError: a role is not query, positive or negative, or a name is missing.
     """
     named: dict[str, tuple[str, ...]] = {}
     for option in [] if text is None else text.split(","):
@@ -65,10 +65,10 @@ def parse_columns(text: str | None) -> Columns:
 
 
 def columns_of(row: Any, columns: Columns) -> Columns:
-    """`columns`, or the two of a table whose names say nothing: the first asks and the second answers.
+    """Return `columns`, or the two columns of a table with other names: the query, then the positive.
 
-    A name that says that its column holds no text, or that is itself a text, as the first line of a table without
-    names is, leaves it open what is what.
+    The order is not used if a name shows that its column has no text, or if a name is itself a text, as in the first
+    line of a table without a header.
     """
     names = list(row) if isinstance(row, Mapping) else []
     nameless = not any(columns.used(name) or _NO_TEXT.fullmatch(name) or _no_name(name) for name in names)
@@ -78,11 +78,10 @@ def columns_of(row: Any, columns: Columns) -> Columns:
 
 
 def parse_pairs(row: Any, columns: Columns) -> list[Pair]:
-    """The pairs of a row of `read_rows`, one for each of its positives.
+    """Parse the pairs of a row of `read_rows`, one for each of its positives.
 
-    A `ValueError`, whose message is the kind of problem, is raised where they cannot be had. Positives and negatives
-    are texts, or lists of texts or of passages with a title and a text. A negative that is null, empty or white space
-    is one that the row does not have.
+    Positives and negatives are texts, or lists of texts or of passages with a title and a text. A negative that is
+    null, empty or white space is ignored. Raises `ValueError` with the kind of problem if the row is unusable.
     """
     if isinstance(row, ValueError):
         raise row
@@ -106,7 +105,7 @@ def parse_pairs(row: Any, columns: Columns) -> list[Pair]:
 
 
 def _cell(row: Mapping[str, Any], names: Sequence[str]) -> Any:
-    """The value of the first of the columns that holds something; else what the first that is there holds."""
+    """Return the value of the first of the columns that is not empty, otherwise that of the first that exists."""
     values = [row[name] for name in names if name in row]
     filled = [value for value in values if not _absent(value)]
     return next(iter(filled or values), None)

@@ -26,13 +26,13 @@ class Pairs:
     """n training pairs as rows of texts that stay on disk.
 
     Attributes:
-        queries: distinct query texts.
-        documents: distinct document texts.
-        anchor: (n,) rows of `queries`.
-        positive: (n,) rows of `documents`.
-        negatives: (n, k) rows of `documents`, -1 where a pair has fewer than k; k may be 0.
-        source: for a manifest: path, fingerprint, split (None for a file), counts, problems; of a mixture, its parts.
-        mixture: of a mixture, the number of pairs and the weight of each part, in the order of the pairs.
+        queries: the distinct query texts.
+        documents: the distinct document texts.
+        anchor: the rows of `queries`, (n,).
+        positive: the rows of `documents`, (n,).
+        negatives: the rows of `documents`, (n, k), -1 where a pair has fewer than k; k may be 0.
+        source: for a manifest: path, fingerprint, split (None for a file), counts and problems; the parts of a mixture.
+        mixture: for a mixture, the number of pairs and the weight of each part, in the order of the pairs.
     """
 
     queries: Texts
@@ -47,9 +47,9 @@ class Pairs:
         return len(self.anchor)
 
     def take(self, n: int, seed: int) -> Self:
-        """`n` of the pairs, drawn without replacement and kept in order; all of them where there are no more.
+        """Draw `n` of the pairs without replacement, in their order, or all pairs if there are no more.
 
-        The same for the same seed, and a smaller draw is part of a larger one. The texts stay as they are.
+        The draw depends only on the seed, and a smaller draw is part of a larger one. The texts stay as they are.
         """
         if n < 1:
             raise UserError(f"cannot take {n} pairs; at least 1 is needed")
@@ -59,7 +59,7 @@ class Pairs:
         return self._chosen(drawn, {"taken": {"pairs": n, "seed": seed}})
 
     def where(self, chosen: NDArray[np.bool_]) -> Self:
-        """The pairs at which `chosen` (n,) holds. The texts stay as they are."""
+        """Select the pairs where `chosen`, (n,), is true. The texts stay as they are."""
         return self._chosen(np.flatnonzero(chosen), {"kept": int(chosen.sum())})
 
     def _chosen(self, rows: NDArray[np.int64], said: dict[str, Any]) -> Self:
@@ -73,7 +73,7 @@ class Pairs:
 
 
 def mix(parts: Sequence[Pairs], weights: Sequence[float]) -> Pairs:
-    """Pairs of several sources, one after the other; a weight says how often batches of its source are drawn."""
+    """Concatenate the pairs of several sources; batches are drawn from the sources in proportion to the weights."""
     queries, documents = Joined([part.queries for part in parts]), Joined([part.documents for part in parts])
     width = max(part.negatives.shape[1] for part in parts)
     negatives = []
@@ -98,15 +98,15 @@ def mix(parts: Sequence[Pairs], weights: Sequence[float]) -> Pairs:
 def load_pairs(
     path: str | os.PathLike[str], split: str = "train", on_error: OnError = "refuse", columns: str | None = None
 ) -> Pairs:
-    """Load the pairs of a collection's folder or of a JSONL, JSON, CSV, TSV or Parquet file, and report its rows.
+    """Load the pairs of a collection's folder or of a JSONL, JSON, CSV, TSV or Parquet file, and report the counts.
 
-    Of a collection, every judgement of `split` with a grade above 0, of a document that is in the corpus, is a pair. A
-    file has columns for query, positive and any number of negatives, under the names of `pair_rows` or those that
-    `columns` gives ("query=question,positive=answer"); `split` plays no part. Rows that cannot be used (bad syntax, a
-    text that is missing, empty or not a string, a query that equals its positive) raise a `UserError` that counts and
-    places them, or are left out with `on_error="skip"`. What loses nothing is done and noted in either case: a row
-    that repeats another in full is dropped, so is a negative that equals its positive, and columns that play no part
-    are named. `source["problems"]` holds all of it, `source["rows"]` how many rows were read, kept and left out.
+    In a collection, each judgement of `split` with a grade above 0, of a document in the corpus, is a pair. A file has
+    columns for query, positive and any number of negatives, with the names of `pair_rows` or those that `columns` gives
+    ("query=question,positive=answer"); `split` is ignored. Unusable rows (invalid syntax, a text that is missing, empty
+    or not a string, a query that equals its positive) raise a `UserError` with their counts and first positions; with
+    `on_error="skip"`, they are left out. Repeated rows and negatives that equal their positive are always dropped, and
+    unused columns are reported. `source["problems"]` contains all of this, and `source["rows"]` the numbers of rows
+    that were read, kept and left out.
     """
     location = Path(path)
     named = parse_columns(columns)
@@ -150,7 +150,7 @@ def _from_collection(collection: Collection, split: str) -> Pairs:
 
 
 def write_pairs(path: str | os.PathLike[str], rows: Iterable[Mapping[str, Any]]) -> Path:
-    """Write rows (`query`, `positive`, and `negatives` as a list) as JSON Lines, atomically; returns the path."""
+    """Write rows (`query`, `positive`, and `negatives` as a list) as JSON Lines, atomically; return the path."""
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as stream:
         for row in rows:
             stream.write(json.dumps(row, ensure_ascii=False) + "\n")

@@ -1,4 +1,4 @@
-"""Markup to prose: the paragraphs of a docstring in reStructuredText, numpydoc, Google style or Markdown."""
+"""Extraction of prose from docstrings in reStructuredText, numpydoc, Google style or Markdown."""
 
 import inspect
 import re
@@ -40,7 +40,7 @@ _INLINE = [
 
 
 def paragraphs(docstring: str) -> Iterator[str]:
-    """The paragraphs of a docstring in order, each one line of text.
+    """Yield the paragraphs of a docstring in order, each as one line of text.
 
     Left out: code (doctests, fences, literal blocks), tables and rules, directives other than admonitions, the
     types of parameters, and sections of examples and references. Headings and names of parameters end in a colon.
@@ -55,7 +55,7 @@ def paragraphs(docstring: str) -> Iterator[str]:
 
 
 def _lines(docstring: str) -> Iterator[tuple[str, bool]]:
-    """The lines that are text, without the markup at their start, and whether each starts a paragraph."""
+    """Yield the lines of text without the markup at their start, and whether each starts a paragraph."""
     lines = inspect.cleandoc(docstring).splitlines()
     deeper_than: int | None = None
     in_fence = in_doctest = in_skipped_section = False
@@ -95,7 +95,7 @@ def _lines(docstring: str) -> Iterator[tuple[str, bool]]:
 
 
 def _labelled(line: str, described: bool) -> str | None:
-    """The text of a line that starts a list item, a parameter or an admonition; None for any other line."""
+    """Return the text of a line that starts a list item, a parameter or an admonition; None for any other line."""
     if match := _FIELD.match(line) or _TYPED_INLINE.match(line) or _RETURNS.match(line):
         return f"{match[1]}: {match[2]}"
     if described and (match := _TYPED.fullmatch(line)):

@@ -1,4 +1,4 @@
-"""The data that a model was trained on, from its training's manifest, and which collections are therefore in-domain."""
+"""The training data of a model, from its manifest, and the collections that are in-domain because of it."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,17 +9,16 @@ from ragcun.data.collection import Collection
 
 Domain = Literal["in-domain", "out-of-domain"]
 DOMAINS: tuple[Domain, ...] = ("in-domain", "out-of-domain")
-_KEPT = ("path", "split", "texts")  # of a source
+_KEPT = ("path", "split", "texts")  # the entries of a source that are kept
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """The data behind a model, each as a manifest has a source.
+    """The data behind a model, each in the form of a source in a manifest.
 
     Attributes:
-        trained: data that it was trained on, or whose held-out queries chose the best checkpoint.
-        guards: data that it was not trained on, but whose held-out queries chose the interpolation, or on whose texts
-            it was kept as it started.
+        trained: the data that the model was trained on, or that chose the best checkpoint.
+        guards: other data that chose the interpolation or were used as general texts.
     """
 
     trained: tuple[Mapping[str, Any], ...] = ()
@@ -27,7 +26,7 @@ class Provenance:
 
     @classmethod
     def of_training(cls, data: Mapping[str, Any]) -> Self:
-        """What the manifest of a training says under "data", and what it says of the models it started from."""
+        """Read "data" of a training's manifest, including the data of the models that it was initialised from."""
         before = data.get("before") or {}
         trained = [*parts_of(data.get("train")), *parts_of(data.get("dev")), *before.get("trained", ())]
         guards = [*data.get("out_of_domain", ()), *data.get("general", ()), *before.get("guards", ())]
@@ -35,25 +34,25 @@ class Provenance:
 
     @classmethod
     def of_all(cls, several: Iterable["Provenance | None"]) -> "Provenance | None":
-        """What is known of several models together; None where nothing is known of any."""
+        """Combine what is known of several models; None if nothing is known of any."""
         known = [one for one in several if one is not None]
         trained = (source for one in known for source in one.trained)
         guards = (source for one in known for source in one.guards)
         return cls(tuple(trained), tuple(guards)) if known else None
 
     def to_json(self) -> dict[str, Any]:
-        """As a manifest has it under "before"."""
+        """Return the entry "before" of a manifest."""
         return {
             name: [{key: source.get(key) for key in _KEPT} for source in sources]
             for name, sources in (("trained", self.trained), ("guards", self.guards))
         }
 
     def domain(self, collection: Collection) -> Domain | Literal["guard"]:
-        """The domain of `collection` for the model.
+        """Return the domain of `collection` for the model.
 
-        It is what was trained on where corpus and queries have the same bytes, or where the names are the same: two
-        copies of one dataset may differ. A file of pairs is that collection which it lies in or is named after, and the
-        one that `ragcun data pairs` made beside it.
+        A collection is the same as a source if its corpus and queries have the same bytes, or if the names are the
+        same, since two copies of one dataset may differ. A file of pairs counts as the collection whose folder it is in
+        or whose name it has, and as the one that `ragcun data pairs` made with it.
         """
         if any(_same(source, collection) for source in self.trained):
             return "in-domain"
@@ -61,7 +60,7 @@ class Provenance:
 
 
 def parts_of(source: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
-    """The parts of what a manifest has under "train" or "dev", which may be a mixture; none of None."""
+    """List the parts of "train" or "dev" of a manifest, which may be a mixture; empty for None."""
     return [] if not source else list(source.get("parts", [source]))
 
 

@@ -1,4 +1,4 @@
-"""A collection on any machine, without a download: the documentation that comes with Python."""
+"""A collection that needs no download, made from Python's own documentation."""
 
 import hashlib
 import json
@@ -30,7 +30,7 @@ _TESTS = re.compile(r"(?:.*_)?tests?|tests?_.*|idle_test")
 
 
 class Pair(NamedTuple):
-    """A document, the query that it answers, its `id` and the `part` of the documentation, which is not divided."""
+    """A document, its query, its `id`, and its `part` (module or topic), which stays within one split."""
 
     part: str
     id: str
@@ -41,18 +41,18 @@ class Pair(NamedTuple):
 def pydocs_collection(
     path: str | os.PathLike[str], documents: int | None = None, seed: int = 0, max_words: int = 100
 ) -> Path:
-    """Write a collection of the documentation of the running Python and return its folder.
+    """Write a collection made from the documentation of the running Python, and return its folder.
 
-    Its sources are the docstrings of the standard library and the topics of `help()`. A query is the first sentence
-    of a docstring, or of a paragraph of a topic; its one relevant document is what follows, the first `max_words`
-    words of it. Modules and topics, rather than pairs, are divided into train, dev and test, in about the `SHARES`.
-    `documents` bounds the size: so many pairs, in these shares, are sampled by `seed`.
+    The sources are the docstrings of the standard library and the topics of `help()`. A query is the first sentence
+    of a docstring, or of a paragraph of a topic; its only relevant document is the next `max_words` words. Modules and
+    topics, rather than pairs, are divided into train, dev and test, in about the `SHARES`. At most `documents` pairs
+    are sampled by `seed`, in the same shares.
 
-    The same Python gives the same collection: its SHA-256 is the "fingerprint" in the folder's `source.json`, beside
-    the version of Python. A folder that holds this very collection is left as it is.
+    The same Python gives the same collection. The folder's `source.json` contains its SHA-256 as "fingerprint", and the
+    version of Python. A folder that already has this collection is left as it is.
 
     Raises:
-        UserError: the folder holds anything else, another process is making it, or a split would be empty.
+        UserError: the folder has other content, another process is making it, or a split would be empty.
     """
     folder = Path(path)
     with only_writer(folder.parent, "ragcun data pydocs", part=folder.name):
@@ -68,8 +68,8 @@ def _made(folder: Path, documents: int | None, seed: int, max_words: int) -> Pat
     fingerprint = hashlib.sha256(json.dumps(splits, sort_keys=True).encode()).hexdigest()
     if made is not None:
         if made["fingerprint"] != fingerprint:
-            raise UserError(f"{folder}: holds a collection of another Python; remove it or choose another folder")
-        say(f"{folder}: is up to date")
+            raise UserError(f"{folder}: was made with another Python; remove it or choose another folder")
+        say(f"{folder}: is already complete")
         return folder
     total = sum(map(len, splits.values()))
     description = {
@@ -89,7 +89,7 @@ def _made(folder: Path, documents: int | None, seed: int, max_words: int) -> Pat
 
 
 def read_documentation(max_words: int) -> list[Pair]:
-    """The pairs of the standard library's docstrings and of the topics of `help()`, in the order of their names."""
+    """Read the pairs of the standard library's docstrings and of the topics of `help()`, in the order of names."""
     pairs = []
     files = source_files()
     with progress("reading documentation", len(files), "files") as bar:
@@ -106,7 +106,7 @@ def read_documentation(max_words: int) -> list[Pair]:
 
 
 def source_files(names: Iterable[str] = sys.stdlib_module_names) -> dict[str, Path]:
-    """The Python files of the standard library's top-level modules `names`, without tests, by dotted name; sorted."""
+    """Return the Python files of the standard library's modules `names`, without tests, sorted by dotted name."""
     root = Path(sysconfig.get_path("stdlib"))
     found = {}
     for name in names:
@@ -118,7 +118,7 @@ def source_files(names: Iterable[str] = sys.stdlib_module_names) -> dict[str, Pa
 
 
 def topics() -> dict[str, str]:
-    """The text of each topic of `help()`; none where Python was installed without them."""
+    """Return the text of each topic of `help()`; empty if Python was installed without them."""
     try:
         from pydoc_data.topics import topics as found
     except ImportError:
@@ -127,11 +127,11 @@ def topics() -> dict[str, str]:
 
 
 def distinct(pairs: Iterable[Pair]) -> list[Pair]:
-    """The pairs whose query and document belong to each other alone.
+    """Keep the pairs whose query and document belong only to each other.
 
-    Of copies (the same query, and documents that begin alike) the first stays. A query that stands over different
-    documents, and a beginning that stands under different queries, would make judgements untrue: all such pairs go.
-    Case, digits and punctuation make no difference; a beginning is `OPENING_WORDS` words.
+    Of copies (the same query, and documents with the same opening), the first is kept. If a query has different
+    documents, or an opening has different queries, judgements would be wrong, so all these pairs are left out. Case,
+    digits and punctuation are ignored; an opening is the first `OPENING_WORDS` words.
     """
     firsts: dict[tuple[str, str], Pair] = {}
     for pair in pairs:
@@ -147,10 +147,10 @@ def _key(text: str, words: int | None = None) -> str:
 
 
 def split_by_part(pairs: Iterable[Pair]) -> dict[str, list[Pair]]:
-    """The pairs by split, a part's all in one of them, in about the `SHARES`.
+    """Divide the pairs into splits of about the `SHARES`, with all pairs of a part in one split.
 
-    In the order of a hash of their names, parts that take up at most a third of a split go to test, then to dev, as
-    long as there is room; where none is that small, the smallest goes. The rest is for training; no split is empty.
+    In the order of a hash of their names, parts of at most a third of a split are put into test, then into dev, while
+    there is room; if no part is that small, the smallest is taken. The rest is for training. No split is empty.
 
     Raises:
         UserError: there are fewer than three parts.
@@ -181,7 +181,7 @@ def split_by_part(pairs: Iterable[Pair]) -> dict[str, list[Pair]]:
 
 
 def sample(splits: Mapping[str, list[Pair]], documents: int | None, seed: int) -> dict[str, list[Pair]]:
-    """At most `documents` pairs (None: all), in the `SHARES`, chosen by the seed; each split is sorted by id."""
+    """Sample at most `documents` pairs (None: all) in the `SHARES`, by the seed; each split is sorted by id."""
     chosen = {}
     for split, pairs in splits.items():
         size = len(pairs) if documents is None else round(documents * SHARES[split])
@@ -203,5 +203,5 @@ def _write(folder: Path, splits: Mapping[str, list[Pair]]) -> None:
 
 
 def _query_id(pair: Pair) -> str:
-    """Not the document's id: BEIR's rule leaves a document out of the ranking for the query of the same id."""
+    """Return an id that differs from the document's, since BEIR excludes a document with the query's id."""
     return f"{pair.id}?"

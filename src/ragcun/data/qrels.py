@@ -21,9 +21,9 @@ _GRADE = re.compile(r"([+-]?[0-9]{1,18})(\.0*)?")
 
 @dataclass(frozen=True)
 class Judgements:
-    """Judgements in the file's order, as columns of one length: ids, rows in the queries and the corpus, grades.
+    """Judgements in the file's order, as columns of equal length: ids, rows in the queries and the corpus, and grades.
 
-    The row of a document that the corpus lacks is -1: it cannot be found, but counts in the ideal ranking.
+    The row of a document that is not in the corpus is -1: it cannot be found, but counts in the ideal ranking.
     """
 
     query_ids: list[str]
@@ -36,12 +36,12 @@ class Judgements:
 def read_judgements(
     path: str | os.PathLike[str], queries: JsonlTexts, corpus: JsonlTexts
 ) -> tuple[Judgements, Problems]:
-    """Read a qrels file: separated by tabs with BEIR's quoting or, where a line has none, by blanks as TREC's are.
+    """Read a qrels file, separated by tabs with BEIR's quoting or, in a line without tabs, by spaces as TREC does.
 
-    Three columns (query, document, grade) or TREC's four (query, iteration, document, grade), a heading or none, and
-    gzip or not. Left out and counted: malformed lines, grades that are not whole numbers, queries that do not exist,
-    and a pair's second judgement (a note only where its grade is the same). Kept, as trec_eval keeps them, and
-    remarked: judgements of documents that the corpus lacks, and queries without any relevant document.
+    The file has three columns (query, document, grade) or TREC's four (query, iteration, document, grade), with or
+    without a header and gzip compression. Malformed lines, grades that are not whole numbers, unknown queries and
+    second judgements of a pair (a note if the grade is the same) are left out and counted. Judgements of documents that
+    are not in the corpus, and queries without a relevant document, are kept, as in trec_eval, and reported.
     """
     problems = Problems()
     query_ids: list[str] = []
@@ -108,7 +108,7 @@ def _fields(line: bytes) -> list[str]:
         quoted = next(csv.reader([text], delimiter="\t"))
     except csv.Error:
         quoted = []
-    # A quotation mark that nothing closes is a character of an id, and swallows what follows it as far as csv can see.
+    # An unclosed quotation mark is a character of an id, but the csv module would read on to the next one.
     return quoted if len(quoted) in {3, 4} else text.split("\t")
 
 

@@ -1,4 +1,4 @@
-"""Rows of a file of training pairs, one at a time, whatever its format."""
+"""Streaming of the rows of a file of training pairs, in several formats."""
 
 import csv
 import json
@@ -23,7 +23,7 @@ _SPACE = re.compile(r"\s*")
 
 
 def format_of(path: Path) -> str:
-    """The suffix that says how the file is read, `.gz` left out: one of `FORMATS`.
+    """Return the suffix of the file's format without `.gz`, one of `FORMATS`.
 
     Raises:
         UserError: the file has another suffix.
@@ -37,13 +37,13 @@ def format_of(path: Path) -> str:
 def read_rows(path: Path) -> Iterator[Row]:
     """Stream the rows of a JSONL, JSON (arrays, or lines), CSV, TSV or Parquet file, compressed by gzip or not.
 
-    A number is the line in a text file, the row (from 1) in a JSON array or a Parquet file. A row that cannot be
-    read comes as a `ValueError` whose message is the kind of problem. CSV is quoted as RFC 4180 has it; TSV knows no
-    quoting, and a quotation mark in it is text. White space around the names of columns is left out.
+    A row's number is the line in a text file, and the row (from 1) in a JSON array or a Parquet file. For a row that
+    cannot be read, a `ValueError` with the kind of problem is yielded. CSV is quoted as in RFC 4180. TSV has no
+    quoting, so a quotation mark is text. White space around the names of columns is removed.
 
     Raises:
-        UserError: another format, a header that names a column twice, and a file that breaks off, is damaged or is
-            not UTF-8, behind which no row can be found.
+        UserError: the format is unsupported, a header names a column twice, or the file is incomplete, damaged or not
+            UTF-8.
     """
     reader = _READERS[format_of(path)]
     try:
@@ -85,7 +85,7 @@ def _values(path: Path) -> Iterator[Row]:
 
 
 def _arrays(path: Path, chunks: Iterator[str]) -> Iterator[Row]:
-    """The rows of JSON arrays that follow each other, and of objects between them."""
+    """Yield the rows of consecutive JSON arrays, and objects between them."""
     decoder, number, position, inside, first = json.JSONDecoder(object_pairs_hook=once), 0, 0, False, True
     buffer = next(chunks)
     while True:
@@ -116,12 +116,12 @@ def _arrays(path: Path, chunks: Iterator[str]) -> Iterator[Row]:
 def _value(
     path: Path, decoder: json.JSONDecoder, buffer: str, position: int, chunks: Iterator[str], number: int
 ) -> tuple[Any, str, int]:
-    """The JSON value at `position`, the text read so far, and the position behind the value."""
+    """Return the JSON value at `position`, the text read so far, and the position after the value."""
     while True:
         position = _end_of(_SPACE, buffer, position)
         try:
             value, end = decoder.raw_decode(buffer, position)
-            if end < len(buffer) or not isinstance(value, int | float):  # a number may go on in the next chunk
+            if end < len(buffer) or not isinstance(value, int | float):  # a number may continue in the next chunk
                 return value, buffer, end
         except RecursionError:
             raise UserError(f"{path}: nested too deeply after row {number:,}") from None

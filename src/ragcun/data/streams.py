@@ -26,17 +26,17 @@ _BOMS = {  # a byte order mark of UTF-32 begins with one of UTF-16
 
 
 def is_gzip(path: Path) -> bool:
-    """Whether the file is compressed by gzip: its first bytes say so, not its name."""
+    """Return whether the file is compressed by gzip, by its first bytes."""
     with path.open("rb") as stream:
         return stream.read(len(_GZIP)) == _GZIP
 
 
 @contextmanager
 def open_bytes(path: Path) -> Iterator[BinaryIO]:
-    """Open a file to read, and decompress it where it is gzip's.
+    """Open a file for reading, and decompress it if it is compressed by gzip.
 
     Raises:
-        UserError: the compressed file is damaged, breaks off or is compressed twice.
+        UserError: the compressed file is damaged, incomplete or compressed twice.
     """
     if not is_gzip(path):
         with path.open("rb") as stream:
@@ -55,14 +55,15 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def open_text(path: Path) -> Iterator[io.TextIOWrapper]:
-    """Open a file as UTF-8 text, a byte order mark left out and line ends untranslated, and decompress it.
+    """Open a file as UTF-8 text, without a byte order mark and with original line ends, and decompress it.
 
     Raises:
-        UserError: the text is not UTF-8; names the line, the probable encoding, and how to convert the file.
+        UserError: the text is not UTF-8; the message has the line, the probable encoding, and a command that converts
+            it.
     """
     with open_bytes(path) as stream, io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text:
         start = stream.peek(4)[:4]  # type: ignore[attr-defined]
-        if b"\0" in start[:2]:  # of ASCII, as names of columns are, in UTF-16 every other byte
+        if b"\0" in start[:2]:  # in UTF-16, every other byte of ASCII text is 0
             raise UserError(f"{path}:1: {not_utf8(start)}")
         try:
             yield text
@@ -72,7 +73,7 @@ def open_text(path: Path) -> Iterator[io.TextIOWrapper]:
 
 
 def uncompressed(path: Path) -> Path:
-    """The file itself or, where it is gzip's, its content: unpacked once for each size and time, kept in the cache."""
+    """Return the file, or its uncompressed copy in the cache, which is made once for each size and time."""
     if not is_gzip(path):
         return path
     stat = path.stat()
@@ -87,7 +88,7 @@ def uncompressed(path: Path) -> Path:
 
 
 def not_utf8(data: bytes) -> str:
-    """What to say of bytes that are not UTF-8: the probable encoding, and the command that converts the file."""
+    """Describe bytes that are not UTF-8: the probable encoding, and a command that converts the file."""
     encoding = next((name for bom, name in _BOMS.items() if data.startswith(bom)), None)
     if encoding is None and b"\0" in data[:2]:
         encoding = "UTF-16BE" if data[:1] == b"\0" else "UTF-16LE"

@@ -29,7 +29,7 @@ _DIGEST = 16
 
 
 class ArrowTexts:
-    """The texts of a memory-mapped Arrow column."""
+    """Texts in a memory-mapped Arrow column."""
 
     def __init__(self, path: Path) -> None:
         self._column = pa.ipc.open_file(pa.memory_map(str(path))).read_all().column("text")
@@ -46,9 +46,9 @@ class ArrowTexts:
 
 
 class PairTable(NamedTuple):
-    """The distinct texts of a pairs file and, (n,), (n,) and (n, k), the rows of them that make its pairs.
+    """The distinct texts of a file of pairs, and the rows of these texts that form the pairs: (n,), (n,) and (n, k).
 
-    `rows` counts the file's rows: read, kept and left out, which add up.
+    `rows` are the numbers of the file's rows that were read, kept and left out.
     """
 
     queries: Texts
@@ -62,9 +62,9 @@ class PairTable(NamedTuple):
 
 
 def open_table(path: Path, columns: Columns) -> PairTable:
-    """Open a pairs file; its texts are taken out once for each content, kept in `ragcun_cache()` and memory-mapped.
+    """Open a file of pairs. Its texts are extracted once, cached in `ragcun_cache()` and memory-mapped.
 
-    The rows that cannot be used are left out and counted in `problems`; raises `UserError` where none is left.
+    Unusable rows are left out and counted in `problems`. Raises `UserError` if none is left.
     """
     format_of(path)
     sha256 = file_sha256(path)
@@ -116,7 +116,7 @@ class _Column:
         self._writer.close()
 
     def distinct(self) -> tuple[Rows, Rows]:
-        """The cells that hold each distinct text first, in order, and for each cell the row among them."""
+        """Return the first cell of each distinct text, in order, and for each cell the row of its text."""
         digests = np.frombuffer(self._digests, dtype=f"S{_DIGEST}")
         _, first, inverse = np.unique(digests, return_index=True, return_inverse=True)
         order = np.argsort(first)
@@ -126,7 +126,7 @@ class _Column:
 
 
 def _convert(path: Path, folder: Path, columns: Columns) -> tuple[Problems, dict[str, int]]:
-    """Write queries.arrow, documents.arrow and rows.npz into `folder`; the caller marks them complete."""
+    """Write queries.arrow, documents.arrow and rows.npz into `folder`; the caller marks it as complete."""
     problems = Problems()
     numbers, counts = array("q"), array("q")
     named: dict[str, None] = {}
@@ -159,7 +159,7 @@ def _convert(path: Path, folder: Path, columns: Columns) -> tuple[Problems, dict
                     counts.append(len(negatives))
         if not numbers:
             raise UserError(f"{path}: {_unusable(problems, named)}")
-        _tell_columns(problems, columns, named)
+        _report_columns(problems, columns, named)
         query_cells, anchor = queries.distinct()
         document_cells, document_rows = documents.distinct()
         pairs = np.column_stack([anchor, _table(document_rows, np.frombuffer(counts, dtype=np.int64))])
@@ -189,19 +189,19 @@ def _unusable(problems: Problems, named: Iterable[str]) -> str:
     )
 
 
-def _tell_columns(problems: Problems, columns: Columns, named: Iterable[str]) -> None:
+def _report_columns(problems: Problems, columns: Columns, named: Iterable[str]) -> None:
     if columns.by_order:
         names = " and ".join((*columns.query, *columns.positive))
-        problems.remark("columns taken by their order, the query before the positive", names)
+        problems.remark("columns identified by their order, first the query, then the positive", names)
     for column in named:
         if not columns.used(column) and unread_label(column):
-            problems.remark("every row is taken for a pair, whatever its label or score", column)
+            problems.remark("every row is used as a pair, independent of this label or score", column)
         elif not columns.used(column):
             problems.note("column not used", column)
 
 
 def _table(rows: Rows, counts: Rows) -> Rows:
-    """(n, 1 + k) from each pair's positive and its `counts` negatives in one sequence, -1 where a pair has fewer."""
+    """Arrange each pair's positive and its `counts` negatives, given as one sequence, as (n, 1 + k), filled with -1."""
     width = int(counts.max()) + 1
     table = np.full((len(counts), width), -1, dtype=np.int64)
     table[np.arange(width) <= counts[:, None]] = rows

@@ -1,4 +1,4 @@
-"""The protocol of texts: a sequence that need not be in memory."""
+"""Sequences of texts that need not be in memory."""
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 
 class Texts(Protocol):
-    """Texts addressed by row, 0 .. len-1; an implementation reads them from disk when asked."""
+    """Texts addressed by row, 0 .. len-1; an implementation may read them from disk on access."""
 
     def __len__(self) -> int: ...
 
@@ -19,7 +19,7 @@ class Texts(Protocol):
 
 
 class Selected:
-    """Some rows of other texts, in the order given; read when asked."""
+    """A selection of rows of other texts, in the given order, which are read on access."""
 
     def __init__(self, texts: Texts, rows: npt.NDArray[np.int64]) -> None:
         self._texts = texts
@@ -36,7 +36,7 @@ class Selected:
 
 
 class Joined:
-    """Texts one after the other; read when asked."""
+    """A concatenation of texts, which are read on access."""
 
     def __init__(self, parts: Sequence[Texts]) -> None:
         self._parts = parts

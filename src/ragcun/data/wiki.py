@@ -1,4 +1,4 @@
-"""`ragcun data wiki`: the first passages of Wikipedia's articles, as a corpus without queries."""
+"""`ragcun data wiki`: the opening passages of Wikipedia's articles, as a corpus without queries."""
 
 import hashlib
 import json
@@ -24,19 +24,19 @@ REPOSITORY = "wikimedia/wikipedia"
 REVISION = "b04c8d1ceb2f5cd4588862100d08de323dccfbaa"
 DUMP = "20231101.en"
 SHARDS = 41
-_LEAST_CHARS = 200  # less is a stub
+_LEAST_CHARS = 200  # a shorter article is a stub
 _UNFINISHED = ".unfinished"
-_BATCH = 250  # articles that are read at a time
-_BATCHES = 40  # after which the state is written
+_BATCH = 250  # articles per read
+_BATCHES = 40  # reads between two saves of the state
 _NO_ARTICLE = re.compile(r"#redirect|.{0,200}\bmay (?:also )?refer to\b", re.IGNORECASE | re.DOTALL)
 
 
 def prepare_wiki(output: Path, passages: int, chars: int = 500, offline: bool = False) -> dict[str, Any]:
-    """Write `passages` passages to `output`/corpus.jsonl; returns what source.json holds.
+    """Write `passages` passages to `output`/corpus.jsonl, and return the content of source.json.
 
-    A passage is the first `chars` characters of an article, cut at a word's end. Stubs, redirects, lists of meanings
-    and repetitions are left out. The articles come in the dump's order, so a smaller corpus is the start of a larger
-    one; only the shards that are needed are downloaded. An interruption costs at most 10,000 articles' reading.
+    A passage is the first `chars` characters of an article, cut at the end of a word. Stubs, redirects, disambiguation
+    pages and duplicates are left out. The articles are in the dump's order, so that a smaller corpus is the start of a
+    larger one. Only the necessary shards are downloaded. After an interruption, at most 10,000 articles are read again.
 
     Raises:
         UserError: `output` was made with other settings.
@@ -69,14 +69,14 @@ def _make(output: Path, wanted: dict[str, Any], passages: int, chars: int, offli
 
 
 class _Reading:
-    """The passages so far, and the state of the stream that reads the dump, each in a file.
+    """The passages that were read, and the state of the stream over the dump, each in a file.
 
     Attributes:
         corpus: the file of the passages.
-        shard: the number of the shard to read next, or to go on with.
-        commit: of the shards that were read.
-        found: how many passages there are.
-        skipped: how many articles gave none, and why.
+        shard: the number of the shard to read next, or to continue with.
+        commit: the commit of the shards that were read.
+        found: the number of passages.
+        skipped: the number of articles without a passage, by reason.
     """
 
     def __init__(self, folder: Path, passages: int, chars: int) -> None:
@@ -98,7 +98,7 @@ class _Reading:
         self._seen: set[bytes] = set()
 
     def __enter__(self) -> "_Reading":
-        """Open the corpus, less what was written to it after the last state; where it is damaged, begin anew."""
+        """Open the corpus, and remove what was written after the last state; start again if it is damaged."""
         self.corpus.parent.mkdir(parents=True, exist_ok=True)
         self._output = self.corpus.open("a+b")
         self._output.truncate(self._bytes)
@@ -106,7 +106,7 @@ class _Reading:
         for line in self._output:
             self._written.update(line)
         if self._bytes and self._written.hexdigest() != self._stated:
-            say(f"{self.corpus}: damaged (its content is not what was written); the articles are read anew")
+            say(f"{self.corpus}: damaged (its content is not what was written); the articles are read again")
             self._take_up({})
             self._output.truncate(0)
         self._output.seek(0)
@@ -158,7 +158,7 @@ class _Reading:
         self._written.update(written)
 
     def _save(self, stream_state: dict[str, Any] | None) -> None:
-        """Flush the passages, then write where to go on from."""
+        """Flush the passages, then write the state from which to resume."""
         self._stream_state = stream_state
         self._output.flush()
         os.fsync(self._output.fileno())
@@ -175,7 +175,7 @@ class _Reading:
 
 
 def cut(text: str, chars: int) -> str:
-    """The first `chars` characters of a text, less the word that would be cut."""
+    """Return the first `chars` characters of a text, without a word that would be cut."""
     if len(text) <= chars:
         return text
     start = text[:chars]

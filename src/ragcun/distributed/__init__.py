@@ -1,6 +1,6 @@
 """Processes started by a launcher (`accelerate launch`, `torchrun`), and how this process joins them.
 
-Questions about the environment are answered without torch. `collectives` holds the operations of joined processes;
+The functions about the environment do not import torch. `collectives` has the operations of joined processes;
 there, the rank and the number of processes are those of the group.
 """
 
@@ -15,11 +15,11 @@ from ragcun.errors import UserError
 if TYPE_CHECKING:
     from accelerate import PartialState
 
-_PATIENCE = timedelta(days=1)  # the others wait while one prepares data
+_PATIENCE = timedelta(days=1)  # other processes wait this long while one prepares data
 
 
 def launched_processes() -> int:
-    """The number of processes that the launcher started; 1 without a launcher.
+    """Return the number of processes that the launcher started; 1 without a launcher.
 
     Raises:
         UserError: WORLD_SIZE is not a number of processes.
@@ -28,7 +28,7 @@ def launched_processes() -> int:
 
 
 def launched_rank() -> int:
-    """The rank that the launcher gave this process, from 0; 0 without a launcher.
+    """Return the rank that the launcher gave this process, from 0; 0 without a launcher.
 
     Raises:
         UserError: RANK is not a rank.
@@ -37,18 +37,18 @@ def launched_rank() -> int:
 
 
 def is_first() -> bool:
-    """Whether this process prints and writes; only one of the launched processes does."""
+    """Return whether this process prints and writes, as only the first of the launched processes does."""
     return launched_rank() == 0
 
 
 def refuse_launcher(why: str) -> None:
-    """Raise a `UserError` that says `why` where a launcher started several processes."""
+    """Raise a `UserError` with the reason `why` if a launcher started several processes."""
     if launched_processes() > 1:
         raise UserError(why)
 
 
 def check_launcher() -> None:
-    """Raise a `UserError` where the environment's RANK and WORLD_SIZE are not those of a launcher."""
+    """Raise a `UserError` if RANK and WORLD_SIZE in the environment are not those of a launcher."""
     if launched_rank() >= launched_processes():
         raise UserError(
             f"RANK = {launched_rank()}: must be below WORLD_SIZE = {launched_processes()}; a launcher sets "
@@ -57,7 +57,7 @@ def check_launcher() -> None:
 
 
 def join_processes() -> "PartialState":
-    """Join the launched processes, over gloo where there is no accelerator; without a launcher there is this one alone.
+    """Join the launched processes, over gloo if there is no accelerator; without a launcher, join this process alone.
 
     Raises:
         UserError: a configuration that splits the encoder, or a launcher that started one process of several.
@@ -103,7 +103,7 @@ def _number(variable: str, default: int, least: int) -> int:
 
 
 def _meant_for_several() -> bool:
-    """Whether Accelerate's simple launcher, which starts one process, was asked for more: it names a meeting place."""
+    """Return whether Accelerate's simple launcher started one process of several, for which it sets an address."""
     asked = "ACCELERATE_USE_CPU" in os.environ and os.environ.get("MASTER_ADDR") == "127.0.0.1"
     return asked and "RANK" not in os.environ
 

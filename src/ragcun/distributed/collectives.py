@@ -1,9 +1,9 @@
-"""What joined processes do together: sums and rows of all of them, with gradients, and how they wait.
+"""Collective operations of joined processes: sums and gathered rows, with gradients, and barriers.
 
 The convention of every loss in ragcun: each process returns the loss of the joined batch and calls backward on it;
 the gradient that reaches a process' own tensors is the joined gradient times the number of processes, because
 DistributedDataParallel then averages over the processes. (torch.distributed.nn's collectives follow it too.) Batches
-may have different lengths on different processes. Without a process group all functions leave their input as it is.
+may have different lengths on different processes. Without a process group, all functions return their input.
 
 Shapes: N rows of this process, M rows of all processes, D dimensions.
 """
@@ -20,23 +20,23 @@ from torch.autograd.function import once_differentiable
 
 
 def process_count() -> int:
-    """The number of joined processes; 1 without a process group."""
+    """Return the number of joined processes; 1 without a process group."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def process_rank() -> int:
-    """The rank of this process among the joined ones, from 0."""
+    """Return the rank of this process among the joined ones, from 0."""
     return dist.get_rank() if process_count() > 1 else 0
 
 
 def wait_for_all() -> None:
-    """Return when all processes have come here."""
+    """Return when all processes have called this function."""
     if process_count() > 1:
         dist.barrier()
 
 
 def rows_per_process(rows: int, device: torch.device) -> tuple[list[int], int]:
-    """The number of rows on each process, given this one's, and where this one's start in the joined batch."""
+    """Return the number of rows on each process, and the position of this process' first row in the joined batch."""
     if process_count() == 1:
         return [rows], 0
     counts = torch.zeros(process_count(), dtype=torch.int64, device=device)
@@ -47,13 +47,13 @@ def rows_per_process(rows: int, device: torch.device) -> tuple[list[int], int]:
 
 
 def add_up(tensor: Tensor) -> None:
-    """Put the element-wise sum over all processes in the place of `tensor`, without a gradient."""
+    """Replace `tensor` by its element-wise sum over all processes, without a gradient."""
     if process_count() > 1:
         dist.all_reduce(tensor)
 
 
 def gather_arrays(array: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
-    """The arrays of all processes, which have one shape, in the order of their ranks."""
+    """Return the arrays of all processes, which must have the same shape, in the order of ranks."""
     if process_count() == 1:
         return [array]
     sent = torch.tensor(array, device="cuda" if dist.get_backend() == "nccl" else "cpu")
@@ -63,7 +63,7 @@ def gather_arrays(array: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
 
 
 def average_gradients(weights: Iterable[torch.nn.Parameter]) -> None:
-    """Put the mean over processes in the place of each gradient, in one message."""
+    """Replace each gradient by its mean over processes, in one message."""
     if process_count() == 1:
         return
     gradients = []
@@ -77,17 +77,17 @@ def average_gradients(weights: Iterable[torch.nn.Parameter]) -> None:
 
 
 def sum_over_processes(tensor: Tensor) -> Tensor:
-    """The element-wise sum over all processes; differentiable."""
+    """Return the element-wise sum over all processes; differentiable."""
     return tensor if process_count() == 1 else _Sum.apply(tensor)
 
 
 def gather_rows(tensor_ND: Tensor, counts: list[int]) -> Tensor:
-    """The rows of all processes in the order of their ranks, M x ...; `counts` are the rows of each. Differentiable."""
+    """Return the rows of all processes in the order of ranks, M x ...; `counts` are their numbers. Differentiable."""
     return tensor_ND if process_count() == 1 else _Gather.apply(tensor_ND, counts)
 
 
 def with_mean_gradient(parameter: Tensor) -> Tensor:
-    """The parameter itself; its gradient is averaged over processes, so that it is right outside of DDP as well."""
+    """Return the parameter with a gradient that is averaged over processes, so that it is correct without DDP, too."""
     return parameter if process_count() == 1 else _MeanGradient.apply(parameter)
 
 
