@@ -172,7 +172,7 @@ def test_a_compressed_parquet_file_is_read(tmp_path: Path) -> None:
 def test_a_label_that_plays_no_part_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.csv").write_text("sentence1,sentence2,label\na,b,contradiction\n")
     load_pairs(tmp_path / "a.csv")
-    assert "every row is taken for a pair, whatever its label or score: 1 (label)" in capsys.readouterr().err
+    assert "every row is used as a pair, independent of this label or score: 1 (label)" in capsys.readouterr().err
 
 
 def test_columns_can_be_named(tmp_path: Path) -> None:
