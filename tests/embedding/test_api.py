@@ -297,7 +297,7 @@ def test_the_budget_caps_what_is_estimated_and_what_is_spent(
         with pytest.raises(UserError, match=r"exceeds --max-cost 0.01; nothing was spent"):
             asking.agree(["q"], texts)
         assert not server.requests
-        assert "31 texts to embed, about 163 tokens (4 characters a token), about $0.1630" in _told(capsys)
+        assert "31 texts to embed, about 163 tokens (4 characters per token), about $0.1630" in _told(capsys)
         asking = embedder(server, tmp_path, price=1_000.0, budget=Budget(cap=0.05))
         with pytest.raises(RagcunError, match=r"stopped at \$0\.0\d+, --max-cost 0\.05: there are more tokens"):
             asking.documents(texts)
@@ -358,6 +358,6 @@ def test_tokens_are_counted_where_tiktoken_can(monkeypatch: pytest.MonkeyPatch) 
             return Words
 
     monkeypatch.setitem(sys.modules, "tiktoken", None)
-    assert estimate_tokens(4_000, 5, ["four four"]) == Estimate(5, 1_000, "4 characters a token")
+    assert estimate_tokens(4_000, 5, ["four four"]) == Estimate(5, 1_000, "4 characters per token")
     monkeypatch.setitem(sys.modules, "tiktoken", Tiktoken)
     assert estimate_tokens(4_000, 5, ["four four"]).tokens == round(4_000 * 2 / 9)

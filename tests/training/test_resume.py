@@ -238,14 +238,14 @@ def test_a_damaged_encoder_is_refused_and_saved_again_by_the_training_s_command(
     assert len(weights) >= 2
     for path in (*weights, experiment / "model" / "modules.json"):
         damage(path)
-        with pytest.raises(RagcunError, match=r"damaged .*give the training's command again"):
+        with pytest.raises(RagcunError, match=r"damaged .*run the training's command again"):
             resolve_model(str(experiment))
         capsys.readouterr()
         train(settings, experiment, tmp_path / "store")
         assert "saved again" in " ".join(capsys.readouterr().err.split())
         assert [path.read_bytes() for path in weights] == whole
     (experiment / "model" / "modules.json").unlink()
-    with pytest.raises(RagcunError, match="missing; give the training's command again"):
+    with pytest.raises(RagcunError, match="missing; run the training's command again"):
         resolve_model(str(experiment))
     assert not list(experiment.rglob(".*"))
 

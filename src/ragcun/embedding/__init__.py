@@ -1,1 +1,1 @@
-"""From text to base embeddings, each computed once and kept."""
+"""Base embeddings of texts, each of which is computed once and stored."""

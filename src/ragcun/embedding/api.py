@@ -1,4 +1,4 @@
-"""Embeddings from a paid API; each text is paid for once.
+"""Embeddings from a paid API, where each text is paid for only once.
 
 Every response is stored before it is used, so a killed process loses only the requests in progress.
 """
@@ -22,11 +22,11 @@ from ragcun.embedding.recipe import Recipe
 from ragcun.embedding.store import Digests, EmbeddingStore, Floats, Rows, digest_texts
 from ragcun.errors import UserError
 
-CHARACTERS = 24_000  # of a text, by default: about 6,000 tokens of English; OpenAI's models take 8,191
+CHARACTERS = 24_000  # the default limit of a text: about 6,000 tokens of English; OpenAI's models accept 8,191
 CHARACTERS_A_TOKEN = 4
 
-_REQUESTS = 4  # at a time
-_REFRESH = 64  # answers; then the store takes them in and merges their shards
+_REQUESTS = 4  # the number of concurrent requests
+_REFRESH = 64  # the number of answers after which the store is refreshed and its shards are merged
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class _Batch:
 
 
 class BoughtVectors:
-    """Embeddings of n texts, (n, d) float32, read from the store block by block.
+    """Embeddings of n texts, (n, d) float32, which are read from the store block by block.
 
     Attributes:
         shape: (n, d).
@@ -49,33 +49,33 @@ class BoughtVectors:
 
     @cached_property
     def fingerprint(self) -> str:
-        """The properties that identify the vectors."""
+        """Return a fingerprint that identifies the vectors."""
         return self._store.fingerprint(self._rows)
 
     def block(self, start: int, stop: int, /) -> Floats:
-        """Rows start .. stop-1."""
+        """Return rows start .. stop-1."""
         return self._store.read(self._rows[start:stop])
 
     def rows(self, index: Rows, /) -> Floats:
-        """The rows at `index`, in that order."""
+        """Return the rows at `index`, in this order."""
         return self._store.read(self._rows[index])
 
 
 class ApiEmbedder:
-    """A model behind an API that speaks OpenAI's protocol. Similarity is cosine, unless the recipe has another.
+    """A model behind an API with OpenAI's protocol. The similarity is cosine, unless the recipe has another.
 
-    A text is its prompt and its first characters: 24,000, or 4 for each token of `max_length`. An empty one, which the
-    API would refuse, is a space.
+    A text is sent with its prompt and cut to 24,000 characters, or to 4 for each token of `max_length`. An empty text,
+    which the API would refuse, is sent as a space.
 
     Args:
         endpoint: the endpoint that serves the model.
-        model: its name there.
-        dimensions: asked for; None: the model's own.
+        model: the model's name at the endpoint.
+        dimensions: the requested number of dimensions; None is the model's own.
         store: the folder of all stores.
-        budget: how much may be spent.
-        price: US dollars per million tokens; None where it is not known.
-        max_length: see above.
-        recipe: its prompts and similarity.
+        budget: the limit of the costs.
+        price: the price in US dollars per million tokens; None if it is unknown.
+        max_length: the maximum number of tokens, as above.
+        recipe: the prompts and the similarity.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class ApiEmbedder:
         self._key = {"api": endpoint.url, "model": model, "dimensions": dimensions}
 
     def agree(self, queries: Texts, documents: Texts) -> None:
-        """Print the estimated cost of embedding these texts, and return once it is confirmed.
+        """Print the estimated cost of embedding these texts, and return when it is confirmed.
 
         Raises:
             UserError: the cost is not confirmed, or there is no key. Nothing has been spent.
@@ -123,15 +123,15 @@ class ApiEmbedder:
             self._budget.agree(self._model, estimate_tokens(characters, missing, sample), self._price)
 
     def queries(self, texts: Texts) -> BoughtVectors:
-        """Embeddings of queries, under their prompt."""
+        """Embed queries with their prompt."""
         return self._embed(self._sent(texts, "query"), "embedding queries")
 
     def documents(self, texts: Texts) -> BoughtVectors:
-        """Embeddings of documents, under their prompt."""
+        """Embed documents with their prompt."""
         return self._embed(self._sent(texts, "document"), "embedding documents")
 
     def describe(self) -> dict[str, Any]:
-        """Everything that determines the ranking; JSON."""
+        """Return everything that determines the ranking, as JSON."""
         return {
             "model": self._model,
             "endpoint": self._endpoint.url,
@@ -146,7 +146,7 @@ class ApiEmbedder:
         return _Sent(texts, self._prompts[role], self._characters)
 
     def _embed(self, texts: "_Sent", description: str) -> BoughtVectors:
-        store = EmbeddingStore(self._root, self._key)  # its own: merging shards moves the rows of those who share one
+        store = EmbeddingStore(self._root, self._key)  # a separate object, because merging shards moves rows
         digests = digest_texts(texts)
         if _missing(store, digests):
             with store.alone():
@@ -190,12 +190,12 @@ class ApiEmbedder:
             finally:
                 stop.set()
                 for future in [future for future in pending if future.exception() is None]:
-                    keep(future)  # under way when another failed: it is paid for
+                    keep(future)  # it was in progress when another request failed, and is paid for
                 _take_in(store)
 
 
 def _missing(store: EmbeddingStore, digests: Digests) -> list[int]:
-    """The rows of the texts that the store lacks, each text once, in order."""
+    """Return the rows of the texts that the store lacks, each text once, in order."""
     missing = np.flatnonzero(store.find(digests) < 0)
     _, first = np.unique(digests[missing], axis=0, return_index=True)
     rows: list[int] = missing[np.sort(first)].tolist()
@@ -208,7 +208,7 @@ def _take_in(store: EmbeddingStore) -> None:
 
 
 class _Sent:
-    """Texts as they are sent."""
+    """The texts in the form in which they are sent."""
 
     def __init__(self, texts: Texts, prompt: str, characters: int) -> None:
         self._texts = texts
@@ -226,7 +226,7 @@ class _Sent:
 
 
 def _batches(texts: _Sent, digests: Digests, rows: list[int]) -> Iterator[_Batch]:
-    """Requests within the API's limits, in the order of `rows`."""
+    """Group the rows into requests within the API's limits, in the order of `rows`."""
     batch: list[int] = []
     sent: list[str] = []
     size = 0

@@ -1,4 +1,4 @@
-"""The base: the part of an encoder whose output for a text never changes while a head is trained on it."""
+"""The base: the part of an encoder whose output for a text does not change while a head is trained on it."""
 
 from typing import Any, Literal
 
@@ -14,13 +14,13 @@ Precision = Literal["fp32", "bf16", "fp16"]
 Role = Literal["query", "document"]
 
 DTYPES: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-_SHADOWED = ("passage", "corpus")  # names of prompts that give way to "document", which every model has
+_SHADOWED = ("passage", "corpus")  # names of prompts that "document", which every model has, takes precedence over
 
 
 def split(model: SentenceTransformer, most: int | None = None) -> tuple[SentenceTransformer, nn.Sequential | None]:
-    """Split an encoder into its base and its head: the `Dense` modules at its end, None if there are none.
+    """Split an encoder into its base and its head, which are the `Dense` modules at its end; None if there are none.
 
-    `most` limits how many are taken, since a base can end in `Dense` modules of its own.
+    `most` limits their number, because a base can end in `Dense` modules of its own.
     """
     modules = list(model)
     cut = len(modules)
@@ -38,7 +38,7 @@ def split(model: SentenceTransformer, most: int | None = None) -> tuple[Sentence
 
 
 def prompt_of(model: SentenceTransformer, role: Role) -> str:
-    """The prompt that sentence-transformers' `encode_query` or `encode_document` puts before a text."""
+    """Return the prompt that `encode_query` or `encode_document` of sentence-transformers puts before a text."""
     names = ("query",) if role == "query" else ("document", *_SHADOWED)
     for name in names:
         if name in model.prompts:
@@ -47,9 +47,9 @@ def prompt_of(model: SentenceTransformer, role: Role) -> str:
 
 
 def warn_of_shadowed_prompts(model: SentenceTransformer, source: str) -> None:
-    """Warn where a model has a prompt for passages that `encode_document` leaves out, since it has one for documents.
+    """Warn if a model has a prompt for passages that `encode_document` does not use.
 
-    sentence-transformers gives every model an entry "document", empty where its files have none, which goes first.
+    sentence-transformers gives every model a prompt "document", which may be empty and takes precedence.
     """
     shadowed = next((name for name in _SHADOWED if model.prompts.get(name)), None)
     if shadowed is not None and not prompt_of(model, "document"):
@@ -61,9 +61,9 @@ def warn_of_shadowed_prompts(model: SentenceTransformer, source: str) -> None:
 
 
 def features_of(model: SentenceTransformer, texts: list[str], role: Role, prompt: str) -> dict[str, Any]:
-    """What the model's first module makes of texts: what `encode_query` and `encode_document` give to its forward pass.
+    """Preprocess texts as `encode_query` and `encode_document` do before the forward pass.
 
-    A `Router` takes the route of the role or, where it has none, its default route.
+    A `Router` uses the route of the role or, without one, its default route.
     """
     features: dict[str, Any]
     if not has_routes(model):
@@ -79,11 +79,11 @@ def features_of(model: SentenceTransformer, texts: list[str], role: Role, prompt
 
 
 def has_routes(model: nn.Module) -> bool:
-    """Whether queries and documents may take different ways through the model."""
+    """Return whether the model may process queries and documents differently."""
     return any(isinstance(module, Router) for module in model.modules())
 
 
 def length_limit(model: SentenceTransformer) -> int | None:
-    """How many tokens of a text the model sees; None where it sees all of them, or has no tokens."""
+    """Return the maximum number of tokens of the model; None if there is no limit, or if it has no tokens."""
     limit = getattr(model, "max_seq_length", None)
     return None if limit is None or limit > 10**9 else int(limit)

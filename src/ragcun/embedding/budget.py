@@ -8,7 +8,7 @@ from ragcun.console import console, say
 from ragcun.errors import RagcunError, UserError
 
 OPENAI = "https://api.openai.com/v1"
-# US dollars a million tokens, OpenAI's list of May 2026 (as embeddingcost.com/openai has it)
+# US dollars per million tokens, from OpenAI's list of May 2026 (as embeddingcost.com/openai quotes it)
 PRICES = {
     "text-embedding-3-small": 0.02,
     "text-embedding-3-large": 0.13,
@@ -20,7 +20,7 @@ SAMPLE = 1_000
 
 @dataclass(frozen=True)
 class Estimate:
-    """How many tokens texts have, more or less; `how` says from what."""
+    """An estimate of the number of tokens of texts; `how` describes the method."""
 
     texts: int
     tokens: int
@@ -28,27 +28,27 @@ class Estimate:
 
 
 def estimate_tokens(characters: int, texts: int, sample: Sequence[str]) -> Estimate:
-    """The tokens of `texts` texts of so many characters together, as their `sample` has them.
+    """Estimate the number of tokens of texts from their numbers and a `sample`.
 
-    Counted on the sample by tiktoken (cl100k_base) where it is installed and has its vocabulary, else a token is taken
-    for four characters, OpenAI's rule of thumb for English.
+    Tokens are counted on the sample by tiktoken (cl100k_base) if it is installed and has its vocabulary. Otherwise a
+    token is assumed to have four characters, OpenAI's rule of thumb for English.
     """
     length = sum(map(len, sample))
     try:
         import tiktoken
 
         counted = sum(map(len, tiktoken.get_encoding("cl100k_base").encode_batch(list(sample), disallowed_special=())))
-    except Exception:  # not installed, or its vocabulary cannot be fetched: whatever it is, the rule of thumb serves
-        return Estimate(texts, round(characters / 4), "4 characters a token")
+    except Exception:  # tiktoken is not installed, or its vocabulary cannot be fetched
+        return Estimate(texts, round(characters / 4), "4 characters per token")
     return Estimate(texts, round(characters * counted / max(1, length)), f"counted on {len(sample):,} of them")
 
 
 class Budget:
-    """What a command may spend, over all models and collections.
+    """The budget of a command, over all models and collections.
 
     Args:
-        cap: US dollars at most; None: no cap.
-        agreed: spend without asking.
+        cap: the maximum cost in US dollars; None is no maximum.
+        agreed: whether to spend without confirmation.
     """
 
     def __init__(self, cap: float | None = None, agreed: bool = False) -> None:
@@ -57,18 +57,22 @@ class Budget:
         self._agreed = agreed
 
     def agree(self, model: str, estimate: Estimate, price: float | None) -> None:
-        """Print the estimated cost, and return once it is confirmed.
+        """Print the estimated cost, and return when it is confirmed.
 
         Args:
-            model: what is paid for.
-            estimate: how much of it.
-            price: US dollars a million tokens; None where it is not known.
+            model: the name of the model.
+            estimate: the estimated number of tokens.
+            price: the price in US dollars per million tokens; None if it is unknown.
 
         Raises:
             UserError: the cost exceeds the cap or is not confirmed. Nothing has been spent.
         """
         cost = None if price is None else estimate.tokens * price / 1e6
-        amount = "at an unknown price" if cost is None else f"about ${cost:,.4f} (${price:g} a million, {PRICES_FROM})"
+        amount = (
+            "at an unknown price"
+            if cost is None
+            else f"about ${cost:,.4f} (${price:g} per million tokens, {PRICES_FROM})"
+        )
         say(f"{model}: {estimate.texts:,} texts to embed, about {estimate.tokens:,} tokens ({estimate.how}), {amount}")
         if self._cap is not None:
             if cost is None:
@@ -86,13 +90,13 @@ class Budget:
                 raise UserError(f"{model}: not confirmed; nothing was spent")
 
     def pay(self, tokens: int, price: float | None) -> None:
-        """Add the cost of tokens, as the API counted them."""
+        """Add the cost of tokens that the API counted."""
         self.spent += tokens * (price or 0.0) / 1e6
 
     def check(self) -> None:
-        """Raise a `RagcunError` where the cap has been reached: the estimate was too low."""
+        """Raise a `RagcunError` if the maximum was reached because the estimate was too low."""
         if self._cap is not None and self.spent >= self._cap:
             raise RagcunError(
-                f"stopped at ${self.spent:,.4f}, --max-cost {self._cap}: there are more tokens than estimated. "
+                f"stopped at ${self.spent:,.4f} of --max-cost {self._cap}: there are more tokens than estimated. "
                 "Paid embeddings are kept; run the same command with a higher limit to continue"
             )

@@ -1,4 +1,4 @@
-"""An encoder for retrieval and analysis, which reads base embeddings from the store."""
+"""Encoders for retrieval and analysis, which read base embeddings from the store."""
 
 import hashlib
 from collections.abc import Iterator
@@ -28,11 +28,11 @@ from ragcun.errors import UserError
 from ragcun.slices import slices
 
 _BLOCK = 8_192
-_PORTION = 256  # vectors that go through the head together
+_PORTION = 256  # vectors per call of the head
 
 
 class Vectors:
-    """Embeddings of n texts, (n, d) float32, read block by block: base embeddings from the store, then the head.
+    """Embeddings of n texts, (n, d) float32, block by block: the head applied to base embeddings from the store.
 
     Attributes:
         shape: (n, d).
@@ -49,32 +49,32 @@ class Vectors:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of what determines the vectors: the base's as they are stored, and the head."""
+        """Return the SHA-256 of what determines the vectors: the stored base embeddings, and the head."""
         determining = [self._store.fingerprint(self._rows)]
         if self._head is not None:
             determining += [repr(self._head), weights_sha256(self._head)]
         return hashlib.sha256("\n".join(determining).encode()).hexdigest()
 
     def block(self, start: int, stop: int) -> Floats:
-        """Rows start .. stop-1, C-contiguous."""
+        """Return rows start .. stop-1, C-contiguous."""
         return self._finished(self._store.read(self._rows[start:stop]))
 
     def rows(self, index: npt.NDArray[np.int64]) -> Floats:
-        """The rows at `index`, in that order."""
+        """Return the rows at `index`, in this order."""
         return self._finished(self._store.read(self._rows[index]))
 
     def blocks(self, size: int = _BLOCK) -> Iterator[Floats]:
-        """All rows, `size` at a time."""
+        """Yield all rows, `size` at a time."""
         for part in slices(len(self), size):
             yield self.block(part.start, part.stop)
 
     def _finished(self, base_NB: Floats) -> Floats:
-        """Through the head, and cut to the dimensions that the model's files ask for (`truncate_dim`)."""
+        """Apply the head, and truncate to the dimensions that the model's files set (`truncate_dim`)."""
         return np.ascontiguousarray(self._project(base_NB)[:, : self.shape[1]])
 
     @torch.no_grad()
     def _project(self, base_NB: Floats) -> Floats:
-        """Through the head, in portions of one size, the last one filled up: else the last bit would depend on it."""
+        """Apply the head in padded portions of equal size, because the last bit depends on the size."""
         if self._head is None:
             return base_NB
         parameter = next(self._head.parameters())
@@ -94,22 +94,22 @@ class Vectors:
 class Embedder:
     """A sentence-transformers model whose base embeddings go through the embedding store.
 
-    The base is all modules but the `Dense` ones at the end, which are the head. Every encoder on the same base, and the
-    base itself, shares the same store.
+    The head is the `Dense` modules at the end, and the base is all other modules. All encoders on the same base, and
+    the base itself, share the same store.
 
     Args:
         name: a model's folder, an experiment's folder, or a hub id.
         store: the folder of all stores.
-        precision: of the base's computation. Vectors and the head are fp32.
-        max_length: in tokens; the model's own where None.
-        device: as torch names it; the fastest one where None.
-        revision: of a hub id.
-        recipe: settings of its use.
-        runtime: what computes the base: a name of `runtimes.RUNTIMES`, or "auto".
-        label: its name in tables, where the user gives it one.
+        precision: the precision of the base's computation. Vectors and the head are fp32.
+        max_length: the maximum number of tokens; None is the model's own.
+        device: the device, as torch names it; None is the fastest one.
+        revision: the revision of a hub id.
+        recipe: settings that override the model's files.
+        runtime: the runtime that computes the base: a name of `runtimes.RUNTIMES`, or "auto".
+        label: the user's name for the model in tables, if any.
 
     Raises:
-        UserError: there is no such model, or the runtime cannot compute it here.
+        UserError: there is no such model, or the runtime does not support it here.
     """
 
     def __init__(
@@ -136,7 +136,7 @@ class Embedder:
         self._root = store
         chosen = choose_runtime(runtime, architecture(self.resolved.path), precision, str(self.base.device))
         if chosen.note is not None:
-            say(f"{self.label}: computed by {chosen.runtime.name}, since {chosen.note}")
+            say(f"{self.label}: computed by {chosen.runtime.name}, because {chosen.note}")
         self._runtime = chosen.runtime
         try:
             self._padded = not depends_on_padding(self.base)
@@ -154,15 +154,15 @@ class Embedder:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the model's files."""
+        """Return the SHA-256 of the model's files."""
         return self.resolved.fingerprint
 
     def documents(self, texts: Texts, description: str = "encoding documents") -> Vectors:
-        """Embeddings of documents, under the model's prompt for them."""
+        """Embed documents with the model's prompt for them."""
         return self._embed(texts, "document", description)
 
     def queries(self, texts: Texts, description: str = "encoding queries") -> Vectors:
-        """Embeddings of queries, under the model's prompt for them."""
+        """Embed queries with the model's prompt for them."""
         return self._embed(texts, "query", description)
 
     def _embed(self, texts: Texts, role: Role, description: str) -> Vectors:
@@ -173,7 +173,7 @@ class Embedder:
         return Vectors(store, store.find(digests), self.head, self.dimension)
 
     def describe(self) -> dict[str, Any]:
-        """Everything that a reader needs to repeat its embeddings; JSON."""
+        """Return everything that is needed to reproduce the embeddings, as JSON."""
         return {
             "model": self.resolved.source,
             "dimension": self.dimension,

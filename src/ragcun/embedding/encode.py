@@ -1,4 +1,4 @@
-"""Encoding: the batches that a store lacks are run through an engine, and their vectors are written shard by shard."""
+"""Encoding of the texts that a store lacks: an engine computes batches, and the vectors are written in shards."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -21,10 +21,10 @@ from ragcun.embedding.torch_runtime import TorchEngine
 from ragcun.errors import RagcunError
 from ragcun.slices import slices
 
-_WINDOW = 65_536  # texts that are sorted together
+_WINDOW = 65_536  # texts that are sorted by length together
 _FLUSH_SECONDS = 20.0
 _FLUSH_ROWS = 65_536
-_SHOWN = 60  # characters of a text in a message
+_SHOWN = 60  # characters of a text that a message shows
 
 
 def encode_missing(
@@ -78,7 +78,7 @@ def _encode_missing(
     rank: int,
     world: int,
 ) -> None:
-    """Encode the batches that `store` lacks and that fall to process `rank` of `world`: every `world`-th one."""
+    """Encode the batches that `store` lacks, every `world`-th one, beginning with batch `rank`."""
     absent = store.find(digests) < 0
     if not absent.any():
         return
@@ -93,8 +93,8 @@ def _encode_missing(
             window_texts = [texts[row] for row in range(window.start, window.stop)]
             planned = plan_batches(base, window_texts, digests[window], prompt, role, engine.tokens, padded)
             lacking = [batch for batch in planned[rank::world] if _lacks(store, batch)]
-            # The longest texts come first, so the bar moves by what a batch costs: else its rate would rise and its
-            # time left would not come true.
+            # The longest texts come first, so the bar moves by the cost of a batch. By the number of texts, the rate
+            # would rise, and the time left would be wrong.
             texts_of_cost = absent[window].sum() / world / max(1.0, sum(batch.cost for batch in lacking))
             shard = _Shard(store)
             for batch, vectors in workers.run(batch for batch in lacking if _lacks(store, batch)):
@@ -109,9 +109,9 @@ def _lacks(store: EmbeddingStore, batch: TokenBatch) -> bool:
 
 
 def encode_now(model: SentenceTransformer, texts: Texts, role: Role, engine: Engine | None = None) -> Floats:
-    """The vectors of texts, (n, dimension), in order; nothing is stored.
+    """Compute the vectors of texts, (n, dimension), in order, without storing them.
 
-    Without an `engine`, torch computes them from the model as it is, which may be in training.
+    Without an `engine`, torch computes them from the model in its current state, which may be in training.
     """
     prompt = prompt_of(model, role)
     digests = digest_texts(texts)
@@ -128,7 +128,7 @@ def encode_now(model: SentenceTransformer, texts: Texts, role: Role, engine: Eng
 
 
 class _Workers:
-    """Runs batches through an engine: this thread prepares the next ones while the engine's threads compute."""
+    """Workers of an engine: this thread prepares the next batches while the engine's threads compute."""
 
     def __init__(self, base: SentenceTransformer, engine: Engine) -> None:
         self.base = base
@@ -143,7 +143,7 @@ class _Workers:
         self.engine.stop_threads()
 
     def run(self, batches: Iterator[TokenBatch]) -> Iterator[tuple[TokenBatch, Floats]]:
-        """The batches with their vectors, as they are finished."""
+        """Yield the batches with their vectors as they are completed."""
         pending: dict[Future[Floats], TokenBatch] = {}
         while True:
             for batch in islice(batches, 2 * self.engine.threads - len(pending)):
@@ -167,7 +167,7 @@ def _refuse_infinite(batch: TokenBatch, vectors: Floats, precision: torch.dtype 
 
 
 class _Shard:
-    """What has been encoded since the last flush."""
+    """The vectors that were computed since the last flush."""
 
     def __init__(self, store: EmbeddingStore) -> None:
         self.store = store
@@ -176,7 +176,7 @@ class _Shard:
         self.since = time.monotonic()
 
     def add(self, digests: Digests, vectors: Floats) -> None:
-        """Take in what the store lacks of a batch."""
+        """Add the vectors of a batch that the store lacks."""
         new = self.store.find(digests) < 0
         self.digests.append(digests[new])
         self.vectors.append(vectors[new])

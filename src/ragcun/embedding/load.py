@@ -1,4 +1,4 @@
-"""Loading of models, which are complete or refused."""
+"""Loading of models, which are loaded completely or refused."""
 
 import re
 from collections.abc import Iterator
@@ -29,12 +29,12 @@ def load_model(
 ) -> SentenceTransformer:
     """Load a sentence-transformers model (or a transformers model) in fp32, in evaluation mode.
 
-    `max_length`, where given, goes before the recipe's.
+    `max_length`, if given, takes precedence over the recipe's.
 
     Raises:
-        UserError: as `check_model_files` does; there is no such device; weights are missing, left over or of another
-            shape than the configuration says; a package is missing; `max_length` is more than its positions allow; the
-            recipe's pooling replaces none, or there is no pooling at all.
+        UserError: as `check_model_files` does; there is no such device; weights are missing, unused or have another
+            shape than in the configuration; a package is missing; `max_length` is larger than the number of positions;
+            the recipe's pooling cannot be applied; or there is no pooling at all.
     """
     if device is not None:
         _check_device(device)
@@ -85,10 +85,10 @@ def _check_device(device: str) -> None:
 
 @contextmanager
 def _loaded_whole(source: str) -> Iterator[None]:
-    """Raise where transformers reports weights that it initialised at random, or layers that it left aside.
+    """Raise if transformers reports weights that it initialised at random, or layers that it did not use.
 
-    It only warns of them. Its report reaches this block in place of the terminal. A pooler is neither missed nor left
-    over: no pooling reads it. Heads of other tasks, which are not layers, may be left aside.
+    transformers only warns of them; its report is intercepted here. A pooler may be missing or unused, because no
+    pooling reads it. Heads of other tasks, which are not layers, may be unused.
     """
     reports: list[Any] = []
 
@@ -106,7 +106,7 @@ def _loaded_whole(source: str) -> Iterator[None]:
     for found in reports:
         kinds = {
             "missing": [name for name in found.missing_keys if not _POOLER.search(name)],
-            "of another shape than the configuration says": [str(one[0]) for one in found.mismatched_keys],
+            "of another shape than in the configuration": [str(one[0]) for one in found.mismatched_keys],
             "in the file but not in the configuration": [n for n in found.unexpected_keys if _LAYER.search(n)],
         }
         for kind, names in kinds.items():

@@ -1,4 +1,4 @@
-"""Checks of a model's files before any of it is loaded. Imports nothing heavy."""
+"""Checks of a model's files before the model is loaded, without heavy imports."""
 
 import re
 from pathlib import Path
@@ -22,9 +22,9 @@ def check_model_files(folder: Path, source: str) -> None:
     """Refuse a model whose files show that it cannot be loaded completely or safely.
 
     Raises:
-        UserError: another kind of model than one that gives a text one dense vector; weights that would be unpickled;
-            a shard index that points out of the folder; a module that is missing or has no weights; an activation
-            that is not torch's, which sentence-transformers replaces by Tanh; a transformer without a vocabulary.
+        UserError: the model is not a dense encoder with one vector per text; its weights would be unpickled; a shard
+            index points out of the folder; a module is missing or has no weights; an activation is not torch's, which
+            sentence-transformers would replace by Tanh; or a transformer has no vocabulary.
     """
     modules = _modules(folder, source)
     _refuse_kind(folder, source, modules)
@@ -39,10 +39,10 @@ def check_model_files(folder: Path, source: str) -> None:
 
 
 def architecture(folder: Path) -> str | None:
-    """The `model_type` of the transformer that computes the model's token embeddings, as its configuration has it.
+    """Return the `model_type` in the configuration of the transformer that computes the token embeddings.
 
-    None where the base begins with something else (a router, static embeddings), computes something else with it (other
-    outputs, other inputs than text), or puts an adapter on it.
+    Returns None if the base begins with another module (a router, static embeddings), uses other inputs or outputs of
+    the transformer, or has an adapter.
     """
     first = next(iter(_modules(folder, str(folder))), {"type": "Transformer", "path": ""})
     place = folder / first["path"]
@@ -91,7 +91,7 @@ def _refuse_kind(folder: Path, source: str, modules: list[dict[str, str]]) -> No
 
 
 def _refuse_pickles(folder: Path, source: str) -> None:
-    """Raise if sentence-transformers would unpickle: its option for safetensors affects only the Transformer."""
+    """Raise if sentence-transformers would unpickle, as its option for safetensors affects only the Transformer."""
     for pattern, stem in _PICKLES.items():
         for pickle in folder.rglob(pattern):
             safe = (f"{stem}.safetensors", f"{stem}.safetensors.index.json")
@@ -129,7 +129,7 @@ def _check_module(folder: Path, source: str, module: dict[str, str]) -> None:
 
 
 def _refuse_lost_head(folder: Path, source: str, modules: list[dict[str, str]]) -> None:
-    """Raise where the experiment that the model lies in has trained a head, and the model does not end in one."""
+    """Raise if the model's experiment has trained a head, but the model does not end in one."""
     manifest = _config(folder.parent / "manifest.json")
     trained = isinstance(manifest.get("parameters"), dict) and manifest["parameters"].get("head")
     if trained and "identity" in manifest and not (modules and modules[-1]["type"].endswith(".Dense")):

@@ -1,4 +1,4 @@
-"""The embeddings endpoint of OpenAI's API, `POST BASE/embeddings`, which many servers speak, by the official client."""
+"""The embeddings endpoint of OpenAI's API, `POST BASE/embeddings`, which many servers offer, by the official client."""
 
 import importlib.util
 import os
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     import openai
 
 KEY = "OPENAI_API_KEY"
-INPUTS = 2_048  # of a request, at most
-TOKENS = 300_000  # of a request, at most; no byte-level tokenizer makes more tokens of a text than it has bytes
+INPUTS = 2_048  # the maximum number of texts in a request
+TOKENS = 300_000  # the maximum per request; a byte-level tokenizer makes at most one token per byte
 
 _RETRIES = 7
-_SHOWN = 300  # characters of what a server says in an error
-_SECONDS = 120.0  # until an answer must have come
-_TRANSIENT = {408, 409, 429}  # and from 500 on: what the client tries again
+_SHOWN = 300  # characters of a server's message that an error shows
+_SECONDS = 120.0  # the timeout of a request
+_TRANSIENT = {408, 409, 429}  # with those from 500 on, the statuses that the client retries
 _NO_RETRY = "x-should-retry"  # the header by which a response tells the client whether to try again
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Embeddings of the texts of a request, (n, d), and how many tokens were paid for."""
+    """The embeddings of the texts of a request, (n, d), and the number of tokens that were paid for."""
 
     vectors: Floats
     tokens: int
@@ -38,16 +38,16 @@ class Answer:
 class EmbeddingsEndpoint:
     """A model behind an endpoint.
 
-    The key is taken from OPENAI_API_KEY and goes nowhere but into the requests' header: whatever a server says in an
-    error is shown without it, and no exception of the client, which holds the request, leaves this file.
+    The key is read from OPENAI_API_KEY and is used only in the requests' header. It is removed from servers' messages,
+    and exceptions of the client, which contain the request, do not leave this file.
 
     Args:
-        url: up to and without `/embeddings`.
-        model: the model's name there.
-        dimensions: of the embeddings; None: the model's own.
+        url: the URL, without `/embeddings`.
+        model: the model's name at the endpoint.
+        dimensions: the number of dimensions of the embeddings; None is the model's own.
 
     Raises:
-        UserError: the URL is none, or the key is none that a header can carry.
+        UserError: the URL is invalid, or the key has characters that a header cannot contain.
     """
 
     def __init__(self, url: str, model: str, dimensions: int | None = None) -> None:
@@ -59,7 +59,7 @@ class EmbeddingsEndpoint:
         self.dimensions = dimensions
 
     def require_client(self) -> None:
-        """Raise a `UserError` where the official client is not installed."""
+        """Raise a `UserError` if the official client is not installed."""
         if importlib.util.find_spec("openai") is None:
             raise UserError(f"{self.model}: needs OpenAI's client; run pip install 'ragcun[openai]'")
 
@@ -67,9 +67,9 @@ class EmbeddingsEndpoint:
     def connect(self, failed: Callable[[str], bool]) -> Iterator["Connection"]:
         """Open a connection, which is closed at the end of the block.
 
-        The client tries again what is transient (408, 409, 429, 5xx, no answer), after the pause that the server asks
-        for or after one that grows, seven times. Of each such answer the reason is given to `failed`, which says
-        whether to try again. A quota that is used up is not transient.
+        The client retries transient errors (408, 409, 429, 5xx, no answer) up to seven times, after the pause that the
+        server requests or after growing pauses. `failed` is called with the reason of each error, and returns whether
+        to retry. An exhausted quota is not transient.
         """
         self.require_client()
         import openai
@@ -92,7 +92,7 @@ class EmbeddingsEndpoint:
             yield Connection(self, client)
 
     def said(self, response: Any) -> tuple[str, str | None]:
-        """The status and the message of an HTTP error in one line without the key, and the error's code if any."""
+        """Return the status and message of an HTTP error in one line without the key, and the error's code, if any."""
         try:
             error = response.json()["error"]
             message, code = str(error["message"]), error.get("code")
@@ -100,23 +100,23 @@ class EmbeddingsEndpoint:
             message, code = response.text, None
         if self.key:
             message = message.replace(self.key, f"({KEY})")
-        message = " ".join(message[:_SHOWN].split())  # cut last: half a key would not be found
+        message = " ".join(message[:_SHOWN].split())  # after the key was removed, since a part of it would not be found
         return f"{response.status_code} {message}".strip(), code
 
 
 class Connection:
-    """Embeds texts by a model of an endpoint. Safe for several threads."""
+    """A connection that embeds texts with a model of an endpoint. It is thread-safe."""
 
     def __init__(self, endpoint: EmbeddingsEndpoint, client: "openai.OpenAI") -> None:
         self._endpoint = endpoint
         self._client = client
 
     def embed(self, texts: Sequence[str]) -> Answer:
-        """Embed texts, none of them empty.
+        """Embed texts, none of which is empty.
 
         Raises:
             UserError: the endpoint refuses the key, the model or the texts.
-            RagcunError: it does not answer, keeps failing, or answers what embeddings are not.
+            RagcunError: the endpoint does not answer, keeps failing, or returns something other than embeddings.
         """
         import openai
 
@@ -135,7 +135,7 @@ class Connection:
             failure = self._gave_up(f"no answer ({type(error.__cause__).__name__})", error)
         else:
             return self._answer(response.http_response, len(texts))
-        raise failure  # here, where the client's exception is no context of it
+        raise failure  # outside the handler, so that the client's exception is not its context
 
     def _refusal(self, error: "openai.APIStatusError") -> RagcunError:
         url, status = self._endpoint.url, error.status_code
@@ -182,10 +182,10 @@ def _transient(status: int) -> bool:
 
 
 def checked_url(url: str) -> str:
-    """The URL without a slash at its end.
+    """Return the URL without a slash at its end.
 
     Raises:
-        UserError: it is not http(s)://HOST/PATH, or holds a user, a query or a fragment: keys do not belong there.
+        UserError: the URL is not http(s)://HOST/PATH, or has a user, a query or a fragment, where a key could be.
     """
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:

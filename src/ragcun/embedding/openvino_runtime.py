@@ -1,7 +1,7 @@
-"""OpenVINO as a runtime: on a CPU it computes the transformer, and torch the modules behind it.
+"""OpenVINO as a runtime: on a CPU, OpenVINO computes the transformer, and torch the modules after it.
 
-The transformer is converted once and kept in the cache, under what determines the conversion. It is computed in fp32,
-or in bf16 where that is asked for: OpenVINO would take bf16 by itself where the processor has it.
+The transformer is converted once and cached by everything that determines the conversion. It is computed in fp32 unless
+bf16 is requested; by itself, OpenVINO would use bf16 on processors that support it.
 """
 
 import hashlib
@@ -38,19 +38,21 @@ _COMPLETE = "complete.json"
 
 
 class OpenVINORuntime:
-    """OpenVINO on a CPU, for the architectures that are tested to convert exactly."""
+    """OpenVINO on a CPU, for the architectures whose exact conversion is tested."""
 
     name = "openvino"
 
     def missing(self, device: str) -> str | None:
         if importlib.util.find_spec("openvino") is None:
-            return "is not installed; pip install 'ragcun[openvino]' brings it"
+            return "is not installed; run pip install 'ragcun[openvino]'"
         kind = device.partition(":")[0]
         return None if kind == "cpu" else f"computes on a CPU, not on {kind}"
 
     def refuses(self, architecture: str | None, precision: "Precision") -> str | None:
         if architecture not in ARCHITECTURES:
-            what = "bases that are no plain transformer" if architecture is None else f"the architecture {architecture}"
+            what = (
+                "bases that are not plain transformers" if architecture is None else f"the architecture {architecture}"
+            )
             return f"does not compute {what}"
         return None if precision in _PRECISIONS else f"does not compute in {precision}"
 
@@ -62,7 +64,7 @@ class OpenVINORuntime:
 
 
 class OpenVINOEngine(TorchEngine):
-    """A base whose transformer OpenVINO computes: one stream of one thread for each core, as `TorchEngine` has it."""
+    """A base whose transformer OpenVINO computes, with one stream of one thread per core, as in `TorchEngine`."""
 
     def __init__(self, base: "SentenceTransformer", precision: "Precision") -> None:
         super().__init__(base)
@@ -71,7 +73,7 @@ class OpenVINOEngine(TorchEngine):
             "INFERENCE_PRECISION_HINT": _PRECISIONS[precision],
             "NUM_STREAMS": self.threads,
             "INFERENCE_NUM_THREADS": self.threads,
-            "ENABLE_CPU_PINNING": False,  # pinned, two processes would share a core and leave another idle
+            "ENABLE_CPU_PINNING": False,  # with pinning, two processes would choose the same core
         }
         self._compiled = _openvino().Core().compile_model(_graph(self._transformer), "CPU", options)
         self._inputs = [each.get_any_name() for each in self._compiled.inputs]
@@ -95,7 +97,7 @@ class OpenVINOEngine(TorchEngine):
 
 
 def _openvino() -> Any:
-    # Importing OpenVINO and converting with it report to Intel through this package; its absence is provided for.
+    # OpenVINO reports imports and conversions to Intel through this package, and works without it.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
 
@@ -103,7 +105,7 @@ def _openvino() -> Any:
 
 
 def _graph(transformer: Any) -> Any:
-    """The transformer as OpenVINO has it, from the cache; converted and put there where it lacks or is damaged."""
+    """Return the converted transformer from the cache; convert and cache it if it is missing or damaged."""
     from filelock import FileLock
 
     folder = ragcun_cache() / "openvino" / _key(transformer)
@@ -121,7 +123,7 @@ def _graph(transformer: Any) -> Any:
 def _save(graph: Any, path: Path) -> None:
     try:
         _openvino().save_model(graph, path, compress_to_fp16=False)
-    except RuntimeError as error:  # a full disk, among others, which OpenVINO does not tell apart
+    except RuntimeError as error:  # such as a full disk, for which OpenVINO has no error of its own
         reason = " ".join(str(error).split())[:200]
         raise RagcunError(
             f"{path.parent.parent}: cannot be written ({reason}); free some space, or choose --runtime torch"
@@ -140,7 +142,7 @@ def _key(transformer: Any) -> str:
 
 
 def _converted(transformer: Any) -> Any:
-    """Traced on two texts of different lengths, so that padding and its mask are part of the graph."""
+    """Convert by tracing two texts of different lengths, so that padding and its mask are part of the graph."""
     import torch
 
     features = transformer.preprocess(["a", "a longer text, beside which the first is padded"])
@@ -171,7 +173,7 @@ def _token_embeddings(model: "torch.nn.Module") -> "torch.nn.Module":
 
 @contextmanager
 def _silenced() -> Iterator[None]:
-    """Hide warnings of tracing: deprecated properties, and values that it takes for constants, which they are here."""
+    """Hide warnings of tracing about deprecated properties and about values that are constants here."""
     from transformers.utils import logging
 
     verbosity = logging.get_verbosity()

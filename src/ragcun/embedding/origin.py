@@ -1,4 +1,4 @@
-"""What a model is called where anybody can find it: its hub id and revision, never a path of this machine."""
+"""The public name of a model: its hub id and revision, never a path of this machine."""
 
 import re
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ _COMMIT = re.compile(r"(?P<name>[\w.-]+/[\w.-]+)@(?P<revision>[0-9a-f]{40})")
 
 @dataclass(frozen=True)
 class Origin:
-    """What a base is called where anybody can find it.
+    """The public name of a base.
 
     Attributes:
-        name: its hub id or, where it is not known to be on a hub, the name of its folder.
-        revision: the commit on the hub, where it is known.
-        weights: the SHA-256 of its weights, where they are the hub's.
-        licence: where it is known.
+        name: the hub id or, if the base is not known to be on the hub, the name of its folder.
+        revision: the commit on the hub, if it is known.
+        weights: the SHA-256 of the weights, if they are the hub's.
+        licence: the licence, if it is known.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Origin:
         return "/" in self.name
 
     def markdown(self) -> str:
-        """Its name, with what pins it."""
+        """Return the name with its revision or the hash of its weights."""
         shown = f"[{self.name}](https://huggingface.co/{self.name})" if self.hub else self.name
         if self.revision:
             return f"{shown} at revision `{self.revision}`"
@@ -39,9 +39,9 @@ class Origin:
 
 
 def origin_of(model: ResolvedModel) -> Origin:
-    """The origin of a model that `resolve_model` found.
+    """Return the origin of a model that `resolve_model` found.
 
-    Weights in a folder or a package whose SHA-256 is that of a known model's are that model's.
+    Weights in a folder or a package are recognised as those of a known model by their SHA-256.
     """
     known = known_weights(model.path)
     if (found := _COMMIT.fullmatch(model.source)) is not None:

@@ -1,7 +1,7 @@
-"""A base whose linear layers oneDNN computes on a CPU, from weights in its own layout.
+"""Linear layers that oneDNN computes on a CPU from weights in its own layout.
 
-Torch gives matrix products in fp32 to MKL, which reaches less than half of oneDNN's rate on processors of AMD and about
-the same on those of Intel. Vectors are equal to rounding.
+Torch uses MKL for matrix products in fp32. MKL reaches less than half of oneDNN's rate on AMD processors, and about the
+same rate on Intel processors. The vectors are equal up to rounding.
 """
 
 import copy
@@ -16,17 +16,19 @@ from transformers.activations import GELUActivation
 
 from ragcun.products import onednn_available
 
-_ROWS = 512  # tokens for which oneDNN chooses the layout; it computes any number of them
+_ROWS = 512  # the number of tokens for which oneDNN chooses the layout; any number can be computed
 
 
 class _PackedLinear(nn.Linear):
-    """A `Linear` that keeps its weight in oneDNN's layout beside its own, and computes the activation behind it."""
+    """A `Linear` that also keeps its weight in oneDNN's layout, and computes the activation after it."""
 
     packed: torch.Tensor
     activation = "none"
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
-        algorithm = "none" if self.activation == "gelu" else ""  # of gelu: not the approximation by tanh
+        algorithm = (
+            "none" if self.activation == "gelu" else ""
+        )  # "none" is the exact GELU without the tanh approximation
         computed: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
             input, self.packed, self.bias, self.activation, [], algorithm
         )
@@ -34,9 +36,9 @@ class _PackedLinear(nn.Linear):
 
 
 def packed(base: SentenceTransformer) -> SentenceTransformer:
-    """`base` with packed linear layers in its transformer; `base` itself where they cannot be had.
+    """Return `base` with packed linear layers in its transformer, or `base` itself if this is not possible.
 
-    The copy shares the parameters of `base`. Its packed weights take as much memory as its linear layers have.
+    The copy shares the parameters of `base`. The packed weights take as much memory again as the linear layers.
     """
     transformer = base[0]
     if not isinstance(transformer, Transformer) or not _available(base.dtype):
@@ -67,7 +69,7 @@ def _pack(module: nn.Module) -> None:
 
 
 def _join_activation(module: Any) -> None:
-    """Let the linear layer compute the GELU that BERT and its kin have behind it in a module of these two."""
+    """Let the linear layer compute the GELU that follows it in BERT and similar models."""
     dense = getattr(module, "dense", None)
     if isinstance(dense, _PackedLinear) and isinstance(getattr(module, "intermediate_act_fn", None), GELUActivation):
         dense.activation = "gelu"
@@ -75,7 +77,7 @@ def _join_activation(module: Any) -> None:
 
 
 def _with_child(module: Any, name: str, child: nn.Module) -> Any:
-    """A shallow copy of `module` that has `child` under `name`."""
+    """Return a shallow copy of `module` with `child` as `name`."""
     other = copy.copy(module)
     other._modules = {**module._modules, name: child}
     return other

@@ -1,4 +1,4 @@
-"""Settings of an encoder's use that complement or override its own files. Imports nothing heavy."""
+"""Settings that complement or override an encoder's own files, without heavy imports."""
 
 from dataclasses import dataclass
 
@@ -7,16 +7,16 @@ POOLINGS = ("mean", "cls", "max", "lasttoken", "weightedmean", "mean_sqrt_len_to
 
 @dataclass(frozen=True)
 class Recipe:
-    """Settings of an encoder's use; None keeps the model's own.
+    """Settings that override those in an encoder's files; None keeps the model's own.
 
     A model without sentence-transformers' files has mean pooling, no normalisation and cosine similarity.
 
     Attributes:
-        pooling: one of `POOLINGS`.
-        similarity: "euclidean", "cosine" or "dot".
-        max_length: tokens a text is cut to.
-        truncate_dim: dimensions that are kept of a vector, the first ones.
-        query, document: prompts put before a text.
+        pooling: the pooling, one of `POOLINGS`.
+        similarity: the similarity, "euclidean", "cosine" or "dot".
+        max_length: the maximum number of tokens of a text.
+        truncate_dim: the number of leading dimensions of a vector that are kept.
+        query, document: the prompts before a query and before a document.
     """
 
     pooling: str | None = None

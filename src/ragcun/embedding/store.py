@@ -1,12 +1,12 @@
 """Base embeddings on disk, identified by model, settings and text. No text is encoded twice.
 
     ROOT/KEY/key.json                 what determines the vectors
-    ROOT/KEY/name.json                what the base was called when it was first used, for people
-    ROOT/KEY/shards/DIGEST.safetensors    `digests` (n, 2) of the texts and `vectors` (n, dimension), whole or absent
+    ROOT/KEY/name.json                the name of the base when it was first used, for lists
+    ROOT/KEY/shards/DIGEST.safetensors    `digests` (n, 2) of the texts and `vectors` (n, dimension)
 
-A shard's name is the hash of the digests in it, so two processes that encode the same texts write the same file. It
-carries a checksum, which is compared with its bytes before its vectors are used: a damaged one is removed, and its
-texts are missing.
+A shard is complete or absent. Its name is the hash of its digests, so that two processes that encode the same texts
+write the same file. Its checksum is compared with its bytes before its vectors are used. A damaged shard is removed, so
+that its texts are missing.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ Digests = npt.NDArray[np.uint64]
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 
-RESIDENT = 8 * 2**20  # bytes of a shard that a thread keeps in memory while it reads, give or take its ends
+RESIDENT = 8 * 2**20  # bytes of a shard that a thread keeps in memory while it reads, approximately
 
 _SMALL_SHARD = 32 * 2**20
 _MANY_SHARDS = 64
@@ -42,18 +42,18 @@ _ROWS = 4_096  # rows per step of a fingerprint
 
 
 def digest_texts(texts: Iterable[str]) -> Digests:
-    """128-bit BLAKE2 digests of texts, (n, 2)."""
+    """Return the 128-bit BLAKE2 digests of texts, (n, 2)."""
     joined = b"".join(hashlib.blake2b(text.encode(), digest_size=16).digest() for text in texts)
     return np.frombuffer(joined, dtype="<u8").reshape(-1, 2)
 
 
 class EmbeddingStore:
-    """The vectors that one base gives under one prompt. Safe for any number of processes at once.
+    """The vectors of one base with one prompt. Several processes may use a store at the same time.
 
     Args:
-        root: the folder that holds all stores.
-        key: what determines the vectors; JSON.
-        name: what the base is called, for lists of stores.
+        root: the folder of all stores.
+        key: everything that determines the vectors, as JSON.
+        name: the name of the base, for lists of stores.
     """
 
     def __init__(self, root: Path, key: dict[str, Any], name: str | None = None) -> None:
@@ -80,7 +80,7 @@ class EmbeddingStore:
         return len(self._first)
 
     def refresh(self) -> None:
-        """Take in the shards that have been finished since the last look, by this process or another."""
+        """Load the shards that this or another process has completed since the last refresh."""
         known = {shard.path for shard in self._shards if not shard.damaged}
         new = []
         for path in _shard_files(self.folder):
@@ -107,9 +107,9 @@ class EmbeddingStore:
         self._first, self._second, self._rows = first[order], second[order], rows[order]
 
     def find(self, digests: Digests) -> Rows:
-        """The row of each digest, -1 where the store does not have it. Rows hold until `compact`.
+        """Return the row of each digest, or -1 for a missing one. Rows are valid until `compact`.
 
-        The shards in which they are have been found intact; what is in a damaged one the store does not have.
+        The shards of the rows were checked; vectors in a damaged shard count as missing.
         """
         found = self._find(digests)
         while self._unchecked and self._remove_damaged(found):
@@ -117,7 +117,7 @@ class EmbeddingStore:
         return found
 
     def _remove_damaged(self, rows: Rows) -> bool:
-        """Check the shards that hold `rows` and have not been checked; whether one was damaged and is gone."""
+        """Check the unchecked shards that contain `rows`; return whether one was damaged and removed."""
         starts = np.cumsum([0] + [len(shard.digests) for shard in self._shards])
         held = set(np.unique(np.searchsorted(starts, rows[rows >= 0], side="right") - 1).tolist())
         damaged = [index for index in held & self._unchecked if not self._shards[index].intact()]
@@ -144,7 +144,7 @@ class EmbeddingStore:
         return found
 
     def read(self, rows: Rows) -> Floats:
-        """The vectors at `rows` (all of them >= 0), (n, dimension)."""
+        """Return the vectors at `rows` (all of them >= 0), (n, dimension)."""
         dimension = next((shard.vectors.shape[1] for shard in self._shards if not shard.damaged), 0)
         out = np.empty((len(rows), dimension), dtype=np.float32)
         for shard, mine, local in self._locate(rows):
@@ -152,10 +152,10 @@ class EmbeddingStore:
         return out
 
     def fingerprint(self, rows: Rows) -> str:
-        """XXH3 (128 bits) of the vectors at `rows`, in that order.
+        """Return the XXH3 (128 bits) of the vectors at `rows`, in this order.
 
         A text that was stored with other texts was encoded in another batch, which may change the last bits of its
-        vector: those that are used tell, their texts and the store's key do not.
+        vector. Only a checksum of the vectors shows this; the texts and the store's key do not.
         """
         fingerprint = xxhash.xxh3_128()
         for part in slices(len(rows), _ROWS):
@@ -163,7 +163,7 @@ class EmbeddingStore:
         return fingerprint.hexdigest()
 
     def _locate(self, rows: Rows) -> Iterator[tuple["_Shard", npt.NDArray[np.bool_], Rows]]:
-        """The shards that hold `rows`: each with which of `rows` it has, and where it has them."""
+        """Yield the shards that contain `rows`, with a mask of these rows and their positions in the shard."""
         starts = np.cumsum([0] + [len(shard.digests) for shard in self._shards])
         which = np.searchsorted(starts, rows, side="right") - 1
         for index in np.unique(which):
@@ -171,12 +171,12 @@ class EmbeddingStore:
             yield self._shards[index], mine, rows[mine] - starts[index]
 
     def append(self, digests: Digests, vectors: Floats) -> None:
-        """Write one shard, whole or not at all, and take it in."""
+        """Write one shard, completely or not at all, and load it."""
         self.write(digests, vectors)
         self.refresh()
 
     def write(self, digests: Digests, vectors: Floats) -> Path:
-        """Write one shard, whole or not at all; `refresh` takes it in."""
+        """Write one shard, completely or not at all; `refresh` loads it."""
         if not np.isfinite(vectors).all():
             raise RagcunError("the base returned NaN or infinite embeddings; nothing was stored (try --precision fp32)")
         name = hashlib.sha256(digests.tobytes()).hexdigest()[:32]
@@ -187,13 +187,13 @@ class EmbeddingStore:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Wait until no other process is in such a block of this store, then take in what it has written."""
+        """Wait until no other process is in such a block of this store, then load the shards that it has written."""
         with FileLock(self.folder / ".alone.lock"):
             self.refresh()
             yield
 
     def compact(self) -> None:
-        """Merge small shards into one when there are many. Skipped where another process is at it."""
+        """Merge small shards into one if there are many, unless another process is doing so."""
         small = [shard for shard in self._shards if shard.bytes < _SMALL_SHARD and not shard.damaged]
         if len(small) < _MANY_SHARDS:
             return
@@ -213,7 +213,7 @@ class EmbeddingStore:
 
 
 class _Shard:
-    """One safetensors file, memory-mapped. Raises a `DamagedError` where it is none."""
+    """One memory-mapped safetensors file. Raises a `DamagedError` if the file is not one."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -230,7 +230,7 @@ class _Shard:
         self.bytes = len(mapped)
 
     def read(self, rows: Rows) -> Floats:
-        """Copies of vectors."""
+        """Return copies of vectors."""
         out = np.empty((len(rows), self.vectors.shape[1]), np.float32)
         order = np.argsort(rows, kind="stable")
         segment = rows[order] // max(1, RESIDENT // max(1, self.vectors[:1].nbytes))
@@ -240,11 +240,11 @@ class _Shard:
         return out
 
     def release(self) -> None:
-        """Let go of the pages that have been read: they stay cached, but count no longer as this process' memory."""
+        """Release the pages that were read, so that they no longer count as this process' memory."""
         self._mapped.madvise(mmap.MADV_DONTNEED)
 
     def intact(self) -> bool:
-        """Whether it is what was written; a damaged one is removed."""
+        """Return whether the shard is intact; a damaged one is removed."""
         try:
             check_safetensors(self.path)
         except FileNotFoundError:
@@ -257,11 +257,11 @@ class _Shard:
 
 def _remove(path: Path, error: DamagedError) -> None:
     path.unlink(missing_ok=True)
-    say(f"{error}; removed, its texts are encoded anew")
+    say(f"{error}; it is removed, and its texts are encoded again")
 
 
 def _key(folder: Path) -> dict[str, Any] | None:
-    """The key of the store in `folder`; None where it is missing or damaged, until the store is used again."""
+    """Return the key of the store in `folder`; None if it is missing or damaged, until the store is used again."""
     try:
         key = read_record(folder / "key.json")
     except DamagedError:
@@ -270,7 +270,7 @@ def _key(folder: Path) -> dict[str, Any] | None:
 
 
 def _name(folder: Path) -> str | None:
-    """What the base of the store in `folder` was called; None where that is unknown, until the store is used again."""
+    """Return the base's name of the store in `folder`; None if it is unknown, until the store is used again."""
     try:
         return str(read_record(folder / "name.json")["name"])
     except DamagedError:
@@ -278,7 +278,7 @@ def _name(folder: Path) -> str | None:
 
 
 def _shard_files(folder: Path) -> list[Path]:
-    """The shards under their final names: those that are being written are hidden."""
+    """List the complete shards; those that are being written have hidden names."""
     return sorted(path for path in (folder / "shards").glob("*.safetensors") if not path.name.startswith("."))
 
 

@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
 
 class TorchEngine:
-    """A base that torch computes as it is: on a CPU one thread a core, each with its own batch; elsewhere one thread.
+    """A base that torch computes: on a CPU with one thread per core, each with its own batch; elsewhere in one thread.
 
-    One core a batch keeps each batch in that core's cache and makes the vectors independent of the number of cores.
+    One core per batch keeps the batch in the core's cache, and makes vectors independent of the number of cores.
     """
 
     def __init__(self, base: "SentenceTransformer") -> None:
@@ -22,7 +22,7 @@ class TorchEngine:
         self._on_cpu = base.device.type == "cpu"
         self._threads_before = torch.get_num_threads()
         self.threads = self._threads_before if self._on_cpu else 1
-        self.tokens = 1_024 if self._on_cpu else 32_768  # on a CPU a batch that stays in the cache is the fastest
+        self.tokens = 1_024 if self._on_cpu else 32_768  # on a CPU, a batch that fits into the cache is the fastest
 
     def start_thread(self) -> None:
         import torch
@@ -57,7 +57,7 @@ class TorchRuntime:
         return None
 
     def determines(self) -> dict[str, Any]:
-        return {}  # torch was the only runtime when the first stores were made: their keys name none
+        return {}  # the keys of the first stores, when torch was the only runtime, have no runtime
 
     def load(self, base: "SentenceTransformer", precision: "Precision") -> TorchEngine:
         from ragcun.embedding.base import DTYPES

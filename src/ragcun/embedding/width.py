@@ -1,4 +1,4 @@
-"""The width of a model's embeddings, read from its files without torch, and the output dimension that fits it."""
+"""The width of a model's embeddings, read from its files without torch, and the default output dimension."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,11 +11,11 @@ from ragcun.files import read_json
 if TYPE_CHECKING:
     from ragcun.settings.schema import Settings
 
-_MOST = 512  # dimensions, if none are given
+_MOST = 512  # the maximum of the default output dimension
 
 
 def embedding_width(folder: Path) -> int | None:
-    """The dimension of the embeddings of the model in `folder`; None if its configuration does not state it."""
+    """Return the dimension of the embeddings of the model in `folder`; None if the configuration does not state it."""
     modules = folder / "modules.json"
     if not modules.is_file():
         return _hidden_size(folder)
@@ -41,11 +41,13 @@ def width_of(model: ResolvedModel) -> int | None:
     try:
         return embedding_width(model.path)
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise UserError(f"{model.source}: its configuration is not that of a model; fetch or save it again") from None
+        raise UserError(
+            f"{model.source}: its configuration is not that of a model; download or save it again"
+        ) from None
 
 
 def with_output_dim(settings: "Settings", base: ResolvedModel) -> "Settings":
-    """As `fit_output_dim`, for the base's width.
+    """Set the output dimension from the base's width, as `fit_output_dim` does.
 
     Raises:
         UserError: as `width_of` and `fit_output_dim` do; the base's files do not tell the width, and no output
@@ -60,10 +62,10 @@ def with_output_dim(settings: "Settings", base: ResolvedModel) -> "Settings":
 
 
 def fit_output_dim(settings: "Settings", width: int, base: str) -> "Settings":
-    """Settings whose `model.output_dim` fits the base: `width`, at most 512, if none is given.
+    """Return settings with `model.output_dim` set: `width`, at most 512, if none is given.
 
     Raises:
-        UserError: the one that is asked for is impossible for this base, called `base`.
+        UserError: the given dimension is impossible for this base, which is called `base`.
     """
     model = settings.model
     if model.head == "identity":
@@ -77,8 +79,8 @@ def fit_output_dim(settings: "Settings", width: int, base: str) -> "Settings":
         chosen = min(width, _MOST) if model.output_dim is None else model.output_dim
         if chosen > width and (model.start_power is not None or model.head == "whiten"):
             raise UserError(
-                f"--output-dim {chosen}: {base} has {width} dimensions, and a head that starts as its projection "
-                f"has at most these; give --output-dim {width} or less, or --init random"
+                f"--output-dim {chosen}: {base} has {width} dimensions, and a head that is initialised as its "
+                f"projection has at most these; give --output-dim {width} or less, or --init random"
             )
     if wrong := [first for first in settings.training.nested_dims if not 0 < first < chosen]:
         raise UserError(f"--nested-dims {wrong[0]}: must be at least 1 and less than the {chosen} of --output-dim")
@@ -92,7 +94,7 @@ def _hidden_size(folder: Path) -> int | None:
 
 
 def _pooled(config: dict[str, Any]) -> int:
-    """The width after pooling, which puts the outcomes of several modes side by side."""
+    """Return the width after pooling, which concatenates the outputs of several modes."""
     if "embedding_dimension" in config:
         mode = config.get("pooling_mode", "mean")
         return int(config["embedding_dimension"]) * (1 if isinstance(mode, str) else len(mode))

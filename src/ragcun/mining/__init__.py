@@ -1,1 +1,1 @@
-"""Training pairs from plain documents, and negatives for them."""
+"""Training pairs made from documents without queries, and mining of negatives."""

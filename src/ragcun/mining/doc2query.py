@@ -19,17 +19,17 @@ from ragcun.mining.queries import Pair, Skip, checked
 
 DEFAULT_MODEL = "doc2query/msmarco-t5-base-v1"
 _BATCH = 16
-_TOP_K = 10  # as the models of doc2query are sampled from
+_TOP_K = 10  # the sampling parameter of the published doc2query models
 _MOST_TOKENS = 64
 
 
 class Doc2Query:
-    """The method `doc2query`: one sampled query a passage. What was written is kept in `kept`, line by line.
+    """The method `doc2query`, which samples one query per passage. Queries are saved in `kept`, batch by batch.
 
     Args:
-        model: hub id or folder of the model.
-        seed: what is sampled follows from it and from the passages of a batch.
-        kept: a JSON Lines file, a line a batch; what it has of this model and seed is not written again.
+        model: the hub id or folder of the model.
+        seed: the random seed; samples depend on it and on the passages of a batch.
+        kept: a JSON Lines file with one line per batch; saved queries of the same model and seed are used again.
     """
 
     def __init__(self, model: str, seed: int, kept: Path) -> None:
@@ -49,7 +49,7 @@ class Doc2Query:
         self.model.to("cuda" if torch.cuda.is_available() else "cpu")
 
     def write(self, passages: Iterable[Passage]) -> None:
-        """Write a query for each passage that has none yet."""
+        """Generate a query for each passage that has none yet."""
         missing = (passage.text for passage in passages if _digest(passage.text) not in self.queries)
         self.kept.parent.mkdir(parents=True, exist_ok=True)
         with progress("writing queries", None, "passages") as bar, self.kept.open("a", encoding="utf-8") as stream:
@@ -62,14 +62,14 @@ class Doc2Query:
                 bar.advance(len(batch))
 
     def __call__(self, passage: Passage, _seed: int) -> Pair:
-        """The query that was written for a passage, and the whole passage."""
+        """Return the generated query of a passage, and the whole passage."""
         query = self.queries.get(_digest(passage.text))
         if query is None:
             raise Skip("no query written")
         return checked(query, passage.text)
 
     def _take_back(self) -> None:
-        """Take the batches that were written, and drop the line that is cut off or damaged, and what follows it."""
+        """Read the saved batches, and remove an incomplete or damaged line with everything after it."""
         if not self.kept.is_file():
             return
         whole = 0

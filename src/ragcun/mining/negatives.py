@@ -1,9 +1,9 @@
 """Hard negatives: documents that a retriever ranks high for a query but that are probably not relevant.
 
-Documents that score nearly as high as the positive are often relevant themselves, and are left out: a negative scores
-at most `percentage` of the positive's score, as in sentence-transformers' `mine_hard_negatives` (`relative_margin`) and
-NV-Retriever (arXiv 2407.15831, TopK-PercPos, whose best value is 95 percent). Where scores are distances with a minus,
-its distance is at least the positive's divided by `percentage`.
+Documents that score nearly as high as the positive are often relevant themselves and are left out. A negative scores at
+most `percentage` of the positive's score, as in sentence-transformers' `mine_hard_negatives` (`relative_margin`) and in
+NV-Retriever (arXiv 2407.15831, TopK-PercPos, whose best value is 95 percent). If scores are negative distances, a
+negative's distance is at least the positive's distance divided by `percentage`.
 """
 
 from collections.abc import Iterator
@@ -29,12 +29,12 @@ Rows = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Filter:
-    """Which of the retrieved documents may be negatives.
+    """The condition by which retrieved documents may be negatives.
 
     Attributes:
-        depth: how many are retrieved.
-        skip: how many of the best are passed over.
-        percentage: of the positive's score that a negative may reach, 0 to 1.
+        depth: the number of documents to retrieve.
+        skip: the number of top documents to skip.
+        percentage: the maximum score of a negative, as a fraction of the positive's score, 0 to 1.
     """
 
     depth: int = 100
@@ -44,16 +44,16 @@ class Filter:
 
 @dataclass(frozen=True)
 class Mining:
-    """Where negatives come from.
+    """The method of mining negatives.
 
     Attributes:
-        source: other pairs' documents at random, or what a retriever ranks high.
-        model: the encoder of dense ones.
-        count: negatives a pair, at most.
-        filter: which retrieved documents may be negatives.
+        source: random documents of other pairs, or the top documents of a retriever.
+        model: the encoder for dense negatives.
+        count: the maximum number of negatives per pair.
+        filter: the condition for retrieved documents.
 
     Raises:
-        UserError: dense ones without a model, or others with one.
+        UserError: dense negatives have no model, or others have one.
     """
 
     source: Literal["random", "bm25", "dense"]
@@ -65,7 +65,7 @@ class Mining:
         if self.source == "dense" and self.model is None:
             raise UserError("--negatives dense: needs an encoder; give --negatives-model")
         if self.source != "dense" and self.model is not None:
-            raise UserError(f"--negatives-model {self.model}: is for --negatives dense, not {self.source}")
+            raise UserError(f"--negatives-model {self.model}: needs --negatives dense, not {self.source}")
 
 
 def write_negatives(
@@ -77,12 +77,12 @@ def write_negatives(
     options: RetrieverOptions,
     on_error: OnError = "refuse",
 ) -> dict[str, Any]:
-    """Write the pairs of a file, or of a collection's split, with negatives into `output` (JSONL); what was done.
+    """Write the pairs of a file, or of a collection's split, with mined negatives into `output` (JSONL).
 
-    Negatives are sought among the documents of the file or collection, and take the place of those that pairs had.
+    Negatives are mined from the documents of the file or collection, and replace existing negatives. Returns a summary.
 
     Raises:
-        UserError: pairs that cannot be read, or an `output` that is not .jsonl.
+        UserError: the pairs cannot be read, or `output` is not .jsonl.
     """
     if output.suffix != ".jsonl":
         raise UserError(f"{output}: must end in .jsonl, because pairs with negatives are written as JSON Lines")
@@ -100,7 +100,7 @@ def write_negatives(
 
 
 def with_negatives(pairs: Pairs, mining: Mining, seed: int, options: RetrieverOptions) -> Iterator[dict[str, Any]]:
-    """The pairs as rows for `write_pairs`, with the negatives that are found; says how many have too few."""
+    """Yield the pairs as rows for `write_pairs`, with mined negatives; report how many pairs have too few."""
     if mining.source == "random":
         found = random_negatives(pairs, mining.count, seed)
     else:
@@ -118,7 +118,7 @@ def with_negatives(pairs: Pairs, mining: Mining, seed: int, options: RetrieverOp
 
 
 def random_negatives(pairs: Pairs, count: int, seed: int) -> Rows:
-    """(n, count) rows of other pairs' positives, none of the anchor's own, -1 where there are too few."""
+    """Sample rows of other pairs' positives that are not the anchor's, (n, count), filled with -1."""
     draw = np.random.default_rng(seed)
     documents = np.unique(pairs.positive)
     known = _known(pairs)
@@ -131,9 +131,9 @@ def random_negatives(pairs: Pairs, count: int, seed: int) -> Rows:
 
 
 def mined_negatives(pairs: Pairs, retriever: Retriever, count: int, chosen: Filter) -> Rows:
-    """(n, count) rows of documents that `retriever` ranks high for the anchor, -1 where too few pass the filter.
+    """Return rows of documents that `retriever` ranks high for the anchor, (n, count), filled with -1.
 
-    A pair whose positive is not among the `depth` best has none: all that is found scores higher than it.
+    A pair has no negatives if its positive is not among the top `depth`, as all of these score higher than it.
     """
     anchors, of = np.unique(pairs.anchor, return_inverse=True)
     queries = [pairs.queries[int(row)] for row in anchors]

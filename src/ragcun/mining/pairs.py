@@ -1,7 +1,7 @@
 """`ragcun data pairs`: training pairs from documents, with negatives, and a collection to test on.
 
-The documents are read three times, as a stream: to see which passages give a pair, to write train.jsonl and val.jsonl,
-and to write test/. In between, only one byte per passage and two digests of 8 bytes per pair are kept.
+The documents are streamed three times: to find the passages that give a pair, to write train.jsonl and val.jsonl, and
+to write test/. Only one byte per passage and two digests of 8 bytes per pair are kept in memory.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ _KEPT = ".queries.jsonl"
 
 
 class Split(IntEnum):
-    """Where a passage's pair goes."""
+    """The split of a passage's pair."""
 
     NONE = 0
     TRAIN = 1
@@ -49,14 +49,14 @@ class Split(IntEnum):
 
 @dataclass(frozen=True)
 class PairSettings:
-    """How pairs are made.
+    """The settings of making pairs.
 
     Attributes:
-        pairs: how many at most, drawn at random; None: all.
-        query: how queries are made from documents.
+        pairs: the maximum number of pairs, drawn at random; None is all.
+        query: the method of making queries.
         query_model: the model of doc2query.
-        negatives: where they come from; None: there are none.
-        split: the fractions of the pairs that are train, val and test; they sum to 1.
+        negatives: the method of mining negatives; None for no negatives.
+        split: the fractions of the pairs for train, val and test, which sum to 1.
         seed: the random seed.
     """
 
@@ -71,14 +71,14 @@ class PairSettings:
 def prepare_pairs(
     documents: Path, output: Path, settings: PairSettings, options: RetrieverOptions, on_error: OnError = "refuse"
 ) -> dict[str, Any]:
-    """Write train.jsonl, val.jsonl and the collection test/ into `output`; returns what source.json holds.
+    """Write train.jsonl, val.jsonl and the collection test/ into `output`, and return the content of source.json.
 
-    A document with the words of an earlier one is left out, and all pairs with one query are in one split, so that no
-    document and no query is in two. The corpus of test/ holds the documents of all splits. A folder that is complete
-    with the same settings is left as it is.
+    Duplicate documents are left out, and all pairs with the same query are in the same split, so that no document and
+    no query is in two splits. The corpus of test/ contains the documents of all splits. A folder that is complete with
+    the same settings is left as it is.
 
     Raises:
-        UserError: documents that cannot be read, settings that give no pair, or an `output` with other settings.
+        UserError: the documents cannot be read or give no pair, or `output` was made with other settings.
     """
     _check(settings)
     wanted = read_back({**asdict(settings), "documents": str(documents)})
@@ -95,7 +95,7 @@ def _make(
     options: RetrieverOptions,
     on_error: OnError,
 ) -> dict[str, Any]:
-    next(read_passages(documents, Problems()), None)  # refuses files that are no documents before a model is loaded
+    next(read_passages(documents, Problems()), None)  # an unusable file is refused before a model is loaded
     problems = Problems()
     method = _method(documents, output, settings)
     splits, skipped = _split(read_passages(documents, problems), method, settings)
@@ -138,13 +138,13 @@ def _make(
 
 
 def read_back(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings as JSON reads them back, so that they can be compared with a file's."""
+    """Return settings as they are read back from JSON, to compare them with those in a file."""
     return {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()}
 
 
 def _check(settings: PairSettings) -> None:
     if settings.query_model is not None and settings.query != "doc2query":
-        raise UserError(f"--query-model {settings.query_model}: is for --query doc2query, not {settings.query}")
+        raise UserError(f"--query-model {settings.query_model}: needs --query doc2query, not {settings.query}")
     if (
         not all(0 <= share <= 1 for share in settings.split)
         or settings.split[0] <= 0
@@ -169,8 +169,8 @@ def _method(documents: Path, output: Path, settings: PairSettings) -> Callable[[
 def _split(
     passages: Iterable[Passage], method: Callable[[Passage, int], Pair], settings: PairSettings
 ) -> tuple[Splits, Counter[str]]:
-    """The `Split` of each passage, one byte each, and how many passages gave no pair for which reason."""
-    queries, numbers = array("Q"), array("q")  # of the passages that give a pair: digests, and which these are
+    """Return the `Split` of each passage, one byte each, and the numbers of passages without a pair, by reason."""
+    queries, numbers = array("Q"), array("q")  # of the passages that give a pair: digests of queries, and positions
     seen: set[int] = set()
     skipped: Counter[str] = Counter()
     count = 0
@@ -197,10 +197,10 @@ def _split(
 
 
 def _assigned(queries: npt.NDArray[np.uint64], shares: Shares) -> Splits:
-    """The `Split` of each pair; pairs with the same query share one.
+    """Return the `Split` of each pair; pairs with the same query have the same split.
 
-    Queries are placed one behind the other, with all their pairs, in the order of their first pairs; where a query
-    begins decides.
+    The queries are laid out with all their pairs, in the order of their first pairs; the position at which a query
+    begins determines its split.
     """
     _, first, query_of_pair, pairs_of_query = np.unique(
         queries, return_index=True, return_inverse=True, return_counts=True

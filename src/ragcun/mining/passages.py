@@ -1,4 +1,4 @@
-"""Reading of the user's passages from text files, tables, collections and folders of them."""
+"""Reading of passages from text files, tables, collections and folders of these."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,13 +24,13 @@ class Passage(NamedTuple):
 def read_passages(path: Path, problems: Problems) -> Iterator[Passage]:
     """Stream the passages of a file or folder, in the order of names and lines.
 
-    A .txt file has a passage a line; a .jsonl, .json, .csv, .tsv or .parquet file a passage a row, in the column text,
-    passage, document, content or contents, and a title in the column title if there is one. A folder with a
-    corpus.jsonl is that corpus; any other stands for all such files below it. Rows that have no text are counted in
-    `problems`; empty lines of a .txt file are no passages.
+    A .txt file has one passage per line. A .jsonl, .json, .csv, .tsv or .parquet file has one per row, in the column
+    text, passage, document, content or contents, with an optional column title. Of a folder with a corpus.jsonl, this
+    file is read; of any other folder, all such files in it and in its subfolders. Rows without a text are counted in
+    `problems`; empty lines of a .txt file are ignored.
 
     Raises:
-        UserError: there is no such file or folder, or nothing in it that can be read.
+        UserError: there is no such file or folder, or it contains no readable file.
     """
     for file in _files(path):
         yield from _lines(file, problems) if _suffix(file) == ".txt" else _rows(file, problems)

@@ -1,4 +1,4 @@
-"""Methods that make a query and its relevant document from a passage."""
+"""Methods of making a query and its relevant document from a passage."""
 
 import hashlib
 import random
@@ -7,14 +7,14 @@ from collections.abc import Callable
 from ragcun.mining.passages import Passage
 from ragcun.mining.sentences import sentences
 
-_LEAST_WORDS = 3  # of a query
+_LEAST_WORDS = 3  # the minimum length of a query
 _MOST_WORDS = 64
-_LEAST_REST = 5  # words of a document
-_KEPT = 0.1  # how often inverse cloze leaves the query in its document
+_LEAST_REST = 5  # the minimum length of a document, in words
+_KEPT = 0.1  # the share of inverse-cloze pairs whose document keeps the query
 
 
 class Skip(ValueError):  # noqa: N818
-    """The passage gives no pair; the message is the kind of reason."""
+    """The passage gives no pair; the message is the reason."""
 
 
 Pair = tuple[str, str]
@@ -61,7 +61,7 @@ METHODS: dict[str, Callable[[Passage, int], Pair]] = {
 
 
 def checked(query: str, document: str, least: int = _LEAST_WORDS) -> Pair:
-    """The pair, unless its query has too few or many words, or its document too few."""
+    """Return the pair. Raises `Skip` if its query has too few or too many words, or its document too few."""
     words = len(query.split())
     if words < least:
         raise Skip("query too short")

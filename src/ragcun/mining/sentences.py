@@ -1,4 +1,4 @@
-"""Sentences of English prose."""
+"""Segmentation of English prose into sentences."""
 
 import re
 
@@ -13,10 +13,10 @@ _LAST_WORD = re.compile(r"([\w.]+)\.$")
 
 
 def sentences(text: str) -> list[str]:
-    """Cut a text at the ends of its sentences; joined by a space they are the text with its white space folded.
+    """Split a text into sentences. Joined by spaces, they are the text with single spaces.
 
-    An end is a full stop, exclamation or question mark before a capital letter or digit, but not behind an
-    abbreviation, an initial ("J. Smith") or inside a number.
+    A sentence ends at a full stop, exclamation or question mark before a capital letter or digit, but not after an
+    abbreviation or an initial ("J. Smith"), and not inside a number.
     """
     text = " ".join(text.split())
     found, start = [], 0
