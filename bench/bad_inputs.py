@@ -32,8 +32,8 @@ import typer
 from typer.main import get_command
 
 from ragcun.cli.main import app, main
-from ragcun.cli.output import FORMS
 from ragcun.data.collection import write_collection
+from ragcun.report.forms import FORMS
 
 SECONDS = 2.0
 _TEXT = "neither a number nor a path nor the name of anything"

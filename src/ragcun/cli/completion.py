@@ -59,7 +59,7 @@ def claims() -> list[str]:
 
 def codes() -> list[str]:
     """List the codecs of vectors."""
-    from ragcun.retrieval.codecs.spec import CODES
+    from ragcun.retrieval.codecs.registry import CODES
 
     return list(CODES)
 

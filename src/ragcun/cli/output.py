@@ -5,20 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ragcun.cli.completion import complete
 from ragcun.errors import UserError
+from ragcun.report.forms import FORMS, find_form
 
 if TYPE_CHECKING:
     from ragcun.table import Table
-
-
-FORMS = (
-    "terminal",
-    "latex",
-    "markdown",
-    "csv",
-    "json",
-    "html",
-)  # the same as in ragcun.report.forms, which would take too long to import here
 
 
 def _known(form: str) -> str:
@@ -34,13 +26,11 @@ Format = Annotated[
         help="Format of the table on standard output.",
         metavar="|".join(FORMS),
         callback=_known,
-        autocompletion=lambda: list(FORMS),
+        autocompletion=complete(FORMS),
     ),
 ]
 
 
 def print_table(table: "Table", form: str = "terminal") -> None:
     """Print a table on standard output, or on standard error if `--json` reserves standard output for the result."""
-    from ragcun.report.forms import find_form
-
     typer.echo(find_form(form).render(table), file=sys.stdout, nl=False)

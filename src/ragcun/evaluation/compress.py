@@ -12,7 +12,7 @@ from ragcun.evaluation.results import Result
 from ragcun.evaluation.systems import Method, Row, System, compare_systems
 from ragcun.evaluation.tasks import Task
 from ragcun.evaluation.ties import Range, tie_range
-from ragcun.retrieval.codecs.spec import SIZED, CodecSpec
+from ragcun.retrieval.codecs.spec import CodecSpec
 from ragcun.retrieval.registry import ApiModel, Encoder, entry
 from ragcun.retrieval.retrievers import RetrieverOptions
 
@@ -88,7 +88,7 @@ def codec_specs(
         if rotate is not None and rotate != spec.rotated:
             spec = replace(spec, rotate=rotate)
         spec = replace(spec, whiten_power=power, rescore=rescore)
-        several = (None,) if spec.code in SIZED and spec.size is not None else dims
+        several = (None,) if spec.size is not None else dims
         found |= dict.fromkeys(replace(spec, dims=one) for one in several)
     return [spec for spec in found if spec != FULL]
 

@@ -1,6 +1,8 @@
 """Codecs take the bytes they state, search exactly what they decode, and lose what theory says."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,14 +10,18 @@ from safetensors.numpy import load_file
 from sentence_transformers.util.quantization import quantize_embeddings
 
 from children import python
+from ragcun.cli.completion import codes as names_of_codes
 from ragcun.errors import UserError
 from ragcun.intact import DamagedError
 from ragcun.retrieval.codecs import saved
-from ragcun.retrieval.codecs.plain import BinaryCodec, MinMaxCodec
+from ragcun.retrieval.codecs.codec import Codes
+from ragcun.retrieval.codecs.plain import BinaryCodec, FloatCodec, MinMaxCodec
+from ragcun.retrieval.codecs.registry import CODES, CodecEntry
+from ragcun.retrieval.codecs.saved import read_codes, write_codes
 from ragcun.retrieval.codecs.scalar import ScalarCodec, gaussian_codebook
 from ragcun.retrieval.codecs.search import FittedCodec, rescore
 from ragcun.retrieval.codecs.space import fit_space, rotation
-from ragcun.retrieval.codecs.spec import CODES, CodecSpec
+from ragcun.retrieval.codecs.spec import CodecSpec
 from ragcun.retrieval.codecs.trellis import DISTORTIONS, _decode, _encode, fit_trellis, shares
 from ragcun.retrieval.matrices import as_matrix
 from ragcun.retrieval.memory import Resources
@@ -152,7 +158,7 @@ def test_queries_are_compared_with_what_int8_codes_stand_for() -> None:
     # sentence-transformers#4058: by the codes alone the second document would be better
     ranges = np.array([[-10, -10, 2], [245, 117.5, 2]], np.float32)
     query, documents = np.array([[1, 3, 2]], np.float32), np.array([[4, 0, 2], [0, 1, 2]], np.float32)
-    codec = MinMaxCodec.of_ranges(ranges)
+    codec = MinMaxCodec(ranges)
     codes = codec.encode(documents)
     assert (codes.view(np.int8) == quantize_embeddings(documents, precision="int8", ranges=ranges)).all()
     assert ((codes.astype(np.float32) @ query.T)[:, 0]).argmax() == 1
@@ -276,3 +282,30 @@ def test_codes_on_disk_are_searched_as_those_in_memory(
     (tmp_path / "codes.safetensors").write_bytes(content)
     with pytest.raises(DamagedError, match="not what was written"):
         saved.read_codes(tmp_path / "codes.safetensors")
+
+
+def test_an_entry_of_the_registry_is_all_that_a_codec_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Rounded(FloatCodec):
+        def __init__(self, digits: int) -> None:
+            super().__init__(32)
+            self._digits = digits
+
+        def encode(self, vectors_Nk: Floats, /) -> Codes:
+            return super().encode(vectors_Nk.round(self._digits))
+
+        def facts(self) -> dict[str, Any]:
+            return {"digits": self._digits}
+
+    entry = CodecEntry("rounded", lambda asked: Rounded(asked.size or 3), lambda saved: Rounded(saved.facts["digits"]))
+    monkeypatch.setitem(CODES, "rounded", replace(entry, sized=True))
+    assert "rounded" in names_of_codes()
+    with pytest.raises(UserError, match=r"did you mean rounded.*pq, opq and rounded may be followed by their bytes"):
+        CodecSpec.parse("roundad")
+    spec = CodecSpec.parse("rounded2/16")
+    assert (spec.size, spec.dims, str(spec)) == (2, 16, "rounded2/16")
+    documents = as_matrix(vectors(50, 0))
+    fitted = FittedCodec.fit(documents, spec, "dot")
+    write_codes(tmp_path / "codes.safetensors", fitted, documents)
+    again, coded = read_codes(tmp_path / "codes.safetensors")
+    assert again.codec.facts() == {"digits": 2}
+    assert (coded.block(0, 50) == fitted.encode(documents).block(0, 50)).all()

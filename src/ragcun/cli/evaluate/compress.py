@@ -10,6 +10,7 @@ from ragcun.cli.completion import codes as names_of_codes
 from ragcun.cli.completion import complete
 from ragcun.cli.evaluate.scoring import Scoring, with_scoring
 from ragcun.errors import Failure, UserError, exit_code
+from ragcun.retrieval.codecs.registry import CODES as KNOWN
 
 if TYPE_CHECKING:
     from ragcun.evaluation.compress import Compressed
@@ -25,8 +26,9 @@ def compress(
     codes: Annotated[
         str,
         typer.Option(
-            help="Codecs, separated by commas: fp16, int8, 4bit, 2bit, 1bit, trellis, binary, pq, opq, rabitq. A "
-            "number after trellis, pq or opq is its bytes per vector (pq48). 2bit/192 codes 192 components with 2bit.",
+            help=f"Codecs, separated by commas: {', '.join(KNOWN)}. A number after "
+            f"{', '.join(name for name, entry in KNOWN.items() if entry.sized)} is its bytes per vector (pq48). "
+            "2bit/192 codes 192 components with 2bit.",
             autocompletion=complete(names_of_codes),
             rich_help_panel=_CODEC,
         ),

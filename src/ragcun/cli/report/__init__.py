@@ -3,8 +3,8 @@
 import typer
 
 from ragcun.cli.command import Command
-from ragcun.cli.output import FORMS
 from ragcun.cli.report import page, paper, tables, verdict
+from ragcun.report.forms import FORMS
 
 app = typer.Typer(name="report", no_args_is_help=True)
 for form in FORMS:

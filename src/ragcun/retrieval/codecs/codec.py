@@ -36,6 +36,10 @@ class Codec(Protocol):
         """What all vectors share, by name."""
         ...
 
+    def facts(self) -> dict[str, Any]:
+        """What else it takes to load the codec; JSON."""
+        ...
+
 
 class Coded:
     """Vectors as codes: a `Matrix` that decodes the rows that are asked for, so that memory holds the codes alone.
@@ -76,6 +80,10 @@ class Plain:
         return space
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
+        """Nothing."""
+        return {}
+
+    def facts(self) -> dict[str, Any]:
         """Nothing."""
         return {}
 

@@ -3,7 +3,8 @@
 N documents, k coordinates, B bytes of a code.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Self
 
 import faiss
 import numpy as np
@@ -28,6 +29,11 @@ class FaissCodec(Plain):
 
     def __init__(self, index: Any) -> None:
         self.index = index
+
+    @classmethod
+    def saved(cls, tensors: Mapping[str, npt.NDArray[Any]]) -> Self:
+        """The codec with these `tensors`."""
+        return cls(faiss.deserialize_index(tensors["faiss"]))
 
     def encode(self, vectors_Nk: Floats, /) -> Codes:
         """Codes, (N, `index.sa_code_size()`)."""

@@ -43,11 +43,6 @@ class MinMaxCodec(Plain):
     def __init__(self, sample_Nk: Floats) -> None:
         self.ranges = np.stack([sample_Nk.min(axis=0), sample_Nk.max(axis=0)]).astype(np.float32)
 
-    @classmethod
-    def of_ranges(cls, ranges_2k: Floats) -> "MinMaxCodec":
-        """The codec with these minima and maxima."""
-        return cls(ranges_2k)
-
     def encode(self, vectors_Nk: Floats, /) -> Codes:
         """Codes, (N, k)."""
         return as_bytes(quantize_embeddings(vectors_Nk, precision="int8", ranges=self.ranges))

@@ -1,79 +1,179 @@
-"""Codecs by name. docs/extending.md tells how to add one.
+"""The registry of codecs. To add one is to add an entry to `CODES`. Imports nothing heavy: the entries do.
 
-A maker takes the coordinates of a sample of documents, (N, k), the codec's name and parameters, and the similarity by
-which coordinates are compared, and returns a fitted codec.
+N documents, k coordinates.
 """
 
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 from ragcun.errors import UserError
-from ragcun.retrieval.codecs.codec import Codec
-from ragcun.retrieval.codecs.plain import BinaryCodec, FloatCodec, MinMaxCodec
-from ragcun.retrieval.codecs.spec import CodecSpec
-from ragcun.retrieval.topk import Floats
 
-Maker = Callable[[Floats, CodecSpec, str], Codec]
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
-CENTRED = {"4bit", "2bit", "1bit"}  # whose coordinates have a mean of 0
+    from ragcun.retrieval.codecs.codec import Codec
+    from ragcun.retrieval.topk import Floats
 
 
-def make_codec(sample_Nk: Floats, spec: CodecSpec, similarity: str) -> Codec:
-    """The codec, fitted. Raises `UserError` where the coordinates do not suit it."""
-    return _MAKERS[spec.code](sample_Nk, spec, similarity)
+@dataclass(frozen=True)
+class Asked:
+    """What a codec is fitted for.
+
+    Attributes:
+        sample_Nk: coordinates of a sample of the documents.
+        size: bytes of a vector; None: the codec's own.
+        similarity: "dot" or "euclidean", by which coordinates are compared.
+    """
+
+    sample_Nk: "Floats"
+    size: int | None
+    similarity: str
+
+    @property
+    def dimension(self) -> int:
+        """Coordinates of a document."""
+        return int(self.sample_Nk.shape[1])
+
+    @property
+    def deviation(self) -> float:
+        """The coordinates' standard deviation. Raises `UserError` where there is none."""
+        deviation = float(self.sample_Nk.std())
+        if not deviation > 0:
+            raise UserError("codec: all documents have the same vector, so there is nothing to code")
+        return deviation
 
 
-def _floats(bits: Literal[32, 16]) -> Maker:
-    return lambda _, __, ___: FloatCodec(bits)
+@dataclass(frozen=True)
+class Saved:
+    """A codec as it is read from disk: coordinates of a document, its `tensors()` and its `facts()`."""
+
+    dimension: int
+    tensors: "Mapping[str, npt.NDArray[Any]]"
+    facts: Mapping[str, Any]
 
 
-def _scale(sample_Nk: Floats) -> float:
-    scale = float(sample_Nk.std())
-    if not scale > 0:
-        raise UserError("codec: all documents have the same vector, so there is nothing to code")
-    return scale
+@dataclass(frozen=True)
+class CodecEntry:
+    """A codec.
+
+    Attributes:
+        about: what it is, in a few words.
+        fit: returns the codec, fitted. Raises `UserError` where the coordinates do not suit it.
+        load: returns the codec that was saved.
+        rotated: whether coordinates are rotated at random by default.
+        centred: whether its coordinates have a mean of 0.
+        sized: whether a number behind its name is its bytes.
+    """
+
+    about: str
+    fit: Callable[[Asked], "Codec"]
+    load: Callable[[Saved], "Codec"]
+    rotated: bool = False
+    centred: bool = False
+    sized: bool = False
 
 
-def _scalar(bits: int) -> Maker:
-    def make(sample_Nk: Floats, _: CodecSpec, __: str) -> Codec:
+def _floats(bits: Literal[32, 16], about: str) -> CodecEntry:
+    def make(_: object) -> "Codec":
+        from ragcun.retrieval.codecs.plain import FloatCodec
+
+        return FloatCodec(bits)
+
+    return CodecEntry(about, make, make)
+
+
+def _int8() -> CodecEntry:
+    def fit(asked: Asked) -> "Codec":
+        from ragcun.retrieval.codecs.plain import MinMaxCodec
+
+        return MinMaxCodec(asked.sample_Nk)
+
+    def load(saved: Saved) -> "Codec":
+        from ragcun.retrieval.codecs.plain import MinMaxCodec
+
+        return MinMaxCodec(saved.tensors["ranges"])
+
+    return CodecEntry("8 bits between each dimension's extremes, as sentence-transformers' int8", fit, load)
+
+
+def _binary() -> CodecEntry:
+    def make(given: Asked | Saved) -> "Codec":
+        from ragcun.retrieval.codecs.plain import BinaryCodec
+
+        return BinaryCodec(given.dimension)
+
+    return CodecEntry("signs compared by Hamming distance, as sentence-transformers' binary", make, make)
+
+
+def _scalar(bits: int) -> CodecEntry:
+    def fit(asked: Asked) -> "Codec":
         from ragcun.retrieval.codecs.scalar import ScalarCodec
 
-        return ScalarCodec(bits, sample_Nk.shape[1], _scale(sample_Nk))
+        return ScalarCodec(bits, asked.dimension, asked.deviation)
 
-    return make
+    def load(saved: Saved) -> "Codec":
+        from ragcun.retrieval.codecs.scalar import ScalarCodec
+
+        return ScalarCodec(bits, saved.dimension, float(saved.tensors["scale"][0]))
+
+    about = f"Lloyd-Max quantiser of {bits} bit{'s' * (bits > 1)} with RaBitQ's correction"
+    return CodecEntry(about, fit, load, rotated=True, centred=True)
 
 
-def _trellis(sample_Nk: Floats, spec: CodecSpec, similarity: str) -> Codec:
-    from ragcun.retrieval.codecs.trellis import fit_trellis
+def _trellis() -> CodecEntry:
+    def fit(asked: Asked) -> "Codec":
+        from ragcun.retrieval.codecs.trellis import fit_trellis
 
-    return fit_trellis(sample_Nk, spec.size or max(1, sample_Nk.shape[1] // 8), similarity)
+        return fit_trellis(asked.sample_Nk, asked.size or max(1, asked.dimension // 8), asked.similarity)
+
+    def load(saved: Saved) -> "Codec":
+        from ragcun.retrieval.codecs.trellis import TrellisCodec
+
+        return TrellisCodec.saved(saved.tensors, saved.facts)
+
+    return CodecEntry("trellis-coded quantiser with bits shared out by variance", fit, load, sized=True)
 
 
-def _product(rotated: bool) -> Maker:
-    def make(sample_Nk: Floats, spec: CodecSpec, _: str) -> Codec:
+def _product(rotated: bool) -> CodecEntry:
+    def fit(asked: Asked) -> "Codec":
         from ragcun.retrieval.codecs.peers import product_quantiser
 
-        return product_quantiser(sample_Nk, spec.size, rotated)
+        return product_quantiser(asked.sample_Nk, asked.size, rotated)
 
-    return make
+    def load(saved: Saved) -> "Codec":
+        from ragcun.retrieval.codecs.peers import FaissCodec
+
+        return FaissCodec.saved(saved.tensors)
+
+    about = f"faiss' product quantiser{' with an optimised rotation' * rotated}"
+    return CodecEntry(about, fit, load, sized=True)
 
 
-def _rabitq(sample_Nk: Floats, _: CodecSpec, similarity: str) -> Codec:
-    from ragcun.retrieval.codecs.peers import rabitq
+def _rabitq() -> CodecEntry:
+    def fit(asked: Asked) -> "Codec":
+        from ragcun.retrieval.codecs.peers import rabitq
 
-    return rabitq(sample_Nk, similarity)
+        return rabitq(asked.sample_Nk, asked.similarity)
+
+    def load(saved: Saved) -> "Codec":
+        from ragcun.retrieval.codecs.peers import RaBitQCodec
+
+        return RaBitQCodec.saved(saved.tensors)
+
+    return CodecEntry("faiss' RaBitQ", fit, load, rotated=True)
 
 
-_MAKERS: dict[str, Maker] = {
-    "fp32": _floats(32),
-    "fp16": _floats(16),
-    "int8": lambda sample_Nk, _, __: MinMaxCodec(sample_Nk),
+CODES: dict[str, CodecEntry] = {
+    "fp32": _floats(32, "the vectors themselves"),
+    "fp16": _floats(16, "16-bit floats"),
+    "int8": _int8(),
     "4bit": _scalar(4),
     "2bit": _scalar(2),
     "1bit": _scalar(1),
-    "trellis": _trellis,
-    "binary": lambda sample_Nk, _, __: BinaryCodec(sample_Nk.shape[1]),
+    "trellis": _trellis(),
+    "binary": _binary(),
     "pq": _product(rotated=False),
     "opq": _product(rotated=True),
-    "rabitq": _rabitq,
+    "rabitq": _rabitq(),
 }

@@ -9,20 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import faiss
 import numpy as np
 import numpy.typing as npt
 
 from ragcun.console import progress
 from ragcun.intact import DamagedError, check_safetensors, write_safetensors
-from ragcun.retrieval.codecs.codec import Codec, Coded
-from ragcun.retrieval.codecs.peers import FaissCodec, RaBitQCodec
-from ragcun.retrieval.codecs.plain import BinaryCodec, FloatCodec, MinMaxCodec
-from ragcun.retrieval.codecs.scalar import ScalarCodec
+from ragcun.retrieval.codecs.codec import Coded
+from ragcun.retrieval.codecs.registry import Saved
 from ragcun.retrieval.codecs.search import FittedCodec
 from ragcun.retrieval.codecs.space import Space
 from ragcun.retrieval.codecs.spec import CodecSpec
-from ragcun.retrieval.codecs.trellis import TrellisCodec
 from ragcun.retrieval.matrices import Matrix
 from ragcun.slices import slices
 
@@ -49,8 +45,7 @@ def write_codes(path: Path, fitted: FittedCodec, documents: Matrix) -> None:
         "similarity": space.similarity,
         "power": space.power,
     }
-    if isinstance(fitted.codec, TrellisCodec):
-        facts |= {"distances": fitted.codec.distances, "renormalised": fitted.codec.unit}
+    facts |= fitted.codec.facts()
 
     def blocks() -> Iterator[bytes]:
         yield from (np.ascontiguousarray(array).tobytes() for array in tensors.values())
@@ -97,24 +92,5 @@ def read_codes(path: Path) -> tuple[FittedCodec, Coded]:
     spec = CodecSpec.parse(facts["codec"])
     own = {name: np.array(tensors[name]) for name in tensors}
     space = Space(facts["unit"], facts["similarity"], own.pop("mean", None), own.pop("transform", None), facts["power"])
-    codec = _codec(spec, own, facts)
+    codec = spec.entry.load(Saved(facts["coordinates"], own, facts))
     return FittedCodec(spec, space, codec), Coded(codes, codec)
-
-
-def _codec(spec: CodecSpec, tensors: Tensors, facts: dict[str, Any]) -> Codec:
-    """The codec that has these tensors."""
-    if spec.code in {"fp32", "fp16"}:
-        return FloatCodec(32 if spec.code == "fp32" else 16)
-    if spec.code == "int8":
-        return MinMaxCodec.of_ranges(tensors["ranges"])
-    if spec.code == "binary":
-        return BinaryCodec(facts["coordinates"])
-    if spec.code == "trellis":
-        names = ("codec_mean", "codec_transform", "scales", "centroids")
-        mean, transform, scales, centroids = (tensors[name] for name in names)
-        rates = {int(bits): int(count) for bits, count in tensors["rates"]}
-        return TrellisCodec(mean, transform, scales, centroids, rates, facts["distances"], facts["renormalised"])
-    if "faiss" in tensors:
-        index = faiss.deserialize_index(tensors["faiss"])
-        return RaBitQCodec(index) if spec.code == "rabitq" else FaissCodec(index)
-    return ScalarCodec(int(spec.code.removesuffix("bit")), facts["coordinates"], float(tensors["scale"][0]))

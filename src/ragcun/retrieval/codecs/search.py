@@ -12,7 +12,7 @@ import numpy as np
 
 from ragcun.console import progress
 from ragcun.retrieval.codecs.codec import Codec, Coded
-from ragcun.retrieval.codecs.registry import CENTRED, make_codec
+from ragcun.retrieval.codecs.registry import Asked
 from ragcun.retrieval.codecs.space import Space, fit_space, sample
 from ragcun.retrieval.codecs.spec import CodecSpec
 from ragcun.retrieval.matrices import Matrix
@@ -42,8 +42,8 @@ class FittedCodec:
         Raises `UserError` where the documents or their dimensions do not suit the codec.
         """
         taken = sample(documents)
-        space = fit_space(taken, similarity, spec.dims, spec.rotated, spec.whiten_power, spec.code in CENTRED)
-        return cls(spec, space, make_codec(space.documents(taken), spec, space.similarity))
+        space = fit_space(taken, similarity, spec.dims, spec.rotated, spec.whiten_power, spec.entry.centred)
+        return cls(spec, space, spec.entry.fit(Asked(space.documents(taken), spec.size, space.similarity)))
 
     def encode(self, documents: Matrix) -> Coded:
         """All documents as codes, in memory."""

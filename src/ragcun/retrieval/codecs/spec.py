@@ -13,26 +13,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from ragcun.errors import UserError, did_you_mean
+from ragcun.retrieval.codecs.registry import CODES, CodecEntry
 
 VERSION = 3  # of the codecs: rankings of another one are computed again
-
-# name -> (what it is, whether it rotates by default)
-CODES = {
-    "fp32": ("the vectors themselves", False),
-    "fp16": ("16-bit floats", False),
-    "int8": ("8 bits between each dimension's extremes, as sentence-transformers' int8", False),
-    "4bit": ("Lloyd-Max quantiser of 4 bits with RaBitQ's correction", True),
-    "2bit": ("Lloyd-Max quantiser of 2 bits with RaBitQ's correction", True),
-    "1bit": ("Lloyd-Max quantiser of 1 bit with RaBitQ's correction", True),
-    "trellis": ("trellis-coded quantiser with bits shared out by variance", False),
-    "binary": ("signs compared by Hamming distance, as sentence-transformers' binary", False),
-    "pq": ("faiss' product quantiser", False),
-    "opq": ("faiss' product quantiser with an optimised rotation", False),
-    "rabitq": ("faiss' RaBitQ", True),
-}
-SIZED = ("trellis", "pq", "opq")  # a number behind their name is their bytes
-
-_SIZED = re.compile(rf"({'|'.join(SIZED)})([1-9]\d{{0,4}})")
 
 
 @dataclass(frozen=True)
@@ -45,7 +28,7 @@ class CodecSpec:
         rotate: whether they are rotated at random before; None: as the codec has it.
         whiten_power: each component is divided by its standard deviation to this power.
         rescore: documents of a query that are ordered by the exact vectors, which are then the result; None: none.
-        size: bytes of a vector, for the codecs of `SIZED`; None: one for eight dimensions.
+        size: bytes of a vector, where the codec has a choice of them; None: one for eight dimensions.
     """
 
     code: str
@@ -78,6 +61,11 @@ class CodecSpec:
         return cls(code, size=size, **values)
 
     @property
+    def entry(self) -> CodecEntry:
+        """What the registry says of the code."""
+        return CODES[self.code]
+
+    @property
     def name(self) -> str:
         """The code's name with its bytes, where it has a choice of them."""
         return self.code if self.size is None else f"{self.code}{self.size}"
@@ -85,12 +73,12 @@ class CodecSpec:
     @property
     def rotated(self) -> bool:
         """Whether components are rotated at random."""
-        return CODES[self.code][1] if self.rotate is None else self.rotate
+        return self.entry.rotated if self.rotate is None else self.rotate
 
     def __str__(self) -> str:
         parts = [self.name]
         parts += [] if self.dims is None else [str(self.dims)]
-        parts += [] if self.rotated == CODES[self.code][1] else ["rotated" if self.rotated else "unrotated"]
+        parts += [] if self.rotated == self.entry.rotated else ["rotated" if self.rotated else "unrotated"]
         parts += [] if self.whiten_power == 0 else [f"power={self.whiten_power}"]
         parts += [] if self.rescore is None else [f"rescore={self.rescore}"]
         return "/".join(parts)
@@ -102,12 +90,13 @@ class CodecSpec:
 
 def named_code(name: str) -> tuple[str, int | None]:
     """The code called `name`, and its bytes where they are given. Raises `UserError` where there is none."""
-    if found := _SIZED.fullmatch(name):
+    sized = [code for code, entry in CODES.items() if entry.sized]
+    if found := re.fullmatch(rf"({'|'.join(sized)})([1-9]\d{{0,4}})", name):
         return found[1], int(found[2])
     if name not in CODES:
         raise UserError(
-            f"codec {name!r}: unknown{did_you_mean(name, CODES)}; choose one of {', '.join(CODES)}, "
-            "of which trellis, pq and opq may be followed by their bytes, as in pq48"
+            f"codec {name!r}: unknown{did_you_mean(name, CODES)}; choose one of {', '.join(CODES)}, of which "
+            f"{', '.join(sized[:-1])} and {sized[-1]} may be followed by their bytes, as in {sized[-1]}48"
         )
     return name, None
 

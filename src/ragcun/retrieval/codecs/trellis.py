@@ -18,8 +18,9 @@ Documents of length 1 are divided by their length again once they are decoded.
 N vectors, k coordinates, c components that have bits, b bits of each, S = 256 states, B bytes, K centroids.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import faiss
 import numpy as np
@@ -166,6 +167,18 @@ class TrellisCodec:
     def similarity(self, space: str, /) -> str:
         """The coordinates' own."""
         return space
+
+    @classmethod
+    def saved(cls, tensors: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]) -> Self:
+        """The codec with these `tensors` and `facts`."""
+        names = ("codec_mean", "codec_transform", "scales", "centroids")
+        mean, transform, scales, centroids = (tensors[name] for name in names)
+        rates = {int(bits): int(count) for bits, count in tensors["rates"]}
+        return cls(mean, transform, scales, centroids, rates, facts["distances"], facts["renormalised"])
+
+    def facts(self) -> dict[str, Any]:
+        """Whether it compares distances, and whether decoded vectors have the length 1."""
+        return {"distances": self.distances, "renormalised": self.unit}
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
         """What all vectors share, by name."""
