@@ -41,7 +41,7 @@ def test_what_is_damaged_is_told_and_goes(folder: Path, capsys: pytest.CaptureFi
 def test_a_damaged_record_is_refused(folder: Path) -> None:
     content = (folder / SOURCE).read_text(encoding="utf-8")
     (folder / SOURCE).write_text(content.replace("3", "2", 1), encoding="utf-8")
-    with pytest.raises(RagcunError, match=r"damaged .*; delete .*made and give the same command again"):
+    with pytest.raises(RagcunError, match=r"damaged .*; delete .*made and run the same command again"):
         finished(folder, {"rows": 2})
 
 

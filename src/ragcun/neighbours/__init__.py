@@ -1,1 +1,1 @@
-"""Whether approximate indexes find what a model's own exact search finds."""
+"""Comparison of approximate nearest-neighbour indexes with exact search."""

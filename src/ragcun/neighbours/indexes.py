@@ -1,6 +1,6 @@
-"""The registry of indexes: how each is built, and the parameter of its search that trades recall for speed.
+"""The registry of indexes, with the parameter of each that trades recall for speed.
 
-To add an index is to add one entry to `INDEXES`.
+To add an index, add one entry to `INDEXES`.
 """
 
 import math
@@ -10,8 +10,8 @@ from typing import Any
 
 import faiss
 
-_TO_TRAIN = 39  # vectors for each centroid: FAISS warns below
-M, CONSTRUCTION = 32, 100  # HNSW's
+_TO_TRAIN = 39  # training vectors per centroid, below which FAISS warns
+M, CONSTRUCTION = 32, 100  # HNSW's M and efConstruction
 
 
 @dataclass(frozen=True)
@@ -19,13 +19,13 @@ class Kind:
     """A kind of index.
 
     Attributes:
-        key: its name in files and options.
-        name: its name in tables.
-        parameter: the name of its parameter.
-        values: of the parameter, the least effort first.
-        build: an empty index for vectors of so many dimensions, so many documents, and FAISS' metric.
-        set: sets the parameter; None where it is the number of candidates that are scored exactly, times k.
-        source: where it comes from.
+        key: the name in files and options.
+        name: the name in tables.
+        parameter: the name of the parameter.
+        values: the values of the parameter, the least effort first.
+        build: makes an empty index for a dimension, a number of documents, and a metric of FAISS.
+        set: sets the parameter; None if the parameter is the number of exactly scored candidates, divided by k.
+        source: the publication.
     """
 
     key: str
@@ -50,7 +50,7 @@ def _set_effort(index: Any, value: int) -> None:
 def _ivf(dimension: int, documents: int, metric: int) -> Any:
     lists = max(1, min(int(4 * math.sqrt(documents)), documents // _TO_TRAIN))
     index: Any = faiss.index_factory(dimension, f"IVF{lists},Flat", metric)
-    index.cp.min_points_per_centroid = 1  # few documents are no warning on standard error
+    index.cp.min_points_per_centroid = 1  # prevents a warning for few documents
     return index
 
 

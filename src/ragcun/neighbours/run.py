@@ -1,7 +1,7 @@
-"""One cell of `ragcun eval neighbours`: every index at every effort against exact search.
+"""One cell of `ragcun eval neighbours`: every index, with every effort, compared with exact search.
 
-result.json     besides what every cell has, the curve of each index and the hubness of the documents under "neighbours"
-scores.parquet  besides the measures of retrieval, each query's recall at each point of a curve (Found@10:INDEX=VALUE)
+result.json     under "neighbours" the curve of each index and the hubness of the documents
+scores.parquet  each query's recall at each point of a curve (Found@10:INDEX=VALUE), besides the measures of retrieval
 """
 
 import time
@@ -30,16 +30,16 @@ from ragcun.retrieval.topk import Floats, Rows, TopK, best, rank_ids, to_rows
 from ragcun.slices import slices
 
 K = 10
-FOUND = "Found@10:"  # begins the columns of each query's recall
-_SAMPLE = 5_000  # documents whose hubness is measured
+FOUND = "Found@10:"  # the prefix of the columns with each query's recall
+_SAMPLE = 5_000  # the maximum number of documents whose hubness is measured
 _BLOCK = 8_192
 _TRAINED_ON = 10_000
-_LEAST = 0.2  # seconds that a measurement of speed takes at least
-_VECTORS = 1_024  # of candidates that one thread reads at a time
+_LEAST = 0.2  # the minimum duration of a measurement of speed, in seconds
+_VECTORS = 1_024  # candidates' vectors that one thread reads at a time
 
 
 def endpoint(_: object = None) -> Endpoint:
-    """The endpoint."""
+    """Return the endpoint."""
     curves = {kind.key: list(kind.values) for kind in INDEXES}
     inputs = {"measures": list(MEASURES), "depth": DEPTH, "curves": curves, "k": K, "hubness_of": _SAMPLE}
 
@@ -54,9 +54,9 @@ def compute(
 ) -> Result:
     """Measure every index on a split, and complete the cell.
 
-    Speed is of this machine, with all of its threads on a batch of all queries.
+    Speed is measured on this machine, with all threads and one batch of all queries.
 
-    Raises `UserError` where the retriever has no vectors.
+    Raises `UserError` if the retriever has no vectors.
     """
     began = time.perf_counter()
     if not isinstance(retriever, HasVectors):
@@ -94,7 +94,7 @@ class _Task:
         self.metric = faiss.METRIC_L2 if similarity == "euclidean" else faiss.METRIC_INNER_PRODUCT
 
     def ranked(self, rows_QC: Rows) -> TopK:
-        """The k best of candidates by their exact scores."""
+        """Return the k best candidates by their exact scores."""
         rows_QC = np.where(rows_QC == self.own[:, None], -1, rows_QC)
         with ThreadPoolExecutor() as pool:
             keys = rescored(self.queries_QD, self.documents, rows_QC, self.similarity, self.id_ranks, _VECTORS, pool)
@@ -142,7 +142,7 @@ def _curve(
 
 
 def _searched(index: Any, kind: Kind, queries_QD: Floats, keep: int) -> tuple[Rows, float, float]:
-    """Candidates, queries a second, and vectors that a query was compared with."""
+    """Return candidates, queries per second, and the number of vectors that a query was compared with."""
     counters: Any = faiss.cvar
     stats = {"hnsw": counters.hnsw_stats, "ivf": counters.indexIVF_stats}.get(kind.key)
     if stats is not None:

@@ -1,4 +1,4 @@
-"""Curves of recall as rows and tables, and models at equal recall."""
+"""Tables of indexes' recall curves, and of models at equal recall."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ TARGETS = (0.9, 0.95, 0.99)
 
 
 def points(results: Sequence[Result]) -> list[dict[str, Any]]:
-    """A row for each point of each curve, with the model, the dataset and the parameter; `bytes` is of a document."""
+    """List the points of all curves with model, dataset and parameter; `bytes` is the size per document."""
     rows = []
     for result in results:
         found = result_record(result.path)["neighbours"]
@@ -38,7 +38,7 @@ def points(results: Sequence[Result]) -> list[dict[str, Any]]:
 
 
 def curves_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Return a table of all points: a group for each model and dataset."""
+    """Make the table of all points, with a group for each model and dataset."""
     columns = [
         Column("dataset"),
         Column("model"),
@@ -48,7 +48,7 @@ def curves_table(rows: Sequence[Mapping[str, Any]]) -> Table:
         Column("nDCG@10", decimals(2, scale=100)),
         Column("queries/s", count),
         Column("compared", count),
-        Column("bytes a document", count),
+        Column("bytes per document", count),
         Column("build, s", significant),
     ]
     groups = [
@@ -75,9 +75,9 @@ def _line(row: Mapping[str, Any]) -> list[Cell]:
 
 
 def equal_recall_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Return a table of what each index takes to reach equal recall, models side by side beside their hubness.
+    """Make the table of the cost at which each index reaches equal recall, with the hubness of each model.
 
-    The cheapest point of the curve that reaches the recall counts; where none does, a cell is an en dash.
+    The first point of the curve that reaches the recall is used; a cell is an en dash if there is none.
     """
     columns = [
         Column("dataset"),
@@ -101,7 +101,7 @@ def equal_recall_table(rows: Sequence[Mapping[str, Any]]) -> Table:
                 lines.append(_reached(dataset, label, kind, curve))
         groups.append(lines)
     note = Note(
-        "Of codes, compared are the candidates whose scores are exact; every document's code is compared besides."
+        'For codes, "compared" is the number of exactly scored candidates; in addition, all codes are compared.'
     )
     return Table("At equal recall.", columns, groups, [note], "neighbours-equal-recall")
 
@@ -110,7 +110,7 @@ def _reached(dataset: str, label: str, kind: Kind, curve: Sequence[Mapping[str, 
     line = cells(dataset, label, curve[0]["hubness"]["skewness"], kind.name)
     for target in TARGETS:
         point = next((point for point in curve if point["recall"] >= target), None)
-        # Of codes every document's is compared: what differs is how many are scored exactly.
+        # All codes are compared, so only the number of exactly scored candidates differs.
         compared = None if point is None else point["compared"] if kind.set is not None else 10 * point["value"]
         line += cells(compared, None if point is None else point["queries_per_second"])
     return line
@@ -121,9 +121,9 @@ def _notes(rows: Sequence[Mapping[str, Any]]) -> list[Note]:
     shown = "; ".join(f"{label} on {dataset} {value:.2f}" for (label, dataset), value in hubs.items())
     return [
         Note(
-            "Recall is the share of the ten documents that the model's own exact search finds. Indexes propose "
-            "documents, whose scores are exact. Compared are the vectors whose distance a query needs; of codes, every "
-            "document's. Speed is of this machine, all threads, all queries in one batch."
+            "Recall is the share of exact search's top ten documents that an index finds. Indexes propose candidates, "
+            'whose scores are exact. "Compared" is the number of vectors whose distance to a query is computed; for '
+            "codes, all documents. Speed is measured on this machine, with all threads and all queries in one batch."
         ),
         Note(f"Hubness (skewness of 10-occurrences among documents): {shown}."),
     ]

@@ -1,9 +1,9 @@
-"""Approximate search with FAISS' indexes, and how much of exact search's result it finds.
+"""Approximate search with FAISS' indexes, and its recall of the results of exact search.
 
 hnsw     a graph of neighbours (Malkov and Yashunin, arXiv 1603.09320) over the vectors themselves, in memory
-ivfpq    an inverted file of product-quantised vectors (Jegou et al., TPAMI 2011): dimension / 4 bytes a document
+ivfpq    inverted lists of product-quantised vectors (Jegou et al., TPAMI 2011): dimension / 4 bytes per document
 
-The index proposes candidates; their scores are exact, and so is their order.
+The index only proposes candidates. Their scores and their order are computed exactly.
 """
 
 import math
@@ -30,23 +30,23 @@ _BLOCK = 8_192
 _SHALLOW = 10  # recall is also reported at this depth
 _SAMPLE = 200  # queries on which recall is measured
 _NEIGHBOURS, _EFFORT = 32, 100  # HNSW's M and efConstruction
-_PROBES = 64  # cells of the inverted file that a query looks into
-_TO_TRAIN = 39  # vectors for each centroid: FAISS warns below
-_CANDIDATES = {"hnsw": 1, "ivfpq": 4}  # for each document of the result
-_QUERIES = 256  # that are searched for at a time
-_VECTORS = 1_024  # of candidates that one thread reads at a time
+_PROBES = 64  # inverted lists that are searched for a query
+_TO_TRAIN = 39  # training vectors per centroid, below which FAISS warns
+_CANDIDATES = {"hnsw": 1, "ivfpq": 4}  # candidates per document of the result
+_QUERIES = 256  # queries per search of the index
+_VECTORS = 1_024  # candidates' vectors that one thread reads at a time
 
 
 @dataclass(frozen=True)
 class Index:
-    """What an index was and how it fared; JSON where `vars` is.
+    """An index and its recall; `vars` of it is JSON.
 
     Attributes:
-        kind: "hnsw" or "ivfpq".
-        parameters: FAISS' own names.
-        documents: in it.
-        recall: depth -> share of exact search's documents to that depth that were found, mean over `queries`.
-        queries: that were searched for exactly, too.
+        kind: the kind of index, "hnsw" or "ivfpq".
+        parameters: the parameters, with FAISS' names.
+        documents: the number of documents in the index.
+        recall: for each depth, the share of exact search's top documents that were found, averaged over `queries`.
+        queries: the number of queries that were also searched exactly.
     """
 
     kind: str
@@ -67,10 +67,10 @@ def search_index(
     exclude: Rows,
     resources: Resources,
 ) -> tuple[TopK, Index]:
-    """The most similar documents that an index finds, and what that index was. Arguments as those of `search.search`.
+    """Search with an approximate index; return the result and the index' description. See `search.search`.
 
     Raises:
-        UserError: the index does not fit into the memory allowed or, where that is None, into what is free.
+        UserError: the index does not fit into the allowed memory or, if that is None, into the free memory.
     """
     (n_queries, dimension), n_documents = queries.shape, documents.shape[0]
     keep = min(_CANDIDATES[kind] * k + 1, n_documents)
@@ -109,12 +109,12 @@ def search_index(
 
 
 def recall_of(found: Rows, exact: Rows) -> float:
-    """The share of each query's exact rows, (Q, k), that are among those found, as a mean; -1 stands for none."""
+    """Return the mean over queries of `recalls_of`."""
     return float(recalls_of(found, exact).mean())
 
 
 def recalls_of(found: Rows, exact: Rows) -> npt.NDArray[np.float64]:
-    """The share of each query's exact rows, (Q, k), that are among those found, (Q,); -1 stands for none."""
+    """Return the share of each query's `exact` rows, (Q, k), that are in `found`, (Q,); -1 marks an absent row."""
     shares = []
     for mine, every in zip(found, exact, strict=True):
         wanted = every[every >= 0]
@@ -134,12 +134,12 @@ def _empty(kind: IndexKind, dimension: int, n_documents: int, keep: int, similar
     parts = max(part for part in range(1, max(1, dimension // 4) + 1) if dimension % part == 0)
     inverted: Any = faiss.index_factory(dimension, f"IVF{lists},PQ{parts}x{bits}", metric)
     inverted.nprobe = min(_PROBES, lists)
-    inverted.do_polysemous_training = False  # minutes, for a way to search that is not used
+    inverted.do_polysemous_training = False  # it takes minutes, for a search method that is not used
     return inverted, {"nlist": lists, "m": parts, "nbits": bits, "nprobe": inverted.nprobe}
 
 
 def _sample(lists: int) -> int:
-    """Vectors to train on: enough for the lists, and for the quantiser's 256 centroids."""
+    """Return the number of training vectors, enough for the lists and for the quantiser's 256 centroids."""
     return _TO_TRAIN * max(lists, 256)
 
 
@@ -157,7 +157,7 @@ def _refuse_too_large(kind: str, index: Any, dimension: int, n_documents: int, m
 
 
 def prepared(vectors: Floats, similarity: str) -> Floats:
-    """Vectors as FAISS compares them: of length 1 where the similarity is the cosine."""
+    """Return vectors as FAISS compares them: with length 1 for cosine similarity."""
     if similarity != "cosine":
         return np.ascontiguousarray(vectors)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""BM25 as Pyserini's published BEIR figures have it: Lucene's formula and English analyser, title and text as one."""
+"""BM25 as in Pyserini's published BEIR scores: Lucene's formula and English analyser, title joined with the text."""
 
 import math
 from importlib.metadata import version
@@ -16,21 +16,21 @@ from ragcun.retrieval.words import ENGLISH, LANGUAGES, LONGEST, analyser, pieces
 
 K1 = 0.9
 B = 0.4
-REMEMBERED = 1_000_000  # pieces of texts whose terms are kept, about 200 MiB
+REMEMBERED = 1_000_000  # pieces of text whose terms are cached, about 200 MiB
 
-_LEAST = np.finfo(np.float32).smallest_subnormal  # of the scores that are not 0
+_LEAST = np.finfo(np.float32).smallest_subnormal  # the smallest score above 0
 
 
 class BM25:
     """Okapi BM25 (Robertson and Zaragoza 2009) as Lucene's BM25Similarity computes it, through bm25s. A retriever.
 
-    A document's length is rounded as Lucene stores it, in one byte. A document that shares no word with the query is
-    not returned.
+    A document's length is rounded to the byte that Lucene stores. A document that shares no word with the query is not
+    returned.
 
     Args:
-        k1: how much a word's further occurrences count, 0 or more.
-        b: how much a document's length does, 0 to 1.
-        language: whose stemmer and stop words are used, one of `words.LANGUAGES`.
+        k1: the saturation of term frequency, 0 or more.
+        b: the strength of length normalisation, 0 to 1.
+        language: the language of stemmer and stop words, one of `words.LANGUAGES`.
 
     Raises:
         UserError: k1 or b is out of its range, or there is no such language.
@@ -49,12 +49,12 @@ class BM25:
         self._language = language
 
     def rank(self, corpus: Texts, queries: Texts, k: int, id_ranks: Rows, exclude: Rows) -> TopK:
-        """The k best documents of each query; arguments and result as those of `search.search`, but for ties.
+        """Return the k best documents of each query; arguments and result are those of `search.search`, except ties.
 
-        Of equal scores the lower id is first, as in Anserini, and as there each score is made lower than the one
-        before it (here by float32's least step), so that trec_eval has the same order.
+        Of documents with equal scores, the one with the lower id is first, as in Anserini. Each score is reduced below
+        the one before it, as in Anserini (here by the smallest step of float32), so that trec_eval has the same order.
         """
-        id_ranks = len(id_ranks) - 1 - id_ranks  # the lower, the better
+        id_ranks = len(id_ranks) - 1 - id_ranks  # lower ids come first
         terms = _Terms(self._language)
         keys_QK = np.full((len(queries), k), EMPTY)
         with Postings() as postings:
@@ -85,7 +85,7 @@ class BM25:
         return top
 
     def describe(self) -> dict[str, Any]:
-        """Everything that determines the ranking; JSON."""
+        """Return everything that determines the ranking, as JSON."""
         return {
             "model": "BM25",
             "k1": self._k1,
@@ -103,7 +103,7 @@ class BM25:
 
 
 class _Terms:
-    """Texts as the numbers of their terms."""
+    """A vocabulary that maps texts to numbers of terms."""
 
     def __init__(self, language: str) -> None:
         self.vocabulary: dict[str, int] = {}
@@ -111,11 +111,11 @@ class _Terms:
         self._numbers = _Numbers(self)
 
     def learn(self, text: str) -> "chain[int]":
-        """The numbers of a document's terms; new ones get the next number."""
+        """Return the numbers of a document's terms; new terms get the next number."""
         return chain.from_iterable(map(self._numbers.__getitem__, pieces(text)))
 
     def known(self, text: str) -> list[int]:
-        """The numbers of those of a query's terms that occur in a document."""
+        """Return the numbers of a query's terms that occur in a document."""
         numbers: list[int] = []
         for piece in pieces(text):
             if piece in self._numbers:
@@ -125,21 +125,21 @@ class _Terms:
         return numbers
 
     def of(self, piece: bytes) -> list[str]:
-        """The terms of a piece of a text: none of a stop word, several of a word that is too long."""
+        """Return the terms of a piece of text: none for a stop word, several for a word that is too long."""
         words = tokenize(piece.decode())
         parts = [word[start : start + LONGEST] for word in words for start in range(0, len(word), LONGEST)]
         return [term for term in map(self._analyse, parts) if term]
 
 
 class _Numbers(dict[bytes, tuple[int, ...]]):
-    """The numbers of a piece's terms, each piece analysed once as long as there are not too many."""
+    """A cache of the numbers of each piece's terms, which is limited in size."""
 
     def __init__(self, terms: _Terms) -> None:
         super().__init__()
         self._terms = terms
 
     def __missing__(self, piece: bytes) -> tuple[int, ...]:
-        bare = piece.strip(b'.,:;"')  # these stand within words only
+        bare = piece.strip(b'.,:;"')  # these characters belong to a word only inside it
         if bare != piece:
             numbers = self[bare]
         else:

@@ -1,4 +1,4 @@
-"""An encoder as a retriever: texts to vectors, vectors to rankings."""
+"""Dense retrievers, which rank documents by the similarity of vectors."""
 
 from dataclasses import asdict
 from typing import Any, Protocol
@@ -20,7 +20,7 @@ from ragcun.retrieval.topk import Rows, TopK
 
 
 class Embeds(Protocol):
-    """Whatever gives queries and documents vectors: an `Embedder`, an `ApiEmbedder`."""
+    """A model that embeds queries and documents: an `Embedder` or an `ApiEmbedder`."""
 
     similarity: str
 
@@ -32,13 +32,13 @@ class Embeds(Protocol):
 
 
 class Dense:
-    """Search by the encoder's own similarity, with its own prompts: exact, or with an index. A retriever.
+    """A retriever that searches by the encoder's own similarity and prompts, exactly or with an index.
 
-    What a long exact search has found is kept in the cache: one that was killed goes on where it was. With a `codec`,
-    documents' vectors are codes, fitted to the corpus, and queries keep their full precision.
+    The state of a long exact search is cached, so that an interrupted search resumes. With a `codec`, the documents'
+    vectors are compressed by a codec that is fitted to the corpus, and queries keep full precision.
 
     Raises:
-        UserError: the encoder's similarity is none that can be searched by.
+        UserError: the encoder's similarity is not supported by the search.
     """
 
     def __init__(self, embedder: Embeds, label: str, options: RetrieverOptions, codec: CodecSpec | None = None) -> None:
@@ -54,7 +54,7 @@ class Dense:
         self._last: dict[str, Any] = {}
 
     def rank(self, corpus: Texts, queries: Texts, k: int, id_ranks: Rows, exclude: Rows) -> TopK:
-        """The k best documents of each query; arguments and result as those of `search.search`."""
+        """Return the k best documents of each query; arguments and result are those of `search.search`."""
         kind, similarity = self._options.index, self._embedder.similarity
         if kind != "exact" and process_count() > 1:
             raise UserError(f"--index {kind}: several processes can share only an exact search")
@@ -81,11 +81,11 @@ class Dense:
 
     @property
     def similarity(self) -> str:
-        """The similarity that it ranks by, one of `search.SIMILARITIES`."""
+        """The similarity by which documents are ranked, one of `search.SIMILARITIES`."""
         return self._embedder.similarity
 
     def vectors(self, corpus: Texts, queries: Texts) -> tuple[Identified, Identified]:
-        """The vectors of queries (Q, d) and documents (N, d), as `rank` compares them."""
+        """Return the vectors of queries (Q, d) and documents (N, d), as `rank` compares them."""
         return self._embedder.queries(queries), self._embedder.documents(corpus)
 
     def _by_codes(
@@ -105,12 +105,12 @@ class Dense:
         return top if spec.rescore is None else rescore(queries_QD, documents, top, k, similarity, id_ranks)
 
     def describe(self) -> dict[str, Any]:
-        """Everything that determines the last ranking; JSON."""
+        """Return everything that determines the last ranking, as JSON."""
         return self._embedder.describe() | self._last
 
 
 class Priced:
-    """The same by an API's vectors: what they will cost is agreed to before anything is spent. A retriever."""
+    """A retriever that searches an API's vectors, after the user has agreed to the costs."""
 
     def __init__(
         self, embedder: ApiEmbedder, label: str, options: RetrieverOptions, codec: CodecSpec | None = None
@@ -120,7 +120,7 @@ class Priced:
         self._dense = Dense(embedder, label, options, codec)
 
     def rank(self, corpus: Texts, queries: Texts, k: int, id_ranks: Rows, exclude: Rows) -> TopK:
-        """The k best documents of each query; arguments and result as those of `search.search`."""
+        """Return the k best documents of each query; arguments and result are those of `search.search`."""
         if process_count() > 1:
             raise UserError(f"{self.label}: an embeddings API is used by one process only; start it without a launcher")
         self._embedder.agree(queries, corpus)
@@ -128,14 +128,14 @@ class Priced:
 
     @property
     def similarity(self) -> str:
-        """The similarity that it ranks by, one of `search.SIMILARITIES`."""
+        """The similarity by which documents are ranked, one of `search.SIMILARITIES`."""
         return self._dense.similarity
 
     def vectors(self, corpus: Texts, queries: Texts) -> tuple[Identified, Identified]:
-        """The vectors of queries (Q, d) and documents (N, d), as `rank` compares them."""
+        """Return the vectors of queries (Q, d) and documents (N, d), as `rank` compares them."""
         self._embedder.agree(queries, corpus)
         return self._dense.vectors(corpus, queries)
 
     def describe(self) -> dict[str, Any]:
-        """Everything that determines the ranking; JSON."""
+        """Return everything that determines the ranking, as JSON."""
         return self._dense.describe()

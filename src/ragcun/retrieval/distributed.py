@@ -1,4 +1,4 @@
-"""Search by several processes together: each searches its part of the documents, and all of them get the result.
+"""Search by several processes: each searches a part of the documents, and all get the merged result.
 
 Q queries, N documents, K documents of a result.
 """
@@ -27,10 +27,10 @@ def distributed_search(
     exclude: Rows,
     resources: Resources,
 ) -> TopK:
-    """What `search.search` finds, by all processes of the group; without one, by this one alone.
+    """Search as `search.search`, by all processes of the group or, without a group, by this process alone.
 
-    Arguments as there, equal on all processes; resources are those of each. Of the documents, a process reads only its
-    part.
+    The arguments are the same, and must be equal on all processes; the resources are those of each process. A process
+    reads only its part of the documents.
 
     Raises:
         RagcunError: the processes were given different searches.
@@ -75,7 +75,7 @@ class _Part:
 
 
 def _agree(settings: str, *arrays: npt.NDArray[np.generic]) -> None:
-    """Results of different searches must not be merged: a process that had failed and went on would give such."""
+    """Raise if the processes search differently, as after a failure in one of them; such results must not be merged."""
     digest = hashlib.sha256(settings.encode())
     for array in arrays:
         digest.update(np.ascontiguousarray(array).data)

@@ -1,4 +1,4 @@
-"""Rankings that another system made, as runs in TREC's format, held against a collection."""
+"""Runs of other systems in TREC's format, matched with a collection."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ class ForeignRun:
     """A run on the queries of a split, with the ids of the collection.
 
     Attributes:
-        run: query id -> document id -> score, of the judged queries that the file has.
-        facts: what was found in the file, in numbers; JSON.
+        run: query id -> document id -> score, for the judged queries in the file.
+        facts: counts of what the file contains, as JSON.
     """
 
     run: Run
     facts: dict[str, int | str]
 
     def remarks(self) -> list[str]:
-        """What a reader should know of the file, in words."""
+        """Describe in words what a reader should know about the file."""
         said = []
         missing = int(self.facts["judged_queries"]) - int(self.facts["answered_queries"])
         if missing:
@@ -33,25 +33,25 @@ class ForeignRun:
             said.append(f"{other:,} queries are not in the collection and are left out")
         if unknown := self.facts["unknown_documents"]:
             said.append(
-                f"{unknown:,} results are of documents that the corpus lacks, such as "
+                f"{unknown:,} results are documents that are not in the corpus, such as "
                 f"{self.facts['unknown_document']!r}; they keep their ranks, as in trec_eval"
             )
         if self.facts["shallowest"] != self.facts["deepest"]:
-            said.append(f"{self.facts['shallowest']:,} to {self.facts['deepest']:,} results a query")
+            said.append(f"{self.facts['shallowest']:,} to {self.facts['deepest']:,} results per query")
         else:
-            said.append(f"{self.facts['deepest']:,} results a query")
+            said.append(f"{self.facts['deepest']:,} results per query")
         return said
 
 
 def read_foreign(path: Path, collection: Collection, split: str, own: Mapping[str, str], depth: int) -> ForeignRun:
-    """Read a run of another system, and hold it against the collection.
+    """Read a run of another system, and match it with the collection.
 
-    Ids are taken as they are or, where the collection does not have them so, percent-decoded, as ragcun writes those
-    with white space. Each query keeps its `depth` best documents by score, whatever rank the file states, without its
-    own (`own`: query id -> the document that the benchmark takes out).
+    Ids are used as they are or, if the collection does not have them, percent-decoded, because ragcun encodes white
+    space in ids. The `depth` best documents of each query are kept by their scores, independent of the ranks in the
+    file. The document `own[query]` is removed, if the benchmark excludes it.
 
     Raises:
-        UserError: the file is malformed, no judged query is in it, or none of its documents is in the corpus.
+        UserError: the file is malformed, contains no judged query, or none of its documents is in the corpus.
     """
     judged = collection.qrels(split)
     raw = read_run(path, escaped=False)
@@ -93,7 +93,7 @@ def _best(scores: Mapping[str, float], own: str | None, depth: int) -> list[tupl
 
 
 def _ids(names: list[str], rows: Callable[[Iterable[str]], Rows]) -> list[str | None]:
-    """The collection's ids of `names`; None where it has none of the two spellings."""
+    """Return the collection's ids of `names`; None if it has neither spelling."""
     decoded = [unquote(name) for name in names]
     return [
         name if row >= 0 else other if other_row >= 0 else None

@@ -1,4 +1,4 @@
-"""Reciprocal-rank fusion of two retrievers (Cormack, Clarke and Buettcher, SIGIR 2009)."""
+"""Reciprocal rank fusion of two retrievers (Cormack, Clarke and Buettcher, SIGIR 2009)."""
 
 from typing import Any
 
@@ -8,14 +8,14 @@ from ragcun.data.texts import Texts
 from ragcun.retrieval.retrievers import Retriever
 from ragcun.retrieval.topk import EMPTY, Rows, TopK, best, pack, to_rows
 
-K = 60  # the paper's
-DEPTH = 1_000  # documents of each ranking that count
+K = 60  # the paper's constant
+DEPTH = 1_000  # documents of each ranking that are fused
 
 
 class ReciprocalRank:
-    """Two rankings as one: a document's score is the sum of 1 / (60 + its rank) over those that have it. A retriever.
+    """A retriever that fuses two rankings: a document's score is the sum of 1 / (60 + rank) over the rankings with it.
 
-    Ranks count from 1. Each retriever is asked for 1,000 documents, or for k where that is more.
+    Ranks count from 1. Each retriever returns 1,000 documents, or k if that is more.
     """
 
     def __init__(self, first: Retriever, second: Retriever, label: str) -> None:
@@ -23,7 +23,7 @@ class ReciprocalRank:
         self._retrievers = (first, second)
 
     def rank(self, corpus: Texts, queries: Texts, k: int, id_ranks: Rows, exclude: Rows) -> TopK:
-        """The k best documents of each query; arguments and result as those of `search.search`."""
+        """Return the k best documents of each query; arguments and result are those of `search.search`."""
         depth = max(k, DEPTH)
         rankings = [one.rank(corpus, queries, depth, id_ranks, exclude).rows for one in self._retrievers]
         gains = 1 / (K + 1 + np.arange(depth, dtype=np.float64))
@@ -37,7 +37,7 @@ class ReciprocalRank:
         return to_rows(keys_QK, id_ranks)
 
     def describe(self) -> dict[str, Any]:
-        """Everything that determines the ranking; JSON."""
+        """Return everything that determines the ranking, as JSON."""
         return {
             "model": "reciprocal-rank fusion",
             "k": K,

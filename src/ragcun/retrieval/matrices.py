@@ -1,4 +1,4 @@
-"""Vectors that need not be in memory, as a search reads them."""
+"""Vectors that need not be in memory, in the form in which a search reads them."""
 
 from typing import Protocol
 
@@ -14,16 +14,16 @@ class Matrix(Protocol):
     def shape(self) -> tuple[int, int]: ...
 
     def block(self, start: int, stop: int, /) -> Floats:
-        """Rows start .. stop-1."""
+        """Return rows start .. stop-1."""
         ...
 
     def rows(self, index: Rows, /) -> Floats:
-        """The rows at `index`, in that order."""
+        """Return the rows at `index`, in this order."""
         ...
 
 
 def as_matrix(vectors: Matrix | Floats) -> Matrix:
-    """Vectors as a `Matrix`, whether they are one or an array."""
+    """Return vectors as a `Matrix`; an array is wrapped."""
     return _Array(vectors) if isinstance(vectors, np.ndarray) else vectors
 
 

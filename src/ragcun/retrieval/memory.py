@@ -1,4 +1,4 @@
-"""The resources of a search, and the sizes of its blocks, which keep it within its memory."""
+"""The resources of a search, and the sizes of its blocks, by which it stays within its memory."""
 
 import math
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ from ragcun.embedding.store import RESIDENT
 from ragcun.errors import UserError
 from ragcun.retrieval.checkpoint import Checkpoints
 
-DEFAULT = 4 * 2**30  # bytes beside what the process holds already
+DEFAULT = 4 * 2**30  # bytes in addition to what the process holds already
 
-_VECTORS = 1_024  # of candidates that one thread reads at a time to score them again
-_OF_A_VECTOR = 24  # bytes for each dimension while it is scored
-_OF_A_CANDIDATE = 100  # bytes while candidates are scored
-_FEW = 256  # documents of a block; strips of queries are made shorter before blocks are
+_VECTORS = 1_024  # candidates' vectors that one thread reads at a time to score them again
+_OF_A_VECTOR = 24  # bytes per dimension while a vector is scored
+_OF_A_CANDIDATE = 100  # bytes per candidate while candidates are scored
+_FEW = 256  # the size of a block that is not reduced before strips of queries are
 
 
 def parse_memory(text: str) -> int:
-    """Bytes of a size such as "4GiB" or "500MB". Raises `UserError` for anything else."""
+    """Parse a size such as "4GiB" or "500MB" into bytes. Raises `UserError` for any other text."""
     from pydantic import ByteSize, TypeAdapter, ValidationError
 
     try:
@@ -29,15 +29,15 @@ def parse_memory(text: str) -> int:
 
 @dataclass(frozen=True)
 class Resources:
-    """Resources of a search. They do not change its result.
+    """The resources of a search, which do not change its result.
 
     Attributes:
-        memory: bytes that the process may hold while it searches; None: `DEFAULT` more than it holds now, or what the
-            queries and their results take at least.
-        device: the device that blocks go through, as torch names it; None: the processor's cores.
-        checkpoints: where what has been found is kept, and looked for; None: nowhere.
-        query_block: queries of one matrix product, at most.
-        document_block: documents of one matrix product, at most.
+        memory: the bytes that the process may hold during the search; None is `DEFAULT` more than it holds now, or at
+            least what the queries and their results need.
+        device: the device of the matrix products, as torch names it; None is the processor's cores.
+        checkpoints: the checkpoints of the search; None for no checkpoints.
+        query_block: the maximum number of queries of one matrix product.
+        document_block: the maximum number of documents of one matrix product.
     """
 
     memory: int | None = None
@@ -52,10 +52,10 @@ class Portions:
     """The sizes of a search's blocks.
 
     Attributes:
-        documents: of a block.
-        queries: whose scores with a block one thread computes.
-        rescored: queries whose candidates are scored again.
-        vectors: of candidates, that one thread scores again.
+        documents: the documents of a block.
+        queries: the queries whose scores with a block one thread computes.
+        rescored: the queries whose candidates are scored again at a time.
+        vectors: the candidates that one thread scores again at a time.
     """
 
     documents: int
@@ -67,18 +67,18 @@ class Portions:
 def portions(
     resources: Resources, n_queries: int, n_documents: int, dimension: int, keep: int, threads: int
 ) -> Portions:
-    """The largest portions, up to the blocks of `resources`, with which a search stays within its memory.
+    """Return the largest portions, up to the blocks of `resources`, with which a search stays within its memory.
 
     Args:
-        resources: of these, blocks and memory count.
-        n_queries: all of them; they, their candidates and the result are in memory throughout.
-        n_documents: all of them; the ranks of their ids are in memory throughout.
-        dimension: of the vectors.
-        keep: candidates of a query.
-        threads: that score at the same time.
+        resources: the resources, of which memory and blocks are used.
+        n_queries: the number of queries; these, their candidates and the result stay in memory.
+        n_documents: the number of documents; the ranks of their ids stay in memory.
+        dimension: the dimension of the vectors.
+        keep: the number of candidates per query.
+        threads: the number of threads that score at the same time.
 
     Raises:
-        UserError: not even the smallest portions fit; says what would.
+        UserError: not even the smallest portions fit; the message states the necessary memory.
     """
     memory = resources.memory
     resident = psutil.Process().memory_info().rss
@@ -86,7 +86,8 @@ def portions(
     room = (DEFAULT if memory is None else memory - resident) - throughout
 
     def blocks(documents: int, queries: int) -> int:
-        # Vectors: read, converted, moved, and those of the next block. Scores, and what is derived from them.
+        # Memory holds vectors as read, converted and moved, those of the next block, scores, and arrays made from
+        # these.
         return documents * (24 * (dimension + 1) + 20 * threads * queries) + 48 * threads * queries * keep
 
     least = blocks(_FEW, 1) + 2 * (_OF_A_CANDIDATE * keep + _OF_A_VECTOR * dimension * threads)

@@ -1,15 +1,15 @@
-"""Porter's stemmer as Lucene has it.
+"""Porter's stemmer as in Lucene.
 
 M. F. Porter, An algorithm for suffix stripping (Program 14, 1980), with the author's three later departures, which
 Snowball's "porter" lacks: words of one or two letters stay, -bli becomes -ble, and -logi becomes -log.
 """
 
-# By a suffix' last letter but one: the suffixes, and the same with what replaces them.
+# For the last letter but one of a suffix: the suffixes, and the suffixes with their replacements.
 Rules = dict[str, tuple[tuple[str, ...], list[tuple[str, str]]]]
 
 
 def _rules(listed: str) -> Rules:
-    """Suffixes and what replaces them, in the order in which they are tried."""
+    """Parse suffixes and their replacements, in the order in which they are tried."""
     rules: dict[str, list[tuple[str, str]]] = {}
     for rule in listed.split():
         suffix, _, replacement = rule.partition(":")
@@ -17,7 +17,7 @@ def _rules(listed: str) -> Rules:
     return {letter: (tuple(suffix for suffix, _ in ones), ones) for letter, ones in rules.items()}
 
 
-# The first suffix that ends the word is the only one that counts.
+# Only the first suffix that ends the word is replaced.
 _STEP_2 = _rules(
     """ational:ate tional:tion enci:ence anci:ance izer:ize bli:ble alli:al entli:ent eli:e ousli:ous ization:ize
     ation:ate ator:ate alism:al iveness:ive fulness:ful ousness:ous aliti:al iviti:ive biliti:ble logi:log"""
@@ -29,7 +29,7 @@ _STEP_4 = _rules(
 
 
 def stem(word: str) -> str:
-    """The stem of a word in lower case."""
+    """Return the stem of a word in lower case."""
     if len(word) < 3:
         return word
     word = _without_participle(_without_plural(word))
@@ -71,7 +71,7 @@ def _without_participle(word: str) -> str:
 
 
 def _replaced(word: str, rules: Rules, least: int) -> str:
-    """The word with its suffix replaced, if what stands before it has at least that measure; -ion, behind s or t."""
+    """Replace the word's suffix if the stem has at least the measure `least`; -ion only after s or t."""
     suffixes, replacements = rules.get(word[-2:-1], ((), []))
     if not word.endswith(suffixes):
         return word
@@ -84,17 +84,17 @@ def _replaced(word: str, rules: Rules, least: int) -> str:
 
 
 def _measure(word: str) -> int:
-    """How often a consonant follows a vowel: m of [C](VC){m}[V]."""
+    """Return the number of times that a consonant follows a vowel: m in [C](VC){m}[V]."""
     return _kinds(word).count("vc")
 
 
 def _ends_short(word: str) -> bool:
-    """Whether the word ends in consonant, vowel, consonant, the last of them neither w, x nor y."""
+    """Return whether the word ends in consonant, vowel, consonant, where the last is not w, x or y."""
     return _kinds(word)[-3:] == "cvc" and word[-1] not in "wxy"
 
 
 def _kinds(word: str) -> str:
-    """For each letter "v", if it is a vowel, or "c"; y is a vowel behind a consonant."""
+    """Return "v" for each vowel and "c" for each consonant; y is a vowel after a consonant."""
     kinds = word.translate(_KINDS)
     while (at := kinds.find("y")) >= 0:
         kinds = kinds[:at] + ("v" if at and kinds[at - 1] == "c" else "c") + kinds[at + 1 :]

@@ -1,9 +1,8 @@
-"""A corpus' postings on disk, segment by segment, weighted by BM25 with the statistics of the whole.
+"""The postings of a corpus on disk, in segments, weighted by BM25 with the statistics of the whole corpus.
 
-So memory is bounded by a segment, however large the corpus: what grows with it is the vocabulary, and four bytes a
-document.
+Memory is limited by the size of a segment; only the vocabulary and four bytes per document grow with the corpus.
 
-N documents, V words of the vocabulary, P postings of a segment.
+Shapes: N documents, V words of the vocabulary, P postings of a segment.
 """
 
 from array import array
@@ -19,7 +18,7 @@ import numpy.typing as npt
 from ragcun.retrieval.topk import Floats
 
 SEGMENT = 4_000_000  # words, about 250 MiB while they are sorted
-_EXACT = 24  # lengths below it are stored as they are
+_EXACT = 24  # smaller lengths are stored exactly
 
 
 class Segment:
@@ -34,7 +33,7 @@ class Segment:
         return self._documents
 
     def scores(self, words: list[int], exclude: int) -> Floats:
-        """Each document's score for a query of these words, (len,); 0 for the row `exclude` of the corpus."""
+        """Return each document's score for a query of these words, (len,); 0 for the row `exclude` of the corpus."""
         scores: Floats = self._index.get_scores_from_ids(words)
         if self.start <= exclude < self.start + len(self):
             scores[exclude - self.start] = 0
@@ -42,9 +41,9 @@ class Segment:
 
 
 def stored_length(lengths: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-    """The lengths that remain of documents' lengths in a byte: Lucene's SmallFloat.intToByte4 and byte4ToInt.
+    """Round documents' lengths to the values of one byte, as Lucene's SmallFloat.intToByte4 and byte4ToInt do.
 
-    Up to 24 all is kept, and beyond that of what is more the four highest bits.
+    Lengths up to 24 are exact. Of a larger length, the four highest bits of the excess are kept.
     """
     more = np.maximum(lengths - _EXACT, 0)
     _, bits = np.frexp(more.astype(np.float64))
@@ -53,10 +52,10 @@ def stored_length(lengths: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
 
 
 class Postings:
-    """Which words stand how often in which documents. Its files are there within a `with` block."""
+    """The counts of words in documents. The files exist within a `with` block."""
 
     def __init__(self) -> None:
-        self._words = array("i")  # of the documents since the last segment
+        self._words = array("i")  # the words of the documents since the last segment
         self._lengths = array("i")
         self._holding_V = np.zeros(0, dtype=np.int64)
         self._starts = [0]
@@ -69,7 +68,7 @@ class Postings:
         self._folder.cleanup()
 
     def add(self, words: Iterable[int]) -> None:
-        """Add a document: the numbers of its words, each below 2**31."""
+        """Add a document by the numbers of its words, each below 2**31."""
         before = len(self._words)
         self._words.extend(words)
         self._lengths.append(len(self._words) - before)
@@ -77,11 +76,11 @@ class Postings:
             self._spool()
 
     def segments(self, k1: float, b: float) -> Iterator[Segment]:
-        """All documents, with weights as Lucene's BM25Similarity has them. Nothing can be added afterwards."""
+        """Yield all documents with the weights of Lucene's BM25Similarity. No document can be added afterwards."""
         if len(self._lengths) > self._starts[-1]:
             self._spool()
         lengths_N, holding_V = np.frombuffer(self._lengths, dtype=np.int32), self._holding_V
-        n = np.count_nonzero(lengths_N)  # a document without words does not count
+        n = np.count_nonzero(lengths_N)  # Lucene does not count documents without words
         idf_V = np.log1p((n - holding_V + 0.5) / (holding_V + 0.5))
         mean = max(lengths_N.sum() / max(n, 1), 1e-9)
         norms_N = k1 * (1 - b + b * stored_length(lengths_N) / mean)

@@ -1,15 +1,15 @@
-"""Resolution of a retriever's name: BM25, an encoder, a model behind an API, or the fusion of two.
+"""Resolution of a retriever's name: BM25, an encoder, a model behind an API, a fusion of two, or a run.
 
-bm25, bm25:k1=1.2,b=0.75                BM25, with other parameters than its own
+bm25, bm25:k1=1.2,b=0.75                BM25, with default or other parameters
 minilm, FOLDER, HUB-ID, HUB-ID@REVISION an encoder; to add a short name is to add an entry to `embedding.known.KNOWN`
-HUB-ID:pooling=cls,query=query: ,...    an encoder that is used otherwise than its files say
-MODEL:codec=2bit/192                    an encoder whose documents' vectors are codes (see `codecs.spec`)
-openai:MODEL, openai:MODEL@512          an embeddings API's model, at 512 dimensions
+HUB-ID:pooling=cls,query=query: ,...    an encoder with options that override its files
+MODEL:codec=2bit/192                    an encoder whose document vectors are compressed (see `codecs.spec`)
+openai:MODEL, openai:MODEL@512          a model behind an embeddings API, with 512 dimensions
 rrf:A+B                                 the fusion of two of the above
-run:FILE, run:FOLDER, run:{dataset}.trec rankings that another system made, in TREC's format; see `run_files`
-NAME=ANY                                any of the above, with a name of its own in tables
+run:FILE, run:FOLDER, run:{dataset}.trec runs of another system in TREC's format; see `run_files`
+NAME=ANY                                any of the above, with a name for tables
 
-Identifying a retriever loads no model.
+Identifying a retriever does not load a model.
 """
 
 import re
@@ -79,11 +79,11 @@ class Encoder:
     """A sentence-transformers or transformers model.
 
     Attributes:
-        model: its name, as `resolve_model` takes it.
-        recipe: settings of its use.
-        note: a note behind its name in tables.
-        label: the user's name for it, in place of its own and the note.
-        codec: in which documents' vectors are searched; None: as they are.
+        model: the model's name, as `resolve_model` accepts it.
+        recipe: settings that override the model's files.
+        note: a note after the name in tables.
+        label: the user's name for the model, which replaces its name and the note.
+        codec: the codec of the documents' vectors; None for full vectors.
     """
 
     model: str
@@ -125,7 +125,7 @@ class Encoder:
         return Dense(embedder, self._called(embedder.resolved.label, options), options, self.codec)
 
     def embedder(self, options: RetrieverOptions) -> "Embedder":
-        """The model itself."""
+        """Return the model's embedder."""
         from ragcun.embedding.embedder import Embedder
 
         return Embedder(
@@ -145,15 +145,15 @@ class Encoder:
 
 @dataclass(frozen=True)
 class ApiModel:
-    """A model behind OpenAI's embeddings API, or behind another endpoint that speaks it (`RetrieverOptions.api_url`).
+    """A model behind OpenAI's embeddings API, or behind a compatible endpoint (`RetrieverOptions.api_url`).
 
     Attributes:
-        model: its name there.
-        dimensions: asked for; None: the model's own.
-        recipe: its prompts and similarity.
-        note: a note behind its name in tables.
-        label: the user's name for it, in place of its own and the note.
-        codec: in which documents' vectors are searched; None: as they are.
+        model: the model's name at the endpoint.
+        dimensions: the requested number of dimensions; None is the model's own.
+        recipe: the prompts and the similarity.
+        note: a note after the name in tables.
+        label: the user's name for the model, which replaces its name and the note.
+        codec: the codec of the documents' vectors; None for full vectors.
     """
 
     model: str
@@ -201,7 +201,7 @@ class ApiModel:
 
 @dataclass(frozen=True)
 class Fusion:
-    """The reciprocal-rank fusion of two others; `label` is the user's name for it, if there is one."""
+    """The reciprocal rank fusion of two retrievers; `label` is the user's name for it, if there is one."""
 
     first: Entry
     second: Entry
@@ -223,7 +223,7 @@ class Fusion:
 
 @dataclass(frozen=True)
 class Foreign:
-    """Runs that another system made; `label` is the user's name for it, if there is one."""
+    """The runs of another system; `label` is the user's name for it, if there is one."""
 
     files: RunFiles
     label: str | None = None
@@ -236,7 +236,7 @@ class Foreign:
 
 
 def entry(name: str) -> Entry:
-    """Parse a retriever's name, without looking for a model. Raises `UserError` for an invalid name."""
+    """Parse a retriever's name without searching for a model. Raises `UserError` for an invalid name."""
     label, model = parse_label(name)
     if model.startswith(_RUN):
         return Foreign(RunFiles.parse(model.removeprefix(_RUN)), label)
@@ -267,12 +267,12 @@ def identify(name: str, options: RetrieverOptions) -> Identity:
 
 
 def load_retriever(name: str, options: RetrieverOptions) -> Retriever:
-    """The retriever called `name`, ready to rank. Raises as `identify` does."""
+    """Load the retriever called `name`, ready to rank. Raises as `identify` does."""
     return entry(name).load(options)
 
 
 def encoder(name: str) -> Encoder | None:
-    """The encoder called `name`; None where it is another kind of retriever. Raises as `identify` does."""
+    """Return the encoder called `name`; None if it is another kind of retriever. Raises as `identify` does."""
     found = entry(name)
     return found if isinstance(found, Encoder) else None
 
@@ -282,7 +282,7 @@ def _fusion(name: str) -> Fusion:
     if len(inputs) != 2 or not all(inputs):
         raise UserError(f"{name}: must name two retrievers, as in {_FUSION}bm25+minilm")
     if any(one.startswith(_RUN) for one in inputs):
-        raise UserError(f"{name}: fuses retrievers; {_RUN}... is a ranking")
+        raise UserError(f"{name}: {_RUN}... is a ranking, which cannot be fused")
     return Fusion(entry(inputs[0]), entry(inputs[1]))
 
 
@@ -305,7 +305,7 @@ def _plain(name: str) -> Lexical | Encoder | ApiModel:
 
 
 def _values(name: str, options: str, known: list[str]) -> dict[str, Any]:
-    """The options as values. A comma ends one only where the name of the next follows: a prompt may hold commas."""
+    """Parse the options. A comma ends one only before the name of the next, because prompts may contain commas."""
     if not options:
         return {}
     values: dict[str, Any] = {}

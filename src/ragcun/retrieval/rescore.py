@@ -12,9 +12,9 @@ from ragcun.retrieval.matrices import Matrix
 from ragcun.retrieval.topk import EMPTY, Floats, Keys, Rows, pack
 from ragcun.slices import Slice, slices
 
-_IN_CACHE = 128  # pairs whose vectors are in float64 at a time
-_FEW = 256  # documents, which are worth a task of their own
-_TASKS = 16  # or more, where documents suffice: each core has its share
+_IN_CACHE = 128  # pairs whose vectors are converted to float64 at a time
+_FEW = 256  # the minimum number of documents of a task
+_TASKS = 16  # the minimum number of tasks, if there are enough documents, so that all cores are used
 
 _Doubles = npt.NDArray[np.float64]
 
@@ -28,10 +28,10 @@ def rescored(
     vectors: int,
     pool: ThreadPoolExecutor,
 ) -> Keys:
-    """The keys of the candidates, (Q, K); `EMPTY` where their row is -1.
+    """Return the keys of the candidates, (Q, K); `EMPTY` if the row is -1.
 
-    Documents are read once, in the corpus' order, at most `vectors` of them by a thread at a time: where many queries
-    have the same candidates, a document that has to go through a head first does so once.
+    Each document is read once, in the corpus' order, at most `vectors` by a thread at a time. If many queries have the
+    same candidates, a head is therefore applied only once to each document.
     """
     query_P, slot_P = np.nonzero(rows_QK >= 0)
     order = np.argsort(rows_QK[query_P, slot_P], kind="stable")

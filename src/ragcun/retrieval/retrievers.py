@@ -1,4 +1,4 @@
-"""The protocols of retrievers, before and after loading. Nothing heavy is imported here."""
+"""The protocols of retrievers before and after loading, without heavy imports."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,11 +28,11 @@ class Retriever(Protocol):
     label: str
 
     def rank(self, corpus: Texts, queries: Texts, k: int, id_ranks: Rows, exclude: Rows) -> TopK:
-        """The k best documents of each query; arguments and result as those of `search.search`."""
+        """Return the k best documents of each query; arguments and result are those of `search.search`."""
         ...
 
     def describe(self) -> dict[str, Any]:
-        """Everything that determines the ranking; JSON."""
+        """Return everything that determines the ranking, as JSON."""
         ...
 
 
@@ -54,18 +54,18 @@ class HasVectors(Protocol):
 
 @dataclass(frozen=True)
 class RetrieverOptions:
-    """How encoders encode, and how their vectors are searched.
+    """The options by which encoders encode, and their vectors are searched.
 
     Attributes:
         store: the folder of all embedding stores.
-        precision: of a base's computation.
-        max_length: tokens at most; None: the retriever's own.
-        device: as torch names it; None: the fastest.
-        runtime: what computes a base: a name of `embedding.runtimes.RUNTIMES`, or "auto".
-        memory: bytes that the process may hold while it searches; see `search.search`.
-        index: "exact", or an approximate index of FAISS'.
-        api_url: base URL of the API for `openai:...`.
-        budget: limit of the cost of API embeddings.
+        precision: the precision of a base's computation.
+        max_length: the maximum number of tokens; None is the retriever's own.
+        device: the device, as torch names it; None is the fastest.
+        runtime: the runtime of a base: a name of `embedding.runtimes.RUNTIMES`, or "auto".
+        memory: the bytes that the process may hold during a search; see `search.search`.
+        index: "exact", or an approximate index of FAISS.
+        api_url: the base URL of the API for `openai:...`.
+        budget: the limit of the cost of API embeddings.
     """
 
     store: Path
@@ -80,7 +80,7 @@ class RetrieverOptions:
 
     @property
     def note(self) -> str:
-        """What stands behind an encoder's name in tables."""
+        """The note after an encoder's name in tables."""
         return "" if self.index == "exact" else f" ({self.index.upper()})"
 
 
@@ -89,10 +89,10 @@ class Identity:
     """A retriever before it is loaded.
 
     Attributes:
-        label: its name in tables.
-        inputs: what determines its rankings; JSON.
-        provenance: what it was trained on; None where nothing is known.
-        runs: its rankings, where another system made them.
+        label: the retriever's name in tables.
+        inputs: everything that determines its rankings, as JSON.
+        provenance: the data that it was trained on; None if they are unknown.
+        runs: its rankings, if another system made them.
     """
 
     label: str
@@ -105,9 +105,9 @@ class Entry(Protocol):
     """A retriever's parsed name."""
 
     def identify(self, options: RetrieverOptions) -> Identity:
-        """The retriever's identity, without loading a model. Raises `UserError` where there is no such model."""
+        """Return the retriever's identity without loading a model. Raises `UserError` if there is no such model."""
         ...
 
     def load(self, options: RetrieverOptions) -> Retriever:
-        """The retriever, ready to rank."""
+        """Load the retriever, ready to rank."""
         ...

@@ -1,4 +1,4 @@
-"""The assignment of other systems' runs to datasets. Nothing heavy is imported here."""
+"""The assignment of other systems' runs to datasets, without heavy imports."""
 
 import re
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ _DATASET, _SPLIT = "{dataset}", "{split}"
 
 @dataclass(frozen=True)
 class RunFiles:
-    """The runs of one system: a file, a folder, or a pattern with {dataset} and, where wanted, {split} in it."""
+    """The runs of one system: a file, a folder, or a pattern with {dataset} and optionally {split}."""
 
     where: str
 
     @classmethod
     def parse(cls, where: str) -> Self:
-        """The runs at `where`. Raises `UserError` where it is a file or folder that is not there."""
+        """Parse the location of runs. Raises `UserError` if it is a file or folder that does not exist."""
         if not where:
             raise UserError("run:: needs a run in TREC's format, a folder of runs, or a pattern")
         if _DATASET not in where and not Path(where).exists():
@@ -31,17 +31,17 @@ class RunFiles:
 
     @property
     def name(self) -> str:
-        """What it is called in tables: the file or folder, without what names the dataset."""
+        """The name in tables: that of the file or folder, without the part that names the dataset."""
         name = Path(self.where).name
         for suffix in _SUFFIXES[::-1]:
             name = name.removesuffix(suffix)
         return re.sub(r"[.\s_-]*\{(dataset|split)\}[.\s_-]*", " ", name).strip() or Path(self.where).parent.name
 
     def find(self, dataset: str, split: str) -> Path:
-        """The run on a split of `dataset`.
+        """Find the run on a split of `dataset`.
 
-        A file is taken as it is. In a folder it is the one file whose path names the dataset, as nfcorpus.trec,
-        bm25.nfcorpus.txt and nfcorpus/test/run.trec do; where several do, the one that names the split as well.
+        A file is used as it is. In a folder, the run is the only file whose path contains the dataset's name, such as
+        nfcorpus.trec, bm25.nfcorpus.txt or nfcorpus/test/run.trec; of several, the one that also contains the split.
 
         Raises:
             UserError: there is no such file, or more than one.
@@ -53,7 +53,7 @@ class RunFiles:
         else:
             path = Path(self.where)
         if not path.is_file():
-            raise UserError(f"{path}: no such file, which should hold the run on {dataset} ({split})")
+            raise UserError(f"{path}: no such file; it should contain the run on {dataset} ({split})")
         return path
 
 

@@ -22,9 +22,9 @@ _UNSAFE = re.compile(r"[\s%]+")
 
 
 def ranked(scores: Mapping[str, float]) -> list[tuple[str, float]]:
-    """A query's documents and float32 scores in trec_eval's order: score descending, then document id descending.
+    """Sort a query's documents and float32 scores in trec_eval's order: score descending, then document id descending.
 
-    trec_eval holds scores in float32 and compares ids byte by byte (`strcmp`), whatever rank the run file states.
+    trec_eval uses float32 for scores, compares ids byte by byte (`strcmp`), and ignores the ranks in the run file.
     Raises `RagcunError` for a score that is NaN.
     """
     values = np.fromiter(scores.values(), np.float32, len(scores)).tolist()
@@ -36,10 +36,10 @@ def ranked(scores: Mapping[str, float]) -> list[tuple[str, float]]:
 
 
 def write_run(path: Path, parts: Iterable[Run], tag: str) -> None:
-    """Write a run that comes in parts, each of other queries; the file is whole or absent.
+    """Write a run that is given in parts with different queries, completely or not at all.
 
-    Scores are printed so that float32 reads back exactly, and ranks are those that trec_eval gives. White space and %
-    in ids and in the tag are percent-encoded, as white space separates the format's columns. Raises as `ranked` does.
+    Scores are printed so that float32 values are read back exactly, and ranks are those of trec_eval. White space and %
+    in ids and in the tag are percent-encoded, because white space separates columns. Raises as `ranked` does.
     """
     tag = _escaped(tag)
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as stream:
@@ -51,11 +51,11 @@ def write_run(path: Path, parts: Iterable[Run], tag: str) -> None:
 def read_run(path: Path, escaped: bool = True) -> dict[str, dict[str, float]]:
     """Read a run, compressed by gzip or not: query id -> document id -> score.
 
-    Comments before the first result, such as the metadata of ir_metadata, and empty lines are left out. `escaped` says
+    Comments before the first result, such as the metadata of ir_metadata, and empty lines are skipped. `escaped` says
     whether ids are percent-encoded, as `write_run` writes them.
 
     Raises:
-        UserError: the file is missing, or a line of it is malformed, has a score of NaN or repeats a document.
+        UserError: the file is missing, or a line is malformed, has a score of NaN or repeats a document.
     """
     run: dict[str, dict[str, float]] = {}
     decoded = unquote if escaped else str
@@ -87,7 +87,7 @@ def _escaped(text: str) -> str:
 def read_top(path: Path, depth: int) -> dict[str, list[str]]:
     """Read the first `depth` documents of each query of a run that `write_run` wrote, best first.
 
-    The lines of a query are contiguous there, and those behind its first are leapt over. Raises `UserError` for a
+    The lines of a query are contiguous, and those after the first `depth` are skipped. Raises `UserError` for a
     malformed line.
     """
     tops: dict[str, list[str]] = {}
@@ -111,7 +111,7 @@ def read_top(path: Path, depth: int) -> dict[str, list[str]]:
 
 
 def _behind(content: mmap, start: int, query: bytes) -> int:
-    """Where the lines that begin with `query` end; one begins at `start`."""
+    """Return the end of the lines that begin with `query`, of which one begins at `start`."""
     step = 2**12
     while (beyond := content.find(b"\n", start + step) + 1) and content[beyond : beyond + len(query)] == query:
         start, step = beyond, 2 * step

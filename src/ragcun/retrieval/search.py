@@ -1,14 +1,14 @@
 """Exact search: the k most similar documents of each query.
 
-Candidates come from float32 matrix products, block by block, so that memory does not grow with the corpus. The last
-word is float64's: k + 32 candidates of each query are scored again from the vectors themselves, and that score, rounded
-to float32, is the one that ranks and that the run shows. So equal vectors have equal scores.
+Candidates are found by float32 matrix products, block by block, so that memory does not grow with the corpus. The k +
+32 candidates of each query are then scored again from the vectors in float64. This score, rounded to float32,
+determines the ranking and is written to the run, so that equal vectors have equal scores.
 
-In a matrix product they need not: BLAS adds up otherwise at the edges of a matrix and of its tiles. Where all
-candidates of a query turn out to be as good as its k-th, more that are equal may have been missed, and it is searched
-for again with k + 1,024 candidates. So neither the sizes of blocks nor the number of threads nor the BLAS shows in a
-run, unless more than a thousand documents are equal at the cut, or more than 32 differ there by less than float32's
-rounding.
+In a matrix product, equal vectors may have different scores, because BLAS sums in another order at the edges of a
+matrix and of its tiles. If all candidates of a query have the score of the k-th, equal documents may have been missed,
+and the query is searched again with k + 1,024 candidates. A run therefore does not depend on the sizes of blocks, the
+number of threads or the BLAS, unless more than a thousand documents have equal scores at rank k, or the scores of more
+than 32 differ there by less than the rounding error of float32.
 
 Q queries, N documents, D dimensions, K candidates kept.
 """
@@ -48,7 +48,7 @@ _Finder = Callable[[Floats, Rows, Keys, int, int, ThreadPoolExecutor], _Candidat
 
 @dataclass(frozen=True)
 class _Task:
-    """What is searched for: all that determines the result."""
+    """Everything that determines the result of a search."""
 
     queries_QD: Floats
     documents: Matrix
@@ -58,7 +58,7 @@ class _Task:
     exclude: Rows
 
     def of(self, rows: Rows) -> "_Task":
-        """The same for some of the queries."""
+        """Return the same task for some of the queries."""
         return replace(self, queries_QD=self.queries_QD[rows], exclude=self.exclude[rows])
 
 
@@ -72,20 +72,20 @@ def search(
     exclude: Rows | None = None,
     resources: Resources = _DEFAULT,
 ) -> TopK:
-    """The k most similar documents of each query.
+    """Find the k most similar documents of each query.
 
     Args:
-        queries: (Q, D) float32, taken into memory.
-        documents: (N, D) float32.
-        k: how many to keep, at least 1; where it is more than N, the rest is empty.
-        similarity: "euclidean" (the score is the negative distance), "cosine" (a zero vector's is 0) or "dot".
-        id_ranks: (N,) decides between equal scores, the higher first (see `topk.rank_ids`); if None, the later row.
-        exclude: (Q,) the row of a document that the query shall not find, or -1.
-        resources: what the search may use; no part of it changes the result.
+        queries: the queries' vectors, (Q, D) float32, which are loaded into memory.
+        documents: the documents' vectors, (N, D) float32.
+        k: the number of documents to return, at least 1; if k is more than N, the rest is empty.
+        similarity: "euclidean" (the score is the negative distance), "cosine" (0 for a zero vector) or "dot".
+        id_ranks: the order of documents with equal scores, (N,), highest first (see `topk.rank_ids`); None is the row.
+        exclude: the row of a document that must not be found for the query, or -1, (Q,).
+        resources: the resources of the search, which do not change the result.
 
     Raises:
-        UserError: there is no such similarity, or the memory allowed does not hold the queries and their results.
-        RagcunError: a vector is not finite, or too long for its square to be.
+        UserError: there is no such similarity, or the queries and their results do not fit into the allowed memory.
+        RagcunError: a vector is not finite, or its squared length is not.
     """
     if similarity not in SIMILARITIES:
         raise UserError(f"similarity {similarity!r}: not supported; choose one of {', '.join(SIMILARITIES)}")
@@ -99,7 +99,7 @@ def search(
         exclude = np.full(n_queries, -1)
     task = _Task(queries_QD, documents, k, similarity, id_ranks, exclude)
     top, crowded = _search(task, _MARGIN, resources)
-    at_once = max(1, n_queries * (k + _MARGIN) // (2 * (k + _WIDE)))  # which takes no more memory than all had taken
+    at_once = max(1, n_queries * (k + _MARGIN) // (2 * (k + _WIDE)))  # needs at most the memory of the first search
     for part in slices(len(crowded), at_once):
         again, _ = _search(task.of(crowded[part]), _WIDE, resources)
         top.scores[crowded[part]], top.rows[crowded[part]] = again.scores, again.rows
@@ -107,7 +107,7 @@ def search(
 
 
 def _search(task: _Task, margin: int, resources: Resources) -> tuple[TopK, Rows]:
-    """The k best of k + `margin` candidates of each query, and the queries whose candidates all equal the k-th."""
+    """Return the k best of k + `margin` candidates, and the queries whose candidates all have the k-th score."""
     finder = _finder(resources.device)
     (n_queries, dimension), n_documents = task.queries_QD.shape, task.documents.shape[0]
     keep, threads = min(task.k + margin, n_documents), cores()
@@ -117,7 +117,7 @@ def _search(task: _Task, margin: int, resources: Resources) -> tuple[TopK, Rows]
 
 
 def _finder(device: str | None) -> _Finder:
-    """What finds candidates on the device. It imports torch, whose memory counts, so it precedes `portions`."""
+    """Choose the finder of candidates for the device. It imports torch, whose memory counts, so call it first."""
     if device is None:
         from ragcun.retrieval.candidates.processor import ProcessorCandidates
 
@@ -130,7 +130,7 @@ def _finder(device: str | None) -> _Finder:
 def _candidates(
     task: _Task, keep: int, portion: Portions, resources: Resources, pool: ThreadPoolExecutor, finder: _Finder
 ) -> Keys:
-    """The keys of each query's `keep` best documents by inner products, (Q, K), in no order."""
+    """Return the keys of each query's `keep` best documents by inner products, (Q, K), unordered."""
     n_queries, n_documents = len(task.queries_QD), task.documents.shape[0]
     products = InnerProducts(task.similarity, task.documents)
     queries_QD = products.queries(task.queries_QD)
@@ -150,7 +150,7 @@ def _candidates(
 
 
 def _ranked(task: _Task, keys_QK: Keys, portion: Portions, pool: ThreadPoolExecutor) -> tuple[TopK, Rows]:
-    """The k best candidates by their exact scores, and the queries whose candidates all equal the k-th."""
+    """Return the k best candidates by exact scores, and the queries whose candidates all have the k-th score."""
     complete = keys_QK.shape[1] == task.documents.shape[0]
     row_of_id_rank = inverse(task.id_ranks)
     top, crowded = [], []
@@ -168,7 +168,7 @@ def _ranked(task: _Task, keys_QK: Keys, portion: Portions, pool: ThreadPoolExecu
 
 
 def _read(products: InnerProducts, parts: Iterable[Slice]) -> Iterator[tuple[Slice, Floats]]:
-    """The documents block by block: which they are, and their vectors. A thread reads one block ahead."""
+    """Yield the documents in blocks, with their rows and vectors. A thread reads one block ahead."""
     waiting = iter(parts)
     with ThreadPoolExecutor(1) as reader:
         ahead = [(part, reader.submit(products.documents, part.start, part.stop)) for part in islice(waiting, 1)]

@@ -1,7 +1,7 @@
-"""Texts as words, as Lucene's analysers have them.
+"""Tokenisation of texts into words, as in Lucene's analysers.
 
-English is Lucene's EnglishAnalyzer: StandardTokenizer, the possessive 's cut off, lower case, 33 stop words, Porter's
-stemmer. Another language has Snowball's stemmer and bm25s' stop words, where it has some.
+English uses Lucene's EnglishAnalyzer: StandardTokenizer, removal of the possessive 's, lower case, 33 stop words, and
+Porter's stemmer. Other languages use Snowball's stemmer and, if available, bm25s' stop words.
 """
 
 import re
@@ -14,7 +14,7 @@ from bm25s import stopwords
 
 from ragcun.retrieval import porter
 
-LONGEST = 255  # characters of a word; a longer one is cut, as Lucene cuts it
+LONGEST = 255  # characters of a word; a longer word is split, as in Lucene
 ENGLISH = "english"
 LANGUAGES = tuple(sorted(name for name in Stemmer.algorithms() if "porter" not in name))
 
@@ -26,14 +26,14 @@ Analyse = Callable[[str], str | None]
 
 
 def analyser(language: str) -> Analyse:
-    """What makes a word of `tokenize` the term that is indexed, or None of a stop word; `language` of `LANGUAGES`."""
+    """Make the function that turns a word into a term, or None for a stop word; `language` is one of `LANGUAGES`."""
     stop_words = frozenset(_STOP_WORDS.get(language, ()))
     stem = porter.stem if language == ENGLISH else Stemmer.Stemmer(language).stemWord
 
     def analyse(word: str) -> str | None:
         if language == ENGLISH and word.endswith(("'s", "'S", "’s", "’S", "＇s", "＇S")):
             word = word[:-2]
-        # Letter by letter, as Java does it: no final sigma, and one letter stays one.
+        # Java lowers each letter separately, without a final sigma, and one letter stays one.
         word = word.lower() if word.isascii() else "".join(letter.lower()[0] for letter in word)
         return None if word in stop_words else stem(word)
 
@@ -41,34 +41,34 @@ def analyser(language: str) -> Analyse:
 
 
 def stop_words_of(language: str) -> str:
-    """Which stop words a language has, as it stands in settings."""
+    """Describe the stop words of a language, for settings."""
     if language == ENGLISH:
         return "Lucene's 33"
     return f"bm25s' {language}" if language in _STOP_WORDS else "no"
 
 
 def tokenize(text: str) -> list[str]:
-    """The words of a text, as Lucene's StandardTokenizer cuts them: by Unicode's word boundaries (UAX 29).
+    """Split a text into words by Unicode's word boundaries (UAX 29), as Lucene's StandardTokenizer does.
 
-    Combining marks stay with their letter; each Han and Hiragana character and each emoji is a word of its own; runs
-    of Katakana, and of scripts without spaces such as Thai, are one. What has no letter, digit or emoji is no word.
+    Combining marks stay with their letter. Each Han and Hiragana character and each emoji is a word. Runs of Katakana,
+    and of scripts without spaces such as Thai, are one word. A word contains a letter, digit or emoji.
     """
-    pattern = _ASCII if text.isascii() else _UNICODE  # of ASCII the rules are few, and `re` is faster
+    pattern = _ASCII if text.isascii() else _UNICODE  # ASCII has few rules, for which `re` is faster
     return pattern.findall(text)
 
 
 def pieces(text: str) -> list[bytes]:
-    """A text in UTF-8, cut at the ASCII characters that stand in no word: the pieces' words are the text's.
+    """Split a text in UTF-8 at ASCII characters that cannot be in a word, so that the pieces have the text's words.
 
-    It is several times as fast as `tokenize`, and most pieces of a corpus are ones that it had before.
+    This is several times as fast as `tokenize`, and most pieces of a corpus are repeated, so that they can be cached.
     """
     return text.encode("utf-8", "replace").translate(_BLANKED).split()
 
 
 def _words(letters: str, digits: str, between_letters: str, between_digits: str, joining: str, apart: str = "") -> str:
-    """The rules WB5 to WB13b as a pattern: runs of letters and digits, which underscores and their like join.
+    """Make a pattern of the rules WB5 to WB13b: runs of letters and digits, joined by underscores and the like.
 
-    What is `apart` makes runs of its own.
+    Characters in `apart` form separate runs.
     """
     run = f"(?:{letters}(?:{between_letters}{letters})*|{digits}(?:{between_digits}{digits})*)+"
     if apart:
@@ -92,7 +92,7 @@ def _unicode_words() -> str:
 
 
 def _emoji() -> str:
-    """Emoji sequences of UTS 51; digits, signs such as © and flags' letters alone are none."""
+    """Make a pattern of the emoji sequences of UTS 51, without digits, signs such as © and single letters of flags."""
     extend = r"[[\p{WB=Format}\p{WB=Extend}\p{WB=ZWJ}]--[\uFE0E\uFE0F\u200D\p{Emoji_Modifier}]]*"
     picture = (
         r"[[\p{Extended_Pictographic}\p{Emoji}]--[\p{WB=Regional_Indicator}\p{Emoji_Modifier}0-9#*©®™\u3030\u303D]]"

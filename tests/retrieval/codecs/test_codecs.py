@@ -232,7 +232,7 @@ def test_names_are_read_as_they_are_written() -> None:
         assert str(CodecSpec.parse(text)) == text
     for text, problem in (
         ("2bits", "unknown.*did you mean 2bit"),
-        ("2bit/0", "'0' is no number of dimensions"),
+        ("2bit/0", "'0' is not a number of dimensions"),
         ("2bit/power=2", "a number from 0 to 1, or auto"),
         ("4bit48", "unknown"),
     ):

@@ -1,1 +1,1 @@
-"""The documents that may be among a query's best: found block by block by inner products in float32, per device."""
+"""Candidates of a search: the best documents by float32 inner products, block by block, for each kind of device."""

@@ -1,4 +1,4 @@
-"""Candidates that the processor's cores find.
+"""Candidates found by the processor's cores.
 
 Q queries, B documents of a block, D dimensions, K documents kept.
 """
@@ -18,27 +18,27 @@ _WAITING = 8
 class ProcessorCandidates:
     """The K best documents of all queries so far, as keys.
 
-    All cores compute the scores of a few strips of queries, then each of them takes in those of a strip.
+    All cores compute the scores of a few strips of queries, then each core merges the scores of one strip.
 
     Args:
-        queries_QD: the queries.
-        exclude_Q: the row of a document that a query shall not find, or -1.
-        keys_QK: what has been found before, as `keys` gave it, or else `EMPTY`.
-        strip: queries of a strip.
-        threads: strips whose scores are there at a time.
-        pool: takes them in.
+        queries_QD: the queries' vectors.
+        exclude_Q: the row of a document that must not be found for a query, or -1.
+        keys_QK: the keys that `keys` returned before, or `EMPTY`.
+        strip: the number of queries of a strip.
+        threads: the number of strips whose scores are in memory at a time.
+        pool: the threads that merge the scores.
     """
 
     def __init__(
         self, queries_QD: Floats, exclude_Q: Rows, keys_QK: Keys, strip: int, threads: int, pool: Executor
     ) -> None:
-        writable_QD = np.require(queries_QD, np.float32, ["C", "W"])  # which torch asks for
+        writable_QD = np.require(queries_QD, np.float32, ["C", "W"])  # torch requires writable arrays
         self._together = [torch.from_numpy(writable_QD[some]) for some in slices(len(queries_QD), strip * threads)]
         self._strip, self._threads, self._pool = strip, threads, pool
         self._strips = [_Strip(exclude_Q[some], keys_QK[some]) for some in slices(len(queries_QD), strip)]
 
     def show(self, documents_BD: Floats, start: int, id_ranks_B: Rows) -> None:
-        """Take in a block of documents: their vectors, the row of the first, and the ranks of their ids."""
+        """Add a block of documents with their vectors, the row of the first, and the ranks of their ids."""
         documents = torch.from_numpy(documents_BD)
         for group, queries_QD in enumerate(self._together):
             scores_BQ = product(documents, queries_QD).numpy()
@@ -52,14 +52,14 @@ class ProcessorCandidates:
                 task.result()
 
     def keys(self) -> Keys:
-        """Keys of the K best documents of each query, (Q, K), in no order."""
+        """Return the keys of the K best documents of each query, (Q, K), unordered."""
         return np.concatenate([strip.keys() for strip in self._strips])
 
 
 class _Strip:
     """The K best documents of some queries so far.
 
-    What reaches the K-th best score is set aside and sorted in now and then, so memory does not grow with the corpus.
+    Documents that reach the K-th best score are collected and merged from time to time, so that memory is limited.
     """
 
     def __init__(self, exclude_Q: Rows, keys_QK: Keys) -> None:
@@ -85,7 +85,7 @@ class _Strip:
             return self._keys_QK
         n_queries, keep = self._keys_QK.shape
         query = np.concatenate([query for query, _ in self._waiting])
-        order = np.argsort(query.astype(np.min_scalar_type(n_queries)), kind="stable")  # 16 bits are sorted fastest
+        order = np.argsort(query.astype(np.min_scalar_type(n_queries)), kind="stable")  # radix sort for up to 16 bits
         query, keys = query[order], np.concatenate([keys for _, keys in self._waiting])[order]
         count_Q = np.bincount(query, minlength=n_queries)
         column = np.arange(len(query)) - np.repeat(np.cumsum(count_Q) - count_Q, count_Q)

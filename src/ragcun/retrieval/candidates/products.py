@@ -17,8 +17,9 @@ _SAMPLE = 1_024
 class InnerProducts:
     """Vectors whose inner products rank the documents of a query as `similarity` does.
 
-    A point near the documents' mean is taken from every document: that takes the same from all scores of a query, and
-    what is small is exact. The point is coarse, so that whole numbers stay whole and exact ties stay exact.
+    A point near the documents' mean is subtracted from every document. This changes all scores of a query by the same
+    amount, and small numbers have small rounding errors. The point is rounded, so that whole numbers stay whole and
+    exact ties stay exact.
     """
 
     def __init__(self, similarity: str, documents: Matrix) -> None:
@@ -31,13 +32,13 @@ class InnerProducts:
         self._centre_D = (np.round(mean_D / step) * step).astype(np.float32)
 
     def queries(self, queries_QD: Floats) -> Floats:
-        """The queries' vectors, (Q, D) or (Q, D + 1)."""
+        """Return the queries' vectors, (Q, D) or (Q, D + 1)."""
         if self._similarity != "euclidean":
             return queries_QD
         return np.pad(queries_QD - self._centre_D, ((0, 0), (0, 1)), constant_values=1)
 
     def documents(self, start: int, stop: int) -> Floats:
-        """The vectors of the documents start .. stop-1, as wide as the queries'."""
+        """Return the vectors of the documents start .. stop-1, as wide as those of the queries."""
         block_BD = self._scaled(self._documents.block(start, stop), start)
         if self._similarity != "euclidean":
             return np.asarray(block_BD - self._centre_D)
@@ -54,7 +55,7 @@ class InnerProducts:
 
 
 def squares(vectors_BD: Floats, kind: str, start: int) -> Floats:
-    """Squared lengths; where one is not finite, a `RagcunError` names the row."""
+    """Return squared lengths. Raises `RagcunError` with the row if one is not finite."""
     squares_B = np.asarray(np.einsum("bd,bd->b", vectors_BD, vectors_BD), dtype=np.float32)
     wrong = np.flatnonzero(~np.isfinite(squares_B))
     if len(wrong):

@@ -1,1 +1,1 @@
-"""Codecs: documents' vectors in few bytes, searched by full-precision queries."""
+"""Codecs that compress document vectors, which are searched with full-precision queries."""

@@ -1,4 +1,4 @@
-"""The protocol of codecs, and documents' vectors as codes.
+"""The protocol of codecs, and compressed document vectors.
 
 N documents, Q queries, k coordinates, B bytes of a code, W coordinates in which codes are compared.
 """
@@ -14,26 +14,26 @@ Codes = npt.NDArray[np.uint8]
 
 
 class Codec(Protocol):
-    """A fitted codec. All that a vector takes is in its code; `tensors` are shared by all."""
+    """A fitted codec. A code contains everything that belongs to its vector alone; `tensors` are shared by all."""
 
     def encode(self, vectors_Nk: Floats, /) -> Codes:
-        """Codes, (N, B)."""
+        """Return codes, (N, B)."""
         ...
 
     def decode(self, codes_NB: Codes, /) -> Floats:
-        """Vectors that are compared with those of `queries`, (N, W)."""
+        """Return the vectors that are compared with those of `queries`, (N, W)."""
         ...
 
     def queries(self, vectors_Qk: Floats, /) -> Floats:
-        """Queries as decoded documents are compared with them, (Q, W)."""
+        """Return queries in the form in which they are compared with decoded documents, (Q, W)."""
         ...
 
     def similarity(self, space: str, /) -> str:
-        """How they are compared, where the coordinates are compared by `space`."""
+        """Return the similarity for comparing them, if `space` is the similarity of the coordinates."""
         ...
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
-        """What all vectors share, by name."""
+        """Return what all vectors share, by name."""
         ...
 
     def facts(self) -> dict[str, Any]:
@@ -42,11 +42,11 @@ class Codec(Protocol):
 
 
 class Coded:
-    """Vectors as codes: a `Matrix` that decodes the rows that are asked for, so that memory holds the codes alone.
+    """Compressed vectors: a `Matrix` that decodes rows on access, so that only codes are in memory.
 
     Args:
-        codes: (N, B), in memory or memory-mapped.
-        codec: what made them.
+        codes: the codes, (N, B), in memory or memory-mapped.
+        codec: the codec of the codes.
     """
 
     def __init__(self, codes: Codes, codec: Codec) -> None:
@@ -56,31 +56,31 @@ class Coded:
 
     @property
     def bytes(self) -> int:
-        """Bytes of a vector."""
+        """The number of bytes per vector."""
         return int(self.codes.shape[1]) * self.codes.itemsize
 
     def block(self, start: int, stop: int, /) -> Floats:
-        """Rows start .. stop-1."""
+        """Return rows start .. stop-1."""
         return self._codec.decode(np.asarray(self.codes[start:stop]))
 
     def rows(self, index: Rows, /) -> Floats:
-        """The rows at `index`, in that order."""
+        """Return the rows at `index`, in this order."""
         return self._codec.decode(np.asarray(self.codes[index]))
 
 
 class Plain:
-    """What most codecs have in common: queries stay as they are, and nothing is shared."""
+    """The defaults of most codecs: queries stay as they are, and vectors share nothing."""
 
     def queries(self, vectors_Qk: Floats, /) -> Floats:
-        """The queries themselves."""
+        """Return the queries themselves."""
         return vectors_Qk
 
     def similarity(self, space: str, /) -> str:
-        """The coordinates' own."""
+        """Return the similarity of the coordinates."""
         return space
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
-        """Nothing."""
+        """Return no tensors."""
         return {}
 
     def facts(self) -> dict[str, Any]:
@@ -89,10 +89,10 @@ class Plain:
 
 
 def as_bytes(array: npt.NDArray[Any]) -> Codes:
-    """Numbers as bytes, (N, ...) to (N, B)."""
+    """View numbers as bytes, (N, ...) to (N, B)."""
     return np.ascontiguousarray(array).view(np.uint8).reshape(len(array), -1)
 
 
 def from_bytes(codes_NB: Codes, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Bytes as numbers, (N, B) to (N, numbers)."""
+    """View bytes as numbers, (N, B) to (N, numbers)."""
     return np.ascontiguousarray(codes_NB).view(dtype)

@@ -1,4 +1,4 @@
-"""Codecs of numbers one by one: floats of 32 and 16 bits, and sentence-transformers' int8 and binary."""
+"""Codecs of single numbers: floats of 32 and 16 bits, and sentence-transformers' int8 and binary."""
 
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ class FloatCodec(Plain):
         self._dtype = np.dtype(f"<f{bits // 8}")
 
     def encode(self, vectors_Nk: Floats, /) -> Codes:
-        """Codes, (N, k * bits / 8). Raises `RagcunError` where a number is too large for 16 bits."""
+        """Return codes, (N, k * bits / 8). Raises `RagcunError` if a number is too large for 16 bits."""
         with np.errstate(over="ignore"):
             rounded = vectors_Nk.astype(self._dtype)
         if not np.isfinite(rounded).all():
@@ -26,61 +26,61 @@ class FloatCodec(Plain):
         return as_bytes(rounded)
 
     def decode(self, codes_NB: Codes, /) -> Floats:
-        """The rounded vectors."""
+        """Return the rounded vectors."""
         return from_bytes(codes_NB, self._dtype).astype(np.float32)
 
 
 class MinMaxCodec(Plain):
-    """A byte between the extremes of each dimension: `quantize_embeddings(..., precision="int8")`.
+    """One byte between the extremes of each dimension, as `quantize_embeddings(..., precision="int8")`.
 
-    Decoded are the lower ends of the 256 steps, so that whole multiples of a step are exact, and a query is compared
-    with what the codes stand for and not with the codes (sentence-transformers#4058).
+    A code is decoded as the lower end of its step, so that whole multiples of a step are exact. A query is compared
+    with the decoded values and not with the integer codes (sentence-transformers#4058).
 
     Args:
-        sample_Nk: documents, whose extremes are taken.
+        sample_Nk: the documents whose extremes are used.
     """
 
     def __init__(self, sample_Nk: Floats) -> None:
         self.ranges = np.stack([sample_Nk.min(axis=0), sample_Nk.max(axis=0)]).astype(np.float32)
 
     def encode(self, vectors_Nk: Floats, /) -> Codes:
-        """Codes, (N, k)."""
+        """Return codes, (N, k)."""
         return as_bytes(quantize_embeddings(vectors_Nk, precision="int8", ranges=self.ranges))
 
     def decode(self, codes_NB: Codes, /) -> Floats:
-        """Lower ends of the steps."""
+        """Return the lower ends of the steps."""
         low_k = self.ranges[0]
         step_k = (self.ranges[1] - low_k) / np.float32(255)
         step_k = np.where(step_k == 0, np.float32(1), step_k)
         return np.asarray((codes_NB.view(np.int8).astype(np.float32) + 128) * step_k + low_k, dtype=np.float32)
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
-        """The minima and maxima."""
+        """Return the minima and maxima."""
         return {"ranges": self.ranges}
 
 
 class BinaryCodec(Plain):
     """Signs of documents and of queries, ranked by Hamming distance: `quantize_embeddings(..., precision="ubinary")`.
 
-    The inner product of k signs is k less twice their Hamming distance.
+    The inner product of k signs is k minus twice their Hamming distance.
     """
 
     def __init__(self, dimension: int) -> None:
         self._dimension = dimension
 
     def encode(self, vectors_Nk: Floats, /) -> Codes:
-        """Codes, (N, ceil(k / 8))."""
+        """Return codes, (N, ceil(k / 8))."""
         return np.asarray(quantize_embeddings(vectors_Nk, precision="ubinary"), dtype=np.uint8)
 
     def decode(self, codes_NB: Codes, /) -> Floats:
-        """Signs, 1 for what is above 0, else -1."""
+        """Return signs: 1 for numbers above 0, otherwise -1."""
         bits = np.unpackbits(codes_NB, axis=1, count=self._dimension)
         return bits.astype(np.float32) * 2 - 1
 
     def queries(self, vectors_Qk: Floats, /) -> Floats:
-        """Signs, too."""
+        """Return the signs of the queries."""
         return np.where(vectors_Qk > 0, np.float32(1), np.float32(-1))
 
     def similarity(self, _: str, /) -> str:
-        """Inner products, whatever the coordinates' similarity."""
+        """Return "dot", for any similarity of the coordinates."""
         return "dot"

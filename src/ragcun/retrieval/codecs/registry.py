@@ -1,6 +1,6 @@
-"""The registry of codecs. To add one is to add an entry to `CODES`. Imports nothing heavy: the entries do.
+"""The registry of codecs. To add a codec, add an entry to `CODES`. Heavy packages are imported by the entries.
 
-N documents, k coordinates.
+Shapes: N documents, k coordinates.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Asked:
-    """What a codec is fitted for.
+    """The data and parameters for fitting a codec.
 
     Attributes:
-        sample_Nk: coordinates of a sample of the documents.
-        size: bytes of a vector; None: the codec's own.
-        similarity: "dot" or "euclidean", by which coordinates are compared.
+        sample_Nk: the coordinates of a sample of the documents.
+        size: the bytes per vector; None is the codec's default.
+        similarity: the similarity by which coordinates are compared, "dot" or "euclidean".
     """
 
     sample_Nk: "Floats"
@@ -32,12 +32,12 @@ class Asked:
 
     @property
     def dimension(self) -> int:
-        """Coordinates of a document."""
+        """The number of coordinates of a document."""
         return int(self.sample_Nk.shape[1])
 
     @property
     def deviation(self) -> float:
-        """The coordinates' standard deviation. Raises `UserError` where there is none."""
+        """The standard deviation of all coordinates. Raises `UserError` if it is 0."""
         deviation = float(self.sample_Nk.std())
         if not deviation > 0:
             raise UserError("codec: all documents have the same vector, so there is nothing to code")
@@ -46,7 +46,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Saved:
-    """A codec as it is read from disk: coordinates of a document, its `tensors()` and its `facts()`."""
+    """A codec as it is read from disk: the number of coordinates, its `tensors()` and its `facts()`."""
 
     dimension: int
     tensors: "Mapping[str, npt.NDArray[Any]]"
@@ -58,12 +58,12 @@ class CodecEntry:
     """A codec.
 
     Attributes:
-        about: what it is, in a few words.
-        fit: returns the codec, fitted. Raises `UserError` where the coordinates do not suit it.
-        load: returns the codec that was saved.
+        about: the definition, in a few words.
+        fit: fits the codec. Raises `UserError` if the coordinates are not suitable.
+        load: makes the codec from what was saved.
         rotated: whether coordinates are rotated at random by default.
-        centred: whether its coordinates have a mean of 0.
-        sized: whether a number behind its name is its bytes.
+        centred: whether the coordinates must have a mean of 0.
+        sized: whether the name can end in the number of bytes.
     """
 
     about: str
@@ -132,7 +132,7 @@ def _trellis() -> CodecEntry:
 
         return TrellisCodec.saved(saved.tensors, saved.facts)
 
-    return CodecEntry("trellis-coded quantiser with bits shared out by variance", fit, load, sized=True)
+    return CodecEntry("trellis-coded quantiser with bits allocated by variance", fit, load, sized=True)
 
 
 def _product(rotated: bool) -> CodecEntry:

@@ -1,7 +1,7 @@
-"""A collection's codes on disk, with all that it takes to search them.
+"""The codes of a collection on disk, with everything that is needed to search them.
 
-One safetensors file: `codes` (N, B) and the tensors of the codec and of its coordinates, with its parameters in the
-header. It is written block by block and memory-mapped, so that neither needs the memory of all codes.
+One safetensors file contains `codes` (N, B) and the tensors of the codec and of the coordinates, with the parameters in
+the header. It is written block by block and memory-mapped, so that the codes never need to be in memory.
 """
 
 import json
@@ -30,7 +30,7 @@ Tensors = dict[str, npt.NDArray[Any]]
 
 
 def write_codes(path: Path, fitted: FittedCodec, documents: Matrix) -> None:
-    """Write all documents' codes, whole or not at all."""
+    """Write the codes of all documents, completely or not at all."""
     count, dimension = documents.shape
     first = fitted.encode_block(documents.block(0, min(1, count)))
     tensors = {**fitted.space.tensors(), **fitted.codec.tensors()}
@@ -71,17 +71,17 @@ def write_codes(path: Path, fitted: FittedCodec, documents: Matrix) -> None:
 
 
 def read_codes(path: Path) -> tuple[FittedCodec, Coded]:
-    """The codec and the codes, which are memory-mapped.
+    """Read the codec and the codes, which are memory-mapped.
 
     Raises:
-        DamagedError: the file is not what `write_codes` wrote.
+        DamagedError: the file is damaged, or `write_codes` did not write it.
     """
     check_safetensors(path)
     with path.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
         header = json.loads(stream.read(length))
     if _CODES not in header:
-        raise DamagedError(f"{path}: holds no codes")
+        raise DamagedError(f"{path}: does not contain codes")
     facts = json.loads(header.pop("__metadata__")["ragcun"])
     dtypes = {short: np.dtype(name) for name, short in _NAMES.items()}
     tensors = {

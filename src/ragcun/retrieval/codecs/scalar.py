@@ -1,10 +1,10 @@
-"""Scalar quantisation of rotated vectors with one scale and a Gaussian's best codebook.
+"""Scalar quantisation of rotated vectors, with one scale and the optimal codebook of a Gaussian.
 
-After a random rotation the coordinates of any vector are close to a Gaussian's, of one variance for all of them. Each
-is rounded to the nearest of 2^b values, those with the least mean squared error for N(0, 1) (Lloyd 1982, Max 1960):
-+-.7979 for one bit, +-.4528 and +-1.510 for two. The decoded vector y' is multiplied by |y|^2 / (y.y'), two bytes a
-vector, which makes its inner product with a query unbiased over rotations (RaBitQ, arXiv 2405.12497, eq. 13; for more
-bits 2409.09913).
+After a random rotation, the coordinates of any vector are approximately Gaussian with equal variances. Each coordinate
+is rounded to the nearest of the 2^b values with the least mean squared error for N(0, 1) (Lloyd 1982, Max 1960):
++-.7979 for one bit, +-.4528 and +-1.510 for two. The decoded vector y' is multiplied by |y|^2 / (y.y'), which takes two
+bytes per vector and makes the inner product with a query unbiased over rotations (RaBitQ, arXiv 2405.12497, eq. 13; for
+more bits 2409.09913).
 
 N documents, k coordinates, b bits of each, B bytes of a code.
 """
@@ -24,7 +24,7 @@ FACTOR = np.dtype("<f2")
 
 @lru_cache
 def gaussian_codebook(bits: int) -> Floats:
-    """The 2^bits values with the least mean squared error for N(0, 1), ascending, by Lloyd's algorithm."""
+    """Compute the 2^bits values with the least mean squared error for N(0, 1), ascending, by Lloyd's algorithm."""
     count = 2**bits
     values = ndtri((np.arange(count) + 0.5) / count)
     for _ in range(100_000):
@@ -39,7 +39,7 @@ def gaussian_codebook(bits: int) -> Floats:
 
 
 def corrected(exact_Nk: Floats, rough_Nk: Floats) -> Floats:
-    """The factors of decoded vectors, (N,): |y|^2 / (y.y'), 0 where nothing of the vector is left."""
+    """Return the factors of decoded vectors, |y|^2 / (y.y'), (N,); 0 for a vector of zeros."""
     own_N = np.einsum("nk,nk->n", exact_Nk, exact_Nk)
     shared_N = np.einsum("nk,nk->n", exact_Nk, rough_Nk)
     factors_N = np.divide(own_N, shared_N, out=np.zeros_like(own_N), where=shared_N > 1e-6 * own_N)
@@ -50,9 +50,9 @@ class ScalarCodec(Plain):
     """Bits packed into bytes, then the factor.
 
     Args:
-        bits: 1, 2 or 4, of a coordinate.
-        dimension: coordinates.
-        scale: the coordinates' standard deviation.
+        bits: the number of bits per coordinate, 1, 2 or 4.
+        dimension: the number of coordinates.
+        scale: the standard deviation of the coordinates.
     """
 
     def __init__(self, bits: int, dimension: int, scale: float) -> None:
@@ -63,7 +63,7 @@ class ScalarCodec(Plain):
         self._table = self._codebook[(np.arange(256)[:, None] >> shifts) & (2**bits - 1)] * self._scale
 
     def encode(self, vectors_Nk: Floats, /) -> Codes:
-        """Codes, (N, ceil(k b / 8) + 2)."""
+        """Return codes, (N, ceil(k b / 8) + 2)."""
         edges = (self._codebook[1:] + self._codebook[:-1]) / 2 * self._scale
         index_Nk = np.zeros(vectors_Nk.shape, np.uint8)
         for edge in edges:
@@ -77,13 +77,13 @@ class ScalarCodec(Plain):
         return np.concatenate([packed, as_bytes(factors_N.astype(FACTOR))], axis=1)
 
     def decode(self, codes_NB: Codes, /) -> Floats:
-        """Values of the codebook, times the scale and the vector's factor."""
+        """Return values of the codebook, multiplied by the scale and the vector's factor."""
         rough_Nk = self._rough(codes_NB[:, : -FACTOR.itemsize])
         factors_N1 = from_bytes(codes_NB[:, -FACTOR.itemsize :], FACTOR).astype(np.float32)
         return np.multiply(rough_Nk, factors_N1, out=rough_Nk)
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
-        """The codebook and the scale."""
+        """Return the codebook and the scale."""
         return {"codebook": self._codebook, "scale": np.array([self._scale])}
 
     def _rough(self, packed_NB: Codes) -> Floats:

@@ -1,7 +1,7 @@
-"""Search of documents as codes.
+"""Search in compressed documents.
 
-What a code stands for is compared with full-precision queries by the exact search of `ragcun.retrieval.search`, block
-by block: its ties, its blocks and its bounded memory are those of any search.
+Decoded documents are compared with full-precision queries by the exact search of `ragcun.retrieval.search`, block by
+block, with the same treatment of ties and the same limit of memory.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -23,13 +23,13 @@ from ragcun.retrieval.topk import Floats, Rows, TopK, best, to_rows
 from ragcun.slices import slices
 
 _BLOCK = 8_192
-_QUERIES = 256  # whose candidates are scored again at a time
-_VECTORS = 1_024  # of candidates that one thread reads at a time
+_QUERIES = 256  # queries whose candidates are scored again at a time
+_VECTORS = 1_024  # candidates' vectors that one thread reads at a time
 
 
 @dataclass(frozen=True)
 class FittedCodec:
-    """A codec and the coordinates that it codes, fitted to documents."""
+    """A codec and its coordinates, fitted to documents."""
 
     spec: CodecSpec
     space: Space
@@ -37,16 +37,16 @@ class FittedCodec:
 
     @classmethod
     def fit(cls, documents: Matrix, spec: CodecSpec, similarity: str) -> "FittedCodec":
-        """Fit to a sample of `documents`, which are compared by `similarity`.
+        """Fit a codec to a sample of `documents`, which are compared by `similarity`.
 
-        Raises `UserError` where the documents or their dimensions do not suit the codec.
+        Raises `UserError` if the documents or their dimensions are not suitable for the codec.
         """
         taken = sample(documents)
         space = fit_space(taken, similarity, spec.dims, spec.rotated, spec.whiten_power, spec.entry.centred)
         return cls(spec, space, spec.entry.fit(Asked(space.documents(taken), spec.size, space.similarity)))
 
     def encode(self, documents: Matrix) -> Coded:
-        """All documents as codes, in memory."""
+        """Encode all documents in memory."""
         count = documents.shape[0]
         parts = []
         with progress(f"coding ({self.spec.name})", count, "documents") as bar:
@@ -56,19 +56,19 @@ class FittedCodec:
         return Coded(np.concatenate(parts), self.codec)
 
     def encode_block(self, vectors_Nb: Floats) -> Any:
-        """Codes of documents, (N, B) bytes."""
+        """Return the codes of documents, (N, B) bytes."""
         return self.codec.encode(self.space.documents(vectors_Nb))
 
     def search(
         self, queries_Qb: Floats, coded: Coded, k: int, id_ranks: Rows, exclude: Rows, resources: Resources
     ) -> TopK:
-        """The k best documents of each query by their codes; arguments and result as those of `search.search`."""
+        """Return the k best documents of each query by their codes; see `search.search`."""
         asked_QW = self.codec.queries(self.space.queries(queries_Qb))
         similarity = self.codec.similarity(self.space.similarity)
         return search(asked_QW, coded, k, similarity, id_ranks=id_ranks, exclude=exclude, resources=resources)
 
     def describe(self, coded: Coded) -> dict[str, Any]:
-        """Its parameters and what it takes: `bytes` of a vector and `shared_bytes` of all; JSON."""
+        """Return the parameters, `bytes` per vector and `shared_bytes` of all vectors, as JSON."""
         shared = [*self.space.tensors().values(), *self.codec.tensors().values()]
         return self.spec.to_json() | {
             "dims": self.spec.dims or len(self.space.mean if self.space.mean is not None else []) or None,
@@ -79,7 +79,7 @@ class FittedCodec:
 
 
 def rescore(queries_Qb: Floats, documents: Matrix, found: TopK, k: int, similarity: str, id_ranks: Rows) -> TopK:
-    """Order what was found by the exact vectors and the model's own `similarity`: the k best of each query."""
+    """Rank the documents found by their exact vectors and the model's own `similarity`; return the k best."""
     keys = []
     with ThreadPoolExecutor() as pool:
         for some in slices(len(queries_Qb), _QUERIES):

@@ -2,11 +2,11 @@
 
 N documents, Q queries, b dimensions of the model, k that are coded.
 
-A document is coded as y = (x - mean) T and a query is u = q T, T (b, k) being the first k principal directions, divided
-by their standard deviations to a power, times a random rotation. u.y is q.x less what is the same for all documents and
-less what the directions left out hold, so that at power 0 inner products of queries with codes rank as the model's own
-similarity does; a vector is divided by its length first where that is the cosine. Where it is the Euclidean distance,
-or where whitening has made lengths unequal, it is |u - mean T - y|.
+A document x is coded as y = (x - mean) T, and a query q is mapped to u = q T. T (b, k) is the first k principal
+directions, divided by their standard deviations to a power, times a random rotation. u.y is q.x minus a term that is
+the same for all documents and minus the part along the directions that are left out. With power 0, inner products of
+queries with codes therefore rank like the model's own similarity; for cosine, vectors are normalised first. For
+Euclidean distance, or with a power above 0, |u - mean T - y| is used.
 """
 
 from dataclasses import dataclass
@@ -20,19 +20,19 @@ from ragcun.heads.spectrum import Spectrum, spectrum
 from ragcun.retrieval.matrices import Matrix
 from ragcun.retrieval.topk import Floats
 
-SAMPLE = 65_536  # documents from which a codec is fitted, evenly spaced
+SAMPLE = 65_536  # the maximum number of documents to which a codec is fitted, evenly spaced
 
 
 @dataclass(frozen=True)
 class Space:
-    """The coordinates, and how they are compared.
+    """The coordinates, and their similarity.
 
     Attributes:
-        unit: whether vectors are divided by their length first.
-        similarity: "dot" or "euclidean", of queries' and documents' coordinates.
-        mean: (b,), taken from documents; None: nothing is.
-        transform: (b, k); None: the model's own coordinates.
-        power: the power of whitening.
+        unit: whether vectors are normalised first.
+        similarity: the similarity of queries' and documents' coordinates, "dot" or "euclidean".
+        mean: the mean that is subtracted from documents, (b,); None for no mean.
+        transform: the transform T, (b, k); None for the model's own coordinates.
+        power: the whitening power.
     """
 
     unit: bool
@@ -42,21 +42,21 @@ class Space:
     power: float = 0.0
 
     def documents(self, vectors_Nb: Floats) -> Floats:
-        """Coordinates of documents, (N, k)."""
+        """Return the coordinates of documents, (N, k)."""
         moved_Nb = self._prepared(vectors_Nb)
         if self.mean is not None:
             moved_Nb = moved_Nb - self.mean
         return moved_Nb if self.transform is None else np.ascontiguousarray(moved_Nb @ self.transform)
 
     def queries(self, vectors_Qb: Floats) -> Floats:
-        """Coordinates of queries, (Q, k)."""
+        """Return the coordinates of queries, (Q, k)."""
         moved_Qb = self._prepared(vectors_Qb)
         if self.mean is not None and self.similarity == "euclidean":
             moved_Qb = moved_Qb - self.mean
         return moved_Qb if self.transform is None else np.ascontiguousarray(moved_Qb @ self.transform)
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
-        """What it consists of besides its attributes' words, by name."""
+        """Return the tensors of the space, by name."""
         return {
             name: value for name, value in (("mean", self.mean), ("transform", self.transform)) if value is not None
         }
@@ -69,7 +69,7 @@ class Space:
 
 
 def sample(documents: Matrix, size: int = SAMPLE) -> Floats:
-    """At most `size` documents, evenly spaced."""
+    """Return at most `size` documents, evenly spaced."""
     count = documents.shape[0]
     return documents.rows(np.unique(np.linspace(0, count - 1, min(size, count)).round().astype(np.int64)))
 
@@ -82,15 +82,15 @@ def fit_space(
     power: float | Literal["auto"],
     centred: bool,
 ) -> Space:
-    """The coordinates of documents of which `sample_Nb` is a sample.
+    """Fit the coordinates to a sample of documents.
 
     Args:
-        sample_Nb: (N, b).
-        similarity: the model's: "cosine", "dot" or "euclidean".
-        dims: the first principal components that are kept; None: all dimensions as they are.
+        sample_Nb: the sample, (N, b).
+        similarity: the model's similarity: "cosine", "dot" or "euclidean".
+        dims: the number of leading principal components to keep; None keeps all dimensions without PCA.
         rotate: whether the components are rotated at random.
-        power: of the standard deviations by which components are divided, 0 to 1.
-        centred: whether the mean is taken from documents even where `dims` and `power` do not ask for it.
+        power: the power of the standard deviations by which components are divided, 0 to 1.
+        centred: whether the mean is subtracted even if `dims` and `power` do not require it.
 
     Raises:
         UserError: there are more `dims` than dimensions, or a component that would be whitened has no variance.
@@ -117,7 +117,7 @@ def fit_space(
 
 
 def _directions(found: Spectrum, kept: int, power: float) -> npt.NDArray[np.float64]:
-    """(b, kept): the first principal directions over the standard deviations to the power."""
+    """Return the first principal directions, divided by the standard deviations to the power, (b, kept)."""
     directions = found.directions[:kept]
     if power == 0:
         return directions.T
@@ -132,7 +132,7 @@ def _directions(found: Spectrum, kept: int, power: float) -> npt.NDArray[np.floa
 
 
 def rotation(dimension: int) -> Floats:
-    """A random rotation, (d, d), the same for every codec of d dimensions: Haar's, by QR (Mezzadri 2007)."""
+    """Return a random rotation from the Haar measure (Mezzadri 2007), (d, d), which depends only on d."""
     drawn = np.random.default_rng(dimension).standard_normal((dimension, dimension))
     q, r = np.linalg.qr(drawn)
     return np.asarray(q * np.sign(np.diag(r)), dtype=np.float32)

@@ -1,10 +1,10 @@
-"""The name of a codec and of its parameters. Imports nothing heavy.
+"""The names of codecs and their parameters, without heavy imports.
 
 2bit                          two bits for each dimension of the model's vectors
 2bit/192                      ... of the first 192 principal components
 2bit/192/unrotated            ... without the random rotation that the codec has by default
-2bit/192/power=0.25           ... whitened to this power; power=auto follows from the spectrum
-2bit/192/rescore=100          ... whose first 100 documents are ordered by the exact vectors
+2bit/192/power=0.25           ... whitened to this power; power=auto computes the power from the spectrum
+2bit/192/rescore=100          ... whose top 100 documents are ranked again by their exact vectors
 trellis48, pq48               the trellis-coded quantiser, and faiss' product quantiser, with 48 bytes
 """
 
@@ -15,7 +15,7 @@ from typing import Any, Literal
 from ragcun.errors import UserError, did_you_mean
 from ragcun.retrieval.codecs.registry import CODES, CodecEntry
 
-VERSION = 3  # of the codecs: rankings of another one are computed again
+VERSION = 3  # the version of the codecs; rankings of other versions are computed again
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,12 @@ class CodecSpec:
     """A codec and its parameters.
 
     Attributes:
-        code: a name of `CODES`.
-        dims: principal components that are coded; None: the vectors' own dimensions.
-        rotate: whether they are rotated at random before; None: as the codec has it.
-        whiten_power: each component is divided by its standard deviation to this power.
-        rescore: documents of a query that are ordered by the exact vectors, which are then the result; None: none.
-        size: bytes of a vector, where the codec has a choice of them; None: one for eight dimensions.
+        code: the name of the codec, one of `CODES`.
+        dims: the number of leading principal components to code; None codes the vectors without PCA.
+        rotate: whether vectors are rotated at random before; None is the codec's default.
+        whiten_power: the power of the standard deviation by which each component is divided.
+        rescore: the number of documents per query that are ranked again by their exact vectors; None for none.
+        size: the bytes per vector, if the codec has a choice; None is one byte for eight dimensions.
     """
 
     code: str
@@ -40,7 +40,7 @@ class CodecSpec:
 
     @classmethod
     def parse(cls, text: str) -> "CodecSpec":
-        """The codec called `text`. Raises `UserError` where it is none."""
+        """Parse a codec's name with parameters. Raises `UserError` if it is invalid."""
         name, *parts = text.strip().split("/")
         code, size = named_code(name)
         values: dict[str, Any] = {}
@@ -56,18 +56,18 @@ class CodecSpec:
                 values["whiten_power"] = whiten_power(value)
             else:
                 raise UserError(
-                    f"codec {text!r}: {part!r} is no number of dimensions, rotated, unrotated, power=P or rescore=N"
+                    f"codec {text!r}: {part!r} is not a number of dimensions, rotated, unrotated, power=P or rescore=N"
                 )
         return cls(code, size=size, **values)
 
     @property
     def entry(self) -> CodecEntry:
-        """What the registry says of the code."""
+        """The codec's entry in the registry."""
         return CODES[self.code]
 
     @property
     def name(self) -> str:
-        """The code's name with its bytes, where it has a choice of them."""
+        """The codec's name with its bytes, if these can be chosen."""
         return self.code if self.size is None else f"{self.code}{self.size}"
 
     @property
@@ -84,12 +84,12 @@ class CodecSpec:
         return "/".join(parts)
 
     def to_json(self) -> dict[str, Any]:
-        """Its parameters; JSON."""
+        """Return the parameters as JSON."""
         return asdict(self) | {"code": self.name, "rotate": self.rotated}
 
 
 def named_code(name: str) -> tuple[str, int | None]:
-    """The code called `name`, and its bytes where they are given. Raises `UserError` where there is none."""
+    """Split a codec's name into the name and its bytes, if given. Raises `UserError` if it is unknown."""
     sized = [code for code, entry in CODES.items() if entry.sized]
     if found := re.fullmatch(rf"({'|'.join(sized)})([1-9]\d{{0,4}})", name):
         return found[1], int(found[2])
@@ -102,7 +102,7 @@ def named_code(name: str) -> tuple[str, int | None]:
 
 
 def whiten_power(text: str) -> float | Literal["auto"]:
-    """A power of whitening, 0 to 1, or "auto". Raises `UserError` for anything else."""
+    """Parse a whitening power, 0 to 1 or "auto". Raises `UserError` for any other text."""
     if text == "auto":
         return "auto"
     try:

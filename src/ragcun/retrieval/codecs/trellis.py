@@ -1,19 +1,19 @@
-"""Trellis-coded quantisation of principal components, with bits shared out by variance: every byte is code.
+"""Trellis-coded quantisation of principal components, with bits allocated by variance.
 
-The first byte is the nearest of at most 256 centroids (k-means), and what follows codes the difference from it, which
-is turned into its principal components. Those with more variance get more bits, so that the sum of squared errors is
-least ("reverse water-filling"): 6 at most. The components of one rate are divided by their common deviation
-and rotated at random, which makes them Gaussian, and are coded together. Where no centroids are worth a byte, there are
-none: there is at most one for 16 documents, so that they cannot hold a small corpus.
+The first byte is the nearest of at most 256 centroids (k-means), and the other bytes code the principal components of
+the residual. Components with more variance get more bits, at most 6, so that the sum of squared errors is minimal
+("reverse water-filling"). The components with the same number of bits form a group. They are divided by their common
+standard deviation, rotated at random, which makes them nearly Gaussian, and coded together. There is at most one
+centroid for 16 documents, so that centroids cannot store a small corpus, and none if they do not reduce the error.
 
-The bits of such a group are one circular stream, b for each coordinate, and a coordinate's value is looked up by the
-last 8 bits up to its own: it is one of 256 levels, of which the bits before leave 2^b to choose from (Marcellin and
-Fischer 1990; the bitshift trellis of QTIP, arXiv 2406.11235). The codes of least squared error are found by Viterbi's
-algorithm, twice: the second time with the bits at the ends that the first has found in the middle, so that the stream
-closes. The error is `DISTORTIONS` for N(0, 1); a scalar quantiser's is .363, .1175, .0345 and .0095, and none is below
-2^-2b, .25, .0625, .0156 and .0039 (Shannon 1959).
+The bits of a group form one circular stream with b bits per coordinate. A coordinate's value is looked up by the last 8
+bits of the stream, up to its own: it is one of 256 levels, of which the bits before leave 2^b to choose from (Marcellin
+and Fischer 1990; the bitshift trellis of QTIP, arXiv 2406.11235). The codes with the least squared error are found by
+Viterbi's algorithm, in two passes: the second pass fixes the bits at the ends to those that the first pass has found in
+the middle, so that the stream closes. The error for N(0, 1) is in `DISTORTIONS`. That of a scalar quantiser is .363,
+.1175, .0345 and .0095, and the lower bound is 2^-2b: .25, .0625, .0156 and .0039 (Shannon 1959).
 
-Documents of length 1 are divided by their length again once they are decoded.
+Documents of length 1 are normalised again after decoding.
 
 N vectors, k coordinates, c components that have bits, b bits of each, S = 256 states, B bytes, K centroids.
 """
@@ -34,34 +34,34 @@ from ragcun.retrieval.codecs.space import rotation
 from ragcun.retrieval.topk import Floats, Rows
 from ragcun.slices import Slice, slices
 
-DISTORTIONS = (1.0, 0.292, 0.0755, 0.0203, 0.0054, 0.0014, 0.0004)  # of N(0, 1), at 0, 1, ... 6 bits
+DISTORTIONS = (1.0, 0.292, 0.0755, 0.0203, 0.0054, 0.0014, 0.0004)  # the error of N(0, 1) at 0, 1, ... 6 bits
 
 _STATES = 256
-# The level of a state is a factor times a Gaussian's quantile at state * multiplier modulo 256.
+# The level of a state is a factor times the Gaussian quantile at (state * multiplier) modulo 256.
 _LEVELS = {1: (155, 0.95), 2: (67, 1.08), 3: (77, 1.14), 4: (207, 1.2), 5: (111, 1.3), 6: (95, 1.3)}
-_STEP = 8  # groups are of a multiple of so many components, so that their streams fill bytes
+_STEP = 8  # the size of a group is a multiple of this, so that its stream fills whole bytes
 _AT_ONCE = 256  # vectors that are encoded together
 _CLOSED = np.float32(1e30)
 _CENTROIDS = 256
-_DOCUMENTS = 16  # at least, of a centroid
+_DOCUMENTS = 16  # the minimum number of documents per centroid
 
 States = npt.NDArray[np.int64]
 
 
 def levels(bits: int) -> Floats:
-    """The value of each state, (S,)."""
+    """Return the value of each state, (S,)."""
     multiplier, factor = _LEVELS[bits]
     order = np.arange(_STATES) * multiplier % _STATES
     return np.asarray(factor * ndtri((order + 0.5) / _STATES), dtype=np.float32)
 
 
 def shares(variances_k: npt.NDArray[np.float64], size: int) -> dict[int, int]:
-    """How many components have 6, 5, ... 1 bits, of `size` bytes in all: those with which the error is least.
+    """Choose the numbers of components with 6, 5, ... 1 bits that minimise the error for `size` bytes in all.
 
-    `variances_k` is descending. Each byte is one more bit for eight components, for those whose error it lowers most;
-    as a component's second bit lowers it less than the first, no choice is better.
+    `variances_k` is descending. Each byte gives one more bit to eight components, to those whose error it lowers most.
+    This greedy choice is optimal, because each further bit of a component lowers the error less than the one before.
 
-    Raises `UserError` where they cannot take so many bytes.
+    Raises `UserError` if the components cannot use so many bytes.
     """
     gains_SG = _gains(variances_k)
     if size > gains_SG.size:
@@ -72,20 +72,20 @@ def shares(variances_k: npt.NDArray[np.float64], size: int) -> dict[int, int]:
 
 
 def _gains(variances_k: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """What the first bit of eight components takes off the squared error, and the second, ..., (6, k // 8)."""
+    """Return the reduction of the squared error by the first, second, ... bit of eight components, (6, k // 8)."""
     most = len(variances_k) // _STEP
     of_groups_G = variances_k[: most * _STEP].reshape(most, _STEP).sum(axis=1)
     return np.asarray(-np.diff(DISTORTIONS)[:, None] * of_groups_G)
 
 
 def _error(variances_k: npt.NDArray[np.float64], size: int) -> float:
-    """The squared error that is expected of `size` bytes."""
+    """Return the expected squared error with `size` bytes."""
     return float(variances_k.sum() - np.sort(_gains(variances_k), axis=None)[::-1][:size].sum())
 
 
 @dataclass(frozen=True)
 class _Group:
-    """Components of one rate: where they are among all that have bits, and where their bytes are."""
+    """The components with the same number of bits: their positions among all components, and those of their bytes."""
 
     bits: int
     components: Slice
@@ -93,16 +93,16 @@ class _Group:
 
 
 class TrellisCodec:
-    """The codec.
+    """The trellis codec.
 
     Args:
-        mean: (k,), of documents.
-        transform: (k, c), to the components of each group, rotated.
-        scales: (c,), the deviation of each.
-        centroids: (K, c), of documents' components; none: the first byte is code as well.
-        rates: bits -> components, of the groups in their order.
-        distances: whether coordinates are compared by distance, and not by inner product.
-        unit: whether decoded documents are divided by their length.
+        mean: the mean of the documents, (k,).
+        transform: the map to the rotated components of all groups, (k, c).
+        scales: the standard deviation of each component, (c,).
+        centroids: the centroids of the documents' components, (K, c); empty if there are none.
+        rates: the number of components for each number of bits, in the order of the groups.
+        distances: whether coordinates are compared by distance instead of inner product.
+        unit: whether decoded documents are normalised.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class TrellisCodec:
         self._mean_square = float(mean @ mean)
 
     def encode(self, vectors_Nk: Floats, /) -> Codes:
-        """Codes, (N, B)."""
+        """Return codes, (N, B)."""
         codes_NB = np.empty((len(vectors_Nk), self._groups[-1].bytes.stop), np.uint8)
         for part in slices(len(vectors_Nk), _AT_ONCE):
             components_Nc = np.asarray((vectors_Nk[part] - self.mean) @ self.transform, dtype=np.float32)
@@ -141,9 +141,9 @@ class TrellisCodec:
         return codes_NB
 
     def decode(self, codes_NB: Codes, /) -> Floats:
-        """Components and, unless distances are compared, a 1 for the mean, (N, c + 1).
+        """Return the components and, unless distances are compared, a 1 for the mean, (N, c + 1).
 
-        Where documents have a length of 1, both are divided by that of the vector that they make.
+        If documents have length 1, both are divided by the length of the decoded vector.
         """
         wide_NW = np.ones((len(codes_NB), len(self.scales) + (not self.distances)), np.float32)
         components_Nc = wide_NW[:, : len(self.scales)]
@@ -159,13 +159,13 @@ class TrellisCodec:
         return wide_NW
 
     def queries(self, vectors_Qk: Floats, /) -> Floats:
-        """Components of queries and, unless distances are compared, inner products with the mean, (Q, c + 1)."""
+        """Return the queries' components and, unless distances are compared, products with the mean, (Q, c + 1)."""
         if self.distances:
             return np.asarray((vectors_Qk - self.mean) @ self.transform)
         return np.concatenate([vectors_Qk @ self.transform, (vectors_Qk @ self.mean)[:, None]], axis=1)
 
     def similarity(self, space: str, /) -> str:
-        """The coordinates' own."""
+        """Return the similarity of the coordinates."""
         return space
 
     @classmethod
@@ -181,7 +181,7 @@ class TrellisCodec:
         return {"distances": self.distances, "renormalised": self.unit}
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
-        """What all vectors share, by name."""
+        """Return what all vectors share, by name."""
         return {
             "codec_mean": self.mean,
             "codec_transform": self.transform,
@@ -192,9 +192,9 @@ class TrellisCodec:
 
 
 def fit_trellis(sample_Nk: Floats, size: int, similarity: str) -> TrellisCodec:
-    """The codec of `size` bytes for documents of which `sample_Nk` is a sample.
+    """Fit the codec of `size` bytes to a sample of documents.
 
-    Raises `UserError` where their dimensions cannot take so many bytes.
+    Raises `UserError` if the dimensions cannot use so many bytes.
     """
     alone = spectrum(sample_Nk)
     if not alone.variances[0] > 0:
@@ -231,7 +231,7 @@ def fit_trellis(sample_Nk: Floats, size: int, similarity: str) -> TrellisCodec:
 
 
 def _centroids(vectors_Nk: Floats) -> tuple[Floats, Rows]:
-    """Centroids, (K, k), by k-means, and the nearest of each vector, (N,)."""
+    """Return centroids by k-means, (K, k), and the nearest one of each vector, (N,)."""
     count = min(_CENTROIDS, max(1, len(vectors_Nk) // _DOCUMENTS))
     means: Any = faiss.Kmeans(vectors_Nk.shape[1], count, niter=15, seed=0, min_points_per_centroid=1)
     means.train(vectors_Nk)
@@ -248,7 +248,7 @@ def _encode(values_Nk: Floats, bits: int) -> Codes:
 
 
 def _decode(packed_NB: Codes, bits: int) -> Floats:
-    """The value of each coordinate, (N, k), by the 8 bits up to its own."""
+    """Return the value of each coordinate, (N, k), from the 8 bits up to its own."""
     ends = np.arange(packed_NB.shape[1] * 8 // bits) * bits + bits - 1
     pairs_NB = (np.roll(packed_NB, 1, axis=1).astype(np.uint16) << np.uint16(8)) | packed_NB
     states_Nk = (pairs_NB[:, ends // 8] >> (7 - ends % 8).astype(np.uint16)).astype(np.uint8)
@@ -256,9 +256,9 @@ def _decode(packed_NB: Codes, bits: int) -> Floats:
 
 
 def _viterbi(values_Nk: Floats, bits: int, levels_S: Floats, ends_N: States | None) -> States:
-    """The states of least squared error, (N, k).
+    """Return the states with the least squared error, (N, k).
 
-    `ends_N` are the 8 - b bits before the stream, and at its end; None: any before, any at the end.
+    `ends_N` are the 8 - b bits before the stream and at its end; None leaves both free.
     """
     (count, length), choices, kept = values_Nk.shape, 2**bits, _STATES >> bits
     closed_SN = np.zeros((_STATES, count), np.float32)
