@@ -101,7 +101,7 @@ def test_presets_are_listed_and_shown() -> None:
         (["train", "--preset", "demo", "--epochs", "many"], "--epochs"),
         (["run", "--preset", "hybrid", "--train-data", "x"], "evaluate on"),
         (["eval", "beir", "--datasets", "a", "--data-dir", "nowhere", "--model", "bm25"], "nowhere"),
-        (["analyze", "isotropy", "--model", "./absent", "--data", "nowhere"], "nowhere"),
+        (["analyze", "isotropy", "--model", "./absent", "--data", "nowhere"], "./absent"),
         (["report", "latex", "nowhere"], "nowhere"),
         (["eval", "verify", "--data-dir", "nowhere"], "nowhere: no such folder"),
         (["store", "prune"], "--unused-for"),

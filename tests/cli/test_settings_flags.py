@@ -2,10 +2,12 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_origin
 
 import pytest
+import typer
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -114,6 +116,36 @@ def test_values_complete_in_the_shell() -> None:
     assert offered("eval beir", "--model bm") == {"bm25"}
     assert offered("eval beir", "--datasets nano-nf") == {"nano-nfcorpus"}
     assert "nDCG@10" in offered("eval compare", "--metric nDCG")
+    assert offered("ablate", "--endpoint compress:tre") == {"compress:trellis"}
+    assert offered("plan", "--grid lambda_isot") == {"lambda_isotropy="}
+    assert "pydocs" in offered("run", "--datasets py")
+    assert not offered("eval beir", "--datasets py")
+
+
+NAMED = {"--model", "--models", "--base-model", "--negatives-model", "--baselines", "--metric", "--isotropy-measure"}
+NAMED |= {"--datasets", "--test", "--preset", "--head", "--gpu", "--runtime", "--device", "--codes", "--claim"}
+NAMED |= {"--grid", "--endpoint", "--format", "--average", "--published", "--precision", "--on-error", "--track"}
+NAMED |= {"--treat", "--to"}
+
+
+def test_every_option_that_takes_one_of_known_names_completes() -> None:
+    seen = set()
+    for path, command in commands(get_command(app)):
+        for parameter in command.get_params(typer.Context(command)):
+            name = "DATASET" if (parameter.metavar or "").startswith("DATASET") else parameter.opts[0]
+            if name in {*NAMED, "DATASET"}:
+                seen.add(name)
+                choices = get_origin(parameter.type_descriptor.annotation) is Literal
+                assert choices or parameter._custom_shell_complete is not None, f"{path} {name}"
+    assert seen == {*NAMED, "DATASET"}
+
+
+def commands(command: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    inner = getattr(command, "commands", None)
+    if inner is None:
+        yield path.strip(), command
+    for name in inner or ():
+        yield from commands(inner[name], f"{path} {name}")
 
 
 @pytest.mark.parametrize(

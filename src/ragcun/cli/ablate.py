@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from ragcun.cli import options
-from ragcun.cli.output import print_table
+from ragcun.cli.completion import complete, endpoints
+from ragcun.cli.output import Format, print_table
 from ragcun.cli.settings_flags import of_sections
 
 app = typer.Typer()
@@ -29,6 +30,7 @@ def ablate(
             help="Second outcome to evaluate on each collection besides nDCG@10: compress:CODEC, abstain:SCORE or "
             "neighbours:INDEX=VALUE. May be repeated.",
             metavar="NAME",
+            autocompletion=complete(endpoints),
         ),
     ] = None,
     output_dir: Annotated[
@@ -38,6 +40,7 @@ def ablate(
         ),
     ] = Path("experiments/ablation"),
     store: options.Store = None,
+    form: Format = "terminal",
     json: options.Json = False,
 ) -> None:
     """Train a grid of settings over several seeds on the same stored embeddings, and tabulate the results.
@@ -70,6 +73,6 @@ def ablate(
         from ragcun.pipeline.ablation import run_ablation
 
         found = run_ablation(cells, datasets, output_dir, options.store_folder(store), jobs, endpoint or [])
-    print_table(ablation_table(found))
+    print_table(ablation_table(found), form)
     if json:
         options.print_json(found)

@@ -59,6 +59,7 @@ def isotropy(
     on_error: options.OnError = "refuse",
     offline: options.Offline = False,
     store: options.Store = None,
+    form: Format = "terminal",
     json: options.Json = False,
 ) -> None:
     """Measure how isotropic embeddings are, compare them with samples of N(0, I), and draw figures."""
@@ -88,7 +89,7 @@ def isotropy(
 
     embedders = [found.embedder(encoding) for found in encoders.values() if found is not None]
     reports = analyze_models(embedders, collection, output, seed, sample, split, intervals)
-    print_table(isotropy_table(reports, [measure for measure in MEASURES if every or measure.headline]))
+    print_table(isotropy_table(reports, [measure for measure in MEASURES if every or measure.headline]), form)
     say(f"report: {output / 'isotropy.json'}, figures: {output / 'figures'}")
     if json:
         written = read_json(output / "isotropy.json")

@@ -57,6 +57,41 @@ def claims() -> list[str]:
     return [claim.key for claim in CLAIMS]
 
 
+def isotropy_measures() -> list[str]:
+    """List the measures of isotropy."""
+    from ragcun.analysis.measures import MEASURES
+
+    return [measure.key for measure in MEASURES]
+
+
+def averages() -> list[str]:
+    """List the averages of a paper's main table."""
+    from ragcun.report.paper.scores import AVERAGES
+
+    return ["shown", *AVERAGES, "none"]
+
+
+def published(fact: str) -> list[str]:
+    """List the retrievers, or the datasets, that have published scores."""
+    from ragcun.evaluation.verify import published as scores
+
+    return list(dict.fromkeys(getattr(score, fact) for score in scores()))
+
+
+def endpoints() -> list[str]:
+    """List the endpoints of an ablation."""
+    from ragcun.pipeline.endpoints import endpoint_names
+
+    return endpoint_names()
+
+
+def grid() -> list[str]:
+    """List the settings of an ablation's grid, each with an equals sign."""
+    from ragcun.pipeline.grid import grid_names
+
+    return [f"{name}=" for name in grid_names()]
+
+
 def codes() -> list[str]:
     """List the codecs of vectors."""
     from ragcun.retrieval.codecs.registry import CODES

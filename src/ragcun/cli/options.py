@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TextIO, cast
 
 import typer
 
-from ragcun.cli.completion import complete, datasets, presets, runtimes
+from ragcun.cli.completion import complete, datasets, grid, presets, runtimes
 
 Preset = Annotated[
     str | None,
@@ -72,7 +72,10 @@ Split = Annotated[
     ),
 ]
 GRID = typer.Option(
-    "--grid", help="Values of a setting to compare, as NAME=VALUE,VALUE,...; may be repeated.", metavar="NAME=VALUES"
+    "--grid",
+    autocompletion=complete(grid),
+    help="Values of a setting to compare, as NAME=VALUE,VALUE,...; may be repeated.",
+    metavar="NAME=VALUES",
 )
 Seeds = Annotated[
     int, typer.Option("--seeds", min=1, help="Number of trainings for each setting of the grid, with seeds 0, 1, ...")
@@ -114,7 +117,12 @@ def _device(name: str | None) -> str | None:
 
 Device = Annotated[
     str | None,
-    typer.Option(help="Device to compute on: cpu, cuda or mps.", show_default="the fastest", callback=_device),
+    typer.Option(
+        help="Device to compute on: cpu, cuda or mps.",
+        show_default="the fastest",
+        callback=_device,
+        autocompletion=complete(("cpu", "cuda", "mps")),
+    ),
 ]
 
 

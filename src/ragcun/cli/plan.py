@@ -7,7 +7,7 @@ import typer
 
 from ragcun.cli import options
 from ragcun.cli.completion import complete, gpus
-from ragcun.cli.output import print_table
+from ragcun.cli.output import Format, print_table
 from ragcun.cli.settings_flags import WithSettings
 
 app = typer.Typer()
@@ -36,6 +36,7 @@ def plan(
             help="Plan an evaluation on a further corpus of this many passages of MS MARCO's length, such as 1e9.",
         ),
     ] = None,
+    form: Format = "terminal",
     json: options.Json = False,
 ) -> None:
     """Estimate the time, memory, disk and cost of each step, from a model of FLOPs and bytes.
@@ -65,6 +66,6 @@ def plan(
     from ragcun.planning.tables import plan_table
 
     made = make_plan(cells, base, find_machine(gpu, base, model), None if documents is None else round(documents))
-    print_table(plan_table(made, price))
+    print_table(plan_table(made, price), form)
     if json:
         options.print_json(made.to_json(price))

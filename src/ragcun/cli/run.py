@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from ragcun.cli import options
-from ragcun.cli.output import print_table
+from ragcun.cli.output import Format, print_table
 from ragcun.cli.settings_flags import WithSettings
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def run(
     config: options.Config = None,
     output_dir: options.Experiment = None,
     store: options.Store = None,
+    form: Format = "terminal",
     json: options.Json = False,
 ) -> None:
     """Run a whole experiment: prepare data, train, evaluate, analyse and report.
@@ -43,17 +44,17 @@ def run(
         from ragcun.pipeline.experiment import run as run_experiment
 
         summary = run_experiment(settings, tasks, experiment, options.store_folder(store))
-    _print(summary)
+    _print(summary, form)
     if json:
         options.print_json(summary.to_json())
 
 
-def _print(summary: "Summary") -> None:
+def _print(summary: "Summary", form: str) -> None:
     from ragcun.console import say
     from ragcun.evaluation.metrics import MAIN
     from ragcun.evaluation.tables import scores_table
 
-    print_table(scores_table(summary.results, MAIN))
+    print_table(scores_table(summary.results, MAIN), form)
     for line in summary.verdict:
         say(line)
     say(f"all files are in {summary.experiment}:")

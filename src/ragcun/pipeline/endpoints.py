@@ -41,6 +41,27 @@ def parse_endpoint(name: str) -> Asked:
     return _KINDS[kind](value, name)
 
 
+def endpoint_names() -> list[str]:
+    """The endpoints that have no parameters beyond their own choices."""
+    from ragcun.retrieval.codecs.registry import CODES
+
+    known = {"compress": [*CODES], "abstain": _scores(), "neighbours": _efforts()}
+    return [f"{kind}:{value}" for kind in _KINDS for value in known[kind]]
+
+
+def _scores() -> list[str]:
+    from ragcun.abstain.learned import COMBINED
+    from ragcun.abstain.scores import SCORES
+
+    return [*(score.key for score in SCORES), *COMBINED]
+
+
+def _efforts() -> list[str]:
+    from ragcun.neighbours.indexes import INDEXES
+
+    return [f"{kind.key}={effort}" for kind in INDEXES for effort in kind.values]
+
+
 def _compress(value: str, name: str) -> Asked:
     from ragcun.retrieval.codecs.spec import CodecSpec
 
@@ -52,19 +73,16 @@ def _compress(value: str, name: str) -> Asked:
 
 
 def _abstain(value: str, name: str) -> Asked:
-    from ragcun.abstain.learned import COMBINED
     from ragcun.abstain.run import PARTS, endpoint
-    from ragcun.abstain.scores import SCORES
 
-    _require(value, [*(score.key for score in SCORES), *COMBINED], name)
+    _require(value, _scores(), name)
     return Asked(PARTS + value, None, endpoint)
 
 
 def _neighbours(value: str, name: str) -> Asked:
-    from ragcun.neighbours.indexes import INDEXES
     from ragcun.neighbours.run import FOUND, endpoint
 
-    _require(value, [f"{kind.key}={effort}" for kind in INDEXES for effort in kind.values], name)
+    _require(value, _efforts(), name)
     return Asked(FOUND + value, None, endpoint)
 
 

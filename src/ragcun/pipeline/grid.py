@@ -53,6 +53,11 @@ def parse_grid(options: Iterable[str]) -> dict[str, list[str]]:
     return grid
 
 
+def grid_names() -> list[str]:
+    """The settings that a grid can have."""
+    return sorted(set().union(*_FIELDS.values()) - _SHARED)
+
+
 def _setting(name: str, option: str) -> str:
     section, _, field = name.replace("-", "_").rpartition(".")
     owner = next((s for s, fields in _FIELDS.items() if field in fields and section in {"", s}), None)

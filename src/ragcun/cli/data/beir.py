@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ragcun.cli import options
-from ragcun.cli.output import print_table
+from ragcun.cli.completion import complete
+from ragcun.cli.completion import datasets as datasets_
+from ragcun.cli.output import Format, print_table
 from ragcun.errors import Failure, exit_code
 
 if TYPE_CHECKING:
@@ -15,7 +17,11 @@ if TYPE_CHECKING:
 
 def beir(
     names: Annotated[
-        list[str], typer.Argument(help="Names of datasets, or all, public, small or nanobeir; or ls, to list them.")
+        list[str],
+        typer.Argument(
+            help="Names of datasets, or all, public, small or nanobeir; or ls, to list them.",
+            autocompletion=complete(datasets_),
+        ),
     ],
     data_dir: Annotated[
         Path | None, typer.Option(help="Folder of the datasets.", file_okay=False, show_default="beir in the cache")
@@ -29,6 +35,7 @@ def beir(
         ),
     ] = None,
     offline: options.Offline = False,
+    form: Format = "terminal",
     json: options.Json = False,
 ) -> None:
     """Download BEIR's datasets, or list them with `ragcun data beir ls`.
@@ -42,7 +49,7 @@ def beir(
 
     folder = data_dir or beir_folder()
     if names == ["ls"]:
-        _list(list(datasets().values()), folder, json)
+        _list(list(datasets().values()), folder, form, json)
         return
     done, failures = [], []
     for dataset in select_datasets(names):
@@ -58,7 +65,7 @@ def beir(
     raise typer.Exit(exit_code(failures, done=bool(done)))
 
 
-def _list(found: "list[Dataset]", folder: Path, json: bool) -> None:
+def _list(found: "list[Dataset]", folder: Path, form: str, json: bool) -> None:
     from ragcun.data.benchmark import present
     from ragcun.table import Column, Table, cells, count
 
@@ -81,4 +88,4 @@ def _list(found: "list[Dataset]", folder: Path, json: bool) -> None:
         )
         for one in found
     ]
-    print_table(Table("", columns, [lines], [], "datasets"))
+    print_table(Table("", columns, [lines], [], "datasets"), form)

@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ragcun.cli import options
+from ragcun.cli.completion import bases, complete
 
 if TYPE_CHECKING:
     from ragcun.mining.negatives import Mining
 
 Source = Literal["random", "bm25", "dense"]
-Model = Annotated[str | None, typer.Option("--negatives-model", help="Encoder that retrieves dense negatives.")]
+Model = Annotated[
+    str | None,
+    typer.Option("--negatives-model", help="Encoder that retrieves dense negatives.", autocompletion=complete(bases)),
+]
 Count = Annotated[int, typer.Option("--negatives-per-pair", min=1, help="Maximum number of negatives per pair.")]
 Percentage = Annotated[
     float,

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ragcun.cli import options
-from ragcun.cli.output import print_table
+from ragcun.cli.output import Format, print_table
 
 
 def pydocs(
@@ -17,6 +17,7 @@ def pydocs(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Random seed of the sample.")] = 0,
     max_words: Annotated[int, typer.Option(min=12, help="Maximum number of words per document.")] = 100,
+    form: Format = "terminal",
     json: options.Json = False,
 ) -> None:
     """Make a collection with train, dev and test splits from Python's own documentation.
@@ -34,7 +35,7 @@ def pydocs(
     rows = [cells(split, len(source["parts"][split]), queries) for split, queries in source["splits"].items()]
     columns = [Column("split"), Column("modules and topics", count), Column("queries", count)]
     note = Note(f"{source['python']}, fingerprint {source['fingerprint'][:16]}")
-    print_table(Table(str(folder), columns, [rows], [note], "pydocs"))
+    print_table(Table(str(folder), columns, [rows], [note], "pydocs"), form)
     if json:
         keys = ("documents", "queries", "splits", "python", "fingerprint")
         options.print_json({"path": str(folder), **{key: source[key] for key in keys}})

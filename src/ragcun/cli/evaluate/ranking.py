@@ -1,5 +1,6 @@
 """`ragcun eval beir` and `ragcun eval collection`."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +9,8 @@ import typer
 from ragcun.cli import options
 from ragcun.cli.completion import complete
 from ragcun.cli.completion import datasets as names_of_datasets
-from ragcun.cli.evaluate.scoring import Scoring, score, with_scoring
+from ragcun.cli.evaluate.scoring import Scoring, score, tell, with_scoring
+from ragcun.cli.output import Format
 
 
 @with_scoring
@@ -23,6 +25,7 @@ def beir(
     scoring: Scoring,
     data_dir: options.DataDir = None,
     split: options.Split = None,
+    form: Format = "terminal",
 ) -> None:
     """Score retrievers on BEIR: nDCG, MRR, recall, MAP and precision.
 
@@ -32,7 +35,8 @@ def beir(
     """
     from ragcun.evaluation.tasks import choose
 
-    score(scoring, choose([name.strip() for name in datasets.split(",") if name.strip()], data_dir), split, data_dir)
+    chosen = choose([name.strip() for name in datasets.split(",") if name.strip()], data_dir)
+    score(scoring, chosen, split, data_dir, show=partial(tell, form=form))
 
 
 @with_scoring
@@ -40,9 +44,10 @@ def collection(
     folders: Annotated[list[Path], typer.Argument(help="Collections in BEIR's layout.", metavar="FOLDER...")],
     scoring: Scoring,
     split: Annotated[str, typer.Option(help="Split of queries to evaluate on.")] = "test",
+    form: Format = "terminal",
 ) -> None:
     """Score retrievers on your own collections, in the same way as `ragcun eval beir`.
 
     A folder is what it holds, whatever its name: its counts are not compared with those of a dataset of BEIR.
     """
-    score(scoring, dict.fromkeys(folders), split)
+    score(scoring, dict.fromkeys(folders), split, show=partial(tell, form=form))

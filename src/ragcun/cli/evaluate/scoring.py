@@ -196,7 +196,9 @@ def _joined(output: Path) -> Iterator[Path]:
             console.quiet = False
 
 
-def tell(results: "Sequence[Result]", failures: Sequence[Failure], output: Path, json: bool) -> None:
+def tell(
+    results: "Sequence[Result]", failures: Sequence[Failure], output: Path, json: bool, form: str = "terminal"
+) -> None:
     """Print the results as a table, or as JSON."""
     from ragcun.console import say
     from ragcun.evaluation.metrics import MAIN
@@ -208,7 +210,7 @@ def tell(results: "Sequence[Result]", failures: Sequence[Failure], output: Path,
         failed = [failure.to_json() for failure in failures]
         options.print_json({"results": [_row(row) for row in rows], "failures": failed})
     elif rows:
-        print_table(scores_table(rows, MAIN))
+        print_table(scores_table(rows, MAIN), form)
         say(f"runs and scores: {output / 'cells'}")
 
 

@@ -7,13 +7,19 @@ from typing import Annotated
 import typer
 
 from ragcun.cli import options, output
+from ragcun.cli.completion import complete, measures
 
 
 def show(
     folder: Annotated[Path, typer.Argument(help="Experiment, or folder with results of `ragcun eval`.")],
     metric: Annotated[
         list[str] | None,
-        typer.Option("--metric", help="Metric to show; may be repeated.", show_default="the main metrics"),
+        typer.Option(
+            "--metric",
+            help="Metric to show; may be repeated.",
+            show_default="the main metrics",
+            autocompletion=complete(measures),
+        ),
     ] = None,
     form: output.Format = "terminal",
     json: options.Json = False,

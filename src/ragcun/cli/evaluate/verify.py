@@ -1,13 +1,15 @@
 """`ragcun eval verify`."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ragcun.cli import options
+from ragcun.cli.completion import complete, published
 from ragcun.cli.evaluate.scoring import RESULTS, Output
-from ragcun.cli.output import print_table
+from ragcun.cli.output import Format, print_table
 
 if TYPE_CHECKING:
     from ragcun.evaluation.verify import Verdict
@@ -20,11 +22,15 @@ def verify(
             "--models",
             help="Retrievers with published scores, separated by commas, or all of them. NAME=MODEL evaluates "
             "another model, such as a folder with the same weights, under the published name.",
+            autocompletion=complete(partial(published, "retriever")),
         ),
     ] = "all",
     datasets: Annotated[
         str,
-        typer.Option(help="Datasets with published scores, separated by commas, or all of those in --data-dir."),
+        typer.Option(
+            help="Datasets with published scores, separated by commas, or all of those in --data-dir.",
+            autocompletion=complete(partial(published, "dataset")),
+        ),
     ] = "all",
     data_dir: Annotated[
         Path | None, typer.Option(help="Folder of BEIR's datasets.", file_okay=False, show_default="beir in the cache")
@@ -33,6 +39,7 @@ def verify(
     device: options.Device = None,
     runtime: options.Runtime = "auto",
     store: options.Store = None,
+    form: Format = "terminal",
     json: options.Json = False,
 ) -> None:
     """Reproduce published scores, and print the expected and obtained values and their difference.
@@ -62,7 +69,7 @@ def verify(
     if json:
         options.print_json({"verdicts": [_row(verdict) for verdict in verdicts]})
     else:
-        print_table(verification_table(verdicts))
+        print_table(verification_table(verdicts), form)
     if wrong := _complaints(verdicts):
         raise RagcunError("; ".join(wrong))
 

@@ -1,12 +1,15 @@
 """`ragcun report paper`."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ragcun.cli import options
-from ragcun.cli.completion import complete, measures
+from ragcun.cli.completion import averages, complete, measures
+from ragcun.cli.completion import datasets as datasets_
+from ragcun.cli.completion import published as published_
 
 
 def paper(
@@ -37,6 +40,7 @@ def paper(
         typer.Option(
             help="Datasets to show, in this order, separated by commas.",
             show_default="all, in the order of BEIR's paper",
+            autocompletion=complete(datasets_),
         ),
     ] = "",
     average: Annotated[
@@ -46,6 +50,7 @@ def paper(
             "beir14 (with CQADupStack), beir15 (also with MS MARCO), beir18, or none. A system without results on the "
             "whole set has no average.",
             metavar="shown|beir13|beir14|beir15|beir18|none",
+            autocompletion=complete(averages),
         ),
     ] = "shown",
     baseline: Annotated[
@@ -53,7 +58,12 @@ def paper(
         typer.Option(help="Baseline system; may be repeated.", show_default="each system that ragcun did not train"),
     ] = None,
     published: Annotated[
-        str, typer.Option(help="Retrievers whose published scores are shown, separated by commas.", show_default="none")
+        str,
+        typer.Option(
+            help="Retrievers whose published scores are shown, separated by commas.",
+            show_default="none",
+            autocompletion=complete(partial(published_, "retriever")),
+        ),
     ] = "",
     data_dir: Annotated[
         Path | None,

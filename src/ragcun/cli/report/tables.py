@@ -7,13 +7,14 @@ from typing import Annotated
 import typer
 
 from ragcun.cli import options
+from ragcun.cli.completion import complete, measures
 
 Folder = Annotated[Path, typer.Argument(help="Experiment, or folder with results of `ragcun eval`.")]
 Output = Annotated[
     Path | None,
     typer.Option("--output", help="Output folder for tables/.", show_default="FOLDER", file_okay=False, writable=True),
 ]
-Metric = Annotated[str, typer.Option(help="Metric of the table of scores.")]
+Metric = Annotated[str, typer.Option(help="Metric of the table of scores.", autocompletion=complete(measures))]
 Digits = Annotated[int, typer.Option(min=0, max=4, help="Number of decimals in the table of scores.")]
 Isotropy = Annotated[
     Path | None,

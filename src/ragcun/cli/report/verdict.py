@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ragcun.cli import options, output
+from ragcun.cli.completion import complete, isotropy_measures
 
 Folders = Annotated[
     list[Path], typer.Argument(help="Experiments, or folders with results of `ragcun eval`.", metavar="FOLDER...")
@@ -25,7 +26,10 @@ def verdict(
     base: Base = None,
     isotropy_measure: Annotated[
         str,
-        typer.Option(help="Measure to use as the guide's isotropy score, for which the guide gives no definition."),
+        typer.Option(
+            help="Measure to use as the guide's isotropy score, for which the guide gives no definition.",
+            autocompletion=complete(isotropy_measures),
+        ),
     ] = "iso_score",
     form: output.Format = "terminal",
     json: options.Json = False,
