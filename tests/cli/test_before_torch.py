@@ -63,7 +63,7 @@ CASES = [
     ("claims run data/toy --model bm25", "is no encoder"),
     ("claims run data/toy --model MODEL --claim frob", "no such claim"),
     ("claims run data/toy --model A=MODEL --model A=minilm", "would both be called 'A'"),
-    ("eval compress data/toy --model bm25", "has no vectors to code"),
+    ("eval compress data/toy --model bm25", "has no vectors to compress"),
     ("eval compress data/toy --model MODEL --codes 3bit", "did you mean 4bit"),
     ("eval compress data/toy --model MODEL --dims 64", "more than the 32 of the model"),
     ("eval collection data/toy --model MODEL:truncate_dim=64", "more than the 32 of the model"),

@@ -78,7 +78,7 @@ def test_scores_are_computed_without_what_was_seen(test_data: Path, pairs: Path,
     assert "wolf" not in json.dumps(written), "no text of a collection is written"
     (note,) = audit_notes(tmp_path / "results")
     assert note.text == (
-        f"wild (test): 3 of 4 queries were seen in training; without them MRR@10 is BM25 {100 * row.unseen:.2f}."
+        f"wild (test): 3 of 4 queries are in the training data; without them MRR@10 is BM25 {100 * row.unseen:.2f}."
         if row.unseen is not None
         else ""
     )

@@ -196,7 +196,7 @@ def test_an_id_alone_is_no_evidence_that_a_document_is_the_query(
     (result,) = evaluate(["bm25"], [folder], tmp_path / "results", encoding)
     assert "1" in read_run(result.run)["1"]
     assert "2" not in read_run(result.run)["2"]
-    assert "numbered: 1 of 2 queries are documents themselves" in capsys.readouterr().err
+    assert "numbered: 1 of 2 queries are also documents" in capsys.readouterr().err
 
     arguana = Collection.open(folder, name="arguana")
     assert own_documents(arguana, arguana.qrels("test")).tolist() == [0, 1]
@@ -279,7 +279,7 @@ def test_a_damaged_cell_is_told_and_computed_again(
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     if name != "run.trec":
-        with pytest.raises(RagcunError, match=r"damaged .*computed anew"):
+        with pytest.raises(RagcunError, match=r"damaged .*computes it again"):
             compare(before.scores, before.scores)
     capsys.readouterr()
 

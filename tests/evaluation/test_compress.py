@@ -110,7 +110,7 @@ def test_codes_meet_dimensions_unless_they_choose_their_own() -> None:
         (["--dims", "10,x"], "must be numbers of dimensions"),
         (["--whiten-power", "2"], "must be a number from 0 to 1, or auto"),
         (["--index", "hnsw"], "compressed vectors are searched exactly"),
-        (["--model", "bm25"], "bm25: has no vectors to code"),
+        (["--model", "bm25"], "bm25: has no vectors to compress"),
     ],
 )
 def test_bad_input_is_one_line(

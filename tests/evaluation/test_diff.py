@@ -28,7 +28,7 @@ def test_the_one_setting_is_named_that_makes_the_difference(
     found = explain(a, b, collection=opened)
     assert not found.same
     assert {"length", "prompt"} <= {one.kind for one in found.differences}
-    assert "rerun finds out" in found.cause
+    assert "rerun finds the cause" in found.cause
     again = rerun(found, a, b, opened, options)
     names = [step.changed for step in again.steps]
     assert names[:4] == [(), ("length",), ("similarity",), ("prompt (query)",)]
@@ -62,7 +62,7 @@ def test_ties_in_another_order_are_seen(options: RetrieverOptions, tmp_path: Pat
     found = explain(a, b, "MRR@10", Collection.open(folder))
     assert (found.ours, found.theirs, found.queries) == (0.5, 1.0, (1, 1))
     assert found.ties == ((0.5, 1.0), (1.0, 1.0))
-    assert found.cause.startswith("Equal scores in another order can explain it")
+    assert found.cause.startswith("Another order of tied documents can explain it")
     assert [one.kind for one in found.differences if one.name == "inputs.retriever.run"] == ["revision"]
 
 
@@ -73,7 +73,7 @@ def test_what_is_no_cause_is_left_out_and_results_are_found(
     (b,) = evaluate(["bm25"], [collection], tmp_path / "b", options)
     records = [json.loads(result.path.read_text("utf-8")) for result in (a, b)]
     assert differences(*records) == []
-    assert explain(a, b).cause == "The scores agree to four places."
+    assert explain(a, b).cause == "The scores agree to four decimals."
     assert find_result(tmp_path / "b", None, None) == b
     assert find_result(a.path, None, None) == a
     assert find_result(other.path.parent, "animals", "test") == other

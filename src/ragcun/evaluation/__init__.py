@@ -1,1 +1,1 @@
-"""Scores of runs, and the cells (retriever, collection) of a table."""
+"""Evaluation: scores of runs, saved results, and comparisons."""

@@ -1,7 +1,8 @@
-"""Overlap of training and test texts: which test queries were seen in training, and what scores are without them.
+"""Overlap of training and test texts: the test queries that are in the training data, and scores without them.
 
-Three grades: the same text but for case, white space and punctuation; nearly the same (Jaccard similarity of word
-3-grams; candidates by MinHash and locality-sensitive hashing, Broder 1997); close in an encoder's embeddings.
+There are three grades: texts that are equal except for case, white space and punctuation; texts that are nearly equal
+(Jaccard similarity of word 3-grams, with candidates by MinHash and locality-sensitive hashing, Broder 1997); and texts
+with close embeddings.
 """
 
 import re
@@ -37,7 +38,7 @@ _BLOCK = 4_096
 
 @dataclass(frozen=True)
 class Match:
-    """A test text that was seen in training: its id, what is alike, how much (0 to 1), and the training text."""
+    """A test text that is in the training data: its id, the grade, the similarity (0 to 1), and the training text."""
 
     id: str
     grade: Grade
@@ -48,13 +49,13 @@ class Match:
 
 @dataclass(frozen=True)
 class Audit:
-    """What a split of a collection shares with training data.
+    """The overlap of a split of a collection with training data.
 
     Attributes:
-        queries: the judged queries that were seen, the closest match of each.
-        documents: the relevant documents that were seen as positives.
-        pairs: queries that were seen together with a document that is relevant to them.
-        thresholds: of near matches and, if requested, of embeddings.
+        queries: the judged queries that are in the training data, with the closest match of each.
+        documents: the relevant documents that are positives in the training data.
+        pairs: the queries that are in the training data together with a document that is relevant to them.
+        thresholds: the thresholds of near matches and, if used, of embeddings.
     """
 
     training: tuple[str, ...]
@@ -69,11 +70,11 @@ class Audit:
 
     @property
     def seen(self) -> set[str]:
-        """The ids of the queries that were seen."""
+        """The ids of the queries that are in the training data."""
         return {match.id for match in self.queries}
 
     def to_json(self) -> dict[str, Any]:
-        """As audit.json holds it; texts are left out, since not every data set may be given on."""
+        """Return the content of audit.json, without texts, because not every dataset may be redistributed."""
         left_out = {"text", "training"}
         matches = {
             name: [{k: v for k, v in asdict(match).items() if k not in left_out} for match in getattr(self, name)]
@@ -95,10 +96,10 @@ def audit(
     Args:
         training: the training data.
         collection: the test data.
-        split: its split.
-        near: the Jaccard similarity from which texts are nearly the same.
-        embedder: embeds queries and documents to compare them by cosine; None leaves that out.
-        close: the cosine from which embeddings are close.
+        split: the split of the test data.
+        near: the minimum Jaccard similarity of near matches.
+        embedder: the encoder for comparing texts by cosine similarity; None for no such comparison.
+        close: the minimum cosine similarity of close embeddings.
 
     Raises:
         UserError: datasketch is not installed.
@@ -129,7 +130,7 @@ def audit(
 
 
 def _normal(text: str) -> str:
-    """Words in lower case with one blank between them."""
+    """Return the words in lower case, separated by single spaces."""
     return " ".join(_WORDS.findall(unicodedata.normalize("NFKC", text).casefold()))
 
 
@@ -139,11 +140,11 @@ def _shingles(normal: str) -> set[str]:
 
 
 def _look(ids: Sequence[str], texts: Texts, training: Sequence[Texts], near: float) -> dict[str, Match]:
-    """The closest match of each text that has one, exact or near, in the order of `ids`."""
+    """Return the closest exact or near match of each text that has one, in the order of `ids`."""
     try:
         from datasketch import MinHash, MinHashLSH
     except ImportError:
-        raise UserError("data audit: datasketch is not installed; pip install 'ragcun[audit]' brings it") from None
+        raise UserError("data audit: datasketch is not installed; run pip install 'ragcun[audit]'") from None
 
     def hashed(shingles: set[str]) -> Any:
         made = MinHash(num_perm=_PERMUTATIONS, seed=1)
@@ -153,7 +154,7 @@ def _look(ids: Sequence[str], texts: Texts, training: Sequence[Texts], near: flo
     originals = list(texts)
     normal = [_normal(text) for text in originals]
     places: dict[str, list[int]] = {}
-    index = MinHashLSH(threshold=max(0.1, near - 0.1), num_perm=_PERMUTATIONS)  # lower, so that few are missed
+    index = MinHashLSH(threshold=max(0.1, near - 0.1), num_perm=_PERMUTATIONS)  # below `near`, to miss few matches
     parts = [_shingles(text) for text in normal]
     for place, text in enumerate(normal):
         if text and text not in places:
@@ -196,7 +197,7 @@ def _embed(
     embedder: "Embedder",
     close: float,
 ) -> None:
-    """Add to `seen` the texts whose nearest training text is at least as close as `close`."""
+    """Add to `seen` the texts whose nearest training text has a similarity of at least `close`."""
     asked = _unit(embedder.queries(texts).block(0, len(texts)))
     for others in training:
         vectors = embedder.queries(others)
@@ -226,7 +227,7 @@ def _pairs(
 
 @dataclass(frozen=True)
 class Without:
-    """A model's score, 0 to 1, over all queries and over those that were not seen; None where none is left."""
+    """A model's scores, 0 to 1, over all queries and over those not in the training data; None if none is left."""
 
     label: str
     every: float
@@ -235,9 +236,9 @@ class Without:
 
 
 def without_seen(results: Sequence[Result], found: Audit, measure: str) -> list[Without]:
-    """The scores of `results` on the dataset and split of `found` again, without the queries that were seen.
+    """Compute the scores of `results` on the dataset and split of `found` without the queries in the training data.
 
-    Raises `UserError` where a result lacks the measure.
+    Raises `UserError` if a result lacks the measure.
     """
     rows = []
     for result in results:
@@ -254,19 +255,19 @@ def without_seen(results: Sequence[Result], found: Audit, measure: str) -> list[
 
 
 def write_audit(path: Path, audits: Sequence[Audit], scores: Mapping[str, Sequence[Without]], measure: str) -> None:
-    """Write audit.json: the audits, and the scores without what was seen."""
+    """Write audit.json with the audits and the scores without the queries that are in the training data."""
     content = [one.to_json() | {"scores": [asdict(row) for row in scores.get(one.dataset, ())]} for one in audits]
     write_record(path, {"measure": measure, "audits": content})
 
 
 def audit_notes(folder: Path) -> list[Note]:
-    """What tables of results below `folder` have to say of overlap, from each audit.json there."""
+    """Make the notes on overlap for tables of the results in `folder`, from each audit.json in it."""
     notes = []
     for path in sorted(folder.rglob(AUDIT)):
         content = read_written(path, "audits")
         for one in content["audits"]:
             seen, judged = len(one["queries"]), one["judged_queries"]
-            text = f"{one['dataset']} ({one['split']}): {seen:,} of {judged:,} queries were seen in training"
+            text = f"{one['dataset']} ({one['split']}): {seen:,} of {judged:,} queries are in the training data"
             without = [
                 f"{row['label']} {100 * row['unseen']:.2f}" for row in one["scores"] if row["unseen"] is not None
             ]
@@ -276,7 +277,7 @@ def audit_notes(folder: Path) -> list[Note]:
 
 
 def audit_table(audits: Sequence[Audit]) -> Table:
-    """Return how many texts of each test set were seen in training, by grade."""
+    """Make the table of the numbers of each test set's texts in the training data, by grade."""
     grades: tuple[Grade, ...] = ("exact", "near", "embedding")
     columns = [Column("dataset"), Column("split"), Column("texts"), Column("judged", count)]
     columns += [*(Column(grade, count) for grade in grades), Column("seen", decimals(1, scale=100))]
@@ -298,7 +299,7 @@ def audit_table(audits: Sequence[Audit]) -> Table:
         )
         groups.append(rows)
     near = audits[0].thresholds["near"]
-    notes = [f"Training data: {', '.join(audits[0].training)}. Seen is in percent."]
+    notes = [f"Training data: {', '.join(audits[0].training)}. The column seen is in percent."]
     notes.append(
         f"Exact: the same words in order. Near: Jaccard similarity of word {_SHINGLE}-grams, {near:g} or more."
     )
@@ -308,7 +309,7 @@ def audit_table(audits: Sequence[Audit]) -> Table:
 
 
 def without_table(scores: Mapping[str, Sequence[Without]], measure: str) -> Table:
-    """Return scores over all queries and over those that were not seen."""
+    """Make the table of scores over all queries and over those not in the training data."""
     score = decimals(2, scale=100)
     columns = [Column("dataset"), Column("model"), Column(measure, score), Column("unseen", score)]
     columns += [Column("difference", decimals(2, scale=100, sign=True)), Column("queries left", count)]
@@ -320,4 +321,4 @@ def without_table(scores: Mapping[str, Sequence[Without]], measure: str) -> Tabl
         for dataset, rows in scores.items()
         if rows
     ]
-    return Table("", columns, groups, [Note("Unseen: without the queries that were seen in training.")], "unseen")
+    return Table("", columns, groups, [Note("Unseen: without the queries that are in the training data.")], "unseen")

@@ -1,4 +1,4 @@
-"""Evaluation on collections in BEIR's layout: every retriever on every collection, each cell computed once."""
+"""Evaluation of every retriever on every collection. The result of one retriever on one collection is a cell."""
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,8 +19,8 @@ from ragcun.files import file_sha256
 from ragcun.retrieval.registry import entry, load_retriever
 from ragcun.retrieval.retrievers import Identity, RetrieverOptions
 
-_SAMPLED = 200  # documents that tell how long the others are
-_SEEN = 1_500  # characters of a document that a base sees, about: 256 to 384 tokens
+_SAMPLED = 200  # documents from which the mean length is estimated
+_SEEN = 1_500  # characters of a document that a base encodes, about 256 to 384 tokens
 
 
 def evaluate(
@@ -31,18 +31,18 @@ def evaluate(
     split: str = "test",
     on_error: OnError = "refuse",
 ) -> list[Result]:
-    """Score each retriever on a split of each collection; results in that order.
+    """Score each retriever on a split of each collection, and return the results in this order.
 
     Args:
-        models: names as `registry.identify` takes them.
-        datasets: folders of collections.
+        models: the retrievers' names, as `registry.identify` accepts them.
+        datasets: the folders of the collections.
         output: the folder of all results; see `results`.
-        options: how retrievers encode and search.
+        options: the options of encoding and search.
         split: the split to evaluate on.
         on_error: whether malformed rows raise a `UserError`, or are left out and reported.
 
     Raises:
-        UserError: there is no such retriever, collection or split, or two retrievers would have one name.
+        UserError: there is no such retriever, collection or split, or two retrievers would have the same name.
     """
     identities = identify_all(models, options)
     tasks = [open_task(Collection.open(folder, on_error), split) for folder in datasets]
@@ -52,13 +52,13 @@ def evaluate(
 def identify_all(
     models: Sequence[str], options: RetrieverOptions, failures: list[Failure] | None = None
 ) -> dict[str, Identity]:
-    """Identify each of `models`; the keys are the names given by the user.
+    """Identify each of `models`; the keys are the names that the user gave.
 
     If a list of `failures` is given, a model that cannot be found is reported and added to it, and the others are still
     identified.
 
     Raises:
-        UserError: a name is misspelt, there is no such retriever, or two would have one name.
+        UserError: a name is misspelt, there is no such retriever, or two would have the same name.
     """
     entries = {name: entry(name) for name in dict.fromkeys(models)}
     identities: dict[str, Identity] = {}
@@ -78,15 +78,15 @@ def evaluate_tasks(
     failures: list[Failure] | None = None,
     endpoint: Endpoint = RANKING,
 ) -> list[Result]:
-    """Score each retriever, as `identify_all` gives them, on each task by the endpoint; results in that order.
+    """Score the retrievers of `identify_all` on each task by the endpoint, and return the results in this order.
 
-    A cell that `output` already has, made from the same inputs (retriever, data, settings), is read, not computed. An
-    interruption costs the cell that is being computed, and of that only what the embedding store has not kept. If a
-    list of `failures` is given, a cell that fails or a retriever that cannot be loaded is reported and added to it, and
-    the others are still evaluated.
+    A cell in `output` that was made from the same inputs (retriever, data, settings) is read instead of computed. After
+    an interruption, only the unfinished cell is computed again, with stored embeddings. If a list of `failures` is
+    given, a cell that fails or a retriever that cannot be loaded is reported and added to it, and the others are still
+    evaluated.
 
     Raises:
-        UserError: two collections would have one name.
+        UserError: two collections would have the same name.
     """
     folders = ((task.collection.name, task.collection.name, str(task.collection.path)) for task in tasks)
     _refuse_duplicates(folders, "rename one of the folders")
@@ -102,7 +102,7 @@ def evaluate_tasks(
 
 @dataclass(frozen=True)
 class _Asked:
-    """A cell, and its result where it is known."""
+    """A cell, with its result if it is already known."""
 
     model: str
     label: str
@@ -130,7 +130,7 @@ def _ask_row(
 
 def _ask(model: str, identity: Identity, task: Task, output: Path, endpoint: Endpoint) -> _Asked:
     if identity.runs is not None and not endpoint.runs:
-        raise UserError(f"{model}: a run has no vectors; give a retriever that has")
+        raise UserError(f"{model}: a run has no vectors; give an encoder")
     run = None if identity.runs is None else identity.runs.find(task.collection.name, task.split)
     retriever: dict[str, Any] = identity.inputs if run is None else {"run": file_sha256(run)}
     cell = Cell(output, identity.label, task.collection.name, task.split, endpoint.folder)
@@ -140,12 +140,12 @@ def _ask(model: str, identity: Identity, task: Task, output: Path, endpoint: End
 
 
 def _announce(rows: Sequence[Sequence[_Asked]]) -> None:
-    """Say what is about to be computed, before anything heavy is imported."""
+    """Say what will be computed, before heavy packages are imported."""
     asked = [one for row in rows for one in row if one.known is None]
     if asked:
         labels, names = (", ".join(dict.fromkeys(each)) for each in zip(*map(_names, asked), strict=True))
         kept = sum(map(len, rows)) - len(asked)
-        say(f"scoring {labels} on {names}{f'; {kept} results are there already' if kept else ''}")
+        say(f"scoring {labels} on {names}{f'; {kept} results are already there' if kept else ''}")
 
 
 def _names(asked: _Asked) -> tuple[str, str]:
@@ -153,19 +153,19 @@ def _names(asked: _Asked) -> tuple[str, str]:
 
 
 class _Agenda:
-    """The cells that are still to be computed, each the model and its work, and the time that cells have taken."""
+    """The cells to compute, each with its model and its work, and the times of those that were computed."""
 
     def __init__(self, cells: Sequence[tuple[str, float]]) -> None:
         self._cells = list(cells)
         self._began: list[float] = []
 
     def next(self) -> str:
-        """Which cell comes next, in words."""
+        """Describe the next cell."""
         self._began.append(time.monotonic())
         return _place(self._cells, [after - before for before, after in pairwise(self._began)])
 
     def drop(self, count: int) -> None:
-        """Leave out the next `count` cells."""
+        """Skip the next `count` cells."""
         del self._cells[len(self._began) : len(self._began) + count]
 
 
@@ -176,10 +176,10 @@ def _score_row(
     failures: list[Failure] | None,
     endpoint: Endpoint,
 ) -> list[Result]:
-    """The results of one retriever, which is loaded only where one of them is not known."""
+    """Return the results of one retriever, which is loaded only if one of them is not known."""
     if all(one.known is not None for one in row):
         return [one.known for one in row if one.known is not None]
-    compute = endpoint.load()  # torch comes in only where there is work to do
+    compute = endpoint.load()  # imports torch, so only if there is work to do
     model, foreign, loaded = row[0].model, row[0].run is not None, []
     with _going_on(failures, None, model):
         loaded += [] if foreign else [load_retriever(model, options)]
@@ -204,7 +204,7 @@ def _score_row(
 
 @contextmanager
 def _going_on(failures: list[Failure] | None, dataset: str | None, model: str) -> Iterator[None]:
-    """Tell what fails within, whatever it is, and add it to `failures`; where there is no such list, raise it."""
+    """Report any error in the block and add it to `failures`; without such a list, raise it."""
     try:
         yield
     except Exception as error:
@@ -215,7 +215,7 @@ def _going_on(failures: list[Failure] | None, dataset: str | None, model: str) -
 
 
 def _refuse_duplicates(things: Iterable[tuple[str, str, str]], remedy: str) -> None:
-    """Raise where two of `things` (key, name, what the user gave) have one key: their cells would be the same."""
+    """Raise if two of `things` (key, name, what the user gave) have the same key, as their cells would be the same."""
     first: dict[str, str] = {}
     for key, name, given in things:
         other = first.setdefault(key, given)
@@ -224,7 +224,7 @@ def _refuse_duplicates(things: Iterable[tuple[str, str, str]], remedy: str) -> N
 
 
 def _work(collection: Collection) -> float:
-    """How much there is to encode: the characters that a base sees, estimated on a few documents."""
+    """Estimate the number of characters to encode from a few documents."""
     corpus = collection.corpus
     step = max(1, len(corpus) // _SAMPLED)
     seen = [min(len(corpus[row]), _SEEN) for row in range(0, len(corpus), step)]
@@ -232,10 +232,10 @@ def _work(collection: Collection) -> float:
 
 
 def _place(cells: Sequence[tuple[str, float]], seconds: Sequence[float]) -> str:
-    """Which cell comes next, and what those that are left of its model will take at the pace of those before it.
+    """Describe the next cell, and estimate the time left for its model from the model's cells before it.
 
-    `cells` are all, each the model and its work; `seconds` is what those that are done have taken. Another model has
-    another pace, which nothing tells before it has done a cell.
+    `cells` are all cells, each with its model and its work; `seconds` are the times of those that are done. There is no
+    estimate before a model's first cell is done.
     """
     if len(cells) == 1:
         return ""

@@ -1,7 +1,7 @@
-"""Is one retriever better than another? Paired tests on the scores of each query.
+"""Comparison of two retrievers by paired tests on the scores of each query.
 
-Sources stand at each method in `statistics` and `seeds`; Cohen's d of paired differences, d_z, is Lakens' (Frontiers in
-Psychology, 2013).
+The methods in `statistics` and `seeds` state their sources. Cohen's d of paired differences, d_z, is from Lakens
+(Frontiers in Psychology, 2013).
 """
 
 from collections.abc import Sequence
@@ -24,8 +24,7 @@ MARGIN = 0.005
 
 @dataclass(frozen=True)
 class AcrossSeeds:
-    """Inference that also holds for other seeds, which are treated as a sample like queries: 95 percent interval and
-    p-value."""
+    """The 95 percent interval and p-value if seeds are a random sample, too, so that they also hold for other seeds."""
 
     low: float
     high: float
@@ -34,21 +33,21 @@ class AcrossSeeds:
 
 @dataclass(frozen=True)
 class Comparison:
-    """`a` against `b`, query by query, on one dataset or over several.
+    """The paired comparison of `a` with `b` on one dataset or over several.
 
     Attributes:
         measure: the measure, 0 to 1.
-        difference: mean of a - b; over several datasets the mean of their means.
-        low, high: ends of its 95 percent bootstrap interval, over queries.
-        p_value: two-sided, of the paired test over queries, for these seeds.
-        effect: d_z, the mean over the standard deviation of a - b; None over several datasets or parts, or without
-            deviation.
-        wins, ties, losses: queries on which a is better, equal, worse.
-        margin: the difference that matters, 0 to 1.
-        p_equivalent: of the test that the difference is within the margin (two one-sided tests), for other seeds too.
-        power: the chance that these queries show a difference of `margin`; None where it is unknown.
-        queries_needed: the queries that would show it in 80 percent of cases; None where it is unknown.
-        across_seeds: None where no side has several seeds.
+        difference: the mean of a - b; over several datasets, the mean of their means.
+        low, high: the ends of the 95 percent bootstrap interval over queries.
+        p_value: the two-sided p-value of the paired test over queries, for these seeds.
+        effect: d_z, the mean divided by the standard deviation of a - b; None over several datasets or parts, or if the
+            standard deviation is 0.
+        wins, ties, losses: the numbers of queries on which a is better, equal and worse.
+        margin: the largest difference that counts as equivalent, 0 to 1.
+        p_equivalent: the p-value of two one-sided tests that the difference is within the margin, also for other seeds.
+        power: the probability that these queries show a difference of `margin`; None if it is unknown.
+        queries_needed: the number of queries for a power of 80 percent; None if it is unknown.
+        across_seeds: the inference across seeds; None if no side has several seeds.
     """
 
     measure: str
@@ -83,7 +82,7 @@ def compare_queries(
     test: str = "randomisation",
     margin: float = MARGIN,
 ) -> Comparison:
-    """`compare_sides` of differences a - b, (n,), of models with one seed each."""
+    """As `compare_sides`, for differences a - b, (n,), of models with one seed each."""
     alone = [[(one[None], np.zeros((1, len(one)))) for one in parts] for parts in differences]
     return compare_sides(alone, measure, seed, test, margin)
 
@@ -95,17 +94,17 @@ def compare_sides(
     test: str = "randomisation",
     margin: float = MARGIN,
 ) -> Comparison:
-    """Test the scores of queries: a sequence of datasets, each a sequence of its parts, mostly one.
+    """Compare the scores of queries on datasets, each of which has one or more parts.
 
-    Each dataset weighs the same, and each part of a dataset, however many queries they have. Queries are swapped, and
-    drawn again for the interval, within their part. What is tested is each query's mean over the seeds.
+    All datasets have the same weight, and all parts of a dataset, independent of their numbers of queries. Queries are
+    swapped and resampled within their part. The tests use each query's mean over the seeds.
 
     Args:
-        scores: of each part the scores of both sides.
-        measure: what they are.
-        seed: of the randomisation and the bootstrap.
-        test: "randomisation" or "wilcoxon".
-        margin: the difference that matters.
+        scores: for each dataset and part, the scores of both sides.
+        measure: the measure of the scores.
+        seed: the seed of the randomisation and the bootstrap.
+        test: the test, "randomisation" or "wilcoxon".
+        margin: the largest difference that counts as equivalent.
     """
     weighed = _weighed(scores)
     strata = _differences(weighed)
@@ -136,7 +135,7 @@ def compare_sides(
 
 
 def spread_of(scores: Sequence[Sequence[Sides]]) -> Spread:
-    """The mean difference of `compare_sides` and its distribution, where queries are a sample, and seeds if several."""
+    """Return the mean difference of `compare_sides` and its distribution over queries and, if several, seeds."""
     weighed = _weighed(scores)
     several = [[(pair[side], share) for pair, share in weighed] for side in _several(weighed)]
     return spread(_differences(weighed), [of_seeds(one) for one in several])
@@ -151,18 +150,18 @@ def _differences(weighed: Sequence[tuple[Sides, float]]) -> list[tuple[Doubles, 
 
 
 def _several(weighed: Sequence[tuple[Sides, float]]) -> list[int]:
-    """The sides, 0 and 1, that have several seeds."""
+    """List the sides, 0 and 1, that have several seeds."""
     return [side for side in (0, 1) if _seeds(weighed, side) > 1]
 
 
 def _seeds(weighed: Sequence[tuple[Sides, float]], side: int) -> int:
-    """How many seeds a side has; 1, their mean's, where its parts have other numbers of them."""
+    """Return a side's number of seeds; 1, for their mean, if the parts have different numbers."""
     counts = {len(pair[side]) for pair, _ in weighed}
     return counts.pop() if len(counts) == 1 else 1
 
 
 def sides(a: Sequence[Path], b: Sequence[Path], measure: str) -> Sides:
-    """The scores of each query, by query id, of both sides; each side has a file for each of its seeds.
+    """Read the scores of each query, sorted by query id, of both sides, which have a file for each seed.
 
     Raises:
         UserError: a file lacks the measure, or the files' queries differ.
@@ -177,7 +176,7 @@ def sides(a: Sequence[Path], b: Sequence[Path], measure: str) -> Sides:
 
 
 def query_scores(path: Path, measure: str) -> dict[str, float]:
-    """The score of each query, by its id. Raises as `sides` does."""
+    """Read the score of each query, by its id. Raises as `sides` does."""
     check_part(path)
     table = pq.read_table(path)
     if measure not in table.column_names:

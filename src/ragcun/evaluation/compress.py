@@ -1,4 +1,4 @@
-"""Codecs beside the vectors that they code: nDCG@10 at bytes a vector, with tests against full precision."""
+"""Evaluation of codecs: nDCG@10 and bytes per vector, with tests against full precision."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,12 +26,12 @@ class Compressed:
 
     Attributes:
         model: the model's name in tables.
-        codec: the codec; fp32 is the model as it is.
-        settings: the codec's parameters as they were used; JSON.
-        bytes: of a vector.
-        shared: bytes that all vectors share; the mean where datasets differ.
-        row: the score, beside that of the model as it is.
-        ties: the lowest and the highest score over ways to break ties.
+        codec: the codec; fp32 is full precision.
+        settings: the codec's parameters, as JSON.
+        bytes: the bytes per vector.
+        shared: the bytes that all vectors share; the mean over datasets.
+        row: the score, compared with that at full precision.
+        ties: the lowest and the highest score over all orders of tied documents.
     """
 
     model: str
@@ -43,7 +43,7 @@ class Compressed:
     ties: Range
 
     def to_json(self) -> dict[str, Any]:
-        """One flat row."""
+        """Return a flat row for `--json`."""
         against, adjusted = self.row.against, self.row.adjusted
         return {
             "model": self.model,
@@ -73,11 +73,11 @@ def codec_specs(
     power: Any = 0.0,
     rescore: int | None = None,
 ) -> list[CodecSpec]:
-    """Every code at every number of dimensions.
+    """Combine every codec with every number of dimensions.
 
-    A code with parameters of its own (2bit/192) is taken as it stands. Codes that are given bytes choose the
-    dimensions themselves, as fp32, which is always there, keeps the vectors as they are. Raises `UserError` where
-    there is no such code.
+    A codec with parameters in its name (2bit/192) is used as it is. Codecs with a given number of bytes choose the
+    dimensions themselves, and fp32, which is always included, keeps the vectors as they are. Raises `UserError` if
+    there is no such codec.
     """
     found: dict[CodecSpec, None] = {}
     for code in codes:
@@ -101,10 +101,10 @@ def compress(
     options: RetrieverOptions,
     failures: list[Failure] | None = None,
 ) -> list[Compressed]:
-    """Score each model as it is and with each codec, on each task; cells and failures as those of `evaluate_tasks`.
+    """Score each model at full precision and with each codec on each task; see `evaluate_tasks`.
 
     Raises:
-        UserError: a model has no vectors, or a codec already.
+        UserError: a model has no vectors, or its name already has a codec.
     """
     qrels = {(task.collection.name, task.split): task.collection.qrels(task.split) for task in tasks}
     ranges: dict[tuple[str, str, str], Range] = {}
@@ -132,7 +132,7 @@ def compress(
 
 
 def pareto(rows: Iterable[Compressed]) -> list[Compressed]:
-    """Of rows over the same datasets, those than which none of fewer or as many bytes is better, by bytes."""
+    """Return the Pareto front of rows over the same datasets (fewest bytes, highest score), by bytes."""
     front: list[Compressed] = []
     for one in sorted(rows, key=lambda row: (row.bytes, -row.row.score)):
         if not front or one.row.score > front[-1].row.score:
@@ -156,12 +156,12 @@ def _compressed(
 
 
 def with_codec(model: str, spec: CodecSpec) -> str:
-    """The name of the model with the codec. Raises `UserError` where it can have none."""
+    """Return the name of the model with the codec. Raises `UserError` if the model cannot have a codec."""
     found = entry(model)
     if not isinstance(found, Encoder | ApiModel):
-        raise UserError(f"{model}: has no vectors to code; give an encoder or openai:MODEL")
+        raise UserError(f"{model}: has no vectors to compress; give an encoder or openai:MODEL")
     if found.codec is not None:
-        raise UserError(f"{model}: has a codec already; give the model alone, and codecs as --codes")
+        raise UserError(f"{model}: already has a codec; give the model alone, and codecs with --codes")
     label, plain = parse_label(model)
     named = f"{plain}{',' if found.note else ':'}codec={spec}"
     return named if label is None else f"{label} ({str(spec).replace('=', ' ')})={named}"

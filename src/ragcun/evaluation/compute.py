@@ -1,4 +1,4 @@
-"""One cell: rank, write the run, score it, write the scores, then the result."""
+"""Computation of one cell: the run, the scores of each query, and the result."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +24,7 @@ from ragcun.retrieval.runs import Run, write_run
 from ragcun.retrieval.topk import Rows, TopK, rank_ids
 from ragcun.slices import slices
 
-_QUERIES = 1_000  # whose rankings are Python objects at once
+_QUERIES = 1_000  # queries whose rankings are Python objects at a time
 
 
 def compute(
@@ -35,16 +35,16 @@ def compute(
     cell: Cell,
     inputs: dict[str, Any],
 ) -> Result:
-    """Score `retriever`, which the user named `model`, on a split, and complete the cell.
+    """Score `retriever`, which the user called `model`, on a split, and complete the cell.
 
-    Errors leave no result, or the old one.
+    After an error, the cell has no result, or its former one.
     """
     began = time.perf_counter()
     qrels = collection.qrels(split)
     queries = Selected(collection.queries, collection.queries.rows(qrels))
     exclude = own_documents(collection, qrels)
     if own := int((exclude >= 0).sum()):
-        say(f"{collection.name}: {own:,} of {len(qrels):,} queries are documents themselves, which they do not find")
+        say(f"{collection.name}: {own:,} of {len(qrels):,} queries are also documents, which their rankings leave out")
     id_ranks = rank_ids(collection.corpus.ids())
     top = retriever.rank(collection.corpus, queries, DEPTH, id_ranks, exclude)
     facts = {"label": retriever.label, "settings": retriever.describe(), "model": model}
@@ -56,9 +56,9 @@ def compute(
 def compute_foreign(
     model: str, label: str, path: Path, collection: Collection, split: str, cell: Cell, inputs: dict[str, Any]
 ) -> Result:
-    """Score the run of another system at `path`, which the user named `model`, and complete the cell.
+    """Score the run of another system at `path`, which the user called `model`, and complete the cell.
 
-    Raises as `read_foreign` does; then there is no result, or the old one.
+    Raises as `read_foreign` does; the cell then has no result, or its former one.
     """
     began = time.perf_counter()
     qrels = collection.qrels(split)
@@ -87,9 +87,9 @@ def complete(
     record: dict[str, Any],
     files: Sequence[Path] = (),
 ) -> Result:
-    """Write a run that comes in `parts`, its scores and the result, which has the `facts`.
+    """Write a run that is given in `parts`, its scores, and the result with the `facts`.
 
-    `files` belong to it, too.
+    `files` are further files of the cell.
     """
     result = Result(
         **facts,
@@ -111,7 +111,7 @@ def complete(
 
 
 def score_parts(qrels: Qrels, parts: Iterator[Run]) -> Scores:
-    """Score a run that comes in `parts`."""
+    """Score a run that is given in `parts`."""
     scores = Scores([], {name: [] for name in MEASURES})
     for part in parts:
         scores.extend(score({query: qrels[query] for query in part}, part))
@@ -119,11 +119,11 @@ def score_parts(qrels: Qrels, parts: Iterator[Run]) -> Scores:
 
 
 def own_documents(collection: Collection, qrels: Qrels) -> Rows:
-    """The row of the document that is the query itself, which the query shall not find; -1 where there is none.
+    """Return the row of the document that is the query itself and must not be found, or -1.
 
-    For a dataset whose benchmark requires it, such as ArguAna, that is the document with the query's id (BEIR's
-    `ignore_identical_ids`). Elsewhere an id alone is no evidence, as both may merely be numbered: its text, or what
-    follows its title, is the query's too. A document that is judged relevant to the query of its id stays.
+    If the benchmark requires it, as for ArguAna, this is the document with the query's id (BEIR's
+    `ignore_identical_ids`). Otherwise equal ids may be a coincidence, so the document's text, with or without its
+    title, must also be that of the query. A document that is judged relevant to the query is not excluded.
     """
     dataset = find_dataset(collection.name)
     by_id = dataset is not None and dataset.own_document
@@ -141,7 +141,7 @@ def own_documents(collection: Collection, qrels: Qrels) -> Rows:
 
 
 def run_parts(collection: Collection, asked: Sequence[str], top: TopK) -> Iterator[Run]:
-    """The run of the queries of these ids in parts, so that few rankings are Python objects at once."""
+    """Yield the run of the queries with these ids in parts, so that few rankings are Python objects at a time."""
     for part in slices(len(asked), _QUERIES):
         ids = {row: collection.corpus.id(row) for row in np.unique(top.rows[part]).tolist() if row >= 0}
         yield {

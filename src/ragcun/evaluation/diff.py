@@ -1,7 +1,7 @@
-"""Why two scores differ: what two results say of how they came about, and, on request, one factor at a time again.
+"""Explanation of the difference between two scores: differences in their records, and evaluations with single factors.
 
-A factor is what one can set: the model, its dtype, prompts, pooling, length, runtime, the split. What one cannot set
-(versions, hardware) is named, too, but only the other machine could tell.
+A factor is a setting: the model, its dtype, prompts, pooling, maximum length, runtime, or the split. Differences that
+are not settings (versions, hardware) are listed, too, but can only be tested on the other machine.
 """
 
 import tempfile
@@ -22,9 +22,9 @@ from ragcun.retrieval.registry import Encoder, Lexical, entry
 from ragcun.retrieval.retrievers import Entry, RetrieverOptions
 from ragcun.retrieval.runs import Run, ranked, read_run
 
-_SAME = 5e-5  # scores are published with four places
+_SAME = 5e-5  # scores are published with four decimals
 _MISSING = "(not stated)"
-# What is no cause: what was found, when, and how long it took.
+# Entries that cannot be a cause: results, dates and times.
 _LEFT_OUT = (
     "metrics",
     "seconds",
@@ -50,7 +50,7 @@ _KINDS = (
 
 @dataclass(frozen=True)
 class Difference:
-    """Something that two results say differently; `kind` is the factor that it belongs to."""
+    """An entry that differs between two records; `kind` is its factor."""
 
     kind: str
     name: str
@@ -60,7 +60,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Step:
-    """A's evaluation again, with `changed` as B has it: what it scores (0 to 1), and whether that is B's score."""
+    """An evaluation of A with `changed` set as in B: its score (0 to 1), and whether this is B's score."""
 
     changed: tuple[str, ...]
     score: float
@@ -72,10 +72,10 @@ class Explained:
     """Two scores on one dataset, and their difference.
 
     Attributes:
-        ours, theirs: the scores of A and of B, 0 to 1.
-        queries: how many have other scores, of how many that both have; None where a side has no scores.
-        ties: the lowest and highest score of A and of B that other orders of equal scores give.
-        steps: the evaluations that were run again, A itself first.
+        ours, theirs: the scores of A and B, 0 to 1.
+        queries: the number of queries with different scores, and of queries that both have; None without scores.
+        ties: the lowest and highest scores of A and of B over all orders of tied documents.
+        steps: the evaluations of A, first unchanged.
     """
 
     measure: str
@@ -88,40 +88,40 @@ class Explained:
 
     @property
     def same(self) -> bool:
-        """Whether the scores agree to four places."""
+        """Whether the scores agree to four decimals."""
         return abs(self.ours - self.theirs) <= _SAME
 
     @property
     def cause(self) -> str:
-        """What explains the difference, in a sentence."""
+        """The explanation of the difference, in a sentence."""
         if self.same:
-            return "The scores agree to four places."
+            return "The scores agree to four decimals."
         found = next((step for step in self.steps[1:] if step.explains), None)
         if found is not None:
             return (
-                f"The cause is {' and '.join(found.changed)}: as B has it, A scores {100 * found.score:.2f}, as B does."
+                f"The cause is {' and '.join(found.changed)}: set as in B, A scores {100 * found.score:.2f}, as B does."
             )
         if self.steps and not abs(self.steps[0].score - self.ours) <= _SAME:
             return (
                 f"A's own settings give {100 * self.steps[0].score:.2f} here, not {100 * self.ours:.2f}: the cause is "
-                "what cannot be set (data, versions, hardware)."
+                "something that is not a setting (data, versions or hardware)."
             )
         if self.ties is not None and _overlap(*self.ties):
-            return "Equal scores in another order can explain it: the ranges that ties leave overlap."
+            return "Another order of tied documents can explain it: the ranges of the two scores over ties overlap."
         if self.steps:
-            return "No factor that can be set explains it, alone or with the others."
+            return "No setting explains it, alone or together with the others."
         kinds = ", ".join(dict.fromkeys(one.kind for one in self.differences)) or "nothing that is recorded"
-        return f"They differ in {kinds}; --rerun finds out which of it is the cause."
+        return f"They differ in {kinds}; --rerun finds the cause."
 
     def to_json(self) -> dict[str, Any]:
-        """As `--json` prints it."""
+        """Return the explanation as `--json` prints it."""
         return asdict(self) | {"same": self.same, "cause": self.cause}
 
 
 def find_result(where: Path, dataset: str | None, split: str | None) -> Result:
-    """The one result at `where`: a result.json, or a folder that has one of that dataset and split below it.
+    """Find the result at `where`: a result.json, or a folder with exactly one for the dataset and split.
 
-    Raises `UserError` where there is none, or more than one.
+    Raises `UserError` if there is none or more than one.
     """
     if where.is_file():
         if where.name != "result.json":
@@ -141,14 +141,12 @@ def find_result(where: Path, dataset: str | None, split: str | None) -> Result:
 
 
 def explain(a: Result, b: Result, measure: str = "nDCG@10", collection: Collection | None = None) -> Explained:
-    """What two results on one dataset say differently; with the `collection`, what ties can make of their scores, too.
+    """Compare the records of two results on one dataset and, with the `collection`, their scores over ties.
 
-    Raises `UserError` where they are of different datasets, or lack the measure.
+    Raises `UserError` if they are of different datasets, or lack the measure.
     """
     if a.dataset != b.dataset:
-        raise UserError(
-            f"A is of {a.dataset}, B of {b.dataset}: only scores on one dataset have a difference to explain"
-        )
+        raise UserError(f"A is of {a.dataset}, and B is of {b.dataset}; give results on the same dataset")
     for result in (a, b):
         if measure not in result.metrics:
             raise UserError(f"{result.path}: has no metric {measure!r}, only {', '.join(result.metrics)}")
@@ -160,7 +158,7 @@ def explain(a: Result, b: Result, measure: str = "nDCG@10", collection: Collecti
 
 
 def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[Difference]:
-    """What two records say differently, factors that can be set first."""
+    """List the entries that differ between two records, settings first."""
     flat_a, flat_b = _flat(a), _flat(b)
     found = [
         Difference(_kind(name), name, flat_a.get(name, _MISSING), flat_b.get(name, _MISSING))
@@ -197,7 +195,7 @@ def _queries(a: Result, b: Result, measure: str) -> tuple[int, int] | None:
 
 
 def _tie_range(result: Result, collection: Collection, measure: str) -> tuple[float, float]:
-    """The scores of a run whose equal scores are ordered for the worst and for the best."""
+    """Return the scores of a run with tied documents in the worst and in the best order."""
     check_part(result.run)
     qrels, run = collection.qrels(result.split), read_run(result.run)
     ends = [score(qrels, _ordered(run, qrels, best), [measure]).means()[measure] for best in (False, True)]
@@ -221,7 +219,7 @@ def _overlap(a: tuple[float, float], b: tuple[float, float]) -> bool:
 
 @dataclass(frozen=True)
 class _Way:
-    """How a result came about, as it can be done again."""
+    """The settings of a result, with which it can be evaluated again."""
 
     entry: Entry
     options: RetrieverOptions
@@ -229,22 +227,24 @@ class _Way:
 
 
 def rerun(found: Explained, a: Result, b: Result, collection: Collection, options: RetrieverOptions) -> Explained:
-    """Evaluate A again, then with one factor as B has it at a time, then with all of them until B's score is there.
+    """Evaluate A again, unchanged, then with one factor of B at a time, then with several, until it has B's score.
 
-    `options` say where and how to compute; precision, length, runtime and index are the results' own.
+    `options` gives the store and device; precision, maximum length, runtime and index are those of the results.
 
-    Raises `UserError` where a result is not of a retriever, or the two are of different kinds.
+    Raises `UserError` if a result is not of a retriever, or the two are of different kinds.
     """
     ours, theirs = _way(a, options), _way(b, options)
     if type(ours.entry) is not type(theirs.entry):
-        raise UserError(f"{a.label} and {b.label} are different kinds of systems: no setting is between them")
+        raise UserError(
+            f"{a.label} and {b.label} are different kinds of systems, so that no setting can explain the difference"
+        )
     factors = _factors(ours, theirs)
     say(f"factors that differ and can be set: {', '.join(factors) or 'none'}")
     steps = [_step((), ours, found, collection)]
     for name, change in factors.items():
         steps.append(_step((name,), change(ours), found, collection))
     if len(factors) > 1 and not any(step.explains for step in steps[1:]):
-        alone = steps[0].score  # what changes nothing alone comes last
+        alone = steps[0].score  # factors without an effect of their own are tried last
         by_gap = sorted(steps[1:], key=lambda step: (step.score == alone, abs(step.score - found.theirs)))
         way, names = ours, []
         for step in by_gap:
@@ -274,7 +274,7 @@ def _way(result: Result, options: RetrieverOptions) -> _Way:
 
 
 def _factors(a: _Way, b: _Way) -> dict[str, Any]:
-    """What differs between two ways, by name: a function that gives a way what B has."""
+    """Return for each factor that differs a function that sets it as in B."""
     factors: dict[str, Any] = {}
     for name, shown in (("precision", "dtype"), ("max_length", "length"), ("runtime", "runtime"), ("index", "index")):
         if getattr(a.options, name) != (value := getattr(b.options, name)):

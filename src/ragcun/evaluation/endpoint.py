@@ -1,4 +1,4 @@
-"""Endpoints: what can be scored of a retriever on a split of a collection. Each has cells like the others' ones."""
+"""Endpoints: the outcomes that can be evaluated for a retriever on a split of a collection, each with its own cells."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from ragcun.retrieval.retrievers import Retriever
 
 
 class Compute(Protocol):
-    """Scores a retriever, which the user named `model`, on a split, and completes the cell."""
+    """A function that scores a retriever, which the user called `model`, on a split, and completes the cell."""
 
     def __call__(
         self, model: str, retriever: Retriever, collection: Collection, split: str, cell: Cell, inputs: dict[str, Any]
@@ -20,13 +20,13 @@ class Compute(Protocol):
 
 @dataclass(frozen=True)
 class Endpoint:
-    """What is scored.
+    """An outcome that can be evaluated.
 
     Attributes:
-        folder: the folder below the output that holds its cells.
-        inputs: what determines its numbers besides retriever and data; JSON.
-        load: imports and returns what computes a cell.
-        runs: whether runs of other systems, which are rankings without vectors, can be scored, too.
+        folder: the folder of its cells in the output folder.
+        inputs: everything that determines its numbers besides retriever and data, as JSON.
+        load: imports and returns the function that computes a cell.
+        runs: whether runs of other systems, which have no vectors, can be scored, too.
     """
 
     folder: str

@@ -1,4 +1,4 @@
-"""What is known of a query before any system answers it: by these features results are sliced after the fact."""
+"""Features of queries that do not depend on a system, by which results are sliced."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ class Features:
     """Features of the queries of a split, in the order of its judgements.
 
     Attributes:
-        words: number of words of the query.
-        overlap: share of the query's terms that a relevant document has, mean over its relevant documents, 0 to 1; None
-            for a query without terms or without relevant documents. Terms are stemmed words without stop words, as
-            BM25 has them in English.
-        relevant: number of documents judged relevant.
+        words: the number of words of the query.
+        overlap: the share of the query's terms that are in a relevant document, averaged over its relevant documents,
+            0 to 1; None for a query without terms or without relevant documents. Terms are stemmed words without stop
+            words, as in BM25 for English.
+        relevant: the number of documents judged relevant.
     """
 
     words: list[int]
@@ -32,7 +32,7 @@ class Features:
 
 
 def query_features(collection: Collection, qrels: Mapping[str, Mapping[str, int]]) -> Features:
-    """Return the features of the queries of `qrels`, which are of `collection`."""
+    """Return the features of the queries of `qrels` in `collection`."""
     term = lru_cache(2**16)(analyser(ENGLISH))
 
     def terms(text: str) -> set[str]:

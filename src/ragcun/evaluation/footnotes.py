@@ -22,9 +22,9 @@ _SPELLING = {"euclidean": "Euclidean", "porter": "Porter", "lasttoken": "last-to
 
 
 def footnotes(settings: Iterable[tuple[str, Mapping[str, Any]]]) -> list[tuple[list[str], str]]:
-    """Group retrievers by their settings: yields their labels, and the text without a full stop.
+    """Group retrievers by their settings; return labels and the text of their settings without a full stop.
 
-    `settings` yields a label and what that retriever's `describe` gave, any number of times.
+    `settings` yields labels and results of the retrievers' `describe`; repetitions are allowed.
     """
     labels: dict[str, dict[str, None]] = {}
     for label, described in settings:
@@ -34,7 +34,7 @@ def footnotes(settings: Iterable[tuple[str, Mapping[str, Any]]]) -> list[tuple[l
 
 
 def settings_text(settings: Mapping[str, Any]) -> str:
-    """The settings that determine a ranking, in one line; empty if unknown."""
+    """Write the settings that determine a ranking in one line; empty if they are unknown."""
     if inputs := settings.get("inputs"):
         parts = [f"{one['label']} ({settings_text(one)})" for one in inputs]
         return f"{settings['model']}, k = {settings['k']}, to depth {settings['depth']}, of {' and '.join(parts)}"

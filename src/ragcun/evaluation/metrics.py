@@ -1,4 +1,4 @@
-"""Scores of a run against judgements, through ir_measures and trec_eval's own code (pytrec_eval)."""
+"""Scores of a run by ir_measures, with trec_eval's own code (pytrec_eval)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,24 +18,24 @@ MEASURES = (
     *("MAP@10", "MAP@100"),
     "P@10",
 )
-MAIN = ("nDCG@10", "MRR@10", "Recall@100", "MAP@100")  # what a terminal has room for
-DEPTH = 1_000  # documents a query that these need
+MAIN = ("nDCG@10", "MRR@10", "Recall@100", "MAP@100")  # the measures that fit on a terminal
+DEPTH = 1_000  # the number of documents per query that the measures need
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Values of measures, 0 to 1.
+    """The values of measures for each query, 0 to 1.
 
     Attributes:
-        queries: the judged queries, in the judgements' order.
-        values: measure -> one value a query, in the order of `queries`.
+        queries: the judged queries, in the order of the judgements.
+        values: for each measure one value per query, in the order of `queries`.
     """
 
     queries: list[str]
     values: dict[str, list[float]]
 
     def means(self) -> dict[str, float]:
-        """Measure -> mean over all judged queries."""
+        """Return the mean of each measure over all judged queries."""
         return {name: sum(values) / len(values) for name, values in self.values.items()}
 
     def extend(self, others: "Scores") -> None:
@@ -46,19 +46,19 @@ class Scores:
 
 
 def score(qrels: Qrels, run: Run, measures: Sequence[str] = MEASURES) -> Scores:
-    """Score a run as trec_eval does, each query alone.
+    """Score each query of a run as trec_eval does.
 
-    A judged query counts 0 where the run has nothing for it, or where no document is judged relevant to it. Queries
-    without judgements are left out. The engines behind ir_measures break ties in different ways (MRR@10 by ascending
-    document id, the others by descending); they are given trec_eval's ranking without its ties.
+    A judged query scores 0 if the run has no results for it, or if no document is judged relevant to it. Queries
+    without judgements are left out. The engines of ir_measures break ties in different ways (MRR@10 by ascending
+    document id, the others by descending), so they get trec_eval's ranking with distinct scores.
 
     Args:
-        qrels: query id -> document id -> grade; 1 and above is relevant, and a grade is its own gain in nDCG.
+        qrels: query id -> document id -> grade; a grade of 1 or more is relevant, and is the gain in nDCG.
         run: query id -> document id -> score, higher is better.
-        measures: names as ir_measures has them.
+        measures: the measures' names in ir_measures.
 
     Raises:
-        UserError: ir_measures knows no such measure.
+        UserError: ir_measures has no such measure.
     """
     parsed = {_parse(name): name for name in measures}
     untied = {query: _untied(documents) for query, documents in run.items() if query in qrels}
@@ -69,7 +69,7 @@ def score(qrels: Qrels, run: Run, measures: Sequence[str] = MEASURES) -> Scores:
 
 
 def mean_scores(qrels: Qrels, run: Run, measures: Sequence[str] = MEASURES) -> dict[str, float]:
-    """The means alone; arguments and errors as those of `score`."""
+    """Return the means over queries; arguments and errors are those of `score`."""
     return score(qrels, run, measures).means()
 
 

@@ -1,4 +1,4 @@
-"""MTEB's result files: one's own results written for MTEB's `ResultCache`, and others' read as published scores.
+"""MTEB's result files: writing of results for MTEB's `ResultCache`, and reading of published scores.
 
 FOLDER/results/ORG__MODEL/REVISION/TASK.json and model_meta.json, as in https://github.com/embeddings-benchmark/results
 """
@@ -26,7 +26,7 @@ _SUBSET = "default"
 
 @dataclass(frozen=True)
 class MtebTask:
-    """A task of MTEB's: its name, the revision of its data, and the split that it is evaluated on."""
+    """A task of MTEB: its name, the revision of its data, and its evaluation split."""
 
     name: str
     revision: str
@@ -35,14 +35,14 @@ class MtebTask:
 
 @dataclass(frozen=True)
 class PublishedScores:
-    """What a model scored according to a file of MTEB's: measure -> mean, 0 to 1, by ragcun's names of measures.
+    """A model's scores in a file of MTEB: measure (ragcun's name) -> mean, 0 to 1.
 
     Attributes:
-        model: its name, as ORG/MODEL.
+        model: the model's name, as ORG/MODEL.
         dataset: BEIR's name of the dataset.
-        split: BEIR's split.
+        split: BEIR's name of the split.
         source: the file.
-        mteb: the version that computed it; None where the file does not say.
+        mteb: the version of MTEB; None if the file does not state it.
     """
 
     model: str
@@ -56,7 +56,7 @@ class PublishedScores:
 
 @cache
 def tasks() -> dict[str, MtebTask]:
-    """MTEB's tasks by BEIR's names of their datasets; CQADupStack's forums are among them."""
+    """Return MTEB's tasks by BEIR's names of the datasets, including CQADupStack's forums."""
     return {name: MtebTask(**facts) for name, facts in _declared()["tasks"].items()}
 
 
@@ -66,15 +66,15 @@ def _declared() -> dict[str, Any]:
 
 
 def write_mteb(results: Sequence[Result], folder: Path, meta: Mapping[str, Any]) -> list[Path]:
-    """Write the results of one model below `folder`, as MTEB's `ResultCache` reads them; returns the files.
+    """Write the results of one model into `folder`, as MTEB's `ResultCache` reads them; return the files.
 
     Args:
-        results: of one model on collections; those of datasets that MTEB has no task for are left out.
-        folder: what `ResultCache` calls `cache_path`.
-        meta: the contents of model_meta.json; "name" is ORG/MODEL and "revision" that of the model.
+        results: the results of one model; those on datasets without an MTEB task are left out.
+        folder: the `cache_path` of `ResultCache`.
+        meta: the content of model_meta.json; "name" is ORG/MODEL, and "revision" is the model's revision.
 
     Raises:
-        UserError: the name is not ORG/MODEL, or no result is of a dataset that MTEB has.
+        UserError: the name is not ORG/MODEL, or no result is on a dataset of MTEB.
     """
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", meta["name"]):
         raise UserError(f"{meta['name']!r}: MTEB needs the model's name as ORG/MODEL")
@@ -116,10 +116,10 @@ def _their_name(measure: str) -> str:
 
 
 def read_mteb(folder: Path) -> list[PublishedScores]:
-    """Read all results of BEIR's and NanoBEIR's datasets below `folder`, in the order of their paths.
+    """Read all results on BEIR's and NanoBEIR's datasets in `folder`, in the order of their paths.
 
-    `folder` is that of a `ResultCache`, a clone of MTEB's repository of results, or what a run of MTEB wrote. Tasks of
-    other datasets are left out. Raises `UserError` where nothing is left, or a file is no result of MTEB's.
+    `folder` is that of a `ResultCache`, a clone of MTEB's repository of results, or the output of MTEB. Tasks on other
+    datasets are left out. Raises `UserError` if nothing is left, or if a file is not a result of MTEB.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; give a folder of MTEB's result files")

@@ -1,7 +1,7 @@
-"""Which ranks among the systems are compatible with the queries: confidence sets for ranks.
+"""Confidence sets for the ranks of systems.
 
-Mogstad, Romano, Shaikh and Wilhelm, Review of Economic Studies, 2024. A system's rank is bounded by the systems that
-are shown to be better and by those that are shown to be worse, where the comparisons with all others hold together.
+The method is that of Mogstad, Romano, Shaikh and Wilhelm (Review of Economic Studies, 2024). A system's rank is bounded
+by the systems that are significantly better and by those that are significantly worse, with simultaneous comparisons.
 """
 
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from ragcun.evaluation.statistics import Doubles, Strata
 from ragcun.slices import slices
 
 RESAMPLES = 1_999
-_AT_ONCE = 2**20  # numbers drawn at a time
+_AT_ONCE = 2**20  # random numbers that are drawn at a time
 
 
 @dataclass(frozen=True)
 class Rank:
-    """The rank of a system by its mean score, 1 is the best; ties share the lower number.
+    """The rank of a system by its mean score, where 1 is the best, and ties have the lower number.
 
     Attributes:
-        rank: of the scores as they are.
-        best, worst: ends of the 95 percent confidence set over queries.
+        rank: the rank by the observed scores.
+        best, worst: the ends of the 95 percent confidence set over queries.
     """
 
     rank: int
@@ -33,9 +33,9 @@ def rank_intervals(strata: Strata, seed: int = 0, resamples: int = RESAMPLES) ->
     """Return the rank of each system by its weighted mean over datasets.
 
     Args:
-        strata: of each dataset the scores, (systems, queries), and its share of the mean; systems in the same order.
-        seed: of the bootstrap; queries are drawn again within their dataset.
-        resamples: number of bootstrap samples.
+        strata: for each dataset the scores, (systems, queries), and its weight in the mean; systems in the same order.
+        seed: the seed of the bootstrap, which resamples queries within their dataset.
+        resamples: the number of bootstrap samples.
     """
     rng = np.random.default_rng(seed)
     means_S = np.sum([share * scores.mean(axis=1) for scores, share in strata], axis=0)
@@ -45,7 +45,7 @@ def rank_intervals(strata: Strata, seed: int = 0, resamples: int = RESAMPLES) ->
         ahead_S = means_S - mean
         moved_RS = drawn_RS - drawn_RS[:, [system]] - ahead_S
         error_S = moved_RS.std(axis=0, ddof=1)
-        same_S = error_S <= 1e-12  # the system itself, and those from which it differs by the same on every query
+        same_S = error_S <= 1e-12  # the system itself, and systems with a constant difference
         error_S[same_S] = 1.0
         critical = float(np.quantile(np.abs(moved_RS / error_S).max(axis=1), 0.95, method="higher"))
         shown_S = np.where(same_S, np.abs(ahead_S) > 1e-12, np.abs(ahead_S) / error_S > critical)
@@ -55,7 +55,7 @@ def rank_intervals(strata: Strata, seed: int = 0, resamples: int = RESAMPLES) ->
 
 
 def _resampled(scores_SQ: Doubles, rng: np.random.Generator, resamples: int) -> Doubles:
-    """The means of the systems, (resamples, systems), on queries drawn again."""
+    """Return the means of the systems on resampled queries, (resamples, systems)."""
     count = scores_SQ.shape[1]
     means_RS = np.empty((resamples, len(scores_SQ)))
     for part in slices(resamples, max(1, _AT_ONCE // count)):

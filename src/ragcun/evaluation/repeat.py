@@ -1,4 +1,4 @@
-"""The command that computes a result again."""
+"""The command that reproduces a result."""
 
 import shlex
 from collections.abc import Mapping
@@ -7,9 +7,9 @@ from typing import Any
 
 
 def command(record: Mapping[str, Any], collection: Path | None) -> str:
-    """Return the command for a shell that computes the cell of `record` (the contents of a result.json) again.
+    """Return the shell command that reproduces the cell of `record`, the content of a result.json.
 
-    `collection` is the folder of its data; where it is None, the dataset's name stands for it.
+    `collection` is the folder of the data; with None, the dataset's name is used.
     """
     found: dict[str, str] = {}
     for asked in _retrievers(record.get("inputs", {}).get("retriever", {})):
@@ -33,5 +33,5 @@ _OPTIONS = {
 
 
 def _retrievers(inputs: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """What determines the retriever, and each of the two that a fusion is of."""
+    """List the inputs of the retriever, or of both retrievers of a fusion."""
     return [inputs, *(one for part in inputs.get("inputs", ()) for one in _retrievers(part))]

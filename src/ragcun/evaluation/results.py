@@ -1,9 +1,9 @@
 """Results of evaluation, in memory and as files.
 
-OUTPUT/cells/LABEL/DATASET/SPLIT/run.trec         the ranking; other endpoints have a folder of their own beside cells
+OUTPUT/cells/LABEL/DATASET/SPLIT/run.trec         the ranking; other endpoints have other folders than `cells`
 OUTPUT/cells/LABEL/DATASET/SPLIT/scores.parquet   query_id, and a column for each measure
-OUTPUT/cells/LABEL/DATASET/SPLIT/result.json      is written last, with checksums of all three: a cell is complete and
-                                                  intact, or is computed again
+OUTPUT/cells/LABEL/DATASET/SPLIT/result.json      the record with the checksums of all three, which is written last; a
+                                                  cell that is incomplete or damaged is computed again
 """
 
 import hashlib
@@ -22,29 +22,29 @@ from ragcun.errors import UserError
 from ragcun.intact import DamagedError, check_files, or_else, read_record, write_record
 from ragcun.lock import only_writer
 
-_LONGEST = 150  # bytes of a folder's name
-_AGAIN = "give the command that wrote it again: it is computed anew"
-_OTHER = "cells-"  # begins the folders of other endpoints' cells
+_LONGEST = 150  # the maximum length of a folder's name, in bytes
+_AGAIN = "run the command that wrote it again, which computes it again"
+_OTHER = "cells-"  # the prefix of the folders of other endpoints
 
 
 @dataclass(frozen=True)
 class Result:
     """The scores of one retriever on one split of one dataset.
 
-    Two results are equal where they say the same of the same retriever and data, wherever and whenever that was found.
+    Two results are equal if they have the same content, independent of paths and times.
 
     Attributes:
         label: the retriever's name in tables.
         metrics: measure -> mean over the judged queries, 0 to 1.
-        settings: what determines the retriever's rankings (`Retriever.describe`).
-        path: its result.json; of a mean over parts, the folder that holds theirs.
-        model: the retriever as the user named it.
-        queries: number of judged queries.
-        documents: number of documents in the corpus.
-        seconds: wall time to encode what was not in the store, to rank and to score.
+        settings: everything that determines the retriever's rankings (`Retriever.describe`).
+        path: the result.json; for a mean over parts, the folder that contains theirs.
+        model: the retriever's name as the user gave it.
+        queries: the number of judged queries.
+        documents: the number of documents in the corpus.
+        seconds: the wall time of encoding texts that were not stored, of ranking and of scoring.
         domain: the domain of the dataset for the retriever: "in-domain", "out-of-domain" or "guard" (see
-            `data.provenance`); None if unknown.
-        parts: the results whose mean this is, where the dataset is several collections.
+            `data.provenance`); None if it is unknown.
+        parts: the results whose mean this is, if the dataset consists of several collections.
     """
 
     label: str
@@ -72,7 +72,7 @@ class Result:
 
     @classmethod
     def from_json(cls, content: Any, path: Path) -> "Result":
-        """The result that `path` holds. Raises `UserError` where `content` is not one."""
+        """Make the result from the content of `path`. Raises `UserError` if it is not a result."""
         try:
             return cls(
                 label=str(content.get("label") or content["model"]),
@@ -91,22 +91,22 @@ class Result:
             raise UserError(f"{path}: not an evaluation result (model, dataset, split, metrics)") from None
 
     def to_json(self) -> dict[str, Any]:
-        """The contents of result.json: everything but the paths of files, and parts, which have their own files."""
+        """Return the content of result.json: everything except paths and parts, which have their own files."""
         names = ("model", "label", "dataset", "split", "domain", "metrics", "queries", "documents", "seconds")
         return {name: getattr(self, name) for name in (*names, "settings")}
 
 
 class Cell:
-    """The place below `output` of what the retriever called `label` scores on a split of a dataset.
+    """The folder in `output` for the result of the retriever `label` on a split of a dataset.
 
-    `kind` is the folder of the endpoint that scores it.
+    `kind` is the folder of the endpoint.
     """
 
     def __init__(self, output: Path, label: str, dataset: str, split: str, kind: str = "cells") -> None:
         self.path = output / kind / slug(label) / dataset / split / "result.json"
 
     def read(self, model: str, inputs: dict[str, Any]) -> Result | None:
-        """The result, for a retriever that the user named `model`; None unless it is complete and `inputs` made it.
+        """Read the result, for a retriever that the user called `model`; None unless it is complete and of `inputs`.
 
         A damaged result is reported and removed.
         """
@@ -119,34 +119,34 @@ class Cell:
             check_files(self.path, content)
             result = replace(Result.from_json(content, self.path), model=model)
         except (DamagedError, UserError) as error:
-            say(f"{error}; computed again")
+            say(f"{error}; it is computed again")
             self.clear()
             return None
         return result if result.run.is_file() and result.scores.is_file() else None
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Compute the cell in such a block; where another process is at it, wait for that one.
+        """Lock the cell while the block computes it; if another process is computing it, wait.
 
-        Launched processes work in step, and do not wait. Raises `UserError` where they would have to.
+        Processes of a launcher do the same work and do not wait. Raises `UserError` if they would have to.
         """
         with only_writer(self.path.parent, "ragcun eval", wait=launched_processes() == 1):
             yield
 
     def clear(self) -> None:
-        """Make the cell incomplete, so that no old result stands beside files that are about to be written anew."""
+        """Make the cell incomplete, so that no former result remains next to files that are written again."""
         self.path.unlink(missing_ok=True)
 
     def write(self, result: Result, inputs: dict[str, Any], record: dict[str, Any], files: Iterable[Path] = ()) -> None:
-        """Make the cell complete. `inputs` determines its numbers, `record` says how they came about; both JSON.
+        """Complete the cell. `inputs` determines its numbers, and `record` is further information; both are JSON.
 
-        `files` lie in its folder and belong to it besides the run and the scores.
+        `files` are files in its folder that belong to it besides the run and the scores.
         """
         write_record(self.path, result.to_json() | {"inputs": inputs} | record, [result.run, result.scores, *files])
 
 
 def slug(label: str) -> str:
-    """A label as a folder's name, of at most 255 bytes: a long one is cut, and a hash keeps it distinct."""
+    """Turn a label into a folder's name of at most 255 bytes; a long one is cut and made distinct by a hash."""
     name = re.sub(r"[^\w.+-]+", "-", label).strip("-.") or "model"
     if len(name.encode()) <= _LONGEST:
         return name
@@ -154,10 +154,10 @@ def slug(label: str) -> str:
 
 
 def read_results(folder: Path) -> list[Result]:
-    """Read every result.json below `folder`, in the order of their paths; those of other endpoints only in theirs.
+    """Read every result.json in `folder`, in the order of paths; those of other endpoints only from their own folder.
 
-    Raises `UserError` where a file is no result, or where two files give one model two different results, and
-    `RagcunError` where one is damaged.
+    Raises `UserError` if a file is not a result, or if two files have different results of one model, and `RagcunError`
+    if one is damaged.
     """
     found: dict[tuple[str, str, str], Result] = {}
     for path in sorted(folder.rglob("result.json")):
@@ -174,7 +174,7 @@ def read_results(folder: Path) -> list[Result]:
 
 
 def check_part(path: Path) -> None:
-    """Raise a `RagcunError` where the run or the scores at `path` are not what the result beside them says."""
+    """Raise a `RagcunError` if the run or the scores at `path` are damaged, by the checksums in their result."""
     record = path.with_name("result.json")
     if record.is_file():
         content = result_record(record)
@@ -184,13 +184,13 @@ def check_part(path: Path) -> None:
 
 
 def result_record(path: Path) -> dict[str, Any]:
-    """All that a result.json holds. Raises a `RagcunError` where it is damaged."""
+    """Read a whole result.json. Raises a `RagcunError` if it is damaged."""
     with or_else(_AGAIN):
         return read_record(path, files=False)
 
 
 def whole_datasets(names: Iterable[str]) -> dict[str, list[str]]:
-    """Names of datasets by that of their line: parts by the whole's, where all are there, others by their own."""
+    """Group names of datasets by rows: all parts of a dataset share its row, and others have their own."""
     there = list(dict.fromkeys(names))
     lines: dict[str, list[str]] = {}
     for name in there:
@@ -201,9 +201,9 @@ def whole_datasets(names: Iterable[str]) -> dict[str, list[str]]:
 
 
 def average_parts(results: Sequence[Result]) -> list[Result]:
-    """`results`, in whose place the parts of a dataset have one line where all of them are there.
+    """Replace the results on all parts of a dataset by their mean; other results stay as they are.
 
-    CQADupStack is the mean over its 12 forums, each of which counts the same however many queries it has.
+    CQADupStack is the mean over its 12 forums, which have equal weights, independent of their numbers of queries.
     """
     groups: dict[tuple[str, str], dict[str, Result]] = {}
     for result in results:

@@ -1,7 +1,7 @@
-"""The tests and intervals behind comparisons, on differences of queries.
+"""The tests and intervals of comparisons, computed from the differences of queries.
 
-A sample is a sequence of strata: the differences of each dataset's (or part's) queries, (n,), and its share of the
-mean. The statistic is the sum of share times mean.
+A sample is a sequence of strata. A stratum has the differences of a dataset's (or part's) queries, (n,), and its
+weight. The statistic is the weighted mean of the strata's means.
 """
 
 import math
@@ -16,18 +16,18 @@ Doubles = npt.NDArray[np.float64]
 Strata = Sequence[tuple[Doubles, float]]
 
 RESAMPLES = 9_999
-_AT_ONCE = 2**20  # numbers drawn at a time
+_AT_ONCE = 2**20  # random numbers that are drawn at a time
 
 
 def mean(strata: Strata) -> float:
-    """The sum of share times mean."""
+    """Return the weighted mean of the strata's means."""
     return float(sum(share * values.mean() for values, share in strata))
 
 
 def variance(strata: Strata) -> tuple[float, float]:
-    """The variance of `mean` and its degrees of freedom (Welch 1947, Satterthwaite 1946).
+    """Return the variance of `mean` and its degrees of freedom (Welch 1947, Satterthwaite 1946).
 
-    Both are NaN where a stratum is one query, whose variance is unknown.
+    Both are NaN if a stratum has only one query, so that its variance is unknown.
     """
     if any(len(values) < 2 for values, _ in strata):
         return math.nan, math.nan
@@ -38,10 +38,10 @@ def variance(strata: Strata) -> tuple[float, float]:
 
 
 def interval(strata: Strata, rng: np.random.Generator, resamples: int = RESAMPLES) -> tuple[float, float]:
-    """The 95 percent interval of `mean`: the symmetric studentised bootstrap (Hall, Annals of Statistics, 1988).
+    """Return the 95 percent interval of `mean` by the symmetric studentised bootstrap (Hall, Ann. Statist., 1988).
 
-    Queries are drawn again within their stratum. Its ends are within [-1, 1], as differences of measures are; they are
-    -1 and 1 where too few queries differ to say anything.
+    Queries are resampled within their stratum. The ends are within [-1, 1], as differences of measures are; they are -1
+    and 1 if too few queries differ for an interval.
     """
     centre = mean(strata)
     spread, _ = variance(strata)
@@ -60,17 +60,17 @@ def interval(strata: Strata, rng: np.random.Generator, resamples: int = RESAMPLE
 
 
 def randomisation(strata: Strata, rng: np.random.Generator) -> float:
-    """The two-sided p-value of the paired randomisation test (Smucker, Allan and Carterette, CIKM 2007).
+    """Return the two-sided p-value of the paired randomisation test (Smucker, Allan and Carterette, CIKM 2007).
 
-    Its statistic is `mean`; of 9,999 random swaps of both sides within queries, or of all where there are fewer.
+    The statistic is `mean`, for 9,999 random swaps of the two sides within queries, or all swaps if there are fewer.
     """
     return _share_of_signs(np.concatenate([values * (share / len(values)) for values, share in strata]), rng)
 
 
 def wilcoxon(strata: Strata, _: np.random.Generator) -> float:
-    """The two-sided p-value of Wilcoxon's signed-rank test: of the queries, or of the means of several strata.
+    """Return the two-sided p-value of Wilcoxon's signed-rank test on queries, or on the means of several strata.
 
-    Over several datasets their means are the sample, as Demsar (JMLR 2006) advises.
+    With several datasets, their means are the sample, as Demšar (JMLR 2006) recommends.
     """
     from scipy import stats
 
@@ -79,7 +79,7 @@ def wilcoxon(strata: Strata, _: np.random.Generator) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust the p-values of one family of tests, so that all true null hypotheses of it are kept at the level.
+    """Adjust the p-values of a family of tests, to control the probability of any false rejection.
 
     Holm, Scandinavian Journal of Statistics, 1979.
     """
@@ -92,7 +92,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
-    """Adjust the p-values of one family, so that the expected share of false discoveries is kept at the level.
+    """Adjust the p-values of a family of tests, to control the expected share of false discoveries.
 
     Benjamini and Hochberg, Journal of the Royal Statistical Society B, 1995.
     """
@@ -109,11 +109,11 @@ CORRECTIONS: dict[str, Callable[[Sequence[float]], list[float]]] = {"holm": holm
 
 
 def power(strata: Strata, margin: float) -> tuple[float | None, int | None]:
-    """How well a true difference of `margin` would be seen, at the deviations that were observed.
+    """Estimate the power to detect a true difference of `margin`, with the observed standard deviations.
 
     Returns:
-        The power of the two-sided t-test at 5 percent, and the queries that would give 80 percent (Cohen 1988), as many
-        times those that there are; None where the variance is unknown.
+        The power of the two-sided t-test at 5 percent, and the number of queries for a power of 80 percent (Cohen
+        1988), if all strata grow in proportion; None if the variance is unknown.
     """
     from scipy import stats
 
@@ -128,21 +128,21 @@ def power(strata: Strata, margin: float) -> tuple[float | None, int | None]:
 
 
 def power_of_t(distance: float, freedom: float) -> float:
-    """The power of the two-sided t-test at 5 percent against a difference of `distance` standard errors."""
+    """Return the power of the two-sided t-test at 5 percent for a difference of `distance` standard errors."""
     from scipy import stats
 
     critical = float(stats.t.ppf(0.975, freedom))
-    shift = min(distance, 30.0)  # beyond it the power is 1 to the last digit
+    shift = min(distance, 30.0)  # above 30, the power is 1 to the last digit
     above, below = stats.nct.sf(critical, freedom, shift), stats.nct.cdf(-critical, freedom, shift)
-    # SciPy gives NaN far out in the tails: the lower one is empty there, and the upper one nearly normal
+    # SciPy returns NaN far in the tails, where the lower tail is empty and the upper one nearly normal
     return float((stats.norm.sf(critical - shift) if math.isnan(above) else above) + np.nan_to_num(below))
 
 
 def _share_of_signs(values: Doubles, rng: np.random.Generator) -> float:
-    """The share of patterns of signs whose sum is as far from 0: of all, or of the one found and random ones."""
+    """Return the share of patterns of signs, all or random ones, whose sum is at least as far from 0."""
     every = len(values) < math.log2(RESAMPLES)
     patterns, width = 2 ** len(values) if every else RESAMPLES, -(-len(values) // 8)
-    found = abs(values.sum()) * (1 - 1e-12)  # equal sums may differ by rounding
+    found = abs(values.sum()) * (1 - 1e-12)  # tolerates rounding differences between equal sums
     extreme = 0
     for part in slices(patterns, _rows_at_once(8 * width)):
         if every:
@@ -156,7 +156,7 @@ def _share_of_signs(values: Doubles, rng: np.random.Generator) -> float:
 
 
 def _resampled(centred: Doubles, rng: np.random.Generator, resamples: int) -> tuple[Doubles, Doubles]:
-    """Means and variances of bootstrap samples of values whose mean is 0."""
+    """Return the means and variances of bootstrap samples of values with mean 0."""
     count = len(centred)
     means, squares = np.empty(resamples), np.empty(resamples)
     for part in slices(resamples, _rows_at_once(count)):

@@ -1,6 +1,6 @@
-"""Models side by side: each against baselines on every dataset and over them, the seeds of one model as one.
+"""Comparison of models with baselines, on each dataset and over several, with several seeds per model.
 
-Averages never mix datasets that a model was trained on with others: those are two groups, as its results say.
+In-domain and out-of-domain datasets are averaged separately.
 """
 
 import re
@@ -19,14 +19,14 @@ from ragcun.evaluation.compare import MARGIN, Comparison, compare_sides, sides
 from ragcun.evaluation.results import Result, read_results, whole_datasets
 from ragcun.evaluation.statistics import CORRECTIONS, Doubles
 
-_SEED = re.compile(r"[\s,/_-]*(?<![^\W_])seed[\s=_-]*\d+(?=$| \()")  # a note in brackets may follow
+_SEED = re.compile(r"[\s,/_-]*(?<![^\W_])seed[\s=_-]*\d+(?=$| \()")  # a note in parentheses may follow
 
 LEVEL = 0.05
 
 
 @dataclass(frozen=True)
 class System:
-    """A model: `results` has those of each of its seeds, by dataset and split."""
+    """A model with the results of each of its seeds, by dataset and split."""
 
     label: str
     results: dict[tuple[str, str], list[Result]]
@@ -34,14 +34,14 @@ class System:
 
 @dataclass(frozen=True)
 class Method:
-    """How models are compared.
+    """The method of comparing models.
 
     Attributes:
         measure: the measure.
-        test: "randomisation" or "wilcoxon", over queries.
-        correction: "holm" or "bh", of all p-values of a family.
-        margin: the difference that matters, 0 to 1: within it, models are equivalent.
-        seed: of the randomisation and the bootstrap.
+        test: the test over queries, "randomisation" or "wilcoxon".
+        correction: the correction of the p-values of a family, "holm" or "bh".
+        margin: the largest difference that counts as equivalent, 0 to 1.
+        seed: the seed of the randomisation and the bootstrap.
     """
 
     measure: str = "nDCG@10"
@@ -53,7 +53,7 @@ class Method:
 
 @dataclass(frozen=True)
 class Adjusted:
-    """The p-values of a comparison, corrected for all that were made: of the test, across seeds, of equivalence."""
+    """The corrected p-values of a comparison: of the test over queries, across seeds, and of equivalence."""
 
     p_value: float
     p_equivalent: float
@@ -62,18 +62,18 @@ class Adjusted:
 
 @dataclass(frozen=True)
 class Row:
-    """A model on a dataset, or over several (`dataset` and `split` None), beside a baseline.
+    """A model on a dataset, or over several (`dataset` and `split` are None), compared with a baseline.
 
     Attributes:
-        baseline: the label of the model that it is compared with; its own for the baseline itself.
-        domain: "in-domain" where the model or the baseline was trained on the dataset, "out-of-domain" where neither
-            was; None where nothing is known of either.
+        baseline: the label of the baseline; the model's own label for the baseline itself.
+        domain: "in-domain" if the model or the baseline was trained on the dataset, "out-of-domain" if neither was;
+            None if nothing is known of both.
         over: the datasets of the mean.
-        score: the measure's mean, 0 to 1, over `seeds` seeds.
-        deviation: the sample's standard deviation over them; None for one.
+        score: the mean of the measure, 0 to 1, over `seeds` seeds.
+        deviation: the sample standard deviation over seeds; None for one seed.
         against: the comparison with the baseline; None for the baseline itself.
-        adjusted: its corrected p-values: single datasets are one family, means over several another.
-        differences: (queries,) what was tested: this model less the baseline, each the mean over seeds.
+        adjusted: the corrected p-values; single datasets are one family, and means over several are another.
+        differences: the tested differences from the baseline, each the mean over seeds, (queries,).
     """
 
     dataset: str | None
@@ -91,9 +91,9 @@ class Row:
 
     @property
     def verdict(self) -> str | None:
-        """What is shown at 5 percent: "equivalent within ..." points, "different", or "undecided".
+        """The verdict at 5 percent: "equivalent within ..." points, "different", or "undecided".
 
-        A difference that is shown but within the margin is "equivalent". With several seeds it has to hold across them.
+        A significant difference within the margin is "equivalent". With several seeds, the inference is across seeds.
         """
         if self.against is None or self.adjusted is None:
             return None
@@ -103,27 +103,25 @@ class Row:
         return "different" if (self.adjusted.p_value if across is None else across) < LEVEL else "undecided"
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the single differences."""
+        """Return everything except the differences of single queries, as JSON."""
         return {name: value for name, value in asdict(self).items() if name != "differences"} | {
             "verdict": self.verdict
         }
 
 
 def without_seed(label: str) -> str:
-    """A label without the seed at its end."""
+    """Return a label without the seed at its end."""
     return _SEED.sub("", label) or label
 
 
 def read_systems(sources: Sequence[str], optional: bool = False) -> list[System]:
-    """Read the results below each folder; NAME=FOLDER gives all that are below it one name.
+    """Read the results in each folder; NAME=FOLDER gives all results in a folder the same name.
 
-    A folder without results is refused unless they are `optional`.
-
-    Results of one model are its seeds: those that were given one name, and those whose labels end in different seeds
-    ("seed 1", "-seed=2").
+    A folder without results is refused unless they are `optional`. Results with the same given name, and results whose
+    labels end in different seeds ("seed 1", "-seed=2"), are seeds of one model.
 
     Raises:
-        UserError: there is no such folder or no result below it, or two different results have one label and no seed.
+        UserError: there is no such folder or it has no result, or two results have the same label and no seed.
     """
     found: dict[str, dict[tuple[str, str], list[Result]]] = {}
     for source in sources:
@@ -148,13 +146,13 @@ def read_systems(sources: Sequence[str], optional: bool = False) -> list[System]
 def compare_systems(
     systems: Sequence[System], baselines: str | Sequence[str] | None = None, method: Method | None = None
 ) -> list[Row]:
-    """Compare each model with each baseline: dataset by dataset, then over those that all have.
+    """Compare each model with each baseline, on each dataset, then over the datasets that all models have.
 
-    `baselines` None is the first model. P-values are corrected over all baselines: those on single datasets as one
-    family, those over several as another.
+    `baselines` None is the first model. P-values are corrected over all baselines; those on single datasets are one
+    family, and those over several are another.
 
     Raises:
-        UserError: no such baseline or measure, or two models have other queries on a dataset.
+        UserError: there is no such baseline or measure, or two models have different queries on a dataset.
     """
     method = method or Method()
     known = {system.label: system for system in systems}
@@ -190,19 +188,19 @@ def _tell_guards(systems: Sequence[System]) -> None:
 
 @dataclass(frozen=True)
 class _Column:
-    """A dataset and split of the table; CQADupStack, say, is several collections."""
+    """A dataset and split of the table, which may consist of several collections, as CQADupStack does."""
 
     dataset: str
     split: str
     parts: tuple[str, ...]
 
     def of(self, system: System) -> list[list[Result]]:
-        """The results of a system, one for each of its seeds, for each part; none where a part is missing."""
+        """Return the results of a system for each part and seed; empty if a part is missing."""
         found = [system.results.get((part, self.split), []) for part in self.parts]
         return found if all(found) else []
 
     def domain(self, *systems: System) -> Domain | None:
-        """Whether one of `systems` was trained on the dataset; None where nothing is known of any."""
+        """Return the domain of the dataset for `systems`; None if nothing is known of all of them."""
         found = {result.domain for system in systems for seeds in self.of(system) for result in seeds}
         return "in-domain" if "in-domain" in found else "out-of-domain" if found - {None} else None
 
@@ -222,10 +220,10 @@ def _columns(systems: Sequence[System]) -> list[_Column]:
 def _groups(
     systems: Sequence[System], base: System, columns: Sequence[_Column]
 ) -> dict[tuple[Domain | None, tuple[_Column, ...]], list[System]]:
-    """The averages over `columns`, two or more at a time, and the systems that each is of, the baseline among them.
+    """Choose the averages over at least two of `columns`, with the systems of each, including the baseline.
 
-    A system that was trained, or whose baseline was, has an average in-domain and one out-of-domain. Those of which
-    nothing is known stand beside each; where there are no others, there is one average.
+    A system that was trained, or whose baseline was, has an in-domain and an out-of-domain average. Systems of unknown
+    training appear next to each of them; without other systems, there is one average.
     """
     groups: dict[tuple[Domain | None, tuple[_Column, ...]], set[str]] = {}
     unknown = {base.label}
@@ -248,7 +246,7 @@ def _groups(
 def _rows(
     systems: Sequence[System], base: System, columns: Sequence[_Column], domain: Domain | None, method: Method
 ) -> Iterator[Row]:
-    """A row for each of the models that have results on all `columns`; `domain` None is that of a single one."""
+    """Make a row for each model with results on all `columns`; `domain` None is that of a single column."""
     one = columns[0] if len(columns) == 1 else None
     over = tuple(column.dataset for column in columns)
     theirs = [column.of(base) for column in columns]
@@ -280,7 +278,7 @@ def _rows(
 
 
 def _means(results: Sequence[Sequence[Sequence[Result]]], measure: str) -> Doubles:
-    """The mean over datasets, their parts and queries for each seed; one, where parts have other numbers of seeds."""
+    """Return the mean over datasets, parts and queries for each seed; one mean if numbers of seeds differ."""
     flat = [result for parts in results for seeds in parts for result in seeds]
     for result in flat:
         if measure not in result.metrics:
@@ -297,7 +295,7 @@ def _scores(seeds: Sequence[Result]) -> list[Path]:
 
 
 def corrected(rows: Sequence[Row], correction: str) -> list[Row]:
-    """`rows` with the p-values of their comparisons corrected as one family."""
+    """Return `rows` with the p-values of their comparisons corrected as one family."""
     tested = [row.against for row in rows if row.against is not None]
     correct = CORRECTIONS[correction]
     across = iter(correct([one.across_seeds.p_value for one in tested if one.across_seeds is not None]))

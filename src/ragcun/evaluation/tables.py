@@ -1,4 +1,4 @@
-"""Results of evaluation as tables: scores, comparisons with a baseline, and published scores beside one's own."""
+"""Tables of evaluation results: scores, comparisons with a baseline, and published scores."""
 
 import json
 from collections.abc import Sequence
@@ -16,9 +16,9 @@ from ragcun.table import Cell, Column, Note, Table, best_marked, cells, count, d
 
 
 def scores_table(results: Sequence[Result], measures: Sequence[str]) -> Table:
-    """Return a table of retrievers by measures, a group of rows for each dataset and split.
+    """Make the table of retrievers by measures, with a group of rows for each dataset and split.
 
-    The best value of each group is bold and the second best underlined. What determines the rankings stands below.
+    The best value of each group is bold and the second best underlined. Notes state the retrievers' settings.
     """
     columns = [Column(measure, decimals(2, scale=100)) for measure in measures]
     groups = []
@@ -40,11 +40,11 @@ def scores_table(results: Sequence[Result], measures: Sequence[str]) -> Table:
 def benchmark_table(
     results: Sequence[Result], metric: str = "nDCG@10", digits: int = 1, order: Sequence[str] = ()
 ) -> Table:
-    """Return a table of models by datasets, scores times 100, with the average over all datasets.
+    """Make the table of models by datasets, with scores times 100 and the average over all datasets.
 
-    Each column's best value is bold and its second best underlined, with all ties of the printed digits. A missing cell
-    is an en dash, and so is the average of its row. Models come in the order of `order`, then of `results`. Raises
-    `UserError` where a result lacks `metric`.
+    Each column's best value is bold and its second best underlined; values with equal printed digits share the mark. A
+    missing value is an en dash, and so is the average of its row. Models are in the order of `order`, then of
+    `results`. Raises `UserError` if a result lacks `metric`.
     """
     for result in results:
         if metric not in result.metrics:
@@ -79,10 +79,10 @@ def benchmark_table(
 def with_published(
     table: Table, published: Sequence[PublishedScores], results: Sequence[Result], metric: str = "nDCG@10"
 ) -> Table:
-    """Return a `benchmark_table` of `results` with rows of published scores, which are marked and never averaged.
+    """Make a `benchmark_table` of `results` with rows of published scores, which are marked and not averaged.
 
-    They are a group of their own, take no part in bold and underlined, and have no average: what is computed here and
-    what was published differ in data, versions and hardware. Scores of other datasets are left out.
+    The published scores form a separate group, are neither bold nor underlined, and have no average, because they may
+    differ in data, versions and hardware. Scores on other datasets are left out.
     """
     datasets = sorted({(result.dataset, result.split) for result in results})
     places = {place: number for number, place in enumerate(datasets)}
@@ -108,7 +108,7 @@ def with_published(
 
 
 def comparison_table(rows: Sequence[Row], method: Method) -> Table:
-    """Return a table of models against their baselines: a group for each dataset and baseline, then the averages."""
+    """Make the table of models and baselines, with a group for each dataset and baseline, then the averages."""
     difference, p_value = decimals(2, scale=100, sign=True), decimals(4)
     correction = {"holm": "Holm", "bh": "Benjamini-Hochberg"}[method.correction]
     columns = [
@@ -156,7 +156,7 @@ def _notes(baselines: Sequence[str], method: Method, correction: str) -> list[No
 
 
 def compression_table(rows: Sequence[Compressed]) -> Table:
-    """Return a table of codecs at their bytes: a group for each model and dataset, then the means over datasets."""
+    """Make the table of codecs, with a group for each model and dataset, then the means over datasets."""
     difference = decimals(2, scale=100, sign=True)
     columns = [
         Column("model"),
@@ -172,11 +172,12 @@ def compression_table(rows: Sequence[Compressed]) -> Table:
     groups = [[_coded(row) for row in rows if (row.model, row.row.over, row.row.dataset) == place] for place in places]
     notes = [
         Note(
-            "Differences from fp32 and scores are times 100; brackets hold 95% bootstrap intervals over queries, and "
-            f"p-values of paired randomisation tests, corrected by Holm's method, are bold below {LEVEL}. Bytes are "
-            "those of one document's vector, without what all share; queries have full precision, except for binary."
+            "Scores and differences from fp32 are times 100. Brackets contain 95% bootstrap intervals over queries, "
+            f"and p-values are from paired randomisation tests, corrected by Holm's method, and bold below {LEVEL}. "
+            "Bytes are those of one document's vector, without what all share. Queries have full precision, except "
+            "with binary."
         ),
-        Note("Ties are the lowest and highest nDCG@10 over ways to order documents of equal score; ids order them."),
+        Note("Ties are the lowest and highest nDCG@10 over all orders of tied documents, which are ordered by id."),
     ]
     return Table("", columns, groups, notes, "compression")
 
@@ -196,9 +197,9 @@ def _coded(one: Compressed) -> list[Cell]:
 
 
 def verification_table(verdicts: Sequence[Verdict]) -> Table:
-    """Return a table of published scores beside those obtained, with the sources of the published ones below it.
+    """Make the table of published scores and those obtained, with the sources of the published ones in notes.
 
-    The last column says whether BEIR's own evaluator gives the same nDCG@10 to the run.
+    The last column states whether BEIR's own evaluator gives the same nDCG@10 for the run.
     """
     rows = []
     for verdict in verdicts:
@@ -271,7 +272,7 @@ def _settings(results: Sequence[Result]) -> list[Note]:
 
 
 def difference_table(found: Explained) -> Table:
-    """Return what two results say differently, the factors run again below it, and the cause as a note."""
+    """Make the table of the differences between two records and of the evaluations; a note states the cause."""
     columns = [Column("factor"), Column("what"), Column("A"), Column("B")]
     rows = [[*cells(one.kind, one.name), Cell(_said(one.a)), Cell(_said(one.b))] for one in found.differences]
     scores = [cells("score", found.measure, f"{100 * found.ours:.2f}", f"{100 * found.theirs:.2f}")]
@@ -285,10 +286,10 @@ def difference_table(found: Explained) -> Table:
     ]
     notes = [found.cause]
     if found.queries is not None:
-        notes.append(f"{found.queries[0]:,} of {found.queries[1]:,} queries have other scores.")
+        notes.append(f"{found.queries[0]:,} of {found.queries[1]:,} queries have different scores.")
     if found.ties is not None:
         ends = [" to ".join(f"{100 * end:.2f}" for end in ends) for ends in found.ties]
-        notes.append(f"Other orders of equal scores give A {ends[0]}, and B {ends[1]}.")
+        notes.append(f"Over all orders of tied documents, A scores {ends[0]}, and B scores {ends[1]}.")
     groups = [group for group in (scores, rows, again) if group]
     return Table("", columns, groups, [Note(text) for text in notes], "difference")
 

@@ -1,4 +1,4 @@
-"""Evaluation tasks: datasets of the benchmark, which are downloaded if missing, and the user's own collections."""
+"""Evaluation tasks on the benchmark's datasets, which are downloaded if missing, and on the user's own collections."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -26,7 +26,7 @@ OWN_SPLIT = "test"
 
 @dataclass(frozen=True)
 class Task:
-    """The queries of a split of a collection, which is open. `data` is the fingerprint of both."""
+    """An open collection and a split of its queries. `data` is the fingerprint of both."""
 
     collection: Collection
     split: str
@@ -34,7 +34,7 @@ class Task:
 
 
 def open_task(collection: Collection, split: str) -> Task:
-    """The queries of `split`. Raises `UserError` where the collection has no such split."""
+    """Make the task of a split. Raises `UserError` if the collection has no such split."""
     return Task(collection, split, collection.fingerprint(split))
 
 
@@ -42,9 +42,9 @@ def choose(names: Iterable[str], data_dir: Path | None = None, pydocs: Path | No
     """Resolve names of datasets, parts, groups, ir_datasets' ids, and collections' folders, without duplicates.
 
     Every command resolves its datasets here. `data_dir` None is `beir_folder()`. A name of the benchmark is that
-    dataset, also where a folder here is called the same; the exact name of a folder in `data_dir` takes precedence over
-    an alias. A name with a slash, and one of a folder that is here, is this folder. A dataset of ir_datasets (irds:ID)
-    is written to a folder in `data_dir`. `pydocs` is where commands that make this collection keep it.
+    dataset, even if a local folder has the same name; the exact name of a folder in `data_dir` takes precedence over an
+    alias. A name with a slash, or the name of an existing folder, is this folder. A dataset of ir_datasets (irds:ID) is
+    written to a folder in `data_dir`. `pydocs` is the folder of this collection in commands that make it.
 
     Raises:
         UserError: there is no such dataset or collection; the message suggests a similar name.
@@ -110,7 +110,7 @@ def open_tasks(
                 tasks += [_open_part(part, home / folder, split, on_error) for folder, part in one.folders.items()]
             else:
                 tasks.append(open_task(Collection.open(one, on_error), split or OWN_SPLIT))
-        except Exception as error:  # whatever it is, the rest goes on
+        except Exception as error:  # the other datasets are still opened
             failures.append(Failure.of(one.name, error))
             if not quiet:
                 warn_of(failures[-1])
@@ -144,9 +144,9 @@ def open_collection(
     data_dir: Path | None = None,
     offline: bool = False,
 ) -> Collection:
-    """Open the one collection that `name` means, whether it has judgements or not.
+    """Open the one collection that `name` means, with or without judgements.
 
-    Raises `UserError` where it means none or several, or as `open_dataset` and `Collection.open` do.
+    Raises `UserError` if the name means none or several, or as `open_dataset` and `Collection.open` do.
     """
     found = choose([name], data_dir)
     one = found[0]

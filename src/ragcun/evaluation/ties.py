@@ -1,7 +1,7 @@
-"""How much a score depends on the order of documents whose scores are equal.
+"""The range of a score over all orders of documents with equal scores.
 
-A run breaks ties by document id, which is arbitrary. The range of a measure over all ways to break those that reach its
-depth is that of the orders in which, among equals, relevant documents come last and first.
+A run breaks ties by document id, which is arbitrary. The range of a measure over all orders is given by the two orders
+in which, among tied documents, relevant ones come last and first.
 """
 
 from collections.abc import Mapping
@@ -25,9 +25,9 @@ Range = tuple[float, float]
 
 
 def tie_range(result: Result, qrels: Qrels) -> Range:
-    """The lowest and the highest mean of `MEASURE` over ways to break the run's ties, 0 to 1.
+    """Return the lowest and the highest mean of `MEASURE` over all orders of the run's tied documents, 0 to 1.
 
-    What was found is kept beside the run. A tie that goes on beyond the run's end is told as far as the run goes.
+    The result is cached next to the run. A tie that continues beyond the end of the run is used up to its end.
     """
     kept = result.path.with_name("ties.json")
     check_part(result.run)
@@ -54,14 +54,13 @@ def _range(result: Result, qrels: Qrels) -> Range:
 
 
 def _ordered(documents: Mapping[str, float], grades: Mapping[str, int], first: int) -> dict[str, float]:
-    """Documents by falling score and, among equals, by grade: the highest first (1) or last (-1)."""
+    """Sort documents by score, highest first, and tied ones by grade, the highest first (1) or last (-1)."""
     order = sorted(documents, key=lambda one: (-documents[one], -first * grades.get(one, 0)))
     return {document: float(-rank) for rank, document in enumerate(order)}
 
 
 def _tied(run: Path) -> dict[str, dict[str, float]]:
-    """Of the queries with ties among the first `DEPTH` or across that depth: all documents as good as the last of
-    those."""
+    """Read the queries with ties among the first `DEPTH` documents or at this depth, with all tied documents."""
     table = csv.read_csv(
         run,
         csv.ReadOptions(column_names=["query", "q0", "document", "rank", "score", "tag"]),

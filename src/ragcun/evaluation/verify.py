@@ -1,4 +1,4 @@
-"""Comparison of published scores with ragcun's, and of its evaluator with BEIR's."""
+"""Comparison of ragcun's scores with published ones, and of its evaluator with BEIR's."""
 
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
@@ -16,13 +16,13 @@ from ragcun.retrieval.retrievers import RetrieverOptions
 from ragcun.retrieval.runs import Run, read_run
 
 CROSS_CHECKED = "nDCG@10"
-_ROUNDING = 1e-5  # BEIR's evaluator gives five places
-_NOBODY = ""  # no document's id
+_ROUNDING = 1e-5  # BEIR's evaluator rounds to five decimals
+_NOBODY = ""  # an id that no document has
 
 
 @dataclass(frozen=True)
 class Published:
-    """A score (0 to 1) from elsewhere, how far one's own may be from it, and where it was published."""
+    """A published score (0 to 1), the tolerance of one's own score, and the source."""
 
     retriever: str
     dataset: str
@@ -35,10 +35,10 @@ class Published:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A published score, and the one obtained; None where it was not run, for `reason`.
+    """A published score, and the score obtained; None if it was not run, with the `reason`.
 
     Attributes:
-        evaluator_difference: nDCG@10 of the same run as BEIR's own evaluator computes it, less this toolkit's.
+        evaluator_difference: nDCG@10 of the same run by BEIR's own evaluator, minus ragcun's.
     """
 
     published: Published
@@ -48,20 +48,20 @@ class Verdict:
 
     @property
     def agrees(self) -> bool | None:
-        """Whether the score obtained is within the tolerance, both rounded to the four places of the published one."""
+        """Whether the score is within the tolerance, with both rounded to the four decimals of the published one."""
         if self.obtained is None:
             return None
         return round(abs(round(self.obtained, 4) - self.published.score), 4) <= self.published.tolerance
 
     @property
     def evaluators_agree(self) -> bool | None:
-        """Whether BEIR's evaluator gives the same nDCG@10, to its five places; None where nothing was run."""
+        """Whether BEIR's evaluator gives the same nDCG@10, to its five decimals; None if nothing was run."""
         return None if self.evaluator_difference is None else abs(self.evaluator_difference) <= _ROUNDING
 
 
 @cache
 def published() -> tuple[Published, ...]:
-    """All of published.toml."""
+    """Read all scores of published.toml."""
     content = tomllib.loads((files("ragcun.evaluation") / "published.toml").read_text(encoding="utf-8"))
     return tuple(
         Published(name, dataset, known()[dataset].split, measure, score, facts["tolerance"], facts["source"])
@@ -81,8 +81,8 @@ def verify(
 ) -> Iterator[Verdict]:
     """Yield a verdict for each published score of these retrievers on these datasets, in the order of published.toml.
 
-    `retrievers` maps the name that a score was published under to the retriever that is run, which is the same name
-    unless the model is in a folder of its own.
+    `retrievers` maps the name under which a score was published to the retriever to run, which usually has the same
+    name, but may be a model in a folder.
 
     A missing or wrong dataset, or a retriever that fails, is recorded as the reason of a verdict, not raised.
     """
@@ -113,7 +113,7 @@ def verify(
 
 
 def cross_check(result: Result, task: Task) -> float:
-    """nDCG@10 of a result's run as BEIR's own evaluator computes it, less the result's."""
+    """Return nDCG@10 of a result's run by BEIR's own evaluator, minus the result's."""
     check_part(result.run)
     own_document = known()[task.collection.name].own_document
     ndcg = beir_ndcg(task.collection.qrels(task.split), read_run(result.run), own_document)
@@ -121,10 +121,10 @@ def cross_check(result: Result, task: Task) -> float:
 
 
 def beir_ndcg(qrels: Mapping[str, Mapping[str, int]], run: Run, ignore_identical_ids: bool) -> float:
-    """Mean nDCG@10, 0 to 1, rounded to five places, by `beir.retrieval.evaluation.EvaluateRetrieval.evaluate`.
+    """Compute mean nDCG@10, 0 to 1, to five decimals, by `beir.retrieval.evaluation.EvaluateRetrieval.evaluate`.
 
-    BEIR leaves judged queries without results out of the mean; here they find a document that nobody judged, and count
-    as 0. `ignore_identical_ids` takes the document that has the query's own id out of the ranking.
+    BEIR leaves judged queries without results out of the mean; here they get an unjudged document, so that they count
+    as 0. `ignore_identical_ids` removes the document with the query's own id from the ranking.
     """
     from beir.retrieval.evaluation import EvaluateRetrieval
 
