@@ -229,6 +229,49 @@ def _stray_index(folder: Path) -> None:
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
 
 
+def _renamed(name: str, old: str, new: str, *, file: str = "model.safetensors") -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        weights = load_file(folder / name / file)
+        save_file({key.replace(old, new): w for key, w in weights.items()}, folder / name / file, {"format": "pt"})
+
+    return change
+
+
+def _left_over(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    save_file(weights | {"projection.weight": torch.ones(2, 2)}, folder / "model.safetensors", {"format": "pt"})
+
+
+def _index_of_pickles(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    torch.save(weights, folder / "weights.bin")
+    index = {"metadata": {}, "weight_map": dict.fromkeys(weights, "weights.bin")}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def _narrow_head(folder: Path) -> None:
+    _configured("2_Dense/config.json", in_features=16)(folder)
+    weights = load_file(folder / "2_Dense" / "model.safetensors")
+    narrow = {key: w[:, :16].contiguous() if w.ndim == 2 else w for key, w in weights.items()}
+    save_file(narrow, folder / "2_Dense" / "model.safetensors", {"format": "pt"})
+
+
+def _without_head(**pooling: Any) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        modules = json.loads((folder / "modules.json").read_text())
+        (folder / "modules.json").write_text(json.dumps(modules[:2]))
+        _configured("1_Pooling/config.json", **pooling)(folder)
+
+    return change
+
+
+def _late_interaction(folder: Path) -> None:
+    modules = json.loads((folder / "modules.json").read_text())
+    modules[1:] = [{"idx": 1, "name": "1", "path": "1_Dense", "type": "pylate.models.Dense.Dense"}]
+    (folder / "modules.json").write_text(json.dumps(modules))
+
+
 def _kind(kind: str) -> Callable[[Path], None]:
     return _configured("config_sentence_transformers.json", model_type=kind)
 
@@ -247,6 +290,13 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     "modules.json is null": (lambda f: (f / "modules.json").write_text("null") and None, "not a list of modules"),
     "a pickle with a decoy beside it": (_pickled, "would have to be unpickled"),
     "an index that leaves the folder": (_stray_index, "points out of its folder"),
+    "an index that names a pickle": (_index_of_pickles, "'weights.bin', which would have to be unpickled"),
+    "weights left over": (_left_over, "in the file but not in the configuration, such as projection.weight"),
+    "a head that does not fit": (_narrow_head, "its modules cannot compute a vector"),
+    "a head's weights renamed": (_renamed("2_Dense", "linear", "liner"), "cannot be loaded"),
+    "other dimensions than stated": (_without_head(embedding_dimension=16), "vectors have 32 dim.* files say 16"),
+    "no dimension": (_configured("config_sentence_transformers.json", truncate_dim=0), "its truncate_dim is 0"),
+    "PyLate's": (_late_interaction, "a multi-vector"),
     "a cross-encoder": (_kind("CrossEncoder"), "a cross-encoder"),
     "a sparse encoder": (_kind("SparseEncoder"), "a sparse encoder"),
     "a multi-vector model": (_kind("MultiVectorEncoder"), "a multi-vector"),
@@ -315,6 +365,42 @@ def test_an_adapter_is_loaded_or_names_what_it_needs(
     monkeypatch.setattr("ragcun.embedding.load.SentenceTransformer", not_installed)
     with pytest.raises(UserError, match=r"pip install 'ragcun\[peft\]'"):
         Embedder(str(adapted), store)
+
+
+def test_an_adapter_that_is_not_whole_is_refused(adapted: Path, store: Path) -> None:
+    path = adapted / "adapter_model.safetensors"
+    weights = load_file(path)
+    save_file({name: w for name, w in weights.items() if "layer.1" not in name}, path)
+    with pytest.raises(UserError, match="could not be loaded completely: 2 weights are missing"):
+        Embedder(str(adapted), store)
+    save_file({name.replace("query", "value"): w.clone() for name, w in weights.items()} | weights, path)
+    with pytest.raises(UserError, match="4 weights are in the file but not in the configuration"):
+        Embedder(str(adapted), store)
+
+
+def test_an_activation_within_a_router_is_checked(tiny_model: Path, tmp_path: Path, store: Path) -> None:
+    routes = Router.for_query_document([Dense(32, 8)], [Dense(32, 8)])
+    model = SentenceTransformer(modules=[*pooled(tiny_model), routes])
+    model.save_pretrained(str(tmp_path / "model"), create_model_card=False)
+    Embedder(str(tmp_path / "model"), store)
+    (inner, *_) = sorted((tmp_path / "model").rglob("*Dense*/config.json"))
+    inner.write_text(json.dumps(json.loads(inner.read_text()) | {"activation_function": "mine.Swish"}))
+    with pytest.raises(UserError, match=r"'mine.Swish', which is not one of torch's"):
+        Embedder(str(tmp_path / "model"), store)
+
+
+def test_texts_are_cut_to_the_positions_that_there_are(
+    tiny_model: Path, tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = SentenceTransformer(modules=pooled(tiny_model))
+    model.save_pretrained(str(tmp_path / "model"), create_model_card=False)
+    positions = json.loads((tmp_path / "model" / "config.json").read_text())["max_position_embeddings"]
+    _configured("sentence_bert_config.json", max_seq_length=10 * positions)(tmp_path / "model")
+    embedder = Embedder(str(tmp_path / "model"), store)
+    assert f"has {positions:,} positions, so texts are cut" in capsys.readouterr().err
+    model.max_seq_length = positions
+    text = ["owl " * 3 * positions]
+    np.testing.assert_allclose(embedder.documents(text).block(0, 1), model.encode_document(text), atol=1e-5)
 
 
 def test_a_classifier_is_no_encoder(tiny_model: Path, tmp_path: Path, store: Path) -> None:

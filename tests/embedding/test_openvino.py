@@ -65,6 +65,14 @@ def test_vectors_are_those_of_sentence_transformers(
     np.testing.assert_allclose(rounded, theirs, atol=0.1 * scale)
 
 
+def test_padding_outside_a_local_window_does_no_harm(tiny_model: Path, tmp_path: Path) -> None:
+    folder = saved("modernbert", tiny_model, tmp_path, local_attention=8)
+    texts = ["owl " * count for count in (1, 2, 40)]
+    theirs = SentenceTransformer(str(folder), device="cpu").encode(texts, batch_size=1)
+    ours = encode(folder, tmp_path / "store", texts, runtime="openvino")
+    np.testing.assert_allclose(ours, theirs, atol=2e-5 * np.abs(theirs).max())
+
+
 def test_modules_behind_the_transformer_are_the_models_own(
     tiny_model: Path, tmp_path: Path, sentences: list[str]
 ) -> None:

@@ -19,7 +19,7 @@ from ragcun.embedding.encode import encode_missing
 from ragcun.embedding.identity import base_key, weights_sha256
 from ragcun.embedding.load import load_model, one_line
 from ragcun.embedding.model_files import architecture
-from ragcun.embedding.padding import depends_on_padding
+from ragcun.embedding.padding import depends_on_padding, width_of
 from ragcun.embedding.recipe import Recipe
 from ragcun.embedding.resolve import resolve_model
 from ragcun.embedding.runtimes import AUTO, Engine, choose_runtime
@@ -91,6 +91,16 @@ class Vectors:
         return projected_ND
 
 
+@torch.no_grad()
+def _width_behind(head: nn.Sequential | None, width: int) -> int:
+    """The dimension of what the head makes of vectors of this width."""
+    if head is None:
+        return width
+    parameter = next(head.parameters())
+    features = {"sentence_embedding": torch.zeros(1, width, device=parameter.device, dtype=parameter.dtype)}
+    return int(head(features)["sentence_embedding"].shape[1])
+
+
 class Embedder:
     """A sentence-transformers model whose base embeddings go through the embedding store.
 
@@ -140,9 +150,15 @@ class Embedder:
         self._runtime = chosen.runtime
         try:
             self._padded = not depends_on_padding(self.base)
+            width = _width_behind(self.head, width_of(self.base))
         except (KeyError, IndexError, ValueError, TypeError, AttributeError, RuntimeError) as error:
             why = f"{type(error).__name__}: {one_line(error)}"
             raise UserError(f"{self.resolved.source}: its modules cannot compute a vector ({why})") from error
+        if self.dimension != min(width, model.truncate_dim or width):
+            raise UserError(
+                f"{self.resolved.source}: its vectors have {width:,} dimensions, but its files say "
+                f"{self.dimension:,}; correct the config.json of its modules"
+            )
         if not self._padded:
             say(f"{self.label}: its vectors depend on padding, so each text is encoded as if it were alone")
         self._key = {**base_key(self.base, precision), **self._runtime.determines()}

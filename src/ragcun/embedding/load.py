@@ -10,7 +10,9 @@ from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling
+from torch import nn
 from transformers import modeling_utils
+from transformers.integrations import peft
 from transformers.utils import logging as transformers_logging
 
 from ragcun.console import say
@@ -21,7 +23,12 @@ from ragcun.embedding.resolve import ResolvedModel
 from ragcun.errors import UserError
 
 _LAYER = re.compile(r"(?:^|\.)(?:layers?|h|blocks?)\.\d+\.")
+_POSITIONS = re.compile(r"(?:^|\.)(?:position_embeddings|wpe)$")
 _POOLER = re.compile(r"(?:^|\.)pooler\.")
+_OTHER_TASKS = re.compile(  # heads of other tasks, and buffers that are computed
+    r"(?:^|\.)(?:cls|(?:\w+_)?lm_head|\w*classifier|qa_outputs|score|head|decoder|vocab_(?:transform|layer_norm|projector)"
+    r"|\w*_?predictions|embed_out|seq_relationship|shared|pooler)\.|(?:position_ids|inv_freq|masked_bias|attn\.bias|logit_scale)$"
+)
 
 
 def load_model(
@@ -63,9 +70,10 @@ def load_model(
     if isinstance(model[0], Transformer) and not any(isinstance(module, Pooling) for module in model.modules()):
         raise UserError(f"{resolved.source}: has no pooling, so a text has no vector; add Pooling to modules.json")
     warn_of_shadowed_prompts(model, resolved.source)
+    _keep_to_positions(model, resolved.source)
     max_length = max_length or recipe.max_length
     if max_length is not None:
-        positions = getattr(getattr(model[0], "config", None), "max_position_embeddings", None)
+        positions = _positions(model[0]) or getattr(getattr(model[0], "config", None), "max_position_embeddings", None)
         if positions is not None and max_length > positions:
             raise UserError(
                 f"max_length {max_length}: {resolved.source} has only {positions} positions; give at most as many"
@@ -73,7 +81,27 @@ def load_model(
         model.max_seq_length = max_length
     if recipe.truncate_dim is not None:
         model.truncate_dim = recipe.truncate_dim
+    if model.truncate_dim is not None and model.truncate_dim < 1:
+        raise UserError(f"{resolved.source}: its truncate_dim is {model.truncate_dim}, but a vector needs a dimension")
     return model.eval()
+
+
+def _keep_to_positions(model: SentenceTransformer, source: str) -> None:
+    """Cut texts to the positions that a transformer has, where its files allow longer ones."""
+    for module in model.modules():
+        if isinstance(module, Transformer) and (positions := _positions(module)) is not None:
+            stated = module.max_seq_length
+            if stated is None or stated > positions:
+                say(f"{source}: has {positions:,} positions, so texts are cut to as many tokens")
+                module.max_seq_length = positions
+
+
+def _positions(module: nn.Module) -> int | None:
+    """The positions of a transformer that has a vector for each; None where it has none, or other ones."""
+    for name, part in module.named_modules():
+        if isinstance(part, nn.Embedding) and _POSITIONS.search(name):
+            return part.num_embeddings - (0 if part.padding_idx is None else part.padding_idx + 1)
+    return None
 
 
 def _check_device(device: str) -> None:
@@ -88,7 +116,7 @@ def _loaded_whole(source: str) -> Iterator[None]:
     """Raise if transformers reports weights that it initialised at random, or layers that it did not use.
 
     transformers only warns of them; its report is intercepted here. A pooler may be missing or unused, because no
-    pooling reads it. Heads of other tasks, which are not layers, may be unused.
+    pooling reads it. Heads of other tasks may be unused.
     """
     reports: list[Any] = []
 
@@ -98,16 +126,21 @@ def _loaded_whole(source: str) -> Iterator[None]:
             report(*arguments, loading_info=loading_info, **named)
 
     report = modeling_utils.log_state_dict_report
-    modeling_utils.log_state_dict_report = keep
+    reporting = (modeling_utils, peft)  # of a model's weights, and of an adapter's
+    for module in reporting:
+        module.log_state_dict_report = keep
     try:
         yield
     finally:
-        modeling_utils.log_state_dict_report = report
+        for module in reporting:
+            module.log_state_dict_report = report
     for found in reports:
         kinds = {
             "missing": [name for name in found.missing_keys if not _POOLER.search(name)],
             "of another shape than in the configuration": [str(one[0]) for one in found.mismatched_keys],
-            "in the file but not in the configuration": [n for n in found.unexpected_keys if _LAYER.search(n)],
+            "in the file but not in the configuration": [
+                name for name in found.unexpected_keys if _LAYER.search(name) or not _OTHER_TASKS.search(name)
+            ],
         }
         for kind, names in kinds.items():
             if names:

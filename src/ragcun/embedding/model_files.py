@@ -32,6 +32,8 @@ def check_model_files(folder: Path, source: str) -> None:
     _refuse_stray_shards(folder, source)
     for module in modules:
         _check_module(folder, source, module)
+    for config in sorted(folder.rglob("config.json")):
+        _check_dense(config, folder, source)
     _refuse_lost_head(folder, source, modules)
     for config in (folder / "config.json", *folder.glob("*/config.json")):
         if _is_transformer(config) and not any(any(config.parent.glob(name)) for name in _VOCABULARIES):
@@ -79,7 +81,7 @@ def _refuse_kind(folder: Path, source: str, modules: list[dict[str, str]]) -> No
     types = " ".join(module["type"] for module in modules)
     if ".sparse_encoder." in types:
         kind = "SparseEncoder"
-    elif ".multi_vector_encoder." in types:
+    elif ".multi_vector_encoder." in types or types.startswith("pylate.") or " pylate." in types:
         kind = "MultiVectorEncoder"
     architectures = _config(folder / "config.json").get("architectures") or []
     if "HF_ColBERT" in architectures:
@@ -109,6 +111,11 @@ def _refuse_stray_shards(folder: Path, source: str) -> None:
         if not isinstance(shards, dict):
             raise UserError(f"{source}: {_inside(index, folder)} has no weight_map")
         for name in sorted(set(map(str, shards.values()))):
+            if not name.endswith(".safetensors"):
+                raise UserError(
+                    f"{source}: {_inside(index, folder)} names {name!r}, which would have to be unpickled; "
+                    "ragcun never does that"
+                )
             if name != Path(name).name:
                 raise UserError(f"{source}: {_inside(index, folder)} points out of its folder ({name!r})")
             if not (index.parent / name).is_file():
@@ -119,13 +126,20 @@ def _check_module(folder: Path, source: str, module: dict[str, str]) -> None:
     place = folder / module["path"]
     if not place.resolve().is_relative_to(folder.resolve()):
         raise UserError(f"{source}: modules.json points out of the folder ({module['path']!r})")
-    if module["type"].rpartition(".")[2] != "Dense":
+
+
+def _check_dense(config: Path, folder: Path, source: str) -> None:
+    """Raise where a `Dense` module, also one within a router, has no weights or an activation of its own."""
+    stated, place = _config(config), config.parent
+    if not {"in_features", "out_features"} <= stated.keys():
         return
-    activation = _config(place / "config.json").get("activation_function", "torch.nn.Tanh")
+    activation = stated.get("activation_function", "torch.nn.Tanh")
     if not _ACTIVATION.fullmatch(str(activation)):
-        raise UserError(f"{source}: {module['path']} has the activation {activation!r}, which is not one of torch's")
+        raise UserError(
+            f"{source}: {_inside(place, folder)} has the activation {activation!r}, which is not one of torch's"
+        )
     if not any(place.glob("model.safetensors")) and not any(place.glob("pytorch_model.bin")):
-        raise UserError(f"{source}: {module['path']} has no weights (model.safetensors)")
+        raise UserError(f"{source}: {_inside(place, folder)} has no weights (model.safetensors)")
 
 
 def _refuse_lost_head(folder: Path, source: str, modules: list[dict[str, str]]) -> None:

@@ -69,6 +69,7 @@ class OpenVINOEngine(TorchEngine):
     def __init__(self, base: "SentenceTransformer", precision: "Precision") -> None:
         super().__init__(base)
         self._transformer, *self._behind = base
+        self._window = getattr(self._transformer.config, "local_attention", None)  # ModernBERT's, in tokens
         options = {
             "INFERENCE_PRECISION_HINT": _PRECISIONS[precision],
             "NUM_STREAMS": self.threads,
@@ -86,6 +87,8 @@ class OpenVINOEngine(TorchEngine):
     def encode(self, features: dict[str, Any]) -> "Floats":
         import torch
 
+        if self._window is not None and _padding(features) > self._window // 2:
+            return super().encode(features)  # here padding that sees no token becomes NaN, which spreads
         given = {name: features[name].numpy() for name in self._inputs}
         computed = self._of_thread.request.infer(given, share_inputs=True, share_outputs=True)[0]
         with torch.inference_mode():
@@ -94,6 +97,12 @@ class OpenVINOEngine(TorchEngine):
                 features = module(features)
             vectors: Floats = features["sentence_embedding"].numpy()
         return vectors
+
+
+def _padding(features: dict[str, Any]) -> int:
+    """The most tokens of padding beside a text of the batch."""
+    mask = features["attention_mask"]
+    return int(mask.shape[1] - mask.sum(1).min())
 
 
 def _openvino() -> Any:

@@ -16,6 +16,12 @@ _SHORT, _LONG = "one", "one two three four five six seven eight nine ten eleven 
 _CLOSE = 1e-3  # of a vector's norm, far above the rounding of fp32
 
 
+def width_of(base: SentenceTransformer) -> int:
+    """The dimension of the vectors that the base computes, whatever its files say."""
+    vectors = TorchEngine(base).encode(features_of(base, [_SHORT], "document", ""))
+    return int(vectors.shape[1])
+
+
 def depends_on_padding(base: SentenceTransformer) -> bool:
     """Whether the base, in fp32, gives a short text another vector beside a long one than alone."""
     if any(isinstance(module, CNN) for module in base.modules()):
