@@ -13,6 +13,7 @@ from ragcun.analysis.tradeoff import read_heads, route_of, tradeoff_json
 from ragcun.cli.main import app
 from ragcun.errors import UserError
 from ragcun.evaluation.results import Cell, Result
+from ragcun.heads.registry import HEADS
 from ragcun.intact import write_record
 from ragcun.settings.load import load_settings
 
@@ -127,8 +128,10 @@ def test_routes_follow_from_settings() -> None:
 
     assert route() == "no treatment"
     assert route(model__init="whiten:0") == "no treatment"
-    assert route(model__head="whiten") == "whitened after the fact"
-    assert route(model__init="whiten:0.5") == "whitened start"
+    assert {route(model__head=name) for name, head in HEADS.items() if not head.trainable} == {
+        "whitened after the fact"
+    }
+    assert route(model__init="whiten:0.5") == route(model__init="whiten:auto") == "whitened start"
     assert route(model__init="whiten:0.5", training__lambda_covariance=1) == "whitened start, covariance"
     assert route(training__lambda_axes=1, training__lambda_isotropy=1) == "isotropy, axes"
 

@@ -138,6 +138,7 @@ def test_a_store_is_listed_verified_and_pruned(tmp_path: Path, tiny_model: Path,
 
     (row,) = json.loads(ragcun("store", "ls", *store, "--json").stdout)["stores"]
     assert row["texts"] > 0
+    assert row["key"].get("runtime", "torch") in ragcun("store", "ls", *store).stdout
     assert ragcun("store", "verify", *store).returncode == 0
     shard = next((tmp_path / "store").rglob("*.safetensors"))
     content = bytearray(shard.read_bytes())

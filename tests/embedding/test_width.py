@@ -1,5 +1,6 @@
 """A base's width, read from its files, is what the model gives; an output dimension fits it or is refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from ragcun.embedding.load import load_model
 from ragcun.embedding.resolve import resolve_model
 from ragcun.embedding.width import embedding_width, fit_output_dim, with_output_dim
 from ragcun.errors import UserError
+from ragcun.heads.registry import HEADS
 from ragcun.settings.schema import ModelSettings, Settings, StageSettings
 
 
@@ -37,7 +39,9 @@ def test_old_configurations_of_pooling_are_read(tmp_path: Path) -> None:
     assert embedding_width(tmp_path) == 768
 
 
-def test_an_output_dimension_follows_the_base_or_is_refused_by_its_flag(tiny_model: Path) -> None:
+def test_an_output_dimension_follows_the_base_or_is_refused_by_its_flag(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fitted(width: int = 384, **model: object) -> int:
         return fit_output_dim(Settings(model=ModelSettings.model_validate(model)), width, "base").model.dimension
 
@@ -48,6 +52,9 @@ def test_an_output_dimension_follows_the_base_or_is_refused_by_its_flag(tiny_mod
             fitted(**wrong)
     with pytest.raises(UserError, match=r"give --output-dim 384$"):
         fitted(head="identity", output_dim=8)
+    monkeypatch.setitem(HEADS, "linear", replace(HEADS["linear"], keeps_width=True))
+    with pytest.raises(UserError, match=r"head linear keeps the 384 dimensions"):
+        fitted(head="linear", output_dim=8)
     nested = Settings(training=StageSettings(nested_dims=(32, 384)))
     with pytest.raises(UserError, match="--nested-dims 384: must be at least 1 and less than the 384"):
         fit_output_dim(nested, 384, "base")

@@ -20,6 +20,7 @@ from ragcun.evaluation.results import Result
 from ragcun.evaluation.seeds import Spread
 from ragcun.evaluation.statistics import holm
 from ragcun.evaluation.systems import LEVEL, System, read_systems, without_seed
+from ragcun.heads.registry import HEADS
 from ragcun.losses.terms import TERMS
 from ragcun.manifest import read_manifest
 from ragcun.table import Cell, Column, Note, Table, count, decimals
@@ -185,11 +186,11 @@ def _head(name: str, of: Mapping[Path, tuple[list[dict[str, Any]], System]]) -> 
 def route_of(settings: Mapping[str, Any]) -> str:
     """How a head is treated, by the settings of its manifest."""
     model, training = settings["model"], settings["training"]
-    if model["head"] in ("whiten", "identity"):
+    if not HEADS[model["head"]].trainable:
         return AFTER_THE_FACT
     parts = [term.name for term in TERMS if term.isotropy and training.get(term.weight)]
     kind, _, power = str(model.get("init", "base")).partition(":")
-    if kind == "whiten" and float(power) > 0:
+    if kind == "whiten" and (power == "auto" or float(power) > 0):
         parts.insert(0, WHITENED_START)
     return ", ".join(parts) or UNTREATED
 

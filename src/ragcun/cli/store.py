@@ -37,7 +37,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> "Table":
     from ragcun.table import Column, Table, cells, count, decimals
 
     columns = [
-        *(Column(name) for name in ("store", "base", "prompt", "length", "precision")),
+        *(Column(name) for name in ("store", "base", "prompt", "length", "precision", "runtime")),
         Column("texts", count),
         Column("d", count),
         Column("MiB", decimals(1, scale=1 / 2**20)),
@@ -57,17 +57,17 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> "Table":
     return Table("", columns, [shown], label="stores")
 
 
-def _made_by(key: dict[str, Any] | None, name: str | None) -> "tuple[Value, Value, Value, Value]":
-    """Return the base, prompt, maximum length and precision; for an API, the model with its URL."""
+def _made_by(key: dict[str, Any] | None, name: str | None) -> "tuple[Value, Value, Value, Value, Value]":
+    """Return the base, prompt, maximum length, precision and runtime; for an API, the model with its URL."""
     if key is None:
-        return "damaged key, repaired on its next use", None, None, None
+        return "damaged key, repaired on its next use", None, None, None, None
     if "api" in key:
         dimensions = "" if key["dimensions"] is None else f"@{key['dimensions']}"
-        return f"{key['model']}{dimensions} at {key['api']}", None, None, None
+        return f"{key['model']}{dimensions} at {key['api']}", None, None, None, None
     modules = list(key["modules"].values()) if isinstance(key["modules"], dict) else key["modules"]
     architectures = (module.get("architecture", {}).get("model_type") for module in modules)
     name = name or str(next(filter(None, architectures), modules[0]["type"]))
-    return name, repr(key["prompt"]), str(key["max_length"]), key["precision"]
+    return name, repr(key["prompt"]), str(key["max_length"]), key["precision"], key.get("runtime", "torch")
 
 
 @app.command("verify", cls=Command)

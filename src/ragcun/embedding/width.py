@@ -7,6 +7,7 @@ from ragcun.embedding.model_files import check_model_files
 from ragcun.embedding.resolve import ResolvedModel
 from ragcun.errors import UserError
 from ragcun.files import read_json
+from ragcun.heads.registry import HEADS
 
 if TYPE_CHECKING:
     from ragcun.settings.schema import Settings
@@ -68,16 +69,17 @@ def fit_output_dim(settings: "Settings", width: int, base: str) -> "Settings":
         UserError: the given dimension is impossible for this base, which is called `base`.
     """
     model = settings.model
-    if model.head == "identity":
+    head = HEADS[model.head]
+    if head.keeps_width:
         if model.output_dim not in {None, width}:
             raise UserError(
-                f"--output-dim {model.output_dim}: head identity keeps the {width} dimensions of {base}; "
+                f"--output-dim {model.output_dim}: head {model.head} keeps the {width} dimensions of {base}; "
                 f"give --output-dim {width}"
             )
         chosen = width
     else:
         chosen = min(width, _MOST) if model.output_dim is None else model.output_dim
-        if chosen > width and (model.start_power is not None or model.head == "whiten"):
+        if chosen > width and (model.start_power is not None or not head.trainable):
             raise UserError(
                 f"--output-dim {chosen}: {base} has {width} dimensions, and a head that is initialised as its "
                 f"projection has at most these; give --output-dim {width} or less, or --init random"

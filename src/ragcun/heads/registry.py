@@ -53,6 +53,7 @@ class HeadEntry:
             raises a `UserError` if d is impossible.
         weights: computes the number of weights from b, d, and the head's own settings by name.
         needs_frozen_base: whether the head can only be used on a frozen base.
+        keeps_width: whether d must be b.
         settings: the head's own settings, by name. The names become flags, so no two heads may share one.
     """
 
@@ -61,6 +62,7 @@ class HeadEntry:
     build: Callable[..., "Head"]
     weights: Callable[..., int]
     needs_frozen_base: bool = False
+    keeps_width: bool = False
     settings: Mapping[str, HeadSetting] = field(default_factory=dict)
 
     def own(self, settings: Any) -> dict[str, Any]:
@@ -162,5 +164,6 @@ HEADS = {
         build=_identity,
         weights=_affine,
         needs_frozen_base=True,
+        keeps_width=True,
     ),
 }
