@@ -104,6 +104,7 @@ class Place:
         (root / "file.txt").write_text("one\ntwo\n", encoding="utf-8")
         (root / "bytes.bin").write_bytes(bytes(range(256)))
         (root / "empty").mkdir()
+        os.mkfifo(root / "pipe")
         (root / "list.toml").write_text("[[training]]\nepochs = 1\n", encoding="utf-8")
         (root / "five.toml").write_text("preset = 5\n", encoding="utf-8")
         (root / "section.toml").write_text("training = 5\n", encoding="utf-8")
@@ -232,6 +233,10 @@ def _wrong(parameter: Any) -> Iterator[tuple[str, str]]:
         yield "path: empty", ""
         yield "path: NUL", "a\0b"
         yield "path: through a file", "file.txt/below"
+        yield "path: name too long", 300 * "x" + "/below"
+        if inner is Path:
+            yield "path: device", "/dev/full"
+            yield "path: pipe", "pipe"
         if option in _READ or info.exists:
             yield "path: missing", "nowhere/at/all"
         if (
@@ -332,9 +337,11 @@ OTHERS: dict[str, list[str]] = {
         "train --train-data data/toy --pretrain-data data/toy",
         "train --train-data data/toy --pretrain-val-data data/toy",
         "train --train-data data/toy --compile",
+        "train --train-data data/toy --base-model MODEL --revision main",
         "train --train-data data/toy --mini-batch-size 4",
         "train --train-data data/toy --out-of-domain data/toy",
         "train --train-data data/toy --stage pretrain",
+        "data msmarco --offline --pairs ²",
         "data pairs --documents file.txt --output new --query-model x",
         "data pairs --documents file.txt --output new --negatives-model x",
         "data pairs --documents file.txt --output new --negatives bm25 --negatives-model x",
@@ -400,6 +407,7 @@ VARIABLES = {
     "RAGCUN_TRAINING": ("5", "[]", "{"),
     "WORLD_SIZE": ("x", "0", "²"),
     "RANK": ("x", "-1"),
+    "LOCAL_RANK": ("x", "-1"),
 }
 
 

@@ -7,7 +7,14 @@ from collections.abc import Callable
 import pytest
 
 from ragcun.console import progress, say
-from ragcun.distributed import is_first, join_processes, launched_processes, launched_rank, refuse_launcher
+from ragcun.distributed import (
+    check_launcher,
+    is_first,
+    join_processes,
+    launched_processes,
+    launched_rank,
+    refuse_launcher,
+)
 from ragcun.errors import UserError
 
 ASK = "import sys, ragcun.console, ragcun.distributed as d; print(d.launched_processes(), {'torch'} & {*sys.modules})"
@@ -43,6 +50,7 @@ def test_one_of_several_is_silent(monkeypatch: pytest.MonkeyPatch, capsys: pytes
         ("RANK", "-1", is_first),
         ("RANK", "", is_first),
         ("RANK", "1", join_processes),
+        ("LOCAL_RANK", "x", check_launcher),
     ],
 )
 def test_a_malformed_variable_is_named_with_its_value(
@@ -51,6 +59,16 @@ def test_a_malformed_variable_is_named_with_its_value(
     monkeypatch.setenv(variable, value)
     with pytest.raises(UserError, match=rf"^{variable} = '?{value}'?: must be .*unset"):
         ask()
+
+
+def test_half_of_a_launcher_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for variable, value in (("RANK", "0"), ("MASTER_ADDR", "127.0.0.1"), ("MASTER_PORT", "x")):
+        with pytest.raises(UserError, match=f"^{variable}: is not set, but WORLD_SIZE = 2 is"):
+            check_launcher()
+        monkeypatch.setenv(variable, value)
+    with pytest.raises(UserError, match=r"^MASTER_PORT = 'x': must be a whole number"):
+        check_launcher()
 
 
 def test_the_environment_is_asked_without_torch() -> None:

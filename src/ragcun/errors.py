@@ -34,6 +34,7 @@ _REFUSALS: dict[int, tuple[type[RagcunError], str]] = {
     errno.ELOOP: (UserError, "repair the symbolic links"),
     errno.ENOSPC: (RagcunError, "free some space, then run the same command again"),
     errno.EDQUOT: (RagcunError, "free some space, then run the same command again"),
+    errno.EFBIG: (RagcunError, "raise the limit of the size of files (ulimit -f) or choose another disk"),
     errno.EMFILE: (RagcunError, "raise the limit of open files (ulimit -n)"),
     errno.ENOMEM: (RagcunError, "free some memory, then run the same command again"),
     errno.EIO: (RagcunError, "the disk failed; copy the data to another one"),
@@ -48,6 +49,8 @@ def explained(error: Exception) -> RagcunError:
         kind, remedy = _REFUSALS[error.errno]
         place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes | os.PathLike) else ""
         return kind(f"{place}{error.strerror or type(error).__name__}; {remedy}")
+    if isinstance(error, UnicodeEncodeError) and error.object[error.start : error.end] >= "\udc80":
+        return UserError(f"{error.object}: a name that is not UTF-8, which a library cannot open; rename it")
     return RagcunError(f"{type(error).__name__}: {' '.join(str(error).split())}")
 
 

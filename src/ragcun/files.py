@@ -24,7 +24,15 @@ _CLOCK = 5  # seconds by which two readings of a process' start time may differ
 
 def ragcun_cache() -> Path:
     """Return the folder for files that can be made again at any time: `RAGCUN_CACHE_DIR` or ~/.cache/ragcun."""
-    return Path(os.environ.get("RAGCUN_CACHE_DIR") or "~/.cache/ragcun").expanduser()
+    return expanded(os.environ.get("RAGCUN_CACHE_DIR") or "~/.cache/ragcun")
+
+
+def expanded(path: str) -> Path:
+    """Return a path whose `~` or `~USER` is replaced by a home folder. Raises `UserError` if that is unknown."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise UserError(f"{path}: the home folder is unknown; give a path without ~") from None
 
 
 def there_of(path: Path) -> Path:

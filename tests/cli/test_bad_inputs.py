@@ -4,6 +4,7 @@ import errno
 import os
 import runpy
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,8 @@ from typer.main import get_command
 from children import ragcun
 from ragcun.cli.command import Command
 from ragcun.cli.main import app, main
+from ragcun.data.archive import archive_url
+from ragcun.data.hub import endpoint
 from ragcun.errors import Failure, RagcunError, UserError, explained
 
 BENCH = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[2] / "bench" / "bad_inputs.py")))
@@ -89,8 +92,11 @@ def test_names_that_are_not_utf8_and_control_characters_print(tmp_path: Path) ->
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "caf\\xe9\\x1b[31m [red]: no such folder" in done.stderr
-    made = ragcun("data", "pairs", "--documents", "docs.txt", "--output", name, "--json", cwd=tmp_path)
-    assert made.returncode == 2
+    refused = ragcun("data", "pairs", "--documents", "docs.txt", "--output", name, cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "caf\\xe9" in refused.stderr and "is not UTF-8" in refused.stderr, refused.stderr
+    assert not list(tmp_path.iterdir())
+    name = "caf\x9b\x1b[31m\n[red]"
     (tmp_path / "docs.txt").write_text("\n".join(f"Word {i} is here. It is number {i} of all." for i in range(40)))
     made = ragcun("data", "pairs", "--documents", "docs.txt", "--output", name, "--json", cwd=tmp_path)
     assert made.returncode == 0, made.stderr
@@ -117,3 +123,48 @@ def test_the_parser_says_what_a_value_must_be_in_our_words(
     told = capsys.readouterr().err
     assert f": {expected} (see `ragcun " in told
     assert "nput should" not in told
+
+
+def test_what_an_encoding_does_not_have_is_escaped(tmp_path: Path) -> None:
+    variables = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LC_ALL": "C"}
+    shown = subprocess.run(
+        [sys.executable, "-m", "ragcun", "data", "beir", "ls", "--data-dir", "é"],
+        env={**os.environ, **variables},
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert b"scifact" in shown.stdout
+
+
+def test_names_that_a_library_cannot_open_are_one_line() -> None:
+    with pytest.raises(UnicodeEncodeError) as refused:
+        "caf\udce9".encode()
+    told = explained(refused.value)
+    assert type(told) is UserError
+    assert "a name that is not UTF-8" in str(told)
+    with pytest.raises(UnicodeEncodeError) as other:
+        "é".encode("ascii")
+    assert type(explained(other.value)) is RagcunError
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("nonsense", "must begin with http"),
+        ("http://", "name a server"),
+        ("http://[", "must begin with http"),
+        ("http://host:x", "must begin with http"),
+        ("https://user:s3cret@host", "must have no user or password"),
+    ],
+)
+def test_an_address_with_a_secret_is_refused_without_it(
+    address: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", address)
+    monkeypatch.setenv("RAGCUN_BEIR_URL", address)
+    for found in (endpoint, lambda: archive_url("scifact")):
+        with pytest.raises(UserError, match=said) as refused:
+            found()
+        assert "s3cret" not in str(refused.value)

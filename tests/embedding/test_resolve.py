@@ -152,6 +152,21 @@ def test_packaged_weights_that_are_not_the_official_ones_are_refused(
             resolve_model(name)
 
 
+def test_a_folder_has_no_revision_and_nobody_no_home(tiny_model: Path) -> None:
+    with pytest.raises(UserError, match="only models on the hub have revisions"):
+        resolve_model(str(tiny_model), revision="main")
+    with pytest.raises(UserError, match="the home folder is unknown"):
+        resolve_model("~nobody-of-that-name/model")
+
+
+def test_an_experiment_without_its_manifest_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_model, tmp_path / "e" / "model")
+    (tmp_path / "e" / "settings.toml").touch()
+    (tmp_path / "e" / "checkpoints").mkdir()
+    with pytest.raises(RagcunError, match=r"manifest\.json: missing; give the training's command again"):
+        resolve_model(str(tmp_path / "e"))
+
+
 def test_a_misspelt_name_says_what_was_meant_and_no_hub_is_asked(tmp_path: Path) -> None:
     with Hub({}).serve() as hub:
         misspelt = resolve("minilmm", tmp_path, hub.url)

@@ -1,5 +1,6 @@
 """The `ragcun` command. Nothing heavy is imported until a command runs."""
 
+import io
 import os
 import signal
 import sys
@@ -61,6 +62,9 @@ def main() -> None:
     """
     for number in _SIGNALS:
         signal.signal(number, _stop_at)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # None, where it is closed
+            stream.reconfigure(errors="backslashreplace")  # what an encoding does not have, as \u2013
     try:
         done = app(prog_name="ragcun", standalone_mode=False)
         sys.exit(done if isinstance(done, int) else 0)

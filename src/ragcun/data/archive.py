@@ -1,7 +1,6 @@
 """Download, MD5 check and safe unpacking of BEIR's zip archives."""
 
 import hashlib
-import os
 import shutil
 import stat
 import zipfile
@@ -9,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from ragcun.console import progress
-from ragcun.data.hub import reporting
+from ragcun.data.hub import address, reporting
 from ragcun.errors import RagcunError
 
 ARCHIVES = "https://public.ukp.informatik.tu-darmstadt.de/thakur/BEIR/datasets"
@@ -20,8 +19,11 @@ _LARGEST_RATIO = 100  # text is compressed to a third or a fifth of its size
 
 
 def archive_url(name: str) -> str:
-    """Return the URL of the archive of the dataset `name`, at `RAGCUN_BEIR_URL` or at BEIR's server."""
-    return f"{os.environ.get('RAGCUN_BEIR_URL', ARCHIVES).rstrip('/')}/{name}.zip"
+    """Return the URL of the archive of the dataset `name`, at `RAGCUN_BEIR_URL` or at BEIR's server.
+
+    Raises as `address`.
+    """
+    return f"{address('RAGCUN_BEIR_URL', ARCHIVES).rstrip('/')}/{name}.zip"
 
 
 def download(url: str, path: Path, md5: str) -> None:

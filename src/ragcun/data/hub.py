@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from ragcun.console import Bar, progress, say
 from ragcun.errors import RagcunError, UserError
@@ -285,5 +285,25 @@ def _check(path: Path, name: str, entry: _Entry, repo: str) -> None:
 
 
 def endpoint() -> str:
-    """Return the URL of the hub."""
-    return os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+    """Return the URL of the hub. Raises as `address`."""
+    return address("HF_ENDPOINT", "https://huggingface.co", "HF_TOKEN")
+
+
+def address(variable: str, default: str, secret: str | None = None) -> str:
+    """Return the address of a server from an environment variable, or the default.
+
+    Raises `UserError` where it is none, or holds a user or password, which would be printed; those go into `secret`.
+    """
+    found = os.environ.get(variable) or default
+    try:
+        parts = urlsplit(found)
+        named = parts.scheme in {"http", "https"} and parts.hostname and (parts.port or True)
+    except ValueError:  # a port that is no number, half of an IPv6 address
+        named = False
+    if not named:
+        raise UserError(f"{variable}: must begin with http:// or https://, and name a server")
+    if "@" in parts.netloc:
+        raise UserError(
+            f"{variable}: must have no user or password{'' if secret is None else f'; put a token into {secret}'}"
+        )
+    return found

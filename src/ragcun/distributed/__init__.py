@@ -48,12 +48,21 @@ def refuse_launcher(why: str) -> None:
 
 
 def check_launcher() -> None:
-    """Raise a `UserError` if RANK and WORLD_SIZE in the environment are not those of a launcher."""
+    """Raise a `UserError` if the variables that a launcher sets in the environment are not those of a launcher."""
     if launched_rank() >= launched_processes():
         raise UserError(
             f"RANK = {launched_rank()}: must be below WORLD_SIZE = {launched_processes()}; a launcher sets "
             "both, so unset them if you use none"
         )
+    _number("LOCAL_RANK", 0, 0)
+    if launched_processes() > 1:
+        for variable in ("RANK", "MASTER_ADDR", "MASTER_PORT"):
+            if not os.environ.get(variable):
+                raise UserError(
+                    f"{variable}: is not set, but WORLD_SIZE = {launched_processes()} is; a launcher (accelerate "
+                    "launch, torchrun) sets all of them, so unset WORLD_SIZE if you use none"
+                )
+        _number("MASTER_PORT", 0, 1)
 
 
 def join_processes() -> "PartialState":

@@ -11,7 +11,7 @@ from ragcun.data.hub import HubFiles, endpoint, fetch
 from ragcun.data.provenance import Provenance
 from ragcun.embedding.known import KNOWN, KnownModel, find_known
 from ragcun.errors import RagcunError, UserError, did_you_mean
-from ragcun.files import file_sha256, there_of, tree_sha256
+from ragcun.files import expanded, file_sha256, there_of, tree_sha256
 from ragcun.intact import check_files, or_else
 from ragcun.manifest import read_manifest
 
@@ -61,8 +61,8 @@ def parse_label(given: str) -> tuple[str | None, str]:
 def is_folder(name: str) -> bool:
     """Return whether `name` is an existing folder."""
     try:
-        return Path(name).expanduser().is_dir()
-    except OSError:  # a long prompt is too long for a file name
+        return expanded(name).is_dir()
+    except (OSError, UserError):  # a long prompt is too long for a file name
         return False
 
 
@@ -80,8 +80,10 @@ def resolve_model(name: str, revision: str | None = None, offline: bool = False)
     """
     if (known := find_known(name)) is not None:
         return _hub(known.hub, revision or known.revision, offline=offline)
-    folder = Path(name).expanduser()
+    folder = expanded(name)
     if folder.is_dir():
+        if revision is not None:
+            raise UserError(f"--revision {revision}: {name} is a folder, and only models on the hub have revisions")
         return _local(folder)
     if there_of(folder).is_file():
         raise UserError(f"{name}: is a file (a model is a hub id, a model's folder or an experiment's folder)")
@@ -117,8 +119,13 @@ def _local(folder: Path) -> ResolvedModel:
 
 
 def _manifest(path: Path) -> dict[str, Any] | None:
-    """Return the manifest of the model's experiment; None if there is none, or if another tool wrote it."""
+    """Return the manifest of the model's experiment; None if there is none, or if another tool wrote it.
+
+    Raises a `RagcunError` if an experiment's manifest is damaged or missing.
+    """
     if not path.is_file():
+        if path.with_name("settings.toml").is_file() and path.with_name("checkpoints").is_dir():
+            raise RagcunError(f"{path}: missing; give the training's command again, which writes it anew")
         return None
     try:
         content = read_manifest(path)

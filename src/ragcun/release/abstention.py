@@ -6,6 +6,7 @@ from pathlib import Path
 from ragcun.abstain.tables import Assessed, assess
 from ragcun.embedding.resolve import ResolvedModel, parse_label
 from ragcun.evaluation.results import Result, read_results
+from ragcun.files import expanded
 
 FOLDER = "cells-abstain"
 _SCORE = "top"  # the only score that users can compute from the model's similarity alone
@@ -25,7 +26,7 @@ def card_thresholds(sources: Sequence[str], model: ResolvedModel) -> str:
 
 
 def _is(result: Result, model: ResolvedModel) -> bool:
-    path = Path(parse_label(result.model)[1]).expanduser().resolve()
+    path = expanded(parse_label(result.model)[1]).resolve()
     return result.label == model.label or path in {model.path, model.path.parent}
 
 

@@ -12,6 +12,7 @@ from ragcun.evaluation import statistics
 from ragcun.evaluation.compare import sides
 from ragcun.evaluation.results import Result, read_results
 from ragcun.evaluation.systems import Row, System, compare_systems, read_systems
+from ragcun.files import expanded
 from ragcun.model.card import CardScore
 
 MEASURE = "nDCG@10"
@@ -44,7 +45,7 @@ def _is(system: System, model: ResolvedModel) -> bool:
 
 
 def _path(result: Result) -> Path:
-    return Path(parse_label(result.model)[1]).expanduser().resolve()
+    return expanded(parse_label(result.model)[1]).resolve()
 
 
 def _score(row: Row, system: System, base: Row | None) -> CardScore:

@@ -29,7 +29,7 @@ def msmarco(
     from ragcun.data.msmarco import prepare_msmarco
     from ragcun.errors import UserError
 
-    if pairs != "all" and not (pairs.isdigit() and int(pairs) > 0):
+    if pairs != "all" and not (pairs.isdecimal() and int(pairs) > 0):
         raise UserError(f"--pairs {pairs}: must be a number above 0, or all")
     folder = output if output is not None else Path("data") / f"msmarco-{pairs}"
     found = prepare_msmarco(folder, None if pairs == "all" else int(pairs), hard_negatives, seed, offline)
