@@ -104,7 +104,7 @@ def test_what_one_command_wrote_for_another_is_whole_or_refused_with_a_remedy(tm
     with pytest.raises(UserError, match=r"audit\.json: was not written by ragcun \(it has no 'claims'\)"):
         read_written(path, "claims")
     path.write_text(path.read_text(encoding="utf-8").replace("1", "2", 1), encoding="utf-8")
-    with pytest.raises(RagcunError, match=r"audit\.json: damaged .*; give the command that wrote it again") as refused:
+    with pytest.raises(RagcunError, match=r"audit\.json: damaged .*; run the command that wrote it again") as refused:
         read_written(path, "audits")
     assert refused.value.exit_code == 1
 

@@ -66,7 +66,7 @@ def test_a_run_is_scored_as_trec_eval_does_and_what_is_odd_is_told(
     said = " ".join(capsys.readouterr().err.split())
     assert "3 of 8 judged queries have no results and score 0" in said
     assert "1 queries are not in the collection and are left out" in said
-    assert "5 results are of documents that the corpus lacks, such as 'nowhere'" in said
+    assert "5 results are documents that are not in the corpus, such as 'nowhere'" in said
     content = json.loads(result.path.read_text("utf-8"))
     assert content["settings"]["read"]["answered_queries"] == 5
 

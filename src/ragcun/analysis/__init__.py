@@ -1,1 +1,1 @@
-"""The geometry of embeddings: measures of isotropy, each beside its value for N(0, I), and their figures."""
+"""Analysis of the geometry of embeddings: measures of isotropy, compared with N(0, I), and figures."""

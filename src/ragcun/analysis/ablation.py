@@ -1,4 +1,4 @@
-"""An ablation as a table."""
+"""The table of an ablation."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,10 +14,10 @@ _START = "start "
 
 
 def ablation_table(found: Mapping[str, Any]) -> Table:
-    """Return the settings of ablation.json by their scores and isotropy, below the base and N(0, I).
+    """Make the table of the settings of ablation.json with their scores and isotropy, after the base and N(0, I).
 
-    Values are means over seeds with their deviations; nDCG@10 and other endpoints are times 100. Where the grid did
-    not move isotropy, a note says so.
+    Values are means over seeds with standard deviations; nDCG@10 and other outcomes are times 100. A note says if the
+    grid did not change isotropy.
     """
     named = [("base", found["base"]), *((setting_name(row["values"]) or row["name"], row) for row in found["rows"])]
     rows = [[Cell(name), Cell(row["seeds"]), *map(_cell, _values(row).values())] for name, row in named]
@@ -47,14 +47,14 @@ def ablation_table(found: Mapping[str, Any]) -> Table:
 
 
 def _settings(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """The symbols of the grid in words."""
+    """Explain the symbols of the grid in words."""
     for name in dict.fromkeys(name for row in rows for name in row["values"]):
         if symbol(name) != words(name):
             yield f"{symbol(name)}: {words(name)}."
 
 
 def _digits(pairs: Sequence[tuple[float, float | None] | None]) -> int:
-    """Decimals of scores times 100: as many as the median deviation's first digit has, from 1 to 2."""
+    """Return the number of decimals of scores times 100, 1 or 2, by the first digit of the median deviation."""
     deviations = [pair[1] for pair in pairs if pair is not None and pair[1]]
     if not deviations:
         return 1

@@ -1,4 +1,4 @@
-"""The figure of compression: a score against the bytes of a vector."""
+"""The figure of compression: score by bytes per vector."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +11,7 @@ from ragcun.analysis.style import COLUMN, looks, plain, save, style
 
 @dataclass(frozen=True)
 class Coded:
-    """A codec: its family, its name, the bytes of a vector, the score (0 to 1), and whether no codec of as many bytes
-    or fewer is better."""
+    """A codec: its family, its name, the bytes per vector, the score (0 to 1), and whether it is Pareto-optimal."""
 
     family: str
     name: str
@@ -22,7 +21,7 @@ class Coded:
 
 
 def compression_figure(panels: Mapping[str, Sequence[Coded]], measure: str, path: Path) -> list[Path]:
-    """Draw a panel for each model: a mark for each codec, a line through those that none beats."""
+    """Draw a panel for each model, with a mark for each codec and a line along the Pareto front."""
     families = list(dict.fromkeys(one.family for found in panels.values() for one in found))
     look = dict(zip(families, looks(), strict=False))
     marks = dict(zip(families, "osD^vP*Xph<>", strict=False))
@@ -47,5 +46,5 @@ def compression_figure(panels: Mapping[str, Sequence[Coded]], measure: str, path
             axis.xaxis.set_major_formatter("{x:.0f}")
             axis.set_title(plain(model))
             axis.set_ylabel(f"{measure} (×100)")
-        axes[-1].set_xlabel("bytes of a vector")
+        axes[-1].set_xlabel("bytes per vector")
         return save(figure, path, axes[0])

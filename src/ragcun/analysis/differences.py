@@ -12,9 +12,10 @@ from ragcun.analysis.wording import label_in_symbols, mathematics
 
 
 def query_differences(differences: Mapping[str, Floats], measure: str, baseline: str, path: Path) -> list[Path]:
-    """Draw, for each model, the differences of its queries from the baseline's, from the largest gain to the loss.
+    """Draw for each model the differences from the baseline over queries, from the largest gain to the largest loss.
 
-    `differences` has (queries,) arrays by the models' labels, 0 to 1; drawn times 100. Returns the files' paths.
+    `differences` has arrays (queries,) by the models' labels, 0 to 1, which are drawn times 100. Returns the files'
+    paths.
     """
     with style():
         figure = Figure(figsize=(COLUMN, 1.7), layout="constrained")

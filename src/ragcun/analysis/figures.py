@@ -1,4 +1,4 @@
-"""Figures for a paper's column: PDF and PNG, the same bytes for the same numbers."""
+"""Figures of the width of a paper's column, as PDF and PNG; the same numbers always give the same bytes."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,16 +32,16 @@ _FOLLOWED = {
 
 
 def isotropy_figures(geometries: Sequence[Geometry], references: Sequence[Geometry], output: Path) -> list[Path]:
-    """Draw the spectrum, norms, distances, cosines and principal plane of all geometries; returns the files' paths.
+    """Draw the spectrum, norms, distances, cosines and principal plane of all geometries; return the files' paths.
 
-    `references` are N(0, I) samples, one for each geometry and of its shape.
+    `references` are samples of N(0, I), one for each geometry, with the same shape.
     """
     drawings = (spectrum, norms, distances, cosines, plane)
     return [path for draw in drawings for path in draw(geometries, references, output / draw.__name__)]
 
 
 def spectrum(geometries: Sequence[Geometry], references: Sequence[Geometry], path: Path) -> list[Path]:
-    """Draw each covariance's eigenvalues over their mean, on a log scale; N(0, I)'s are those of an equal sample."""
+    """Draw each covariance's eigenvalues divided by their mean, on a log scale, with those of the N(0, I) sample."""
     with style():
         figure = Figure(figsize=(COLUMN, 1.7), layout="constrained")
         axes = figure.subplots()
@@ -57,9 +57,9 @@ def spectrum(geometries: Sequence[Geometry], references: Sequence[Geometry], pat
 
 
 def norms(geometries: Sequence[Geometry], _: Sequence[Geometry], path: Path) -> list[Path]:
-    """Draw the density of norms over the square root of D, with the chi(D) density that N(0, I) has.
+    """Draw the density of norms divided by the square root of D, with the chi(D) density of N(0, I).
 
-    Each is over its own highest value, so that a narrow one is as high as a wide one.
+    Each density is divided by its maximum, so that narrow and wide densities have the same height.
     """
     with style():
         figure = Figure(figsize=(COLUMN, 1.7), layout="constrained")
@@ -70,7 +70,7 @@ def norms(geometries: Sequence[Geometry], _: Sequence[Geometry], path: Path) -> 
             if spread < 1e-3 * mean or spread == 0:
                 axes.axvline(mean, label=f"{_label(geometry)} (all equal)", **look)
             else:
-                low, high = np.quantile(scaled_N, (0.001, 0.999)).tolist()  # one far row shall not flatten the rest
+                low, high = np.quantile(scaled_N, (0.001, 0.999)).tolist()  # outliers must not flatten the rest
                 heights, edges = np.histogram(scaled_N, np.linspace(low, high, 61))
                 middles = (edges[:-1] + edges[1:]) / 2
                 axes.plot(middles, heights / heights.max(), drawstyle="steps-mid", label=_label(geometry), **look)
@@ -83,7 +83,7 @@ def norms(geometries: Sequence[Geometry], _: Sequence[Geometry], path: Path) -> 
 
 
 def distances(geometries: Sequence[Geometry], references: Sequence[Geometry], path: Path) -> list[Path]:
-    """Draw for each model, over its mean distance of two rows, the distances to the nearest and to a random row."""
+    """Draw for each model the distances to the nearest and to a random row, divided by the mean of the latter."""
     with style():
         shown = [*geometries, references[-1]]
         figure = Figure(figsize=(COLUMN, 0.3 + 0.8 * len(shown)), layout="constrained")
@@ -107,7 +107,7 @@ def distances(geometries: Sequence[Geometry], references: Sequence[Geometry], pa
 
 
 def cosines(geometries: Sequence[Geometry], references: Sequence[Geometry], path: Path) -> list[Path]:
-    """Draw the density of the cosine of random pairs, with N(0, I)'s."""
+    """Draw the density of the cosine of random pairs, with that of N(0, I)."""
     with style():
         figure = Figure(figsize=(COLUMN, 1.7), layout="constrained")
         axes = figure.subplots()
@@ -124,10 +124,10 @@ def cosines(geometries: Sequence[Geometry], references: Sequence[Geometry], path
 
 
 def plane(geometries: Sequence[Geometry], references: Sequence[Geometry], path: Path) -> list[Path]:
-    """Draw the first two principal components in units of the mean deviation, over N(0, I)'s 1 to 3 sigma.
+    """Draw the first two principal components in units of the mean standard deviation, with N(0, I)'s 1 to 3 sigma.
 
-    All panels have one scale, which shows 99.5 percent of the points of each; the title counts those outside. Colours
-    are shares of the points, on one scale.
+    All panels have the same axes, which show 99.5 percent of the points of each; the title counts the other points.
+    Colours are shares of the points, on the same scale.
     """
     with style():
         shown = [*geometries, references[-1]]
@@ -162,10 +162,10 @@ def plane(geometries: Sequence[Geometry], references: Sequence[Geometry], path: 
 
 
 def training_curves(history: Sequence[Mapping[str, Any]], output: Path) -> list[Path]:
-    """Draw the terms of the loss and what else a `history.jsonl` followed, a small panel each, into `output`.
+    """Draw the terms of the loss and the other values of a `history.jsonl` in small panels, into `output`.
 
-    Each panel has its own scale. What stays constant is left out. Raises `UserError` where the history holds neither a
-    loss nor a score on dev.
+    Each panel has its own scale. Constant values are left out. Raises `UserError` if the history has neither a loss nor
+    a score on dev.
     """
     curves = {name: curve for name in (*_LOSSES, *_FOLLOWED) if (curve := _curve(history, name))}
     if not curves.keys() & {*_LOSSES, _SCORE}:
@@ -208,7 +208,7 @@ def _density(axes: Axes, values: Floats, bins: Floats, label: str, look: Mapping
 def _with_gaussians(
     geometries: Sequence[Geometry], references: Sequence[Geometry]
 ) -> Iterator[tuple[Geometry, Geometry | None]]:
-    """Yield each geometry with the N(0, I) sample of its shape, once for each shape."""
+    """Yield each geometry, with the N(0, I) sample of its shape once per shape."""
     seen: set[tuple[int, int]] = set()
     for geometry, reference in zip(geometries, references, strict=True):
         shape = (geometry.rows, geometry.dimension)

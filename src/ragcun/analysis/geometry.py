@@ -1,4 +1,4 @@
-"""Measures of one set of embeddings, and the arrays that the figures draw."""
+"""The measures of one set of embeddings, and the arrays for figures."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _PAIRS = 20_000
 
 @dataclass(frozen=True, eq=False)
 class Geometry:
-    """Measures of N embeddings of D dimensions, and what the figures show of them.
+    """The measures of N embeddings of D dimensions, and the arrays for figures.
 
     Arrays: eigenvalues of the covariance (D, descending), norms and nearest-neighbour distances (N), distances and
     cosines of P random pairs (P), coordinates along the first two principal components (N, 2).

@@ -1,4 +1,4 @@
-"""Hubness: how unevenly rows occur among each other's nearest neighbours."""
+"""Hubness: the unevenness with which rows occur among the nearest neighbours of other rows."""
 
 import numpy as np
 import numpy.typing as npt
@@ -11,9 +11,9 @@ NEIGHBOURS = 10
 
 
 def k_occurrences(embeddings_ND: Floats, k: int = NEIGHBOURS) -> npt.NDArray[np.int64]:
-    """How many rows have each row among their k nearest, by Euclidean distance, (N,); their mean is k.
+    """Count the rows that have each row among their k nearest by Euclidean distance, (N,); the mean is k.
 
-    k is N - 1 where there are fewer rows.
+    With fewer rows, k is N - 1.
     """
     count = len(embeddings_ND)
     rows_ND = np.ascontiguousarray(embeddings_ND, dtype=np.float32)
@@ -23,7 +23,7 @@ def k_occurrences(embeddings_ND: Floats, k: int = NEIGHBOURS) -> npt.NDArray[np.
 
 
 def skewness(occurrences_N: npt.NDArray[np.int64]) -> float:
-    """The third standardised moment of k-occurrences; 0 where all are equal.
+    """Return the third standardised moment of k-occurrences; 0 if all are equal.
 
     Radovanović, Nanopoulos and Ivanović 2010 (JMLR 11), equation 1.
     """
@@ -33,7 +33,7 @@ def skewness(occurrences_N: npt.NDArray[np.int64]) -> float:
 
 
 def robin_hood(occurrences_N: npt.NDArray[np.int64]) -> float:
-    """The share of k-occurrences that would have to move for all rows to have as many, 0 to 1.
+    """Return the share of k-occurrences that would have to be moved until all rows have equally many, 0 to 1.
 
     Hoover's index, as Feldbauer et al. 2018 (ICBK) use it.
     """

@@ -1,6 +1,6 @@
-"""Measures of isotropy: pure functions on embeddings in fp64.
+"""Measures of isotropy, as pure functions on embeddings in fp64.
 
-Legend: N rows, D dimensions, K slices. An eigenvalue is one of the covariance matrix, a variance along a component.
+Shapes: N rows, D dimensions, K slices. Eigenvalues are those of the covariance, the variances along components.
 """
 
 import math
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 
 SLICES = 1024
-ZETA = 0.2  # share of the stable covariance in IsoScore*
+ZETA = 0.2  # the weight of the stable covariance in IsoScore*
 _SLICES_AT_ONCE = 256
 _ROWS_AT_ONCE = 512
 
@@ -42,7 +42,7 @@ def as_matrix(embeddings: npt.ArrayLike) -> Floats:
 
 
 def centred(embeddings_ND: Floats) -> Floats:
-    """Return the embeddings minus their mean; exactly zero where all rows are equal."""
+    """Return the embeddings minus their mean; exactly zero if all rows are equal."""
     shifted_ND: Floats = embeddings_ND - embeddings_ND[0]
     shifted_ND -= shifted_ND.mean(axis=0)
     return shifted_ND
@@ -51,8 +51,8 @@ def centred(embeddings_ND: Floats) -> Floats:
 def principal_axes(centred_ND: Floats) -> tuple[Floats, Floats]:
     """Return (eigenvalues_D, axes_DD): the covariance's eigenvalues, descending, and the axes in columns.
 
-    The covariance is divided by N - 1. An eigenvalue below D machine epsilons of the first is rounding and set to 0.
-    An axis' sign makes its largest entry positive.
+    The covariance is divided by N - 1. An eigenvalue below D machine epsilons of the first is a rounding error and set
+    to 0. The sign of an axis is chosen so that its largest entry is positive.
     """
     eigenvalues_D, axes_DD = np.linalg.eigh(centred_ND.T @ centred_ND / (len(centred_ND) - 1))
     eigenvalues_D, axes_DD = eigenvalues_D[::-1], axes_DD[:, ::-1]
@@ -63,11 +63,11 @@ def principal_axes(centred_ND: Floats) -> tuple[Floats, Floats]:
 
 
 def iso_score(eigenvalues_D: Floats) -> float:
-    """IsoScore: 0 where one component holds all the variance, 1 where all components hold the same.
+    """Return IsoScore: 0 if one component has all the variance, 1 if all components have the same variance.
 
     Rudman et al. 2022 (arXiv:2108.07344), Algorithm 1, whose seven steps reduce to (p - 1) / (D - 1) with
-    p = (sum of eigenvalues)² / (sum of squared eigenvalues). Equals the `IsoScore` package, and is defined for
-    N < D too. 0 for equal rows.
+    p = (sum of eigenvalues)² / (sum of squared eigenvalues). It equals the `IsoScore` package, and is also defined for
+    N < D. It is 0 for equal rows.
     """
     total = eigenvalues_D.sum()
     if total == 0:
@@ -77,17 +77,17 @@ def iso_score(eigenvalues_D: Floats) -> float:
 
 
 def iso_score_star(covariance_DD: Floats, stable_DD: Floats, zeta: float = ZETA) -> float:
-    """IsoScore*: IsoScore of the eigenvalues of (1 - zeta) covariance + zeta stable covariance, 0 to 1.
+    """Return IsoScore*: IsoScore of the eigenvalues of (1 - zeta) covariance + zeta stable covariance, 0 to 1.
 
     Rudman and Eickhoff 2024 (arXiv:2305.19358), section 3: the stable covariance comes from a larger sample, because
-    that of few rows in many dimensions has eigenvalues that spread too far. Equals IsoScore where zeta is 0.
+    the eigenvalues of few rows in many dimensions spread too widely. With zeta = 0, it equals IsoScore.
     """
     eigenvalues_D = np.linalg.eigvalsh((1 - zeta) * covariance_DD + zeta * stable_DD)
     return iso_score(np.maximum(eigenvalues_D, 0))
 
 
 def participation_ratio(eigenvalues_D: Floats) -> float:
-    """Participation ratio over D, 1/D to 1: (sum of eigenvalues)² / (D times the sum of squared ones).
+    """Return the participation ratio divided by D, 1/D to 1: (sum of eigenvalues)² / (D sum of squared eigenvalues).
 
     Gao et al. 2017 (bioRxiv 214262), divided by D. 0 for equal rows.
     """
@@ -99,9 +99,9 @@ def participation_ratio(eigenvalues_D: Floats) -> float:
 
 
 def effective_rank(eigenvalues_D: Floats) -> float:
-    """Effective rank, between 1 and min(N - 1, D): exp of the entropy of the centred embeddings' singular values.
+    """Return the effective rank, 1 to min(N - 1, D): exp of the entropy of the centred embeddings' singular values.
 
-    Roy and Vetterli 2007, Definition 1: the singular values, not their squares, divided by their sum. 0 for equal rows.
+    Roy and Vetterli 2007, Definition 1, with singular values (not squares) divided by their sum. 0 for equal rows.
     """
     singular_D = np.sqrt(eigenvalues_D[eigenvalues_D > 0])
     shares_D = singular_D / singular_D.sum()
@@ -109,23 +109,23 @@ def effective_rank(eigenvalues_D: Floats) -> float:
 
 
 def top_variance(eigenvalues_D: Floats) -> float:
-    """Share of the variance in the first principal component, 1/D to 1; 1 for equal rows."""
+    """Return the share of the variance in the first principal component, 1/D to 1; 1 for equal rows."""
     total = eigenvalues_D.sum()
     return float(eigenvalues_D[0] / total) if total > 0 else 1.0
 
 
 def partition_isotropy(embeddings_ND: Floats) -> float:
-    """Partition-function isotropy, 0 to 1: min Z(c) / max Z(c), where Z(c) = sum over rows x of exp(c·x).
+    """Return partition-function isotropy, 0 to 1: min Z(c) / max Z(c), where Z(c) = sum over rows x of exp(c·x).
 
-    Mu and Viswanath 2018 (arXiv:1702.01417), section 2.1: c runs over the unit eigenvectors of XᵀX. An eigenvector's
-    sign is arbitrary, so both signs are taken. Not invariant to scale: larger embeddings score lower.
+    Mu and Viswanath 2018 (arXiv:1702.01417), section 2.1: c are the unit eigenvectors of XᵀX. The sign of an
+    eigenvector is arbitrary, so both signs are used. The measure depends on scale: larger embeddings score lower.
     """
     _, axes_DD = np.linalg.eigh(embeddings_ND.T @ embeddings_ND)
     return partition_along(embeddings_ND @ axes_DD)
 
 
 def partition_along(projections_NC: Floats) -> float:
-    """Partition-function isotropy, as `partition_isotropy` has it, from the products of rows and C unit vectors."""
+    """Return partition-function isotropy, as `partition_isotropy`, from the products of rows and C unit vectors."""
     log_z: list[float] = []
     for part in slices(projections_NC.shape[1], _SLICES_AT_ONCE):
         for signed_NC in (projections_NC[:, part], -projections_NC[:, part]):
@@ -135,10 +135,10 @@ def partition_along(projections_NC: Floats) -> float:
 
 
 def partition_second_order(shape_variances_D: Floats) -> float:
-    """Partition-function isotropy to the second order of the exponential, 0 to 1, of centred embeddings.
+    """Return the second-order approximation of partition-function isotropy, 0 to 1, of centred embeddings.
 
-    Mu and Viswanath 2018 (arXiv:1702.01417), section 2.2: (N - |Xᵀ1| + σ²min / 2) / (N + |Xᵀ1| + σ²max / 2), σ the
-    singular values of X. Of centred embeddings Xᵀ1 is 0, and with variances σ² / N it is a function of the spectrum.
+    Mu and Viswanath 2018 (arXiv:1702.01417), section 2.2: (N - |Xᵀ1| + σ²min / 2) / (N + |Xᵀ1| + σ²max / 2), where σ
+    are the singular values of X. For centred embeddings, Xᵀ1 is 0, so that it depends only on the variances σ² / N.
     """
     return float((1 + shape_variances_D[-1] / 2) / (1 + shape_variances_D[0] / 2))
 
@@ -150,9 +150,9 @@ def unit_rows(embeddings_ND: Floats) -> Floats:
 
 
 def mean_cosine(unit_ND: Floats) -> float:
-    """Cosine of two different rows, averaged over all pairs, -1/(N-1) to 1; a zero row has cosine 0 with any.
+    """Return the mean cosine over all pairs of different rows, -1/(N-1) to 1; a zero row has cosine 0 with any.
 
-    Takes `unit_rows`. Ethayarajh 2019 (arXiv:1909.00512), section 3.2, who draws pairs at random.
+    The input is that of `unit_rows`. Ethayarajh 2019 (arXiv:1909.00512), section 3.2, draws pairs at random.
     """
     count = len(unit_ND)
     total_D = unit_ND.sum(axis=0)
@@ -160,13 +160,14 @@ def mean_cosine(unit_ND: Floats) -> float:
 
 
 def uniformity(unit_ND: Floats) -> float:
-    """Logarithm of the mean of exp(-2 |x - y|²) over all pairs of different rows, -4 or so to 0: lower is more uniform.
+    """Return the log of the mean of exp(-2 |x - y|²) over all pairs of different rows, about -4 (uniform) to 0.
 
-    Takes `unit_rows`. Wang and Isola 2020 (arXiv:2005.10242), section 4.1.2, with t = 2. Products are fp32.
+    The input is that of `unit_rows`. Wang and Isola 2020 (arXiv:2005.10242), section 4.1.2, with t = 2. Products are
+    fp32.
     """
     count = len(unit_ND)
     rows_ND = unit_ND.astype(np.float32)
-    squares_N = np.einsum("nd,nd->n", unit_ND, unit_ND)  # 1, or 0 of a zero row
+    squares_N = np.einsum("nd,nd->n", unit_ND, unit_ND)  # 1, or 0 for a zero row
     total = 0.0
     for part in slices(count, _ROWS_AT_ONCE):
         rest = slice(part.start, None)
@@ -182,10 +183,10 @@ def uniformity(unit_ND: Floats) -> float:
 
 
 def sigreg(embeddings_ND: Floats, seed: int = 0, directions: int = SLICES) -> float:
-    """SIGReg's statistic, >= 0: Epps-Pulley's distance from N(0, 1), averaged over random unit slices, divided by N.
+    """Return SIGReg's statistic, >= 0: the Epps-Pulley statistic against N(0, 1), averaged over random slices, over N.
 
-    LeJEPA (arXiv:2511.08544), where it is multiplied by N; without that factor it estimates a property of the
-    distribution, whatever the size of the sample. Projections are fp32, sums over rows fp64.
+    In LeJEPA (arXiv:2511.08544), the statistic is multiplied by N; without this factor, it estimates a property of the
+    distribution, independent of the size of the sample. Projections are fp32, and sums over rows are fp64.
     """
     return sigreg_images(embeddings_ND, [(1.0, np.zeros(embeddings_ND.shape[1]))], seed, directions)[0]
 
@@ -193,9 +194,9 @@ def sigreg(embeddings_ND: Floats, seed: int = 0, directions: int = SLICES) -> fl
 def sigreg_images(
     embeddings_ND: Floats, images: Sequence[tuple[float, Floats]], seed: int = 0, directions: int = SLICES
 ) -> list[float]:
-    """SIGReg's statistic, as `sigreg` has it, of scale · x + shift_D for each (scale, shift_D).
+    """Return SIGReg's statistic, as `sigreg`, of scale · x + shift_D for each (scale, shift_D).
 
-    All share the random slices and one projection, which is most of the work in many dimensions.
+    All share the random slices and the projection, which is most of the work in many dimensions.
     """
     import torch
 
@@ -213,7 +214,7 @@ def sigreg_images(
 
 
 def sigreg_along(projections_NK: Floats) -> float:
-    """SIGReg's statistic, as `sigreg` has it, from the products of rows and K unit directions."""
+    """Return SIGReg's statistic, as `sigreg`, from the products of rows and K unit directions."""
     import torch
 
     rows, count = projections_NK.shape
@@ -231,7 +232,7 @@ def _epps_pulley(projections_NK: "Tensor") -> float:
 
 @dataclass(frozen=True)
 class Distances:
-    """Euclidean distances: each row's to its nearest other row, and the mean and deviation over all pairs."""
+    """Euclidean distances of rows to their nearest rows, with the mean and standard deviation over all pairs."""
 
     nearest_N: Floats
     pair_mean: float
@@ -239,7 +240,7 @@ class Distances:
 
     @property
     def ratio(self) -> float:
-        """Mean nearest-neighbour distance over mean distance, 0 to 1; 1 where all rows are equal."""
+        """The mean nearest-neighbour distance divided by the mean distance, 0 to 1; 1 if all rows are equal."""
         return float(self.nearest_N.mean()) / self.pair_mean if self.pair_mean > 0 else 1.0
 
 
@@ -270,6 +271,6 @@ def distances(centred_ND: Floats) -> Distances:
 
 
 def chi_moments(dimension: int) -> tuple[float, float]:
-    """Return mean and standard deviation of the norm of an N(0, I) vector: the chi distribution's."""
+    """Return the mean and standard deviation of the norm of a sample of N(0, I), which has a chi distribution."""
     mean = math.sqrt(2) * math.exp(math.lgamma((dimension + 1) / 2) - math.lgamma(dimension / 2))
     return mean, math.sqrt(max(dimension - mean * mean, 0.0))

@@ -1,4 +1,4 @@
-"""The measures of geometry. To add one is to write its entry here, and its section in docs/analyze.md."""
+"""The registry of measures of geometry. To add one, add an entry here, and a row in docs/analyze.md."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -19,18 +19,18 @@ class Measure:
     """One number that describes a set of embeddings.
 
     Attributes:
-        key: its name in files and in Python.
-        name: its name in tables.
-        function: computes it from a view of the embeddings; None where the view lacks what it is of.
-        better: in which direction a set is more isotropic; "gaussian" where nearer to N(0, I)'s value is, "neither"
-            where it says nothing of isotropy.
-        invariant: what the embeddings may undergo without moving it: adding one vector to all, multiplying all by one
-            positive number, rotating all.
-        source: the paper that defines it; empty where the name is the definition.
-        exact: its value for N(0, I) in D dimensions, where that is known in closed form. Beside it, and in its place
-            where it is not known, stands what the same function gives for a sample of N(0, I) of the same N and D.
-        headline: whether it stands in the table for a paper and in that of an ablation; the rest is the appendix'.
-        has_interval: whether resampling gives it an interval; a p-value has none.
+        key: the name in files and in Python.
+        name: the name in tables.
+        function: computes the measure from a view of the embeddings; returns None if the view lacks the data.
+        better: the direction of more isotropy; "gaussian" if closer to N(0, I) is more isotropic, "neither"
+            if the measure is not about isotropy.
+        invariant: the operations that do not change the measure: adding one vector to all embeddings, multiplying all
+            by one positive number, rotating all.
+        source: the paper that defines the measure; empty if the name is the definition.
+        exact: the value for N(0, I) in D dimensions, if there is a closed form. Tables show the value of a sample of
+            N(0, I) with the same N and D.
+        headline: whether the measure is in a paper's main table and in ablations; the others are in the appendix.
+        has_interval: whether resampling gives an interval; a p-value has none.
     """
 
     key: str
@@ -45,7 +45,7 @@ class Measure:
 
     @property
     def title(self) -> str:
-        """Its name, with an arrow in the direction of more isotropy."""
+        """The name with an arrow in the direction of more isotropy."""
         return self.name + _ARROWS[self.better]
 
 
@@ -200,7 +200,7 @@ MEASURES = (
         "SIGReg statistic",
         lambda view: view.sigreg[0],
         "lower",
-        frozenset(),  # a rotation changes an average over random slices as much as other slices do
+        frozenset(),  # a rotation has the same effect as other random slices
         _SIGREG,
     ),
     Measure(
@@ -442,11 +442,11 @@ HEADLINES = tuple(measure.key for measure in MEASURES if measure.headline)
 
 
 def compute(view: View, measures: Iterable[Measure] = MEASURES) -> dict[str, float]:
-    """Return the values of measures by key; those that the view lacks the data for are left out."""
+    """Return the values of measures by key, without those for which the view lacks the data."""
     values = ((measure.key, measure.function(view)) for measure in measures)
     return {key: value for key, value in values if value is not None}
 
 
 def headlines(view: View) -> dict[str, float]:
-    """Return the values of the measures of the table for a paper, by key."""
+    """Return the values of the main measures, by key."""
     return compute(view, (measure for measure in MEASURES if measure.headline))

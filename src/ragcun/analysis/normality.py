@@ -1,11 +1,11 @@
 """Tests of normality: Mardia's, Henze and Zirkler's, and norms against the chi distribution.
 
-The multivariate tests take the coordinates along the first K principal axes, each divided by its deviation. Centred
-and whitened normal rows are distributed uniformly over all such matrices, whatever their covariance, and independently
-of it; so any of their coordinates along axes that the covariance chooses are as those of K-dimensional normal rows,
-and the p-values hold for the axes of the most variance as they do for fixed ones.
+The multivariate tests use the coordinates along the first K principal axes, each divided by its standard deviation.
+Centred and whitened normal rows are distributed uniformly over all such matrices, independently of their covariance.
+Their coordinates along axes that are chosen by the covariance are therefore distributed like those of K-dimensional
+normal rows, so that the p-values are valid for the axes with the most variance, as for fixed axes.
 
-Legend: N rows, K dimensions.
+Shapes: N rows, K dimensions.
 """
 
 import math
@@ -17,7 +17,7 @@ from ragcun.analysis.isotropy import Floats
 from ragcun.slices import slices
 
 MARDIA_DIMENSIONS = 50
-HENZE_ZIRKLER_DIMENSIONS = 10  # beyond, no two rows are near for its kernel, and it sees nothing
+HENZE_ZIRKLER_DIMENSIONS = 10  # in more dimensions, its kernel is nearly 0 for all pairs of rows
 _ROWS_AT_ONCE = 512
 
 
@@ -30,7 +30,7 @@ class Tested:
 
 
 def mardia_skewness(whitened_NK: Floats) -> Tested:
-    """Mardia's skewness, >= 0: the sum of the squared third moments of rows of mean 0 and covariance I (with 1/N).
+    """Return Mardia's skewness, >= 0: the sum of the squared third moments of rows with mean 0 and covariance I (1/N).
 
     Mardia 1970 (Biometrika 57), equation 2.19; p from chi-squared with K(K+1)(K+2)/6 degrees of freedom, the statistic
     scaled to its exact mean (Mardia 1974, Sankhya B 36).
@@ -43,7 +43,7 @@ def mardia_skewness(whitened_NK: Floats) -> Tested:
     for part in slices(n, _ROWS_AT_ONCE):
         rows_BK = whitened_NK[part]
         moments_JK += (rows_BK[:, first] * rows_BK[:, second]).T @ rows_BK
-    twice_J = np.where(first == second, 1, 2)  # each pair of coordinates stands for both orders
+    twice_J = np.where(first == second, 1, 2)  # each pair of coordinates counts for both orders
     skewness = float(twice_J @ np.einsum("jk,jk->j", moments_JK, moments_JK)) / n**2
     mean = k * (k + 2) * ((n + 1) * (k + 1) - 6) / ((n + 1) * (n + 3))
     freedom = k * (k + 1) * (k + 2) / 6
@@ -51,7 +51,7 @@ def mardia_skewness(whitened_NK: Floats) -> Tested:
 
 
 def mardia_kurtosis(whitened_NK: Floats) -> Tested:
-    """Mardia's kurtosis: the mean of the fourth power of norms of rows of mean 0 and covariance I; K(K+2) for normal.
+    """Return Mardia's kurtosis: the mean of the fourth power of the norms of whitened rows; K(K+2) for normal rows.
 
     Mardia 1970 (Biometrika 57), equation 3.5; the two-sided p from the normal distribution with the exact mean and
     variance (Mardia 1974, Sankhya B 36).
@@ -68,7 +68,7 @@ def mardia_kurtosis(whitened_NK: Floats) -> Tested:
 
 
 def henze_zirkler(whitened_NK: Floats) -> Tested:
-    """Henze and Zirkler's statistic, >= 0: a weighted distance of the characteristic functions of rows and normal.
+    """Return Henze and Zirkler's statistic, >= 0: a weighted distance between characteristic functions.
 
     Henze and Zirkler 1990 (Communications in Statistics 19), equation 1.3 and theorem 3.2, with p from the log-normal
     distribution that has its limit's mean and variance.
@@ -103,7 +103,7 @@ def henze_zirkler(whitened_NK: Floats) -> Tested:
 
 
 def norms_against_chi(norms_N: Floats, dimension: int) -> Tested:
-    """Kolmogorov and Smirnov's distance, 0 to 1, of norms from the chi distribution with `dimension` degrees."""
+    """Return the Kolmogorov-Smirnov distance, 0 to 1, of norms from the chi distribution with `dimension` degrees."""
     from scipy import stats
 
     found = stats.kstest(norms_N, stats.chi(dimension).cdf)

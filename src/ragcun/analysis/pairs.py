@@ -1,6 +1,6 @@
-"""Queries against documents: how far relevant, retrieved and random ones are, and how well relevant ones align.
+"""Distances of queries to relevant, retrieved and random documents, and the alignment of relevant pairs.
 
-Legend: Q queries, M documents, P relevant pairs, K retrieved documents of a query.
+Shapes: Q queries, M documents, P relevant pairs, K retrieved documents of a query.
 """
 
 from dataclasses import dataclass
@@ -14,21 +14,21 @@ from ragcun.console import quietly
 from ragcun.retrieval.search import search
 
 RETRIEVED = 10
-_RANDOM = 10  # random documents of each query
+_RANDOM = 10  # random documents per query
 
 Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """What queries have with documents, by Euclidean distance.
+    """Euclidean distances of queries and documents.
 
     Attributes:
         judged_P: the query of each relevant pair.
         relevant_P: the distances of relevant pairs.
-        aligned_P: their squared distances after each vector was divided by its norm.
+        aligned_P: the squared distances of relevant pairs of normalised vectors.
         retrieved_QK: the distances of each query's nearest documents, ascending.
-        random_QR: those of random documents.
+        random_QR: the distances of random documents.
     """
 
     judged_P: Rows
@@ -39,7 +39,7 @@ class Pairs:
 
     @classmethod
     def compare(cls, queries_QD: Floats, documents_MD: Floats, relevant_P2: Rows, seed: int) -> Self:
-        """Compare queries with documents; `relevant_P2` holds the rows of each relevant pair's query and document."""
+        """Compare queries with documents; `relevant_P2` has the rows of each relevant pair's query and document."""
         asked_P, answering_P = relevant_P2.T
         aligned_PD = unit_rows(queries_QD)[asked_P] - unit_rows(documents_MD)[answering_P]
         drawn_QR = np.random.default_rng((seed, 3)).integers(len(documents_MD), size=(len(queries_QD), _RANDOM))
@@ -52,7 +52,7 @@ class Pairs:
         )
 
     def of(self, queries: Rows) -> "Pairs":
-        """The same of some queries, ascending."""
+        """Return the distances of some queries, ascending."""
         kept_P = np.isin(self.judged_P, queries)
         return Pairs(
             np.searchsorted(queries, self.judged_P[kept_P]),
@@ -64,29 +64,29 @@ class Pairs:
 
     @property
     def alignment(self) -> float | None:
-        """The mean squared distance of relevant pairs after each vector was divided by its norm, 0 to 4.
+        """Return the mean squared distance of relevant pairs of normalised vectors, 0 to 4.
 
-        Wang and Isola 2020 (arXiv:2005.10242), section 4.1.1, with alpha = 2. None where there are no relevant pairs.
+        Wang and Isola 2020 (arXiv:2005.10242), section 4.1.1, with alpha = 2. None without relevant pairs.
         """
         return _mean(self.aligned_P)
 
     @property
     def relevant(self) -> float | None:
-        """The mean distance of relevant pairs; None where there are none."""
+        """Return the mean distance of relevant pairs; None if there are none."""
         return _mean(self.relevant_P)
 
     @property
     def retrieved(self) -> float | None:
-        """The mean distance of a query and its 10 nearest documents."""
+        """Return the mean distance of a query and its 10 nearest documents."""
         return _mean(self.retrieved_QK)
 
     @property
     def random(self) -> float | None:
-        """The mean distance of a query and a random document."""
+        """Return the mean distance of a query and a random document."""
         return _mean(self.random_QR)
 
     def over_random(self, distance: float | None) -> float | None:
-        """A mean distance over that of random documents; None where there is none."""
+        """Divide a mean distance by that of random documents; None if there is none."""
         return distance / self.random if distance is not None and self.random else None
 
 
@@ -95,7 +95,7 @@ def _mean(values: Floats) -> float | None:
 
 
 def _nearest(queries_QD: Floats, documents_MD: Floats) -> Floats:
-    """Distances, (Q, K), of neighbours that are found on vectors of moderate size, which fp32 holds."""
+    """Return the distances of the nearest documents, (Q, K), which are found on vectors scaled to the range of fp32."""
     mean_D = documents_MD.mean(axis=0)
     scale = float(np.abs(documents_MD - mean_D).max()) or 1.0
     queries, documents = (

@@ -1,4 +1,4 @@
-"""What samples of N(0, I) measure, by the same code: computed once, kept in the cache, put beside what was measured."""
+"""The measures of samples of N(0, I), which are computed once by the same code and cached."""
 
 import hashlib
 import json
@@ -21,10 +21,9 @@ from ragcun.intact import read_kept, write_record
 
 
 def gaussians(sizes: Sizes, seed: int = 0, tick: Callable[[], None] = lambda: None) -> dict[str, Geometry]:
-    """What a seeded sample of N(0, I) shows, by documents, queries and both; queries only where `sizes` has some.
+    """Measure a seeded sample of N(0, I): documents and, if `sizes` has queries, queries and both.
 
-    Each is measured once for its sizes, seed and code, and read from the cache from then on. `tick` is called after
-    each measure.
+    The result is cached by sizes, seed and code. `tick` is called after each measure.
     """
     folder = ragcun_cache() / "gaussian" / _key(sizes, seed)
     names = ("documents", "queries", "both") if sizes.queries else ("documents",)
@@ -44,7 +43,7 @@ def gaussians(sizes: Sizes, seed: int = 0, tick: Callable[[], None] = lambda: No
 def beside_gaussian(
     geometry: Geometry, reference: Geometry, seed: int = 0, data: str = "", population: int | None = None
 ) -> IsotropyReport:
-    """Put a geometry's measures beside those of the N(0, I) sample; `seed` is the one that both were measured with."""
+    """Combine a geometry's measures with those of the N(0, I) sample; `seed` is that of both measurements."""
     return IsotropyReport(
         model=geometry.label,
         data=data,
@@ -72,7 +71,7 @@ def _key(sizes: Sizes, seed: int) -> str:
 
 @lru_cache(maxsize=1)
 def _code() -> str:
-    """The code that measures: a sample that another version measured would stand beside the wrong numbers."""
+    """Return a hash of the measuring code, so that samples measured by another version are not used."""
     root = Path(ragcun.__file__).parent
     return tree_sha256(
         root, [f"{part}/{file.name}" for part in ("analysis", "losses") for file in sorted((root / part).glob("*.py"))]

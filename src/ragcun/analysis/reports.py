@@ -1,4 +1,4 @@
-"""The measures of embeddings as they are kept in isotropy.json, and as a table."""
+"""Reports of measures: isotropy.json and tables."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -16,12 +16,12 @@ ISOTROPY = "isotropy.json"
 
 @dataclass(frozen=True)
 class IsotropyReport:
-    """The measures of one set of embeddings beside those of an N(0, I) sample of the same shape.
+    """The measures of one set of embeddings, and those of a sample of N(0, I) of the same shape.
 
-    `rows` were measured, drawn from `population` (seeded by `seed`); `exact` holds N(0, I)'s values of measures that
-    have one in closed form, and `settings` what made the embeddings, where that is known. `of` is what was embedded,
-    `intervals` holds the ends of 95 percent intervals where they were asked for, and `spectrum` the eigenvalues of the
-    covariance, descending. A report of an earlier version lacks what was added since.
+    `rows` rows were measured, drawn from `population` by `seed`. `exact` has the closed-form values of N(0, I), and
+    `settings` those of the embeddings, if known. `of` names the embedded texts, `intervals` has the ends of 95 percent
+    intervals, if requested, and `spectrum` the eigenvalues of the covariance, descending. A report of an earlier
+    version lacks newer entries.
     """
 
     model: str
@@ -40,14 +40,14 @@ class IsotropyReport:
     spectrum: Sequence[float] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Return the report as plain JSON values; `from_json` reads them back."""
+        """Return the report as JSON; `from_json` reads it back."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """Rebuild a report. Raises KeyError or TypeError where `value` is not one."""
+        """Make a report from JSON. Raises KeyError or TypeError if `value` is not a report."""
         named = dict(value)
-        if "chi" in named:  # as version 0.1 called it
+        if "chi" in named:  # the name in version 0.1
             named["exact"] = named.pop("chi")
         return cls(**named)
 
@@ -55,13 +55,13 @@ class IsotropyReport:
 def read_reports(path: str | Path) -> list[IsotropyReport]:
     """Read the reports of an `isotropy.json`, in its order.
 
-    Raises `UserError` where the file holds none, and `RagcunError` where it is damaged.
+    Raises `UserError` if the file has none, and `RagcunError` if it is damaged.
     """
     try:
         reports = [IsotropyReport.from_json(result) for result in read_record(Path(path))["results"]]
     except DamagedError as error:
         if Path(path).name == ISOTROPY:
-            raise RagcunError(f"{error}; give the command that wrote it again, or delete it") from None
+            raise RagcunError(f"{error}; run the command that wrote it again, or delete it") from None
         reports = []
     except (KeyError, TypeError, ValueError):
         reports = []
@@ -71,16 +71,16 @@ def read_reports(path: str | Path) -> list[IsotropyReport]:
 
 
 def paper_table(reports: Sequence[IsotropyReport]) -> Table:
-    """Return the table for a paper: the six headline measures of documents."""
+    """Make a paper's table: the six main measures of documents."""
     documents = [report for report in reports if report.of == "documents"]
     return isotropy_table(documents or reports, [measure for measure in MEASURES if measure.headline])
 
 
 def isotropy_table(reports: Sequence[IsotropyReport], measures: Sequence[Measure] = MEASURES) -> Table:
-    """Return a table of measures by models and N(0, I), with the source of each measure below it.
+    """Make the table of measures by models and N(0, I), with the source of each measure in a note.
 
-    Documents, queries and both are groups where there are several. A measure that a report lacks is an en dash; one
-    that all lack has no row. Intervals stand behind values where reports have them.
+    Documents, queries and both are groups. A measure that a report lacks is an en dash; one that all lack has no row.
+    Values have intervals if the reports have them.
     """
     parts = [of for of in ("documents", "queries", "both") if any(report.of == of for report in reports)]
     columns = _columns(reports)

@@ -10,16 +10,16 @@ from ragcun.analysis.view import View
 
 RESAMPLES = 100
 MOST_ROWS = 1_000
-_NORMAL = 1.959964  # 97.5 percent of a normal distribution lie below
+_NORMAL = 1.959964  # the 97.5 percent quantile of the normal distribution
 
 
 def intervals(view: View, tick: Callable[[], None] = lambda: None) -> dict[str, list[float]]:
-    """The 95 percent interval of each measure that has one, by key: the delete-d jackknife of Shao and Wu 1989.
+    """Return the 95 percent interval of each measure by key, by the delete-d jackknife of Shao and Wu 1989.
 
-    Measures are computed on 100 parts of b rows, half of all and at most 1,000, drawn without replacement, so that no
-    row is its own neighbour as it would be in a bootstrap. The variance of the measure of all N rows is that of the
-    parts' times b / (N - b) (Annals of Statistics 17, equation 2.4); the interval is 1.96 deviations to each side.
-    SIGReg's slices stay the same. `tick` is called after each part.
+    Measures are computed on 100 subsamples of b rows (half of all, at most 1,000), drawn without replacement, because
+    in a bootstrap a row could be its own neighbour. The variance of the measure on all N rows is that over subsamples
+    times b / (N - b) (Annals of Statistics 17, equation 2.4); the interval is +-1.96 standard deviations. SIGReg's
+    slices stay the same. `tick` is called after each subsample.
     """
     share = min(0.5, MOST_ROWS / view.rows)
     generator = np.random.default_rng((view.seed, 4))

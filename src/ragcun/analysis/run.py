@@ -1,4 +1,4 @@
-"""The analysis of embeddings: it writes a report file and figures."""
+"""`ragcun analyze isotropy`: measures embeddings, and writes a report file and figures."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -36,9 +36,9 @@ def analyze(
 ) -> list[IsotropyReport]:
     """Measure documents, queries and both of each label, and write isotropy.json and the figures into `output`.
 
-    `data` names what was embedded, `populations` says how many documents, queries and both there were before any
-    sampling, and `settings`, by label, what a reader needs to make the embeddings again. Figures are of documents.
-    Raises `UserError` on NaN or a single row.
+    `data` names the collection, `populations` has the numbers of documents, queries and both before sampling, and
+    `settings` has for each label what is needed to reproduce the embeddings. Figures show documents. Raises `UserError`
+    for NaN or a single row.
     """
     drawn: list[tuple[Geometry, Geometry]] = []
     reports: list[IsotropyReport] = []
@@ -83,9 +83,9 @@ def analyze_models(
 ) -> list[IsotropyReport]:
     """Embed a sample of a collection's documents and queries, the same for every model, and `analyze` it.
 
-    At most `sample` documents and as many queries are measured: those of `split`, or all where it is None. Only these
-    are encoded, and the documents that are relevant to the queries. Raises `UserError` where two models share a label,
-    or there is no such split.
+    At most `sample` documents and `sample` queries are measured; the queries are those of `split`, or all for None.
+    Only these, and the documents that are relevant to the queries, are encoded. Raises `UserError` if two models have
+    the same label, or if there is no such split.
     """
     labels = [embedder.label for embedder in embedders]
     if twice := next((label for label in labels if labels.count(label) > 1), None):

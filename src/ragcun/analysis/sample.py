@@ -1,4 +1,4 @@
-"""Which rows of a collection are embedded and measured."""
+"""The sample of a collection that is embedded and measured."""
 
 from dataclasses import dataclass
 
@@ -16,12 +16,12 @@ class Sample:
     """Rows of a collection.
 
     Attributes:
-        documents: (N,) rows of the corpus that are measured, ascending.
-        judged: (M,) rows of relevant documents that are not among them, ascending.
-        queries: (Q,) rows of the queries, ascending.
-        asked: how many queries there were before any sampling.
-        relevant_P2: the place of each relevant pair's query in `queries`, and of its document in `documents` and
-            `judged` together.
+        documents: the rows of the measured documents, (N,), ascending.
+        judged: the rows of relevant documents that are not among them, (M,), ascending.
+        queries: the rows of the queries, (Q,), ascending.
+        asked: the number of queries before sampling.
+        relevant_P2: for each relevant pair, the position of the query in `queries`, and of the document in `documents`
+            and `judged` together.
     """
 
     documents: Rows
@@ -32,9 +32,9 @@ class Sample:
 
 
 def draw_sample(collection: Collection, size: int, seed: int, split: str | None = None) -> Sample:
-    """Draw at most `size` documents and as many queries: those of `split`, or of all splits and none where None.
+    """Draw at most `size` documents and `size` queries of `split`, or of all queries for None.
 
-    Raises `UserError` where there is no such split.
+    Raises `UserError` if there is no such split.
     """
     documents = sample_rows(len(collection.corpus), size, seed)
     pairs_P2 = np.concatenate(

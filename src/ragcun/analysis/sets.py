@@ -1,4 +1,4 @@
-"""What is embedded of a collection, and its views: documents, queries, and both."""
+"""The embeddings of a collection, and their views: documents, queries, and both."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self
@@ -16,7 +16,7 @@ _NO_PAIRS = np.empty((0, 2), dtype=np.int64)
 
 
 class Sizes(NamedTuple):
-    """How many rows there are of each kind, and of how many dimensions."""
+    """The numbers of documents, queries and dimensions."""
 
     documents: int
     queries: int
@@ -29,10 +29,10 @@ class Embedded:
     """Embeddings of a sample of a collection.
 
     Attributes:
-        documents: (N, D), a random sample.
-        queries: (Q, D); none where only documents are measured.
-        judged: (M, D), relevant documents that the sample lacks: they are compared with queries, and else not measured.
-        relevant_P2: the row of the query of each relevant pair, and of its document among `documents` and `judged`.
+        documents: the embeddings of a random sample of documents, (N, D).
+        queries: the embeddings of queries, (Q, D); none if only documents are measured.
+        judged: the embeddings of relevant documents outside the sample, (M, D), which are only compared with queries.
+        relevant_P2: for each relevant pair, the row of the query, and of the document in `documents` and `judged`.
     """
 
     documents: npt.NDArray[np.floating]
@@ -42,7 +42,7 @@ class Embedded:
 
     @classmethod
     def gaussian(cls, sizes: Sizes, seed: int) -> Self:
-        """A sample of N(0, I) of these sizes, where a random document is relevant to each query."""
+        """Draw a sample of N(0, I) of these sizes, with a random relevant document for each query."""
         generator = np.random.default_rng((seed, 2))
         documents, queries, judged = (
             generator.standard_normal((rows, sizes.dimension), dtype=np.float32) for rows in sizes[:3]
@@ -53,14 +53,14 @@ class Embedded:
 
     @property
     def sizes(self) -> Sizes:
-        """Its sizes."""
+        """The sizes of the embeddings."""
         queries, judged = (0 if some is None else len(some) for some in (self.queries, self.judged))
         return Sizes(len(self.documents), queries, judged, self.documents.shape[1])
 
     def views(self, seed: int) -> list[View]:
-        """Views of the documents and, where there are queries, of these and of both.
+        """Return views of the documents and, if there are queries, of the queries and of both.
 
-        Raises `UserError` on fewer than 2 rows or columns, NaN or infinity.
+        Raises `UserError` for fewer than 2 rows or columns, NaN or infinity.
         """
         if self.queries is None:
             return [View(self.documents, seed)]
@@ -81,7 +81,7 @@ class Embedded:
 
 
 def _pooled_covariance(*parts: Floats) -> Floats:
-    """The covariance of all rows, each about the mean of its part."""
+    """Return the covariance of all rows, centred about the means of their parts."""
     centred_ND = np.concatenate([isotropy.centred(part_ND) for part_ND in parts])
     covariance_DD: Floats = centred_ND.T @ centred_ND / (len(centred_ND) - len(parts))
     return covariance_DD

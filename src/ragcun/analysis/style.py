@@ -1,5 +1,4 @@
-"""The style of figures, and their files: PDF and PNG at the width of a paper's column, with the same bytes for the same
-numbers."""
+"""The style and the files of figures: PDF and PNG of the width of a paper's column, with reproducible bytes."""
 
 import re
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from matplotlib.figure import Figure
 from ragcun.files import atomic_path
 
 COLUMN = 3.3  # inches, the width of a column of the usual two-column styles
-# Okabe and Ito's palette, told apart by readers with any colour vision; black is kept for N(0, I).
+# Okabe and Ito's palette, which readers with any colour vision can distinguish; black is reserved for N(0, I).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _STYLES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
 GAUSSIAN_LABEL = "$\\mathcal{N}(0, I)$"
@@ -46,9 +45,9 @@ _SETTINGS: dict[Any, Any] = {
 
 
 def looks() -> Iterator[dict[str, Any]]:
-    """Yield endless distinct looks: each has its colour, line style and width.
+    """Yield an endless sequence of distinct colours, line styles and widths.
 
-    Widths fall, so that a line that another one covers shows at its sides.
+    Widths decrease, so that a line that is covered by another one remains visible at its sides.
     """
     index = 0
     while True:
@@ -58,7 +57,7 @@ def looks() -> Iterator[dict[str, Any]]:
 
 
 def markers() -> Iterator[str]:
-    """Yield endless markers, which print apart from each other."""
+    """Yield an endless sequence of distinguishable markers."""
     return cycle("os^Dv<>pX")
 
 
@@ -71,7 +70,7 @@ def plain(text: str) -> str:
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Draw in the figures' fonts, sizes and lines, whatever the user's own matplotlib settings."""
+    """Use the figures' fonts, sizes and lines, independent of the user's matplotlib settings."""
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_SETTINGS)
@@ -79,7 +78,7 @@ def style() -> Iterator[None]:
 
 
 def save(figure: Figure, path: Path, legend_of: Axes | None = None) -> list[Path]:
-    """Write `path`.pdf and `path`.png, whole or not at all, without dates; a legend above adds to the height."""
+    """Write `path`.pdf and `path`.png, completely or not at all, without dates; a legend adds to the height."""
     if legend_of is not None:
         _add_legend(figure, legend_of)
     FigureCanvasAgg(figure)
@@ -95,7 +94,7 @@ def save(figure: Figure, path: Path, legend_of: Axes | None = None) -> list[Path
 
 
 def _add_legend(figure: Figure, axes: Axes) -> None:
-    """Put the distinct labels above the axes, N(0, I) last, in as many columns as the width holds."""
+    """Put the distinct labels above the axes, N(0, I) last, in as many columns as fit."""
     handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
     labels = sorted(handles, key=GAUSSIAN_LABEL.__eq__)
     longest = max(len(label) for label in [*labels, ""] if label != GAUSSIAN_LABEL)

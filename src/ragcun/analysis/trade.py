@@ -1,4 +1,4 @@
-"""Figures of trade-offs: in-domain gain against out-of-domain loss, isotropy against retrieval, and its price."""
+"""Figures of trade-offs: in-domain gain and out-of-domain loss, isotropy and retrieval quality."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ from ragcun.intact import or_else, read_record
 def interpolation_curve(source: Path, output: Path) -> list[Path]:
     """Draw nDCG@10 on held-out queries over the interpolation, as difference from the initial weights, from an
     `interpolation.json`. Raises a `RagcunError` where that is damaged."""
-    with or_else("delete it, and there is no figure of the interpolation"):
+    with or_else("delete it to continue without the figure of the interpolation"):
         found = read_record(source)
     curve = found["curve"]
     alphas = [row["alpha"] for row in curve]
@@ -51,7 +51,7 @@ def interpolation_curve(source: Path, output: Path) -> list[Path]:
 
 @dataclass(frozen=True)
 class Point:
-    """One setting: mean and deviation over seeds of an isotropy measure and of nDCG@10 (0 to 1)."""
+    """One setting: the mean and standard deviation over seeds of an isotropy measure and of nDCG@10 (0 to 1)."""
 
     label: str
     isotropy: tuple[float, float]
@@ -62,7 +62,7 @@ _MEASURE = "participation_ratio"
 
 
 def draw_trade(found: Mapping[str, Any], dataset: str | None, score: str, path: Path) -> list[Path]:
-    """Draw the scores of an ablation.json on `dataset`, or on dev where it is None, over the participation ratio."""
+    """Draw the scores of an ablation.json on `dataset` (None: dev) by participation ratio."""
     groups, base, gaussian = ablation_points(found, dataset)
     return isotropy_against_score(groups, base, "participation ratio / d", score, path, gaussian)
 
@@ -70,9 +70,9 @@ def draw_trade(found: Mapping[str, Any], dataset: str | None, score: str, path: 
 def ablation_points(
     found: Mapping[str, Any], dataset: str | None = None
 ) -> tuple[dict[str, list[Point]], Point, float | None]:
-    """The points of an ablation.json: by all settings but the first of the grid, the base's, and N(0, I)'s isotropy.
+    """Return an ablation's points (by all settings except the grid's first), the base's, and N(0, I)'s isotropy.
 
-    Scores are those on `dataset`, or on dev where it is None.
+    Scores are those on `dataset`, or on dev for None.
     """
 
     def point(label: str, row: Mapping[str, Any]) -> Point:
@@ -96,10 +96,10 @@ def isotropy_against_score(
     path: Path,
     gaussian: float | None = None,
 ) -> list[Path]:
-    """Draw nDCG@10 (×100) over isotropy: a line for each group of settings, a marker for each label of a point.
+    """Draw nDCG@10 (×100) by isotropy, with a line for each group of settings and a marker for each label.
 
-    Bars are one deviation over seeds. The base is a star; a vertical line is at `gaussian`, N(0, I)'s isotropy, or an
-    arrow points to it where it is far.
+    Bars are one standard deviation over seeds. The base is a star. `gaussian`, the isotropy of N(0, I), is a vertical
+    line, or an arrow if it is far away.
     """
     labels = dict.fromkeys(point.label for points in groups.values() for point in points)
     marker_of = dict(zip(labels, markers(), strict=False))
@@ -108,7 +108,7 @@ def isotropy_against_score(
         axes = figure.subplots()
         places = [point.isotropy[0] for points in [*groups.values(), [base]] for point in points]
         far = gaussian is not None and gaussian > max(places) + max(places) - min(places)
-        if gaussian is not None and far:  # a line there would push all points together
+        if gaussian is not None and far:  # a line would compress all points
             at_edge: dict[str, Any] = {"xycoords": "axes fraction", "ha": "right", "fontsize": 6.5}
             axes.annotate(f"{GAUSSIAN_LABEL} at {gaussian:.2f} $\\rightarrow$", (1, 0.02), **at_edge)
         elif gaussian is not None:
@@ -145,11 +145,11 @@ def _places(points: Sequence[Point]) -> tuple[list[float], list[float]]:
 
 
 def price_curve(found: Mapping[str, Any], path: Path) -> list[Path]:
-    """Draw a tradeoff.json: nDCG@10 over isotropy, a panel for each domain, a line for each dimension and route.
+    """Draw a tradeoff.json: nDCG@10 by isotropy, with a panel for each domain, and lines for dimensions and treatments.
 
-    A marker is filled where no head of its dimension has more of both. Bars are the 95 percent interval, over queries
-    and seeds, of the difference from the reference of the dimension, which has none. Trained routes start at the head
-    without a treatment. The dotted line is the least isotropy of a head that counts as isotropic.
+    Filled markers are on the Pareto frontier of their dimension. Bars are the 95 percent interval, over queries and
+    seeds, of the difference from the reference of the dimension, which has none. Lines of trained treatments begin at
+    the head without treatment. The dotted line is the minimum isotropy of an isotropic head.
     """
     heads = found["heads"]
     domains = [domain for domain in heads[0]["scores"] if any(head["scores"][domain] is not None for head in heads)]
@@ -173,7 +173,7 @@ def price_curve(found: Mapping[str, Any], path: Path) -> list[Path]:
 
 
 def _line(heads: Sequence[Mapping[str, Any]], dimension: int, route: str, domain: str) -> list[Mapping[str, Any]]:
-    """The heads of a line, by isotropy; the trained routes have the head without a treatment as well."""
+    """Return the heads of a line by isotropy; lines of trained treatments include the head without treatment."""
     of = [head for head in heads if head["dimension"] == dimension and head["scores"][domain] is not None]
     mine = [head for head in of if head["route"] == route]
     if mine and route not in (UNTREATED, AFTER_THE_FACT):
@@ -195,7 +195,7 @@ def _draw_line(
 
 
 def _ends(head: Mapping[str, Any], domain: str) -> tuple[float, float]:
-    """How far the interval reaches below and above, in points."""
+    """Return the distances from the score to the ends of its interval, in points."""
     one = head["against_reference"][domain]
     if one is None or head["reference"]:
         return 0.0, 0.0

@@ -1,7 +1,7 @@
-"""The price of isotropy: trainings by route, dimension and isotropy, with what they score in-domain and out-of-domain.
+"""The price of isotropy: in-domain and out-of-domain scores of heads by treatment, dimension and isotropy.
 
-A head is one setting with all of its seeds. It is *isotropic* where held-out documents have `ISOTROPIC` of N(0, I)'s
-participation ratio and at most `FLOOR` times its SIGReg statistic along principal axes.
+A head is one setting with all of its seeds. It is *isotropic* if held-out documents have at least `ISOTROPIC` times the
+participation ratio of N(0, I), and at most `FLOOR` times its SIGReg statistic along principal axes.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,26 +29,26 @@ ISOTROPIC = 0.95
 FLOOR = 2.0
 
 UNTREATED = "no treatment"
-AFTER_THE_FACT = "whitened after the fact"
+AFTER_THE_FACT = "whitened after training"
 WHITENED_START = "whitened start"
 
-_Results = dict[tuple[str, str], list[Result]]  # of each seed, by folder and dataset
+_Results = dict[tuple[str, str], list[Result]]  # the results of all seeds, by folder and dataset
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A head: one setting with all of its seeds, and what was trained on each of the collections with it.
+    """A head: one setting with all of its seeds, trained on one or more collections.
 
     Attributes:
         name: the setting, as the ablation calls it.
-        route: how it was treated.
+        route: the treatment that made it isotropic.
         dimension: d.
-        ratio: participation ratio of held-out documents over N(0, I)'s, the mean over trainings.
-        axes: their SIGReg statistic of shape along principal axes over N(0, I)'s.
-        ratio_deviation: the standard deviation over trainings; None for one.
+        ratio: the participation ratio of held-out documents relative to N(0, I), the mean over trainings.
+        axes: the SIGReg statistic of shape along principal axes relative to N(0, I), the mean over trainings.
+        ratio_deviation: the standard deviation of the ratio over trainings; None for one training.
         dev: nDCG@10 on dev, 0 to 1, the mean over trainings.
-        seeds: how many it was trained with.
-        results: its results on the collections of each domain.
+        seeds: the number of seeds.
+        results: the results on the collections of each domain.
     """
 
     name: str
@@ -63,11 +63,11 @@ class Trained:
 
     @property
     def isotropic(self) -> bool:
-        """Whether it is."""
+        """Whether the head is isotropic."""
         return self.ratio >= ISOTROPIC and self.axes <= FLOOR
 
     def score(self, domain: Domain, metric: str) -> float | None:
-        """The mean over the collections of a domain; None where there are none."""
+        """Return the mean over the collections of a domain; None if there are none."""
         for one in (result for seeds in self.results[domain].values() for result in seeds):
             if metric not in one.metrics:
                 raise UserError(f"--metric {metric!r}: {one.path} has only {', '.join(one.metrics)}")
@@ -77,7 +77,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class Against:
-    """A head less the reference of its dimension, on the collections of a domain: a mean and its uncertainty."""
+    """The difference between a head and the reference of its dimension on the collections of a domain."""
 
     domain: Domain
     spread: Spread
@@ -86,11 +86,11 @@ class Against:
 
     @property
     def p_equivalent(self) -> float:
-        """The p-value of equivalence within the margin: two one-sided tests (Schuirmann, 1987)."""
+        """The p-value of equivalence within the margin, by two one-sided tests (Schuirmann, 1987)."""
         return self.spread.p_equivalent(self.margin)
 
     def verdict(self, p_different: float, p_equivalent: float) -> str:
-        """In words, at 5 percent."""
+        """Return the verdict at 5 percent, in words."""
         if p_equivalent < LEVEL:
             return f"equivalent within {100 * self.margin:g} points"
         if p_different < LEVEL:
@@ -100,7 +100,7 @@ class Against:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What trainings of one dimension show: the isotropic head that is best on dev against the best other head."""
+    """The comparison of the best isotropic head of a dimension with the best other head, both chosen on dev."""
 
     dimension: int
     isotropic: Trained
@@ -109,7 +109,7 @@ class Verdict:
 
     @property
     def sentence(self) -> str:
-        """In a sentence for each domain."""
+        """Return the comparison as a sentence."""
         told = [
             f"{one.domain} {one.verdict(different, equivalent)} "
             f"({100 * one.spread.mean:+.2f} [{', '.join(f'{100 * end:+.2f}' for end in one.spread.interval())}] points "
@@ -119,8 +119,8 @@ class Verdict:
         ]
         return (
             f"At d = {self.dimension}, the isotropic head {self.isotropic.name} (participation ratio "
-            f"{self.isotropic.ratio:.2f}, axis statistic {self.isotropic.axes:.1f} times N(0, I)'s) is, beside the "
-            f"other head that is best on dev, {self.reference.name}: {'; '.join(told)}."
+            f"{self.isotropic.ratio:.2f}, axis statistic {self.isotropic.axes:.1f} times N(0, I)'s), compared with the "
+            f"best other head on dev, {self.reference.name}, is {'; '.join(told)}."
         )
 
 
@@ -129,10 +129,10 @@ def _p_value(value: float) -> str:
 
 
 def read_heads(folders: Sequence[Path]) -> list[Trained]:
-    """The heads of ablations, or of other folders of experiments and their results.
+    """Read the heads of ablations, or of other folders of experiments and their results.
 
-    With several folders, trained on other collections, a head is that setting in all of them; one that some lack is
-    told and left out.
+    With several folders, which were trained on different collections, a head is one setting in all of them; a setting
+    that a folder lacks is reported and left out.
 
     Raises:
         UserError: a folder has no training with its isotropy, or no results.
@@ -184,7 +184,7 @@ def _head(name: str, of: Mapping[Path, tuple[list[dict[str, Any]], System]]) -> 
 
 
 def route_of(settings: Mapping[str, Any]) -> str:
-    """How a head is treated, by the settings of its manifest."""
+    """Return the treatment of a head, from the settings in its manifest."""
     model, training = settings["model"], settings["training"]
     if not HEADS[model["head"]].trainable:
         return AFTER_THE_FACT
@@ -196,7 +196,7 @@ def route_of(settings: Mapping[str, Any]) -> str:
 
 
 def against(head: Trained, reference: Trained, domain: Domain, margin: float, metric: str) -> Against | None:
-    """`head` less `reference`, query by query; None where they share no collection of this domain."""
+    """Compare `head` with `reference` over queries; None if they share no collection of this domain."""
     ours, theirs = head.results[domain], reference.results[domain]
     scores: list[list[Sides]] = [
         [sides([one.scores for one in ours[place]], [one.scores for one in theirs[place]], metric)]
@@ -207,7 +207,7 @@ def against(head: Trained, reference: Trained, domain: Domain, margin: float, me
 
 
 def references(heads: Sequence[Trained]) -> dict[int, Trained]:
-    """By dimension the head that is best on dev of those that are not isotropic."""
+    """Return for each dimension the best head on dev among those that are not isotropic."""
     others = [head for head in heads if not head.isotropic]
     return {d: max((h for h in others if h.dimension == d), key=lambda h: h.dev) for d in _dimensions(others)}
 
@@ -217,9 +217,9 @@ def _dimensions(heads: Iterable[Trained]) -> list[int]:
 
 
 def verdicts(heads: Sequence[Trained], margin: float, metric: str) -> list[Verdict]:
-    """For each dimension that has both, the isotropic head that is best on dev against the best other head.
+    """Compare, for each dimension that has both, the best isotropic head on dev with the best other head.
 
-    All p-values of difference are corrected together, and all of equivalence (Holm).
+    The p-values of difference are corrected together, and so are those of equivalence (Holm).
     """
     found = []
     for dimension, reference in references(heads).items():
@@ -235,7 +235,7 @@ def verdicts(heads: Sequence[Trained], margin: float, metric: str) -> list[Verdi
 
 
 def frontier(heads: Sequence[Trained], domain: Domain, metric: str) -> set[str]:
-    """Names of heads that no other of their dimension exceeds in both isotropy and score."""
+    """Return the names of the heads on the Pareto frontier of isotropy and score of their dimension."""
     scored = [(head, score) for head in heads if (score := head.score(domain, metric)) is not None]
 
     def beaten(head: Trained, score: float) -> bool:
@@ -249,7 +249,7 @@ def frontier(heads: Sequence[Trained], domain: Domain, metric: str) -> set[str]:
 
 
 def tradeoff_json(heads: Sequence[Trained], margin: float, metric: str) -> dict[str, Any]:
-    """What tradeoff.json holds: every head with its differences from the reference, and what they show."""
+    """Return the content of tradeoff.json: every head with its differences from the reference, and the conclusions."""
     chosen = references(heads)
     edges = {domain: frontier(heads, domain, metric) for domain in DOMAINS}
     rows = []
@@ -300,13 +300,13 @@ def tradeoff_json(heads: Sequence[Trained], margin: float, metric: str) -> dict[
 def _no_test(heads: Sequence[Trained]) -> str:
     ratios = [head.ratio for head in heads]
     return (
-        "No dimension has an isotropic head and another, so that this is no test of isotropy: participation ratio from "
-        f"{min(ratios):.2f} to {max(ratios):.2f} of N(0, I)'s."
+        "No dimension has both an isotropic head and another one, so this is no test of isotropy: participation ratio "
+        f"from {min(ratios):.2f} to {max(ratios):.2f} of N(0, I)'s."
     )
 
 
 def tradeoff_table(found: Mapping[str, Any]) -> Table:
-    """Return the heads of tradeoff.json, a group for each dimension, with the sentences below."""
+    """Make the table of the heads of tradeoff.json, with a group for each dimension, and the conclusions in notes."""
     difference, score, ratio = decimals(2, scale=100, sign=True), decimals(1, scale=100), decimals(2)
     columns = [
         Column("d", count),
@@ -322,14 +322,14 @@ def tradeoff_table(found: Mapping[str, Any]) -> Table:
         groups.append([_row(row) for row in found["heads"] if row["dimension"] == dimension])
     metric, margin = found["metric"], 100 * found["margin"]
     return Table(
-        f"The price of isotropy: {metric} (×100) by isotropy of held-out documents, over N(0, I)'s.",
+        f"The price of isotropy: {metric} (×100) by isotropy of held-out documents, relative to N(0, I).",
         columns,
         groups,
         [
             Note(
-                "Differences are from the head of the same dimension that is best on dev of those that are not "
-                "isotropic (r), with 95 percent intervals over queries and seeds. Bold scores: no head of this "
-                f"dimension has more of both isotropy and score. Equivalence is tested within {margin:g} points."
+                "Differences are from the best head on dev of the same dimension among those that are not isotropic "
+                "(r), with 95 percent intervals over queries and seeds. Bold scores are on the Pareto frontier of "
+                f"isotropy and score of their dimension. Equivalence is tested within {margin:g} points."
             ),
             *(Note(sentence) for sentence in found["sentences"]),
         ],

@@ -1,6 +1,6 @@
-"""Did the treatment take? Isotropy of held-out documents before and after a training, and over a grid of trainings.
+"""The check that a treatment changed isotropy: measures of held-out documents, before and after and over a grid.
 
-Legend: N rows, D dimensions.
+Shapes: N rows, D dimensions.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,28 +15,28 @@ from ragcun.analysis.view import View
 from ragcun.table import significant
 
 CHECKED = ("participation_ratio", "sigreg_shape_axes")
-MOVED = 0.1  # of N(0, I)'s participation ratio: a grid that spans less is no test of isotropy
-ROWS = 2_000  # documents that are measured, at most
+MOVED = 0.1  # the span, relative to N(0, I)'s participation ratio, below which a grid is no test of isotropy
+ROWS = 2_000  # the maximum number of documents that are measured
 
 _ENTRIES = [measure for measure in MEASURES if measure.key in CHECKED]
 
 
 def checked(embeddings: npt.ArrayLike, seed: int = 0) -> dict[str, float]:
-    """The measures by which a treatment is judged, of an (N, D) array: participation ratio over D, SIGReg along axes.
+    """Measure the effect of a treatment on an (N, D) array: participation ratio over D, and SIGReg along axes.
 
-    Both are of shape: no shift and no change of scale moves them.
+    Both are measures of shape, which do not depend on translation and scale.
     """
     return compute(View(embeddings, seed), _ENTRIES)
 
 
 @lru_cache(maxsize=8)
 def checked_gaussian(rows: int, dimension: int) -> Mapping[str, float]:
-    """The same of a seeded sample of N(0, I): what a treatment could reach at most, with this N and D."""
+    """Return the same measures of a seeded sample of N(0, I) with this N and D, which a treatment can reach at most."""
     return checked(np.random.default_rng((0, 2)).standard_normal((rows, dimension), dtype=np.float32))
 
 
 def sentence(found: Mapping[str, Any]) -> str:
-    """What a training did to isotropy, in a line; `found` is the manifest's "isotropy"."""
+    """Describe the effect of a training on isotropy in one line; `found` is the manifest's "isotropy"."""
     start, end, gaussian = found["start"], found["end"], found["gaussian"]
     ratio, axes = CHECKED
     return (
@@ -47,15 +47,15 @@ def sentence(found: Mapping[str, Any]) -> str:
 
 
 def moved(trainings: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether trainings of one dimension differ in participation ratio by `MOVED` of N(0, I)'s, in any dimension.
+    """Return whether trainings of any dimension differ in participation ratio by `MOVED` times that of N(0, I).
 
-    `trainings` are the "isotropy" of manifests.
+    `trainings` are the entries "isotropy" of manifests.
     """
     return any(_span(of) >= MOVED * _gaussian(of) for of in _by_dimension(trainings))
 
 
 def verdict(trainings: Sequence[Mapping[str, Any]]) -> str | None:
-    """A sentence where a grid did not move isotropy; None where it did, or where there are no trainings."""
+    """Return a sentence if a grid did not change isotropy; None if it did, or if there are no trainings."""
     if not trainings or moved(trainings):
         return None
     ratios = [one["end"][CHECKED[0]] for one in trainings]

@@ -1,6 +1,6 @@
-"""Embeddings with quantities that several measures share, each computed once, on first use.
+"""Embeddings with the quantities that several measures share, each of which is computed on first use.
 
-Legend: N rows, D dimensions.
+Shapes: N rows, D dimensions.
 """
 
 import math
@@ -21,13 +21,13 @@ class View:
     """N embeddings of D dimensions, in fp64.
 
     Attributes:
-        embeddings_ND: the embeddings as they are; of both, documents come first.
-        seed: the seed of whatever a measure draws.
-        of: what was embedded.
-        queries: how many of the rows are queries, the last ones.
-        stable_DD: the covariance of a larger sample; None where there is none.
-        pairs: the queries against the documents, where the view is of both.
-        slices: how many random slices SIGReg takes.
+        embeddings_ND: the embeddings; documents come first.
+        seed: the seed of all random choices of measures.
+        of: the embedded texts: documents, queries or both.
+        queries: the number of queries, which are the last rows.
+        stable_DD: the covariance of a larger sample; None if there is none.
+        pairs: the distances of queries and documents, if the view is of both.
+        slices: the number of SIGReg's random slices.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class View:
         pairs: Pairs | None = None,
         slices: int = isotropy.SLICES,
     ) -> None:
-        """Take an (N, D) array. Raises `UserError` on fewer than 2 rows or columns, NaN or infinity."""
+        """View an (N, D) array. Raises `UserError` for fewer than 2 rows or columns, NaN or infinity."""
         self.embeddings_ND = isotropy.as_matrix(embeddings)
         self.seed = seed
         self.of = of
@@ -50,9 +50,9 @@ class View:
         self.slices = slices
 
     def part(self, share: float, generator: np.random.Generator) -> "View":
-        """A share of the rows, drawn without replacement, of documents and queries alike; at least 2 of each.
+        """Return a share of the rows, drawn without replacement, the same of documents and queries; at least 2 of each.
 
-        SIGReg takes an eighth of the slices: how it moves with the rows shows along few as along many.
+        SIGReg uses an eighth of the slices, which suffices to estimate its variation with the rows.
         """
         ends = [(0, self.rows - self.queries), (self.rows - self.queries, self.rows)]
         drawn = [
@@ -67,39 +67,39 @@ class View:
 
     @property
     def rows(self) -> int:
-        """N."""
+        """The number of rows, N."""
         return len(self.embeddings_ND)
 
     @property
     def dimension(self) -> int:
-        """D."""
+        """The number of dimensions, D."""
         return int(self.embeddings_ND.shape[1])
 
     @cached_property
     def norms_N(self) -> Floats:
-        """Euclidean norms of the embeddings."""
+        """The Euclidean norms of the embeddings."""
         norms_N: Floats = np.linalg.norm(self.embeddings_ND, axis=1)
         return norms_N
 
     @cached_property
     def unit_ND(self) -> Floats:
-        """Embeddings divided by their norms; a zero row stays zero."""
+        """The embeddings divided by their norms; a zero row stays zero."""
         return isotropy.unit_rows(self.embeddings_ND)
 
     @cached_property
     def mean_D(self) -> Floats:
-        """Mean of the embeddings."""
+        """The mean of the embeddings."""
         mean_D: Floats = self.embeddings_ND.mean(axis=0)
         return mean_D
 
     @cached_property
     def centred_ND(self) -> Floats:
-        """Embeddings less their mean."""
+        """The embeddings minus their mean."""
         return isotropy.centred(self.embeddings_ND)
 
     @cached_property
     def variances_D(self) -> Floats:
-        """Variance of each coordinate, with N - 1."""
+        """The variance of each coordinate, with N - 1."""
         variances_D: Floats = np.einsum("nd,nd->d", self.centred_ND, self.centred_ND) / (self.rows - 1)
         return variances_D
 
@@ -109,12 +109,12 @@ class View:
 
     @property
     def eigenvalues_D(self) -> Floats:
-        """Eigenvalues of the covariance, descending."""
+        """The eigenvalues of the covariance, descending."""
         return self._principal[0]
 
     @property
     def axes_DD(self) -> Floats:
-        """Eigenvectors of the covariance, in columns."""
+        """The eigenvectors of the covariance, in columns."""
         return self._principal[1]
 
     @property
@@ -125,45 +125,45 @@ class View:
 
     @property
     def spread(self) -> float:
-        """The root of the mean variance of a dimension; 1 where all rows are equal."""
+        """The square root of the mean variance of a dimension; 1 if all rows are equal."""
         return float(self.eigenvalues_D.mean()) ** 0.5 or 1.0
 
     @cached_property
     def shape_ND(self) -> Floats:
-        """Centred embeddings divided by one number, so that the mean variance is 1; zero where all rows are equal."""
+        """The centred embeddings, divided by one number to a mean variance of 1; zero if all rows are equal."""
         return self.centred_ND / self.spread
 
     @cached_property
     def along_axes_ND(self) -> Floats:
-        """Coordinates of the centred embeddings along the principal axes."""
+        """The coordinates of the centred embeddings along the principal axes."""
         along_axes_ND: Floats = self.centred_ND @ self.axes_DD
         return along_axes_ND
 
     @cached_property
     def whitened_NR(self) -> Floats:
-        """Coordinates along the R axes that have variance, each divided by its deviation; R is at least 1."""
+        """The coordinates along the R axes with variance, each divided by its standard deviation; R is at least 1."""
         kept = max(1, int((self.eigenvalues_D > 0).sum()))
         deviations_R = np.sqrt(self.eigenvalues_D[:kept])
         return self.along_axes_ND[:, :kept] / np.where(deviations_R > 0, deviations_R, 1.0)
 
     def leading_NK(self, dimensions: int) -> Floats:
-        """The first `dimensions` whitened coordinates, of variance 1 with 1/N; fewer where N or R is small."""
+        """Return the first `dimensions` whitened coordinates, with variance 1 (1/N); fewer if N or R is small."""
         kept = max(1, min(dimensions, (self.rows - 1) // 2))
         return self.whitened_NR[:, :kept] * math.sqrt(self.rows / (self.rows - 1))
 
     @cached_property
     def distances(self) -> Distances:
-        """Distances of each row to its nearest, and moments of the distances of all pairs."""
+        """The distances of rows to their nearest rows, and the moments of the distances of all pairs."""
         return isotropy.distances(self.centred_ND)
 
     @cached_property
     def occurrences_N(self) -> npt.NDArray[np.int64]:
-        """How many rows have each row among their 10 nearest."""
+        """The numbers of rows that have each row among their 10 nearest."""
         return hubness.k_occurrences(self.shape_ND)
 
     @cached_property
     def sigreg(self) -> tuple[float, float]:
-        """SIGReg's statistic along random slices: of the embeddings, and of their shape."""
+        """SIGReg's statistics along random slices, of the embeddings and of their shape."""
         images = [(self.spread, self.mean_D), (1.0, np.zeros(self.dimension))]
         raw, shape = isotropy.sigreg_images(self.shape_ND, images, self.seed, self.slices)
         return raw, shape
@@ -186,9 +186,9 @@ class View:
 
     @property
     def mean_gap(self) -> float | None:
-        """The distance of the queries' mean from the documents', over the root mean square distance from one's mean.
+        """The distance between the means of queries and documents, over the root mean square distance from the means.
 
-        None where the view is not of both.
+        None if the view is not of both.
         """
         if self.of != "both":
             return None

@@ -1,4 +1,4 @@
-"""Names of settings in words and symbols. A Greek letter with _word is a symbol with an index."""
+"""Names of settings in words and symbols. A Greek letter with _word is a symbol with a subscript."""
 
 import re
 from collections.abc import Mapping
@@ -14,8 +14,8 @@ _WORDS = {
     "learning_rate": "learning rate",
     "batch_size": "pairs per batch",
     "interpolate": "interpolation between the initial and the trained weights",
-    "target_power": "power of the base's spectrum that regularisers aim for",
-    "treat": "embeddings that regularisers act on",
+    "target_power": "power by which the base's spectrum is flattened as the target of regularisers",
+    "treat": "embeddings to which regularisers are applied",
     "rows": "training pairs",
 }
 _INDEXED = re.compile(r"([α-ω])_([a-z]+)")
@@ -30,13 +30,13 @@ _TERMS = {term.weight: (_of_term(term.symbol), term.help) for term in TERMS}
 
 
 def symbol(setting: str) -> str:
-    """The symbol of a setting, or its name with spaces: training.lambda_isotropy is λ_iso, batch_size is batch size."""
+    """Return the symbol of a setting, or its name with spaces, such as λ_iso for training.lambda_isotropy."""
     name = setting.rpartition(".")[2]
     return _TERMS[name][0] if name in _TERMS else _SYMBOLS.get(name, name.replace("_", " "))
 
 
 def words(setting: str) -> str:
-    """What a setting is, in words without a full stop."""
+    """Describe a setting in words, without a full stop."""
     name = setting.rpartition(".")[2]
     if name in _TERMS:
         text = _TERMS[name][1].rstrip(".")
@@ -45,12 +45,12 @@ def words(setting: str) -> str:
 
 
 def setting_name(values: Mapping[str, object]) -> str:
-    """Settings and their values in one line: λ_cov = 0, τ = 38."""
+    """Write settings and their values in one line, such as λ_cov = 0, τ = 38."""
     return ", ".join(f"{symbol(name)} = {value}" for name, value in values.items())
 
 
 def label_in_symbols(label: str) -> str:
-    """A label of an ablation, NAME=VALUE,NAME=VALUE with or without " seed N", in symbols; any other as it is."""
+    """Write an ablation's label (NAME=VALUE,NAME=VALUE, perhaps with " seed N") in symbols; return others unchanged."""
     named, seed, number = label.partition(" seed ")
     pairs = [part.partition("=") for part in named.split(",")]
     if not all(re.fullmatch(r"[a-z_]+", name) and found and value for name, found, value in pairs):
@@ -59,5 +59,5 @@ def label_in_symbols(label: str) -> str:
 
 
 def mathematics(text: str) -> str:
-    """Symbols with an index in `text` as matplotlib's mathematics."""
+    """Turn symbols with a subscript in `text` into matplotlib's mathematics."""
     return _INDEXED.sub(r"$\1_\\mathrm{\2}$", text)
