@@ -129,7 +129,7 @@ def test_routes_follow_from_settings() -> None:
     assert route() == "no treatment"
     assert route(model__init="whiten:0") == "no treatment"
     assert {route(model__head=name) for name, head in HEADS.items() if not head.trainable} == {
-        "whitened after the fact"
+        "whitened after training"
     }
     assert route(model__init="whiten:0.5") == route(model__init="whiten:auto") == "whitened start"
     assert route(model__init="whiten:0.5", training__lambda_covariance=1) == "whitened start, covariance"

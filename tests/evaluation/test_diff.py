@@ -79,5 +79,5 @@ def test_what_is_no_cause_is_left_out_and_results_are_found(
     assert find_result(other.path.parent, "animals", "test") == other
     with pytest.raises(UserError, match=r"has 2 results \(BM25 on animals \(test\), x on animals \(test\)\)"):
         find_result(tmp_path / "a", None, None)
-    with pytest.raises(UserError, match="A is of animals, B of plants"):
+    with pytest.raises(UserError, match="A is of animals, and B is of plants"):
         explain(a, replace(b, dataset="plants"))
