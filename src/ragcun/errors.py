@@ -3,6 +3,7 @@
 import difflib
 import errno
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -73,13 +74,24 @@ _VALUES = {
 }
 
 
+_QUOTED = re.compile(r"'([^']*)'")
+_NO_CHOICE = re.compile(r"'([^']*)' is not one of ((?:'[^']*'(?:, )?)+)")
+
+
+def with_hint(message: str) -> str:
+    """Return the parser's message with a suggestion, if it is about a value that is none of the choices."""
+    found = _NO_CHOICE.search(message)
+    return message if found is None else message + did_you_mean(found[1], _QUOTED.findall(found[2]))
+
+
 def what_it_must_be(problem: Mapping[str, Any]) -> str:
     """Say what a refused value must be, from one of the errors of a pydantic `ValidationError`."""
     context = problem.get("ctx", {})
     bounds = {name: f"{value:g}" if isinstance(value, float) else value for name, value in context.items()}
     for kind, text in _VALUES.items():
         if problem["type"].startswith(kind):
-            return text.format(**bounds)
+            expected = _QUOTED.findall(str(context.get("expected", "")))
+            return text.format(**bounds) + did_you_mean(str(problem["input"]), expected)
     message = str(problem["msg"]).removeprefix("Value error, ")
     if message.startswith("Input should "):
         return f"must {message.removeprefix('Input should ')}"

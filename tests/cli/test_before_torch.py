@@ -23,6 +23,8 @@ TRAIN = [
     (f"{TRAINED} --interpolate auto --out-of-domain nowhere", "nowhere: no such"),
     (f"{TRAINED} --runtime opnvino", "no such runtime"),
     (f"{TRAINED} --preset hybird", "did you mean hybrid"),
+    (f"{TRAINED} --head lineer", "did you mean linear"),
+    (f"{TRAINED} --scheduler cosin", "did you mean cosine"),
     (f"{TRAINED} --no-freeze-base --head local", "needs a frozen base"),
 ]
 SCORED = [
@@ -35,7 +37,7 @@ SCORED = [
 ]
 GRID = [
     (f"{TRAINED} --grid lambda_isotropi=1", "did you mean lambda_isotropy"),
-    (f"{TRAINED} --grid head=mlp,lokal", "model.head = 'lokal'"),
+    (f"{TRAINED} --grid head=mlp,lokal", "(did you mean local?)"),
     (f"{TRAINED} --grid output_dim=16,64", "give --output-dim 32 or less"),
 ]
 MODELS = ("eval collection", "eval compress", "eval abstain", "eval neighbours", "claims run")

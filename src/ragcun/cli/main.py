@@ -11,7 +11,7 @@ import typer
 from typer._click.exceptions import ClickException, NoArgsIsHelpError  # Typer has no public names for them
 
 from ragcun.cli.commands import Commands
-from ragcun.errors import RagcunError, explained, what_it_must_be
+from ragcun.errors import RagcunError, explained, what_it_must_be, with_hint
 
 app = typer.Typer(
     name="ragcun",
@@ -94,7 +94,7 @@ def _usage(error: ClickException) -> str:
     if (refused := getattr(error.__cause__, "errors", None)) is not None:  # pydantic's, in its own words
         for problem in refused(include_url=False):
             message = message.replace(problem["msg"], f"{problem['input']!r} {what_it_must_be(problem)}")
-    message = f"{message[:1].lower()}{message[1:]}"
+    message = with_hint(f"{message[:1].lower()}{message[1:]}")
     return message if command is None else f"{command.command_path}: {message} (see `{command.command_path} --help`)"
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ragcun.cli.completion import complete
-from ragcun.errors import UserError
+from ragcun.errors import UserError, did_you_mean
 from ragcun.report.forms import FORMS, find_form
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def _known(form: str) -> str:
     if form not in FORMS:
-        raise UserError(f"--format {form!r}: must be one of {', '.join(FORMS)}")
+        raise UserError(f"--format {form!r}: must be one of {', '.join(FORMS)}{did_you_mean(form, FORMS)}")
     return form
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ragcun.embedding.openvino_runtime import OpenVINORuntime
 from ragcun.embedding.torch_runtime import TorchRuntime
-from ragcun.errors import UserError
+from ragcun.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -123,5 +123,5 @@ def _find(name: str) -> Runtime:
     for runtime in RUNTIMES:
         if runtime.name == name:
             return runtime
-    names = ", ".join([AUTO, *(runtime.name for runtime in RUNTIMES)])
-    raise UserError(f"--runtime {name}: no such runtime; choose one of {names}")
+    names = [AUTO, *(runtime.name for runtime in RUNTIMES)]
+    raise UserError(f"--runtime {name}: no such runtime{did_you_mean(name, names)}; choose one of {', '.join(names)}")
