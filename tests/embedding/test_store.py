@@ -133,7 +133,7 @@ def test_a_damaged_shard_is_removed_and_what_it_held_is_missing(
     again = EmbeddingStore(tmp_path, KEY)
     assert (again.find(digests) >= 0).tolist() == [False, False, True]
     assert not shard.exists()
-    assert capsys.readouterr().err.count("encoded anew") == (damage != "delete")
+    assert capsys.readouterr().err.count("encoded again") == (damage != "delete")
 
     again.append(digests[:2], vectors[:2])
     np.testing.assert_array_equal(again.read(again.find(digests)), vectors)

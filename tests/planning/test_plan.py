@@ -168,7 +168,7 @@ def test_a_busy_machine_is_told(
     monkeypatch.setattr(psutil, "cpu_percent", lambda interval: percent)
     monkeypatch.setattr(measuring, "_seconds", lambda work, device: 1.0)
     measured = measuring.measure_here(KNOWN["sentence-transformers/all-MiniLM-L6-v2"], ModelSettings(base="lab/absent"))
-    assert measured.source == "measured; layers of torch stand for lab/absent, which is not here"
+    assert measured.source == "measured with torch layers instead of lab/absent, which is not on disk"
     assert ("other processes use 60% of this machine's cores" in " ".join(capsys.readouterr().err.split())) == told
 
 

@@ -1,1 +1,1 @@
-"""The chain: every stage in one experiment folder."""
+"""Pipelines of several steps: `ragcun run` and `ragcun ablate`."""

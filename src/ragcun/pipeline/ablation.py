@@ -1,10 +1,10 @@
-"""`ragcun ablate`: a grid of trainings on the same stored embeddings, over seeds, and what each setting gives.
+"""`ragcun ablate`: a grid of trainings over seeds on the same stored embeddings, and its results.
 
-OUTPUT/cells/SETTINGS/seed=N/      an experiment each (see training), with log.txt
-OUTPUT/results/                    scores of all of them on the collections (see evaluation)
-OUTPUT/ablation.json, .csv         means and deviations
-OUTPUT/tables/ablation.tex         the same for a paper
-OUTPUT/figures/trade-*.pdf, .png   isotropy against nDCG@10
+OUTPUT/cells/SETTINGS/seed=N/      an experiment for each training, with log.txt
+OUTPUT/results/                    the scores of all trainings on the collections
+OUTPUT/ablation.json, .csv         means and standard deviations
+OUTPUT/tables/ablation.tex         the table for a paper
+OUTPUT/figures/trade-*.pdf, .png   nDCG@10 by isotropy
 """
 
 import time
@@ -49,14 +49,14 @@ from ragcun.training.dev import StoredDev
 from ragcun.training.run import train
 
 SCORE = "nDCG@10"
-_SAMPLE = 2_000  # documents that isotropy is measured on
+_SAMPLE = 2_000  # documents on which isotropy is measured
 
-Pair = tuple[float, float | None]  # mean, and deviation over seeds where there are several
+Pair = tuple[float, float | None]  # mean, and standard deviation over several seeds
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The datasets of all cells, the folders of scores and base embeddings, and what is scored besides nDCG@10."""
+    """The datasets of all cells, the folders of scores and base embeddings, and further outcomes."""
 
     datasets: tuple[Dataset | Path, ...]
     results: Path
@@ -68,9 +68,9 @@ class Evaluation:
 class Measured:
     """Results of one cell, or of the base: nDCG@10 (0 to 1) and isotropy of the dev documents.
 
-    `endpoints` has the values of each endpoint that was asked for, by dataset.
-    `treatment` is what the manifest says of isotropy before and after the training. `seconds` are those of the
-    optimiser's steps with their evaluations, and of the whole training.
+    `endpoints` has the values of each requested endpoint by dataset. `treatment` is the manifest's record of
+    isotropy before and after training. `seconds` has the time of the optimiser's steps with their evaluations,
+    and of the whole training.
     """
 
     dev_start: float | None
@@ -90,15 +90,15 @@ def run_ablation(
     jobs: int | None,
     endpoints: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Train all cells, score them, and write tables and figures; returns what ablation.json holds.
+    """Train all cells, score them, and write tables and figures; return the content of ablation.json.
 
-    `cells` and `datasets` are as `preflight.ready_to_ablate` gives them. What the cells need is encoded first, once, by
-    this process; then each is trained and scored in one of `jobs` processes (a core each; one on a GPU). Complete cells
-    are kept and interrupted ones resume. A cell that fails is reported, and the others are still trained. `endpoints`
-    are what is scored besides nDCG@10, as `endpoints.parse_endpoint` takes them.
+    `cells` and `datasets` are those of `preflight.ready_to_ablate`. This process first encodes all texts once. Then
+    each cell is trained and scored in one of `jobs` processes (one per core; one on a GPU). Complete cells are kept,
+    and interrupted ones resume. A cell that fails is reported, and the others are still trained. `endpoints` are
+    further outcomes, as `endpoints.parse_endpoint` accepts them.
 
     Raises:
-        RagcunError: cells failed, and what the others gave is written; or a worker was killed.
+        RagcunError: cells failed, after the results of the others were written; or a worker was killed.
     """
     where = Evaluation(tuple(datasets), output / "results", store, tuple(dict.fromkeys(endpoints)))
     bases = encode(cells, where)
@@ -129,7 +129,7 @@ def _jobs() -> int:
 
 
 def encode(cells: Sequence[Cell], where: Evaluation) -> list[Measured]:
-    """Encode the data of all cells and collections; what the base itself gives, once for each of their dev data."""
+    """Encode the data of all cells and collections; return the results of the base for each of their dev data."""
     settings = cells[0].settings
     embedder = _embedder(settings.model.base, settings, where.store)
     scores, others = _scores(settings.model.base, settings, where)
@@ -158,7 +158,7 @@ def _embedder(model: str, settings: Settings, store: Path) -> Embedder:
 
 
 def _scores(model: str, settings: Settings, where: Evaluation) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
-    """nDCG@10 by dataset, and the same of each endpoint."""
+    """Return nDCG@10 by dataset, and the values of each endpoint."""
     if not where.datasets:
         return {}, {}
     encoding = RetrieverOptions(
@@ -179,7 +179,7 @@ def _scores(model: str, settings: Settings, where: Evaluation) -> tuple[dict[str
 
 
 def _isotropy(embedder: Embedder, documents: Texts) -> dict[str, float]:
-    """Isotropy of a sample of documents, the same for all models."""
+    """Measure isotropy on a sample of documents, which is the same for all models."""
     rows = sample_rows(len(documents), _SAMPLE, 0)
     vectors = embedder.documents(Selected(documents, rows)).block(0, len(rows))
     return headlines(View(vectors))
@@ -191,7 +191,7 @@ def _train_all(cells: Sequence[Cell], where: Evaluation, jobs: int) -> tuple[dic
     threads = max(1, cores() // min(jobs, len(cells)))
     work = partial(train_cell, where=where, threads=threads)
     began = time.monotonic()
-    # In this process, a bar would go where the words of the cell go.
+    # In this process, the output of the cell goes to its log, so a bar would, too.
     with progress("training", len(cells), "cells") if jobs > 1 else nullcontext() as bar:
         for done, (cell, found) in enumerate(in_workers(work, cells, jobs), start=1):
             left = (time.monotonic() - began) / done * (len(cells) - done)
@@ -208,7 +208,7 @@ def _train_all(cells: Sequence[Cell], where: Evaluation, jobs: int) -> tuple[dic
 
 
 def train_cell(cell: Cell, where: Evaluation, threads: int) -> Measured | str:
-    """Train and measure one cell on `threads` threads; what went wrong, as a line."""
+    """Train and measure one cell on `threads` threads; return the results, or a line that describes the failure."""
     torch.set_num_threads(threads)
     with _words_into(cell.folder / "log.txt"):
         try:
@@ -287,7 +287,7 @@ def _write(found: Mapping[str, Any], output: Path) -> None:
 
 
 def _draw(found: Mapping[str, Any], folder: Path) -> list[Path]:
-    """A figure for dev and for each collection."""
+    """Draw a figure for dev and for each collection."""
     if not found["rows"]:
         return []
     drawn = draw_trade(found, None, f"{SCORE} (×100), dev", folder / "trade-dev")

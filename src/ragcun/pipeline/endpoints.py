@@ -1,8 +1,8 @@
-"""Endpoints beside nDCG@10 that an ablation scores its trainings by, named as `ragcun ablate --endpoint` takes them.
+"""The outcomes besides nDCG@10 that an ablation can evaluate, by their names in `ragcun ablate --endpoint`.
 
-compress:CODEC            nDCG@10 of the documents' vectors coded by CODEC; the cells of `ragcun eval compress`
+compress:CODEC            nDCG@10 with document vectors compressed by CODEC; the cells of `ragcun eval compress`
 abstain:SCORE             AUROC of SCORE; the cells of `ragcun eval abstain`
-neighbours:INDEX=VALUE    recall@10 of INDEX at an effort; the cells of `ragcun eval neighbours`
+neighbours:INDEX=VALUE    recall@10 of INDEX with a value of its parameter; the cells of `ragcun eval neighbours`
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Asked:
-    """An endpoint that was asked for.
+    """A requested endpoint.
 
     Attributes:
-        measure: its value's name in results, which `ragcun eval compare --metric` takes.
-        codec: in which the model's vectors are searched; None: as they are.
-        of: the endpoint of collections.
+        measure: the measure's name in results, for `ragcun eval compare --metric`.
+        codec: the codec of the documents' vectors; None for full vectors.
+        of: makes the endpoint for collections.
     """
 
     measure: str
@@ -33,7 +33,7 @@ class Asked:
 
 
 def parse_endpoint(name: str) -> Asked:
-    """The endpoint that the user named. Raises `UserError` where there is none of this name."""
+    """Parse an endpoint's name. Raises `UserError` if there is no such endpoint."""
     kind, found, value = name.partition(":")
     if not found or kind not in _KINDS:
         shown = "compress:CODEC, abstain:SCORE or neighbours:INDEX=VALUE"
@@ -42,7 +42,7 @@ def parse_endpoint(name: str) -> Asked:
 
 
 def endpoint_names() -> list[str]:
-    """The endpoints that have no parameters beyond their own choices."""
+    """List the endpoints that have a fixed set of names, for completion."""
     from ragcun.retrieval.codecs.registry import CODES
 
     known = {"compress": [*CODES], "abstain": _scores(), "neighbours": _efforts()}

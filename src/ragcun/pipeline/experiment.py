@@ -1,10 +1,10 @@
-"""`ragcun run`: data, training, evaluation, analysis and report, in one folder that can be interrupted anywhere.
+"""`ragcun run`: data, training, evaluation, analysis and report in one folder, resumable at any point.
 
 settings.toml, manifest.json, history.jsonl, checkpoints/, model/     the trained head (see training)
-data/pydocs/                                                          the embedded collection, where it is used
-random/                                                               the same head started at random
+data/pydocs/                                                          the collection pydocs, if it is used
+random/                                                               the same head initialised at random
 cells/                                                                runs and scores (see evaluation)
-analysis/, tables/, report.html, summary.json                          what was found
+analysis/, tables/, report.html, summary.json                          the results
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ STARTED_AT_RANDOM = "head from random start"
 
 @dataclass(frozen=True)
 class Summary:
-    """What `ragcun run` found and where it is."""
+    """The results of `ragcun run` and their files."""
 
     experiment: Path
     results: list[Result]
@@ -47,7 +47,7 @@ class Summary:
     files: list[Path]
 
     def to_json(self) -> dict[str, Any]:
-        """As `ragcun run --json` prints it and summary.json holds it."""
+        """Return the content of summary.json, which `--json` prints."""
         return {
             "experiment": str(self.experiment),
             "results": [result.to_json() for result in self.results],
@@ -58,12 +58,12 @@ class Summary:
 
 
 def run(settings: Settings, tasks: Sequence[Task], experiment: Path, store: Path) -> Summary:
-    """Run the whole chain; finished steps with the same inputs are skipped.
+    """Run a whole experiment; finished steps with the same inputs are skipped.
 
-    `settings` and `tasks` are as `preflight.ready_to_run` gives them.
+    `settings` and `tasks` are those of `preflight.ready_to_run`.
 
     Raises:
-        UserError: a setting that cannot be served, or an experiment folder that holds another experiment.
+        UserError: a setting is not supported, or the folder contains another experiment.
     """
     train_stages(settings, experiment, store, label=TRAINED)
     base = settings.model.base

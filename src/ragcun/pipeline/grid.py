@@ -1,4 +1,4 @@
-"""A grid of settings: its names, its cells, and their folders."""
+"""Grids of settings: names, cells, and folders."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,7 +18,7 @@ _SHARED = {"base", "revision", "precision", "max_length", "freeze_base", "freeze
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """One setting with one seed: its name, the settings that make it, and its folder."""
+    """One setting with one seed: its name, its settings, and its folder."""
 
     name: str
     values: dict[str, str]
@@ -27,12 +27,12 @@ class Cell:
 
     @property
     def label(self) -> str:
-        """Its name in tables."""
+        """The cell's name in tables."""
         return f"{self.name} seed {self.settings.seed}"
 
 
 def parse_grid(options: Iterable[str]) -> dict[str, list[str]]:
-    """`lambda_isotropy=0,0.1,1` -> {"training.lambda_isotropy": ["0", "0.1", "1"]}.
+    """Parse a grid, such as `lambda_isotropy=0,0.1,1` -> {"training.lambda_isotropy": ["0", "0.1", "1"]}.
 
     A name is a setting of the training or of the model, with or without its section.
 
@@ -54,7 +54,7 @@ def parse_grid(options: Iterable[str]) -> dict[str, list[str]]:
 
 
 def grid_names() -> list[str]:
-    """The settings that a grid can have."""
+    """List the settings that a grid can have."""
     return sorted(set().union(*_FIELDS.values()) - _SHARED)
 
 
@@ -70,9 +70,9 @@ def _setting(name: str, option: str) -> str:
 
 
 def cells_of(grid: Grid, seeds: int, load: Callable[[dict[str, Any]], Settings], output: Path) -> list[Cell]:
-    """The cells of a grid, setting by setting; an empty grid has one setting without a name.
+    """List the cells of a grid, setting by setting; an empty grid has one setting without a name.
 
-    `load` makes settings of dotted names and values, or refuses them.
+    `load` makes settings from dotted names and values, or raises an error.
     """
     cells = []
     for values in product(*grid.values()):

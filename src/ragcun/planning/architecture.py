@@ -1,8 +1,8 @@
-"""The size of a base, and the FLOPs and bytes that follow from it.
+"""The size of a base, and its FLOPs and bytes.
 
-A multiplication and an addition are two FLOPs. A token passes each weight of the layers once (2 FLOPs a weight) and
-attends to the T tokens of its text (4 T h FLOPs a layer, of h hidden dimensions); embeddings are looked up. A backward
-pass costs twice the forward pass of the layers that it goes through. (Kaplan et al., arXiv 2001.08361, Table 1.)
+A multiplication and an addition are two FLOPs. Each token costs 2 FLOPs per weight of the layers, and 4 T h FLOPs per
+layer for attention to the T tokens of its text, with h hidden dimensions; embeddings are looked up. A backward pass
+costs twice as much as the forward pass of the same layers. (Kaplan et al., arXiv 2001.08361, Table 1.)
 """
 
 import json
@@ -26,11 +26,11 @@ class Architecture:
     """The size of a base.
 
     Attributes:
-        weights: number of parameters without the token embeddings.
-        embeddings: number of parameters of the token embeddings.
-        layers, hidden, heads: of the transformer.
-        dimension: width of its embeddings.
-        max_length: maximum number of tokens of a text.
+        weights: the number of parameters without the token embeddings.
+        embeddings: the number of parameters of the token embeddings.
+        layers, hidden, heads: the numbers of layers, hidden dimensions and attention heads of the transformer.
+        dimension: the width of the embeddings.
+        max_length: the maximum number of tokens of a text.
     """
 
     weights: int
@@ -43,32 +43,32 @@ class Architecture:
 
     @property
     def parameters(self) -> int:
-        """Number of all parameters."""
+        """The number of all parameters."""
         return self.weights + self.embeddings
 
     def forward(self, tokens: float) -> float:
-        """FLOPs of a text of `tokens` tokens."""
+        """Return the FLOPs for a text of `tokens` tokens."""
         return tokens * (2 * self.weights + 4 * tokens * self.hidden * self.layers)
 
     def backward(self, tokens: float, frozen_layers: int = 0) -> float:
-        """FLOPs of the gradients of a text, which stop at the frozen early layers."""
+        """Return the FLOPs of the backward pass for a text, which stops at the frozen early layers."""
         return 2 * self.forward(tokens) * (self.layers - frozen_layers) / self.layers
 
     def trained(self, frozen_layers: int = 0) -> int:
-        """Parameters that training changes; freezing any layer freezes the embeddings."""
+        """Return the number of trained parameters; freezing any layer also freezes the embeddings."""
         if not frozen_layers:
             return self.parameters
         return self.weights * (self.layers - frozen_layers) // self.layers
 
     def activations(self, texts: int, tokens: float, frozen_layers: int = 0, checkpointing: bool = False) -> float:
-        """Bytes that the forward pass keeps for the backward pass, at 16 bit (Korthikanti et al., arXiv 2205.05198)."""
+        """Return the bytes of activations for the backward pass, in 16 bits (Korthikanti et al., arXiv 2205.05198)."""
         layers = self.layers - frozen_layers
         inputs = texts * tokens * self.hidden
         kept = inputs * (34 + 5 * self.heads * tokens / self.hidden)
         return 2 * inputs * layers + kept if checkpointing else kept * layers
 
 
-# Bases of the presets, so that a plan needs no download.
+# The bases of the presets, so that a plan needs no download.
 KNOWN = {
     "google/embeddinggemma-300m": Architecture(106_255_104, 201_326_592, 24, 768, 3, 768, 2_048),
     "sentence-transformers/all-mpnet-base-v2": Architecture(85_645_440, 23_841_538, 12, 768, 12, 768, 384),
@@ -77,9 +77,9 @@ KNOWN = {
 
 
 def find_architecture(base: str) -> Architecture:
-    """The size of the base called `base`: a key of `KNOWN`, or read from its files' headers.
+    """Return the size of the base `base`: an entry of `KNOWN`, or read from the headers of its files.
 
-    Raises as `resolve_model` does, and a `RagcunError` where its configuration names no layers.
+    Raises as `resolve_model` does, and a `RagcunError` if its configuration does not state the layers.
     """
     if base in KNOWN:
         return KNOWN[base]
@@ -95,13 +95,13 @@ def find_architecture(base: str) -> Architecture:
             int(config[name]) for name in ("hidden_size", "num_hidden_layers", "num_attention_heads")
         )
     except KeyError as error:
-        raise RagcunError(f"{base}: its config.json does not name {error}, so it cannot be planned with") from None
+        raise RagcunError(f"{base}: its config.json has no {error}, so its size is unknown") from None
     width = embedding_width(folder) or hidden
     return Architecture(weights, embeddings, layers, hidden, heads, width, _max_length(folder, config))
 
 
 def fitted(cells: Sequence[Cell], base: Architecture) -> list[Cell]:
-    """The cells with an output dimension that fits their base. Raises as `fit_output_dim` does."""
+    """Set the output dimension of cells to fit their base. Raises as `fit_output_dim` does."""
     name = cells[0].settings.model.base
     return [replace(cell, settings=fit_output_dim(cell.settings, base.dimension, name)) for cell in cells]
 

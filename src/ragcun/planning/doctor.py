@@ -17,12 +17,12 @@ from ragcun.files import ragcun_cache
 
 _ENOUGH_DISK = 50 * 2**30
 _ENOUGH_MEMORY = 8 * 2**30
-_PATIENCE = 5.0  # seconds that the hub has to answer
+_PATIENCE = 5.0  # the timeout of the hub, in seconds
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report: `advice` is what to do, empty where all is well."""
+    """One line of the report. `advice` says what to do; it is empty if nothing is wrong."""
 
     subject: str
     verdict: Literal["good", "limited", "bad"]
@@ -31,7 +31,7 @@ class Finding:
 
 
 def examine(store: Path) -> list[Finding]:
-    """Look at device, precision, memory, disk (of `store` and of the cache), token, hub, versions and LaTeX."""
+    """Check device, precision, memory, disk (of `store` and of the cache), token, hub, versions and LaTeX."""
     looks: list[Callable[[], Finding]] = [
         _versions,
         _device,

@@ -1,7 +1,7 @@
-"""Machines as a plan sees them: published peak rates of GPUs, or what `measured` finds of this machine.
+"""The machines of plans: published peak rates of GPUs, or the measured rates of this machine.
 
-The shares of a GPU's peak are assumptions, stated with every plan: what well-fed encoders of 100 to 300 million
-parameters reach. They are the weakest point of a plan for a GPU. For this machine, they are measured.
+The fractions of a GPU's peak that are reached are assumptions for encoders of 100 to 300 million parameters, and stated
+with every plan. They are the least certain part of a plan for a GPU. For this machine, they are measured.
 """
 
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ _GIB = 2**30
 
 @dataclass(frozen=True)
 class Machine:
-    """A machine as a plan sees it.
+    """The properties of a machine that a plan uses.
 
     Attributes:
-        peak, peak_fp32: FLOP/s in mixed precision, and in fp32, in which a frozen base is computed by default.
-        encoding, encoding_fp32, training: the shares of these peaks that inference and training reach.
-        step: seconds that an optimiser step takes on top of its FLOPs (launches, data, optimiser).
-        memory: bytes that a training may take.
+        peak, peak_fp32: the FLOP/s in mixed precision and in fp32, which is the default for encoding.
+        encoding, encoding_fp32, training: the fractions of these peaks that inference and training reach.
+        step: the seconds per optimiser step in addition to its FLOPs (launches, data, optimiser).
+        memory: the bytes that a training may use.
         source: the source of the figures.
     """
 
@@ -40,4 +40,4 @@ MACHINES = {
     "h100": Machine("NVIDIA H100", 989e12, 67e12, 0.3, 0.6, 0.25, 0.01, 80 * _GIB, _SHEET),
 }
 HERE = "here"
-DOWNLOAD = 50e6  # bytes/s, an assumption stated with every plan
+DOWNLOAD = 50e6  # bytes/s, an assumption that every plan states

@@ -1,4 +1,4 @@
-"""A short measurement of this machine: matrix products, layers as wide as a base's, and the base in encoding."""
+"""A short measurement of this machine: matrix products, transformer layers, and encoding with the base."""
 
 import time
 from collections.abc import Callable
@@ -17,18 +17,18 @@ from ragcun.planning.machines import HERE, Machine
 from ragcun.products import product
 from ragcun.settings.schema import ModelSettings
 
-_TOKENS = 128  # of the texts that are measured with
-_BATCHES = 4  # that each thread of a runtime encodes
+_TOKENS = 128  # the length of the texts of the measurement
+_BATCHES = 4  # the number of batches per thread of a runtime
 _LAYERS = 2
-_BUSY = 0.1  # share of the cores that others use, from which on a measurement is not to be trusted
+_BUSY = 0.1  # the share of the cores in use by other processes above which a measurement is unreliable
 
 
 def measure_here(base: Architecture, model: ModelSettings) -> Machine:
-    """This machine: what matrix products reach, layers as wide as the base's in training, and the base in encoding.
+    """Measure matrix products, training of transformer layers as wide as the base's, and encoding with the base.
 
-    The base of `model` encodes texts by the runtime that would encode it, in its precision, if it is on disk. Layers
-    stand for it otherwise, and in the other precision. Warns where other processes keep the machine busy meanwhile,
-    because the measurement is then too low.
+    If the base of `model` is on disk, it encodes texts by the runtime and in the precision of the settings. Otherwise,
+    and for the other precision, transformer layers are measured instead. Warns if other processes are busy during the
+    measurement, because the result is then too low.
     """
     _tell_if_busy()
     cuda = torch.cuda.is_available()
@@ -53,7 +53,7 @@ def measure_here(base: Architecture, model: ModelSettings) -> Machine:
 
 
 def _encoding(base: Architecture, model: ModelSettings, device: torch.device) -> tuple[float | None, str]:
-    """FLOP/s of the base itself, by the runtime that `model` asks for; None where it is not here. And what is told."""
+    """Return the FLOP/s of the base itself by its runtime, or None if it is not on disk, and a note."""
     from ragcun.embedding.base import split
     from ragcun.embedding.encode import encode_now
     from ragcun.embedding.load import load_model
@@ -62,17 +62,17 @@ def _encoding(base: Architecture, model: ModelSettings, device: torch.device) ->
     try:
         resolved = resolve_model(model.base, model.revision, offline=True)
     except RagcunError:
-        return None, f"measured; layers of torch stand for {model.base}, which is not here"
+        return None, f"measured with torch layers instead of {model.base}, which is not on disk"
     runtime = choose_runtime(model.runtime, architecture(resolved.path), model.precision, str(device)).runtime
     whole, _ = split(load_model(resolved, model.max_length, str(device)))
     engine = runtime.load(whole, model.precision)
     texts = [f"{number} {'the ' * _TOKENS}" for number in range(_BATCHES * engine.threads * engine.tokens // _TOKENS)]
     ids = token_ids(whole, texts)
     if ids is None:
-        return None, f"measured; layers of torch stand for {model.base}"
+        return None, f"measured with torch layers instead of {model.base}"
     flops = sum(base.forward(len(each)) for each in ids)
     taken = _seconds(lambda: encode_now(whole, texts, "document", engine), device)
-    return flops / taken, f"measured; {runtime.name} encodes"
+    return flops / taken, f"measured with {runtime.name} for encoding"
 
 
 def _tell_if_busy() -> None:
@@ -85,14 +85,14 @@ def _tell_if_busy() -> None:
 
 
 def _products(device: torch.device, dtype: torch.dtype, rows: int, width: int = 768) -> float:
-    """FLOP/s of (rows, width) by (width, 4 width), by the fastest library."""
+    """Return the FLOP/s of products of (rows, width) and (width, 4 width), by the fastest library."""
     left = torch.randn(rows, width, device=device, dtype=dtype)
     right = torch.randn(4 * width, width, device=device, dtype=dtype)
     return 8 * rows * width**2 / _seconds(lambda: product(left, right), device)
 
 
 def _layers(base: Architecture, device: torch.device, dtype: torch.dtype, texts: int, backward: bool) -> float:
-    """FLOP/s of transformer layers as wide as the base's; a backward pass counts twice its forward pass."""
+    """Return the FLOP/s of transformer layers as wide as the base's; a backward pass counts as two forward passes."""
     layer = nn.TransformerEncoderLayer(
         base.hidden, base.heads, 4 * base.hidden, activation="gelu", batch_first=True, device=device, dtype=dtype
     )
@@ -110,7 +110,7 @@ def _layers(base: Architecture, device: torch.device, dtype: torch.dtype, texts:
 
 
 def _seconds(work: Callable[[], object], device: torch.device, least: float = 0.7) -> float:
-    """The median seconds that `work` takes, repeated for `least` seconds after a first time that does not count."""
+    """Return the median seconds of `work`, repeated for `least` seconds after one run that is not counted."""
     work()
     taken: list[float] = []
     while sum(taken) < least:

@@ -1,6 +1,6 @@
 """`ragcun plan`: time, memory, disk and cost of each step of a configuration, from FLOPs and bytes.
 
-b: base dimension, d: output dimension.
+Shapes: b base dimensions, d output dimensions.
 """
 
 from collections.abc import Sequence
@@ -29,18 +29,18 @@ from ragcun.planning.workload import (
 )
 from ragcun.settings.schema import ModelSettings, Settings, StageSettings, total_steps
 
-_START = 9.0  # seconds: imports, and loading a base
-_PADDING = 1.25  # tokens computed for each token of a text, in batches that are trained on
-_RESULTS = 0.003  # seconds: the 1,000 documents found for a query, written and measured
-# Of a document, measured on two cores of a Zen 5 (docs/benchmarks.md): seconds to index its row once, to read it and to
-# rank its id at each evaluation; bytes of main memory for digest, place and rank; bytes of the index.
+_START = 9.0  # seconds for imports and loading a base
+_PADDING = 1.25  # computed tokens per token of a text, in training batches
+_RESULTS = 0.003  # seconds per query to write and score its 1,000 documents
+# Costs per document, measured on two cores of a Zen 5 (docs/benchmarks.md): seconds to index its row once, and to read
+# it and rank its id at each evaluation; bytes of main memory for digest, position and rank; bytes of the index.
 _INDEXED, _READ, _HELD, _INDEX = 3.5e-6, 6.5e-6, 150, 40
-_TOKEN_BUDGET = 32_768  # tokens of a batch that is only encoded, on a GPU
+_TOKEN_BUDGET = 32_768  # tokens of an encoding batch on a GPU
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a plan: seconds, bytes of accelerator memory at its peak, bytes that it leaves on disk."""
+    """One step of a plan: seconds, peak bytes of accelerator memory, and bytes that stay on disk."""
 
     name: str
     work: str
@@ -49,18 +49,18 @@ class Step:
     disk: float
 
     def times(self, count: int) -> "Step":
-        """The step done `count` times, one after the other."""
+        """Return the step repeated `count` times in sequence."""
         return replace(self, seconds=count * self.seconds, disk=count * self.disk)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The steps, and what the embedding store saves.
+    """The steps of a plan, and the savings of the embedding store.
 
     Attributes:
-        without_store: seconds of all steps if every use of a base embedding computed it again.
-        second_training: seconds of another training on the same pairs, all of whose base embeddings are stored.
-        largest: documents of the largest corpus that is evaluated.
+        without_store: the seconds of all steps if each use of a base embedding computed it again.
+        second_training: the seconds of another training on the same pairs with stored base embeddings.
+        largest: the number of documents of the largest corpus.
     """
 
     machine: Machine
@@ -72,21 +72,21 @@ class Plan:
 
     @property
     def seconds(self) -> float:
-        """Seconds of all steps, one after the other."""
+        """The seconds of all steps in sequence."""
         return sum(step.seconds for step in self.steps)
 
     @property
     def main_memory(self) -> float:
-        """Bytes of main memory that the largest corpus takes, besides what `--memory` allows its search."""
+        """The bytes of main memory for the largest corpus, in addition to the `--memory` of its search."""
         return float(_HELD * self.largest)
 
     @property
     def disk(self) -> float:
-        """Bytes that all steps leave on disk."""
+        """The bytes that all steps leave on disk."""
         return sum(step.disk for step in self.steps)
 
     def to_json(self, price: float | None) -> dict[str, Any]:
-        """The JSON of `ragcun plan --json`; `price` is per machine-hour."""
+        """Return the plan as `--json` prints it; `price` is per machine-hour."""
         return {
             "machine": asdict(self.machine),
             "steps": [asdict(step) for step in self.steps],
@@ -102,7 +102,7 @@ class Plan:
 
 
 def find_machine(name: str, base: Architecture, model: ModelSettings) -> Machine:
-    """The machine called `name`: a key of `MACHINES`, or `here`, which is measured (see `measure_here`).
+    """Return the machine `name`: an entry of `MACHINES`, or `here`, which is measured (see `measure_here`).
 
     Raises:
         UserError: there is no such machine.
@@ -119,10 +119,10 @@ def find_machine(name: str, base: Architecture, model: ModelSettings) -> Machine
 
 
 def make_plan(cells: Sequence[Cell], base: Architecture, machine: Machine, documents: int | None = None) -> Plan:
-    """What trainings on `base`, and the evaluation of what they give, take on `machine`; the cells are `fitted` to it.
+    """Plan the trainings on `base` and their evaluation on `machine`; the cells are `fitted` to the base.
 
-    One cell without a name is a run of the whole chain. Several cells are an ablation. Besides the datasets of the
-    settings, a corpus of so many `documents` is evaluated on, which are passages as long as MS MARCO's.
+    One cell without a name is a run, and several cells are an ablation. In addition to the datasets of the settings, a
+    corpus of `documents` passages of MS MARCO's length is planned.
 
     Raises as `chosen_datasets`, `training_load` and `collection_loads` do.
     """
@@ -145,7 +145,7 @@ def make_plan(cells: Sequence[Cell], base: Architecture, machine: Machine, docum
         evaluated.append((passages_load(documents, limit), False))
     for collection, stored in evaluated:
         steps.append(costs.evaluation(collection, stored, [cell.settings.model for cell in cells]))
-        if most.model.freeze_base:  # each head, and the base's own row, read what is encoded once
+        if most.model.freeze_base:  # all heads and the base itself use embeddings that are encoded once
             repeated += len(cells) * costs.encode([collection.queries, collection.documents])
     largest = max((collection.documents.count for collection, _ in evaluated), default=0)
     without_store = sum(step.seconds for step in steps) + repeated
@@ -153,7 +153,7 @@ def make_plan(cells: Sequence[Cell], base: Architecture, machine: Machine, docum
 
 
 def _frozen(cells: Sequence[Cell], costs: "_Costs", limit: int) -> tuple[list[Step], float, float]:
-    """Steps of trainings on stored embeddings, the seconds that the store saves, and those of another training."""
+    """Return the steps of trainings on stored embeddings, the seconds saved, and those of another training."""
     most = most_data(cells)
     load = training_load(most, most.training, [*most.data.weights()], limit)
     encoding = costs.encoding(load, general_loads(most, limit))
@@ -178,7 +178,7 @@ def _frozen(cells: Sequence[Cell], costs: "_Costs", limit: int) -> tuple[list[St
 
 
 def _full(settings: Settings, costs: "_Costs", limit: int) -> list[Step]:
-    """Steps of trainings that change the base."""
+    """Return the steps of trainings that change the base."""
     steps = []
     stages = [
         ("pretraining", settings.pretraining, [settings.data.pretrain] if settings.data.pretrain else []),
@@ -198,7 +198,7 @@ def _download(name: str, load: PairLoad) -> list[Step]:
 
 
 def _trained_on(name: str, settings: Settings) -> bool:
-    """Whether a collection's documents have been encoded for training, as its own or as general texts."""
+    """Return whether a collection's documents were encoded for training, as training data or as general texts."""
     if not settings.model.freeze_base:
         return False
     there = (evaluation_folder(settings) / name).resolve()
@@ -208,7 +208,7 @@ def _trained_on(name: str, settings: Settings) -> bool:
 
 
 def _length(stage: StageSettings, pairs: int) -> tuple[int, float]:
-    """Batches and epochs of a training on so many pairs."""
+    """Return the batches per epoch and the epochs of a training on this number of pairs."""
     per_epoch = max(1, pairs // min(stage.batch_size, pairs))
     limit = None if stage.max_steps is None else stage.max_steps * stage.gradient_accumulation_steps
     batches = total_steps(per_epoch, stage.epochs, limit)
@@ -223,19 +223,19 @@ class _Costs:
         self.head = self.head_weights(model)
 
     def head_weights(self, model: ModelSettings) -> int:
-        """The number of weights of the head that `model` describes."""
+        """Return the number of weights of the head in `model`."""
         head = HEADS[model.head]
         return head.weights(self.base.dimension, model.dimension, **head.own(model))
 
     def encode(self, loads: list[TextLoad]) -> float:
-        """Seconds to encode texts once."""
+        """Return the seconds to encode texts once."""
         flops = sum(load.count * self.base.forward(load.tokens) for load in loads)
         machine = self.machine
         full = self.model.precision == "fp32"
         return flops / (machine.peak_fp32 * machine.encoding_fp32 if full else machine.peak * machine.encoding)
 
     def stored(self, loads: list[TextLoad]) -> float:
-        """Bytes of their base embeddings."""
+        """Return the bytes of the texts' base embeddings."""
         return sum(4 * self.base.dimension * load.count for load in loads)
 
     def encoding(self, load: PairLoad, general: Sequence[TextLoad]) -> Step:
@@ -249,7 +249,7 @@ class _Costs:
         d, head, columns = model.dimension, self.head_weights(model), 2 + load.negatives
         rows = columns * batch
         forward: float = 2 * rows * head + 2 * (columns - 1) * batch**2 * d
-        if settings.data.general:  # as many texts as pairs, also through the head as it started, without a gradient
+        if settings.data.general:  # as many texts as pairs, also through the initial head, without a gradient
             forward += 2 * batch * head * (1 + 1 / 3)
         weights, shape = stage.weights(), BatchShape(batch, rows, d, self.base.dimension)
         forward += sum(term.flops(shape) for term in TERMS if weights[term.weight])
@@ -266,7 +266,7 @@ class _Costs:
             self.base.forward(_PADDING * text.tokens) + self.base.backward(_PADDING * text.tokens, frozen)
             for text in load.row
         )
-        if stage.mini_batch_size:  # GradCache embeds each text a second time
+        if stage.mini_batch_size:  # GradCache embeds each text twice
             flops += sum(self.base.forward(_PADDING * text.tokens) for text in load.row)
         batches, epochs = _length(stage, load.pairs)
         seconds = load.pairs * epochs * flops / (self.machine.peak * self.machine.training)
@@ -281,7 +281,7 @@ class _Costs:
         return Step(name, work, seconds, memory, 4 * self.base.parameters + 5 * 4 * trained)
 
     def evaluation(self, collection: CollectionLoad, stored: bool, models: Sequence[ModelSettings]) -> Step:
-        """Encode what is not `stored`, once, and search it with each of `models`."""
+        """Plan encoding the collection once, unless it is `stored`, and searching it with each of `models`."""
         texts = [collection.queries] if stored else [collection.queries, collection.documents]
         seconds = self.encode(texts) + _INDEXED * collection.documents.count
         for model in models:

@@ -1,4 +1,4 @@
-"""A plan and the findings of `ragcun doctor` as tables."""
+"""Tables of plans and of the findings of `ragcun doctor`."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,7 +13,7 @@ _GIB = decimals(1, scale=1 / 2**30)
 
 
 def plan_table(plan: Plan, price: float | None = None) -> Table:
-    """Return the steps of a plan with their sum, and below it what it assumes; `price` is that of an hour."""
+    """Make the table of a plan's steps with their sum, and its assumptions in notes; `price` is per machine-hour."""
     columns = [
         Column("step"),
         Column("work"),
@@ -34,8 +34,8 @@ def plan_table(plan: Plan, price: float | None = None) -> Table:
         )
     if plan.main_memory > 2**30:
         notes.append(
-            f"The largest corpus takes {plan.main_memory / 2**30:.0f} GiB of main memory, besides what --memory allows "
-            "its search; launched processes divide its encoding and search among them."
+            f"The largest corpus takes {plan.main_memory / 2**30:.0f} GiB of main memory, in addition to the --memory "
+            "of its search. Launched processes divide its encoding and search."
         )
     if most > plan.machine.memory:
         notes.append(
@@ -52,7 +52,7 @@ def plan_table(plan: Plan, price: float | None = None) -> Table:
 
 
 def findings_table(findings: Sequence[Finding]) -> Table:
-    """Return what works on this machine, and what to do where something does not."""
+    """Make the table of what works on this machine, with advice on problems."""
     rows = [
         [Cell(one.subject), Cell(one.verdict, tone=_TONES[one.verdict]), *cells(one.found, one.advice)]
         for one in findings

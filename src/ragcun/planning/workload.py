@@ -1,4 +1,4 @@
-"""How many texts of how many tokens a configuration needs. Data on disk is counted."""
+"""The numbers of texts and tokens of a configuration. Data on disk are counted."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,17 +19,17 @@ from ragcun.pipeline.steps import evaluation_folder
 from ragcun.settings.schema import DataSettings, Settings, StageSettings
 from ragcun.training.data import general_texts, limit_negatives
 
-TOKENS_PER_WORD = 1.35  # of English under the presets' tokenizers
+TOKENS_PER_WORD = 1.35  # for English with the presets' tokenizers
 _SAMPLE = 500
 _PASSAGE_QUERIES = 1_000
 _DEV_SHARE = 0.05
-_MOST_DEV = 1_000  # held out of pairs
-_MOST_RANKED = 20_000  # documents
+_MOST_DEV = 1_000  # the maximum number of held-out queries
+_MOST_RANKED = 20_000  # the maximum number of dev documents
 
 
 @dataclass(frozen=True)
 class TextLoad:
-    """A number of different texts, and their mean number of tokens."""
+    """The number of distinct texts, and their mean number of tokens."""
 
     count: int
     tokens: float
@@ -40,11 +40,11 @@ class PairLoad:
     """Training data.
 
     Attributes:
-        queries, documents: the different texts in the pairs.
-        negatives: of each pair, at most.
-        held_out: queries and documents that dev is scored with.
-        others: texts of `held_out` that are not in the pairs.
-        download: bytes.
+        queries, documents: the distinct texts in the pairs.
+        negatives: the maximum number of negatives per pair.
+        held_out: the queries and documents of dev.
+        others: the texts of `held_out` that are not in the pairs.
+        download: the bytes to download.
     """
 
     pairs: int
@@ -58,7 +58,7 @@ class PairLoad:
 
     @property
     def row(self) -> list[TextLoad]:
-        """The texts of a pair: query, positive, negatives."""
+        """Return the texts of a pair: query, positive, negatives."""
         return [self.queries, *[self.documents] * (1 + self.negatives)]
 
 
@@ -72,22 +72,22 @@ class CollectionLoad:
     source: str
 
 
-SAME_CORPUS = {"climate-fever": "fever", "fever": "climate-fever"}  # but for 25 documents
-_MSMARCO_TRAIN = (532_751, 502_939, 516_472)  # judged pairs, their queries, their passages
-_MSMARCO_BYTES = 1_660_000_000  # BeIR/msmarco: corpus and queries as parquet
-_WIKI_SHARD = (11_685_147_288 // 41, 6_407_814 // 41)  # bytes and articles of one of wikimedia/wikipedia's 41 shards
+SAME_CORPUS = {"climate-fever": "fever", "fever": "climate-fever"}  # except for 25 documents
+_MSMARCO_TRAIN = (532_751, 502_939, 516_472)  # the numbers of judged pairs, queries and passages
+_MSMARCO_BYTES = 1_660_000_000  # corpus and queries of BeIR/msmarco as Parquet
+_WIKI_SHARD = (11_685_147_288 // 41, 6_407_814 // 41)  # bytes and articles per shard of wikimedia/wikipedia
 _CHARACTERS_PER_TOKEN = 4.4
-_PYDOCS_QUERY_TOKENS = 15.5  # of a docstring's summary
-_WIKI_QUERY_TOKENS = 28  # a first sentence
+_PYDOCS_QUERY_TOKENS = 15.5  # the mean length of a docstring's summary
+_WIKI_QUERY_TOKENS = 28  # the mean length of a first sentence
 
 
 def training_load(settings: Settings, stage: StageSettings, data: Sequence[str], limit: int) -> PairLoad:
-    """The training data of `stage`: the pairs at each of `data` if given, else its published source.
+    """Count the training data of `stage`: the pairs at each of `data` if given, otherwise its published source.
 
     Texts are cut to `limit` tokens.
 
     Raises:
-        UserError: `data` is missing or malformed, or the stage has neither data nor a source to download.
+        UserError: `data` is missing or malformed, or the stage has neither data nor a source.
     """
     paths: Sequence[str | None] = data or [None]
     loads = [_training_load(settings, stage, path, limit) for path in paths]
@@ -159,7 +159,7 @@ def _training_load(settings: Settings, stage: StageSettings, data: str | None, l
 
 
 def general_loads(settings: Settings, limit: int) -> list[TextLoad]:
-    """The general texts, which are encoded as documents. Raises `UserError` where some are missing or malformed."""
+    """Count the general texts, which are encoded as documents. Raises `UserError` if some are missing or malformed."""
     there = tuple(name for name in settings.data.general if name != PYDOCS)
     parts = general_texts(settings.data.model_copy(update={"general": there})).values()
     loads = [TextLoad(len(texts), _tokens(texts, np.arange(len(texts)), limit)) for part in parts for texts in part]
@@ -171,7 +171,7 @@ def general_loads(settings: Settings, limit: int) -> list[TextLoad]:
 
 
 def collection_loads(dataset: Dataset | Path, settings: Settings, limit: int) -> list[CollectionLoad]:
-    """The collections of a dataset as they lie on disk, or as published; texts are cut to `limit` tokens."""
+    """Count the collections of a dataset on disk, or use published counts; texts are cut to `limit` tokens."""
     if isinstance(dataset, Path):
         return [_counted_collection(dataset.name, dataset, OWN_SPLIT, settings, limit) or _pydocs_collection(settings)]
     home = evaluation_folder(settings)
@@ -182,13 +182,13 @@ def collection_loads(dataset: Dataset | Path, settings: Settings, limit: int) ->
 
 
 def passages_load(documents: int, limit: int) -> CollectionLoad:
-    """A corpus of so many passages as long as MS MARCO's, and 1,000 of its queries."""
+    """Return a corpus of this many passages of MS MARCO's length, and 1,000 queries."""
     load = _published_load(datasets()["msmarco"], limit)
     return CollectionLoad(
         name="passages",
         queries=TextLoad(_PASSAGE_QUERIES, load.queries.tokens),
         documents=TextLoad(documents, load.documents.tokens),
-        source="as long as MS MARCO's",
+        source="of MS MARCO's length",
     )
 
 
@@ -223,7 +223,7 @@ def _pydocs_collection(settings: Settings) -> CollectionLoad:
 
 
 def _pydocs(data: DataSettings) -> PairLoad:
-    documents, tokens = data.pydocs_documents, float(data.pydocs_max_words)  # about one token for each word allowed
+    documents, tokens = data.pydocs_documents, float(data.pydocs_max_words)  # about one token per allowed word
     train, dev = (TextLoad(round(documents * SHARES[split]), _PYDOCS_QUERY_TOKENS) for split in ("train", "dev"))
     return PairLoad(
         pairs=train.count,

@@ -1,1 +1,1 @@
-"""Training: pairs and stored base embeddings in, an encoder out, interruptible at any moment."""
+"""Training of encoders from pairs and stored base embeddings, which can be interrupted at any time."""

@@ -1,4 +1,4 @@
-"""Accelerate's `Accelerator`, as the settings ask for it, with the trackers that follow the history."""
+"""Accelerate's `Accelerator` for the settings, with the experiment trackers."""
 
 import importlib.util
 from pathlib import Path
@@ -14,16 +14,16 @@ from ragcun.settings.schema import Settings
 
 
 def make_accelerator(settings: Settings, experiment: Path) -> Accelerator:
-    """The accelerator of a training in `experiment`, after this process has joined those it was launched with.
+    """Make the accelerator of a training in `experiment`, after this process has joined the other launched ones.
 
     Raises:
-        UserError: a tracker is not installed, or processes that cannot be served.
+        UserError: a tracker is not installed, or the configuration of processes is not supported.
     """
     trackers = list(settings.training.track)
     for name in trackers:
         if importlib.util.find_spec(name) is None:
             raise UserError(f"--track {name}: the package is not installed; pip install 'ragcun[{name}]'")
-    AcceleratorState._reset_state()  # of an earlier training in this process, whose precision may be another
+    AcceleratorState._reset_state()  # an earlier training in this process may have another precision
     accelerator = Accelerator(
         cpu=join_processes().device.type == "cpu",
         mixed_precision=_mixed_precision(settings),
@@ -48,7 +48,7 @@ def _mixed_precision(settings: Settings) -> str:
 
 
 def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, str | int | float]:
-    """Settings by dotted names, as trackers take them."""
+    """Return settings by dotted names, as trackers expect them."""
     flat: dict[str, str | int | float] = {}
     for name, value in settings.items():
         if isinstance(value, dict):

@@ -1,6 +1,6 @@
 """Training batches, as stored base embeddings or as tokenised texts.
 
-B: pairs of a batch, K: negatives a pair, b: base dimension.
+Shapes: B pairs of a batch, K negatives per pair, b base dimensions.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,15 +26,15 @@ Inputs = torch.Tensor | Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Batch:
-    """One process' share of a step. Absent negatives have document id -1 and stand for document 0.
+    """One process' part of a step. Absent negatives have document id -1, and document 0 in their place.
 
     Attributes:
         anchors, positives, negatives: base embeddings (rows, b) or tokenised texts; B * K negatives, pair by pair.
-        anchor_ids, document_ids: equal where the texts are equal; of the positives, then of the negatives.
-        known_pairs: the keys of all training pairs, sorted: a document may answer an anchor it is not paired with.
-        teacher_Bb: base embeddings of the positives as they were before training, where a term needs them.
-        random: as `negatives`, of documents drawn from all of the training pairs', where some are drawn.
-        general: base embeddings (G, b) of general texts, which are not trained on, where there are some.
+        anchor_ids, document_ids: ids, which are equal for equal texts; those of the positives, then of the negatives.
+        known_pairs: the sorted keys of all training pairs, since a document may be relevant to several anchors.
+        teacher_Bb: the base's embeddings of the positives before training, if a term needs them.
+        random: random documents of the training pairs, in the form of `negatives`, if some are drawn.
+        general: the base's embeddings of general texts, which are not trained on, (G, b), if there are some.
     """
 
     anchors: Inputs
@@ -49,7 +49,7 @@ class Batch:
 
 
 class PairSource(Protocol):
-    """A source of batches, of pairs that may be a mixture (see `Pairs`)."""
+    """A source of batches of pairs, which may be a mixture (see `Pairs`)."""
 
     mixture: tuple[tuple[int, float], ...]
 
@@ -59,7 +59,7 @@ class PairSource(Protocol):
 
 
 class _PairRows:
-    """The distinct queries and documents of pairs, and the rows of them that make each pair."""
+    """The distinct queries and documents of pairs, and the rows of each pair."""
 
     def __init__(self, pairs: Pairs) -> None:
         query_rows, self.anchor = np.unique(pairs.anchor, return_inverse=True)
@@ -81,10 +81,10 @@ class _PairRows:
 
 
 class PairVectors:
-    """The base embeddings of training pairs, read from the store, or held in memory where they take less than 2 GiB.
+    """The base embeddings of training pairs, which are read from the store, or kept in memory if smaller than 2 GiB.
 
-    `random_documents`, and as many of the `general` texts as a batch has pairs, are drawn beside each batch, by torch's
-    generator, which the training seeds at each step.
+    For each batch, `random_documents` documents, and as many `general` texts as the batch has pairs, are drawn by
+    torch's generator, which the training seeds at each step.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class PairVectors:
         )
 
     def sample(self, limit: int, seed: int) -> npt.NDArray[np.float32]:
-        """Base embeddings of at most `limit` queries and documents, drawn alike from both, (n, b)."""
+        """Return base embeddings of at most `limit` queries and documents, drawn from both together, (n, b)."""
         parts = []
         for name, rows in enumerate((self._queries, self._documents)):
             chosen = np.random.default_rng((seed, name)).permutation(len(rows))[: limit // 2]
@@ -148,7 +148,7 @@ class _Rows:
 
 
 def _draw(sources: Sequence[_Rows], count: int) -> torch.Tensor:
-    """Rows drawn at random, by torch's generator, from all of `sources` together."""
+    """Draw rows at random by torch's generator from all of `sources` together."""
     ends = np.cumsum([len(source) for source in sources])
     drawn = torch.randint(int(ends[-1]), (count,)).numpy()
     which = np.searchsorted(ends, drawn, side="right")
@@ -157,12 +157,12 @@ def _draw(sources: Sequence[_Rows], count: int) -> torch.Tensor:
 
 
 class PairTexts:
-    """The texts of training pairs, tokenised step by step for a base that is trained, under its prompts.
+    """The texts of training pairs, which are tokenised at each step for a trained base, with its prompts.
 
     Args:
         pairs: the pairs.
-        base: whose tokenizer and prompts are taken.
-        teacher: gives the base's embeddings before training; None where no term that has a weight needs them.
+        base: the base, with its tokenizer and prompts.
+        teacher: the source of the base's embeddings before training; None if no term with a weight needs them.
     """
 
     def __init__(self, pairs: Pairs, base: SentenceTransformer, teacher: Embedder | None) -> None:
@@ -197,7 +197,7 @@ class PairTexts:
 
 
 def sample_vectors(pairs: Pairs, embedder: Embedder, limit: int, seed: int) -> npt.NDArray[np.float32]:
-    """Base embeddings of at most `limit` queries and documents of pairs, drawn alike from both, (n, b)."""
+    """Return base embeddings of at most `limit` queries and documents of pairs, drawn from both together, (n, b)."""
     rows = _PairRows(pairs)
     parts = []
     for name, (texts, embed) in enumerate(((rows.queries, embedder.queries), (rows.documents, embedder.documents))):
@@ -207,5 +207,5 @@ def sample_vectors(pairs: Pairs, embedder: Embedder, limit: int, seed: int) -> n
 
 
 def _identities(texts: Texts) -> Index:
-    """(n,) numbers that are equal where the texts are equal."""
+    """Return numbers that are equal for equal texts, (n,)."""
     return np.unique(digest_texts(texts), axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)

@@ -1,11 +1,11 @@
-"""Checkpoints: safetensors files, each whole or absent, with a JSON state in the header's "state", and a checksum.
+"""Checkpoints: safetensors files with a JSON state in the header's "state" and a checksum, complete or absent.
 
 checkpoints/start.safetensors   the trained weights before training; state: ndcg on dev
-checkpoints/best.safetensors    those with the best nDCG@10 on dev; state: ndcg, step
-checkpoints/last.safetensors    all that is needed to go on: trained.*, objective.* (a learnt temperature, buffers of
-                                terms) and optimiser.INDEX.* (Adam's moments); state: step, seconds, the best step and
-                                its nDCG@10, the scaler of fp16, how batches are divided, and the identity of the
-                                training (a hash of its settings and data), without which it is not resumed
+checkpoints/best.safetensors    the weights with the best nDCG@10 on dev; state: ndcg, step
+checkpoints/last.safetensors    everything that is needed to resume: trained.*, objective.* (a learnt temperature,
+                                buffers of terms) and optimiser.INDEX.* (Adam's moments); state: step, seconds, the best
+                                step and its nDCG@10, the scaler of fp16, the division of batches, and the identity of
+                                the training (a hash of its settings and data), which must match for resuming
 """
 
 import json
@@ -26,7 +26,7 @@ def save_tensors(path: Path, tensors: Tensors, state: dict[str, Any]) -> None:
     """Write tensors and a JSON state into one file, atomically.
 
     Raises:
-        RagcunError: it cannot be written (disk full); what stood there before stays.
+        RagcunError: the file cannot be written, as with a full disk; the former file is kept.
     """
     copies = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     try:
@@ -35,7 +35,7 @@ def save_tensors(path: Path, tensors: Tensors, state: dict[str, Any]) -> None:
         )
     except (OSError, SafetensorError) as error:
         raise RagcunError(
-            f"{path}: cannot be written ({error}); the checkpoint before it is kept. Free some space, then run "
+            f"{path}: cannot be written ({error}); the former checkpoint is kept. Free some space, then run "
             "the same command again"
         ) from error
 
@@ -49,13 +49,13 @@ def load_tensors(path: Path) -> tuple[Tensors, dict[str, Any]]:
 
 
 def refuse_damage(path: Path) -> None:
-    """Raise a `RagcunError` where a checkpoint is damaged or missing, which only a new training mends."""
+    """Raise a `RagcunError` if a checkpoint is damaged or missing, which only a new training can repair."""
     try:
         check_safetensors(path)
     except FileNotFoundError:
-        raise RagcunError(f"{path}: missing; delete {path.parent} and give the same command to train anew") from None
+        raise RagcunError(f"{path}: missing; delete {path.parent} and run the same command to train again") from None
     except DamagedError as error:
-        raise RagcunError(f"{error}; delete {path.parent} and give the same command to train anew") from None
+        raise RagcunError(f"{error}; delete {path.parent} and run the same command to train again") from None
 
 
 def pack(prefix: str, tensors: Tensors) -> Tensors:
@@ -64,12 +64,12 @@ def pack(prefix: str, tensors: Tensors) -> Tensors:
 
 
 def unpack(prefix: str, tensors: Tensors) -> Tensors:
-    """The tensors that `pack` named with `prefix`."""
+    """Select the tensors that `pack` named with `prefix`, by their former names."""
     return {name.removeprefix(f"{prefix}."): t for name, t in tensors.items() if name.startswith(f"{prefix}.")}
 
 
 def optimiser_tensors(optimiser: torch.optim.Optimizer) -> Tensors:
-    """The optimiser's state as named tensors; hyperparameters are left out, they follow from the settings."""
+    """Return the optimiser's state as named tensors, without hyperparameters, which follow from the settings."""
     state = optimiser.state_dict()["state"]
     return {f"{index}.{name}": torch.as_tensor(value) for index, of in state.items() for name, value in of.items()}
 

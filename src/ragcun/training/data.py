@@ -1,4 +1,4 @@
-"""Training data and held-out data. The module does not import torch, so wrong data is refused early."""
+"""Training data and held-out data. The module does not import torch, so that invalid data is refused early."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -24,9 +24,9 @@ _MOST_DOCUMENTS = 20_000
 
 @dataclass(frozen=True)
 class DevTexts:
-    """Held-out queries and the documents they are ranked against; `qrels` name both by row.
+    """Held-out queries and the documents that are ranked for them; `qrels` refers to both by row.
 
-    `notes` are lines that tell how they were chosen.
+    `notes` are lines that describe how they were chosen.
     """
 
     queries: Texts
@@ -37,9 +37,9 @@ class DevTexts:
 
 
 def dev_from_collection(path: Path, split: str, data: DataSettings) -> DevTexts:
-    """A collection's held-out split: at most `data.dev_rows` of its queries, against at most 20,000 documents.
+    """Read a collection's held-out split: at most `data.dev_rows` queries and at most 20,000 documents.
 
-    Where the corpus is larger, the judged documents and a random sample of the others stand for it, and this is said.
+    A larger corpus is represented by the judged documents and a random sample of the others, which is reported.
     """
     collection = Collection.open(path, on_error=data.on_error)
     judged = collection.qrels(split)
@@ -52,7 +52,7 @@ def dev_from_collection(path: Path, split: str, data: DataSettings) -> DevTexts:
     wanted = sorted({document for query in chosen for document in judged[query]})
     judged_rows = collection.corpus.rows(wanted)
     row_of = dict(zip(wanted, judged_rows.tolist(), strict=True))
-    judged_rows = judged_rows[judged_rows >= 0]  # a judged document that is not there counts in the ideal ranking only
+    judged_rows = judged_rows[judged_rows >= 0]  # a missing judged document only counts in the ideal ranking
     rows = np.arange(len(collection.corpus))
     notes: list[str] = []
     if len(rows) > _MOST_DOCUMENTS:
@@ -81,7 +81,7 @@ def dev_from_collection(path: Path, split: str, data: DataSettings) -> DevTexts:
 
 
 def dev_from_pairs(pairs: Pairs, data: DataSettings) -> DevTexts:
-    """Held-out pairs: each query, at most `data.dev_rows`, is ranked against the positives and negatives of all."""
+    """Make held-out data from pairs: at most `data.dev_rows` queries, with all positives and negatives as documents."""
     if len(pairs) < 2:
         raise UserError("dev: at least two held-out pairs are needed")
     queries = np.unique(pairs.anchor)
@@ -106,16 +106,16 @@ def dev_from_pairs(pairs: Pairs, data: DataSettings) -> DevTexts:
 
 
 def trainings(settings: Settings, stage: Stage = "both", load_checkpoint: str | None = None) -> dict[str, Settings]:
-    """The stages that are trained, "pretrain" and "finetune", each with the settings of a training of its own.
+    """Return the stages to train, "pretrain" and "finetune", each with its own settings.
 
-    Settings without a stage 1 are stage 2 alone; `stage` is "both" then.
+    Settings without a stage 1 have only stage 2; `stage` must then be "both".
 
     Raises:
-        UserError: there is no such stage, it has neither data nor a source of it, or nothing to start from.
+        UserError: there is no such stage, or it has no data, or stage 2 alone has no encoder to start from.
     """
     first, second = settings.pretraining, settings.model_copy(update={"pretraining": None})
     if first is None and stage != "both":
-        raise UserError(f"--stage {stage}: these settings have one stage only, as there is no pretraining")
+        raise UserError(f"--stage {stage}: these settings have only one stage, because they have no [pretraining]")
     if first is None:
         stage = "finetune"
     elif stage == "finetune" and load_checkpoint is None:
@@ -135,10 +135,10 @@ def trainings(settings: Settings, stage: Stage = "both", load_checkpoint: str | 
 
 
 def training_data(settings: Settings) -> tuple[Pairs, DevTexts]:
-    """The training pairs, and the held-out data for scoring checkpoints.
+    """Load the training pairs, and the held-out data for scoring checkpoints.
 
     Raises:
-        UserError: data that is missing, malformed, or too little.
+        UserError: data is missing, malformed or insufficient.
     """
     data = settings.data
     if not data.train:
@@ -168,7 +168,7 @@ def _training_data(path: Path, settings: Settings) -> tuple[Pairs, DevTexts]:
 
 
 def _joined(devs: Sequence[DevTexts]) -> DevTexts:
-    """Queries of several sources, ranked against the documents of all."""
+    """Join the queries of several sources, with the documents of all."""
     queries, documents = Joined([dev.queries for dev in devs]), Joined([dev.documents for dev in devs])
     qrels = {
         str(int(query) + int(first_query)): {
@@ -183,7 +183,7 @@ def _joined(devs: Sequence[DevTexts]) -> DevTexts:
 
 
 def limit_negatives(pairs: Pairs, count: int | None) -> Pairs:
-    """The pairs with the first `count` of their given negatives; all of them for None."""
+    """Keep the first `count` negatives of each pair; None keeps all."""
     return pairs if count is None else replace(pairs, negatives=pairs.negatives[:, :count])
 
 
@@ -199,7 +199,7 @@ def _hold_out(pairs: Pairs, data: DataSettings) -> tuple[Pairs, DevTexts]:
 
 
 def out_of_domain_texts(path: Path, data: DataSettings) -> DevTexts:
-    """The dev queries of a collection that is not trained on, or its train queries; never those of its test split.
+    """Read the dev queries of an out-of-domain collection, or its train queries, but never test queries.
 
     Raises:
         UserError: it has neither.
@@ -214,10 +214,10 @@ def out_of_domain_texts(path: Path, data: DataSettings) -> DevTexts:
 
 
 def general_texts(data: DataSettings) -> dict[str, list[JsonlTexts]]:
-    """The general texts by their source: a JSON Lines file, or a folder's corpus and, where it has some, queries.
+    """Open the general texts by source: a JSON Lines file, or a folder's corpus and, if it has any, queries.
 
     Raises:
-        UserError: one is missing or malformed.
+        UserError: a source is missing or malformed.
     """
     found = {}
     for name in data.general:
@@ -232,7 +232,7 @@ def general_texts(data: DataSettings) -> dict[str, list[JsonlTexts]]:
 
 
 def general_sources(general: dict[str, list[JsonlTexts]]) -> list[dict[str, object]]:
-    """What a manifest says of general texts."""
+    """Return the entry on general texts for a manifest."""
     return [
         {
             "path": path,

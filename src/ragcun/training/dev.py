@@ -23,35 +23,35 @@ from ragcun.training.data import DevTexts
 from ragcun.training.encoder import EncoderWithObjective
 
 MEASURE = "nDCG@10"
-_MOST_PAIRS = 2_000  # that the loss is computed on
+_MOST_PAIRS = 2_000  # the maximum number of pairs for the loss
 _BLOCK = 8_192
 _LOSS_BATCH = 256
-_WATCHED = 1_000  # documents whose geometry is followed
+_WATCHED = 1_000  # the number of documents whose geometry is logged
 
 Index = npt.NDArray[np.int64]
 
 
 class Dev(ABC):
-    """Scores an encoder in training, which is in evaluation mode, on held-out data."""
+    """Held-out data on which an encoder in training, in evaluation mode, is scored."""
 
     def __init__(self, texts: DevTexts) -> None:
         self.texts = texts
 
     @abstractmethod
     def embed(self, encoder: EncoderWithObjective) -> tuple[Floats, Floats]:
-        """Embeddings of all held-out queries and documents, (Q, d) and (N, d)."""
+        """Embed all held-out queries and documents, (Q, d) and (N, d)."""
 
     @abstractmethod
     def embed_documents(self, encoder: EncoderWithObjective, rows: Index) -> Floats:
-        """Embeddings of the held-out documents at `rows`."""
+        """Embed the held-out documents at `rows`."""
 
     def isotropy(self, encoder: EncoderWithObjective) -> dict[str, float] | None:
-        """Isotropy of a fixed sample of held-out documents (see `ragcun.analysis.treatment`); None of fewer than 2."""
+        """Measure isotropy on a fixed sample of held-out documents; return None for fewer than 2."""
         rows = self._sample()
         return checked(self.embed_documents(encoder, rows)) if len(rows) > 1 else None
 
     def gaussian(self, dimension: int) -> dict[str, Any]:
-        """The size of that sample, and what as many vectors from N(0, I) would have."""
+        """Return the size of this sample, and the measures of as many samples of N(0, I)."""
         rows = len(self._sample())
         return {"documents": rows, "dimension": dimension, "gaussian": dict(checked_gaussian(rows, dimension))}
 
@@ -59,13 +59,13 @@ class Dev(ABC):
         return np.sort(np.random.default_rng(0).permutation(len(self.texts.documents))[:ROWS])
 
     def ndcg(self, encoder: EncoderWithObjective) -> float:
-        """nDCG@10, by Euclidean distance, over all held-out queries."""
+        """Return nDCG@10 by Euclidean distance over all held-out queries."""
         return _ndcg(self.texts.qrels, *self.embed(encoder))
 
     def watch(self, encoder: EncoderWithObjective) -> dict[str, float]:
-        """A row of the history: nDCG@10, the contrastive loss in fixed batches, and the geometry of a fixed sample.
+        """Return a row of the history: nDCG@10, the contrastive loss in fixed batches, and the documents' geometry.
 
-        The geometry is that of documents: effective rank and SIGReg's statistic.
+        The geometry is the effective rank and SIGReg's statistic of a fixed sample of documents.
         """
         queries, documents = self.embed(encoder)
         rows = np.random.default_rng(0).permutation(len(documents))[:_WATCHED]
@@ -89,7 +89,7 @@ class StoredDev(Dev):
         self._documents = embedder.documents(texts.documents, "encoding dev documents")
 
     def ndcg_of_base(self, similarity: str) -> float:
-        """nDCG@10 of the base itself, by its own similarity."""
+        """Return nDCG@10 of the base itself, by its own similarity."""
         queries, documents = (vectors.block(0, len(vectors)) for vectors in (self._queries, self._documents))
         return _ndcg(self.texts.qrels, queries, documents, similarity)
 
@@ -103,7 +103,7 @@ class StoredDev(Dev):
 
 
 class EncodedDev(Dev):
-    """Held-out texts, encoded anew by a base that changes."""
+    """Held-out texts, which a trained base encodes again for each score."""
 
     def embed(self, encoder: EncoderWithObjective) -> tuple[Floats, Floats]:
         """As `Dev.embed`."""
@@ -136,7 +136,7 @@ def _ndcg(qrels: dict[str, dict[str, int]], queries: Floats, documents: Floats, 
 def _contrastive(
     qrels: dict[str, dict[str, int]], queries: Floats, documents: Floats, encoder: EncoderWithObjective
 ) -> float:
-    """The mean contrastive loss of the judged pairs, a fixed random sample of them, in batches with each other."""
+    """Return the mean contrastive loss of a fixed random sample of the judged pairs, in batches."""
     pairs = np.array([(int(q), int(d)) for q, of in qrels.items() for d, grade in of.items() if grade > 0])
     known = torch.from_numpy((pairs[:, 0] << 32) | pairs[:, 1]).sort().values
     pairs = np.random.default_rng(0).permutation(pairs)[:_MOST_PAIRS]

@@ -1,6 +1,6 @@
-"""An encoder with its objective: the module that is trained.
+"""The module that is trained: an encoder with its objective.
 
-N: texts, b: base dimension, d: output dimension.
+Shapes: N texts, b base dimensions, d output dimensions.
 """
 
 import copy
@@ -24,9 +24,9 @@ class EncoderWithObjective(nn.Module):
 
     Args:
         head: the head.
-        objective: the losses on its embeddings.
-        scale: brings the base's embeddings, which the objective may distil, to the scale of the head's.
-        base: the base where it is trained; None where it is frozen, and inputs are its stored embeddings.
+        objective: the losses on the embeddings.
+        scale: the factor that brings the base's embeddings to the scale of the head's, for distillation.
+        base: the base if it is trained; None if it is frozen, and the inputs are stored embeddings.
     """
 
     def __init__(
@@ -37,17 +37,17 @@ class EncoderWithObjective(nn.Module):
         self.objective = objective
         self.scale = scale
         self.base = base
-        self.before = copy.deepcopy(head).requires_grad_(False)  # as it starts
+        self.before = copy.deepcopy(head).requires_grad_(False)  # the initial head
 
     def embed(self, inputs: Inputs) -> torch.Tensor:
-        """Embeddings (N, d) of base embeddings (N, b) or of a tokenised batch."""
+        """Return embeddings (N, d) of base embeddings (N, b) or of a tokenised batch."""
         if self.base is not None:
             inputs = self.base(dict(inputs))["sentence_embedding"]
         output: torch.Tensor = self.head(inputs)
         return output
 
     def forward(self, batch: Batch, step: int, embed: Embed | None = None) -> Tensors:
-        """The weighted parts of the loss, by name; `embed` takes the place of this encoder's own."""
+        """Return the weighted parts of the loss, by name; `embed` replaces this encoder's own method."""
         embed = embed or self.embed
         anchors, positives = embed(batch.anchors), embed(batch.positives)
         negatives = None if batch.negatives is None else embed(batch.negatives)
@@ -66,7 +66,7 @@ class EncoderWithObjective(nn.Module):
         return parts
 
     def trained(self) -> Tensors:
-        """The encoder's weights that training changes, by name."""
+        """Return the encoder's trained weights, by name."""
         return {name: weights.detach() for name, weights in self._weights() if weights.requires_grad}
 
     @torch.no_grad()
@@ -77,7 +77,7 @@ class EncoderWithObjective(nn.Module):
             weights[name].copy_(tensor)
 
     def groups(self, learning_rate: float, base_learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
-        """Group parameters: head and objective; the base's matrices; its biases and norms, which do not decay."""
+        """Group the parameters: head and objective; matrices of the base; its biases and norms without decay."""
         own = [
             weights for part in (self.head, self.objective) for weights in part.parameters() if weights.requires_grad
         ]

@@ -1,8 +1,8 @@
-"""GradCache: the gradient of a whole batch's loss with the memory of a part of it (Gao et al., arXiv 2101.06983).
+"""GradCache: the gradient of a whole batch's loss, with the memory of a part of the batch (arXiv 2101.06983).
 
-The embeddings of the batch are computed part by part without a graph, the losses of all of them give each embedding's
-gradient, and every part is computed again with its graph to carry that gradient on. So InfoNCE and SIGReg see the
-whole batch. Dropout is drawn alike both times.
+The embeddings of the batch are first computed in parts without a graph. The loss on all of them gives the gradient of
+each embedding. Then every part is computed again with its graph, through which this gradient is propagated. InfoNCE and
+SIGReg therefore use the whole batch. Dropout is the same in both computations.
 """
 
 from collections.abc import Callable, Iterator
@@ -26,9 +26,9 @@ def cached_backward(
     autocast: Autocast,
     backward: Callable[[Tensors], None],
 ) -> Tensors:
-    """Accumulate the gradient of a batch's loss, `size` texts at a time; returns the parts of the loss.
+    """Accumulate the gradient of a batch's loss, `size` texts at a time; return the parts of the loss.
 
-    `backward` takes the parts and calls backward on their sum, scaled as mixed precision wants it.
+    `backward` takes the parts and calls backward on their sum, with the scaling of mixed precision.
     """
     columns = [column for column in (batch.anchors, batch.positives, batch.negatives) if column is not None]
     parts_of = [list(_parts(column, size)) for column in columns]
@@ -57,7 +57,7 @@ def _embed(encoder: EncoderWithObjective, part: Inputs, seed: int, column: int, 
 
 
 def _parts(inputs: Inputs, size: int) -> Iterator[Inputs]:
-    """The rows of `inputs`, `size` at a time, without the padding that a part does not need."""
+    """Yield the rows of `inputs`, `size` at a time, without unnecessary padding."""
     if isinstance(inputs, torch.Tensor):
         yield from torch.split(inputs, size)
         return

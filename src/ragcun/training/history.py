@@ -1,4 +1,4 @@
-"""The history of a training: one JSON object a line, in the order of the steps, each with its checksum."""
+"""The history of a training: one JSON object with its checksum per line, in the order of steps."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ class History:
 
     Args:
         path: the file.
-        step: the step that is resumed from; later lines are dropped, since they will be written again.
+        step: the step from which the training resumes; later lines are removed, because they will be written again.
     """
 
     def __init__(self, path: Path, step: int) -> None:
@@ -28,7 +28,7 @@ class History:
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:
-    """The rows of a history; a last line that an interruption cut off is left out, and a damaged one is told, too."""
+    """Read a history; an incomplete last line is left out, and damaged lines are left out and reported."""
     if not path.is_file():
         return []
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)

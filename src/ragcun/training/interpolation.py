@@ -1,4 +1,4 @@
-"""Interpolation of the initial and the best weights, and the choice of its alpha on held-out queries."""
+"""Interpolation between the initial and the best weights, and the choice of alpha on held-out queries."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +20,7 @@ ALPHAS = tuple(np.linspace(0, 1, 21).round(2).tolist())
 
 @torch.no_grad()
 def interpolated(start: Tensors, end: Tensors, alpha: float) -> Tensors:
-    """Weights at `alpha` of the way from `start` (0) to `end` (1), as in WiSE-FT (arXiv 2109.01903, Eq. 1)."""
+    """Interpolate weights between `start` (alpha 0) and `end` (alpha 1), as WiSE-FT (arXiv 2109.01903, Eq. 1)."""
     return {name: torch.lerp(start[name], end[name], alpha) for name in start}
 
 
@@ -33,11 +33,11 @@ def choose_alpha(
     guard: Guard,
     path: Path | None,
 ) -> float:
-    """The weight of the best checkpoint with the highest in-domain nDCG@10 and at most `tolerance` lost out-of-domain.
+    """Choose the alpha with the highest in-domain nDCG@10 among those that lose at most `tolerance` out-of-domain.
 
-    Losses are against alpha 0, the start: the worst over the out-of-domain collections, or their mean, as `guard` says.
-    Fewer than three collections are warned about. The curve is written to `path`, if given. Ties go to the smaller
-    alpha; alpha 0 loses nothing, so there is always one.
+    The loss is relative to alpha 0, the initial weights: the worst or the mean over the out-of-domain collections, as
+    `guard` says. A warning is given for fewer than three collections. The curve is written to `path`, if given. Of
+    equal scores, the smaller alpha is chosen. Alpha 0 loses nothing, so there is always a choice.
     """
     if len(out_of_domain) < _ENOUGH:
         warn(
@@ -45,7 +45,7 @@ def choose_alpha(
             f"give at least {_ENOUGH} with --out-of-domain"
         )
     curve: list[dict[str, Any]] = []
-    with progress("choosing the alpha", len(ALPHAS), "alphas") as bar:
+    with progress("choosing the interpolation", len(ALPHAS), "values") as bar:
         for alpha in ALPHAS:
             encoder.load_trained(interpolated(outcome.start, outcome.best, alpha))
             scores = {name: dev.ndcg(encoder.eval()) for name, dev in out_of_domain.items()}

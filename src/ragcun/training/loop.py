@@ -1,7 +1,7 @@
 """The training loop.
 
-Every random choice of a step (its pairs, its dropout, its slices) follows from the seed and the step's number, so a
-resumed training ends with the bits of an uninterrupted one. Gradients are averaged over processes once a step.
+Every random choice of a step (pairs, dropout, slices) depends only on the seed and the step's number, so that a resumed
+training ends with the same bits as an uninterrupted one. Gradients are averaged over processes once per step.
 """
 
 import contextlib
@@ -38,7 +38,7 @@ from ragcun.training.schedule import learning_rate_factor, make_schedule, warmup
 class Outcome:
     """The result of a training: the initial and the best weights, with their scores on dev.
 
-    Where the last checkpoint is to be saved, it is the best by definition.
+    If the last checkpoint is to be saved, it counts as the best.
 
     `batch` is (batch size, accumulation, mini-batch), which may differ from the settings if memory ran out.
     """
@@ -59,12 +59,12 @@ class Job:
 
     Attributes:
         encoder: the encoder with its objective.
-        pairs: where batches come from.
-        dev: scores the encoder in between.
-        settings: those of the stage.
-        seed: from which every random choice follows.
-        keep_start: whether the start counts among the checkpoints of which the best is saved.
-        identity: a hash of all that decides the outcome; a checkpoint of another identity is not resumed.
+        pairs: the source of batches.
+        dev: the held-out data.
+        settings: the settings of the stage.
+        seed: the seed of every random choice.
+        keep_start: whether the initial weights count as a checkpoint when the best is chosen.
+        identity: a hash of everything that determines the outcome; a checkpoint with another identity is not resumed.
     """
 
     encoder: EncoderWithObjective
@@ -77,7 +77,7 @@ class Job:
 
 
 class Training:
-    """Trains an encoder, with its checkpoints and history in `folder`: `resume`, then `run`.
+    """The training of an encoder, with checkpoints and history in `folder`; call `resume`, then `run`.
 
     Raises:
         RagcunError: each process has fewer than two pairs.
@@ -108,12 +108,12 @@ class Training:
         self.history: History | None = None
 
     def resume(self) -> None:
-        """Take up the last checkpoint, if this training left one; one of another training is reported and left alone.
+        """Resume from the last checkpoint of this training, if there is one; one of another training is reported.
 
-        On another number of processes the global batches stay as they were.
+        With another number of processes, the global batches stay the same.
 
         Raises:
-            UserError: they cannot be divided among so many processes.
+            UserError: the global batches cannot be divided among this number of processes.
             RagcunError: a checkpoint is damaged.
         """
         last = self.checkpoints / "last.safetensors"
@@ -123,7 +123,7 @@ class Training:
         if state.get("identity") != self.state["identity"]:
             warn(f"{last}: belongs to a training with other settings or data; starting from the beginning")
             return
-        for name in ("start", "best"):  # needed at the end, so that a damaged one is reported before the work
+        for name in ("start", "best"):  # they are needed at the end, so damage is reported before the work
             refuse_damage(self.checkpoints / f"{name}.safetensors")
         self.state = state
         batch_size, accumulation, self.mini_batch = state["batch"]
@@ -146,7 +146,7 @@ class Training:
 
         Raises:
             RagcunError: the loss is not finite, memory does not suffice for two pairs, or the disk is full; the last
-                good checkpoint stays.
+                good checkpoint is kept.
         """
         self.warmup = warmup_steps(self.settings, self.schedule.steps)
         if self._main:
@@ -200,7 +200,7 @@ class Training:
 
     def _begin(self) -> None:
         self.accelerator.wait_for_everyone()
-        if self._main:  # of another training: it would go on from weights that are overwritten now
+        if self._main:  # a last checkpoint of another training does not fit the weights that are written now
             (self.checkpoints / "last.safetensors").unlink(missing_ok=True)
         watched = self._watch()
         ndcg = watched["dev_ndcg@10"]
@@ -232,7 +232,7 @@ class Training:
             sums[name] = sums.get(name, 0.0) + value
 
     def _gradients(self, step: int) -> tuple[dict[str, float], int]:
-        """Accumulate the gradients of a step; the means of the loss and its parts, and how many pairs they are of."""
+        """Accumulate the gradients of a step; return the means of the loss and its parts, and the number of pairs."""
         batches = self.schedule.rows(step, self.accelerator.process_index)
         means: dict[str, float] = {}
 
@@ -256,23 +256,23 @@ class Training:
         return means, sum(map(len, batches)) * self.accelerator.num_processes
 
     def _spare_memory(self, step: int, error: torch.OutOfMemoryError) -> None:
-        """Compute less at a time: mini-batches halved, which changes no result, or else batches."""
+        """Halve the mini-batches, which does not change the result, or otherwise the batches."""
         self.optimiser.zero_grad()
         size, accumulation = self.schedule.batch_size, self.schedule.accumulation
         if self.accelerator.num_processes > 1:
             raise RagcunError(f"training: out of memory with batches of {size}; lower --batch-size") from error
         if (self.mini_batch or 0) > 1:
             self.mini_batch = (self.mini_batch or 0) // 2
-            told = f"mini-batches of {self.mini_batch}, which does not change the result"
+            change = f"mini-batches of {self.mini_batch}, which does not change the result"
         elif size >= 4:
             self.schedule = replace(self.schedule, batch_size=size // 2, accumulation=2 * accumulation)
-            told = f"batches of {size // 2} x {2 * accumulation}; with fewer in-batch negatives"
+            change = f"batches of {size // 2} x {2 * accumulation}, with fewer in-batch negatives"
         else:
             raise RagcunError(f"training: out of memory with batches of {size}; use a smaller base") from error
         if self.accelerator.device.type == "cuda":
             torch.cuda.empty_cache()
-        warn(f"out of memory at step {step + 1}: continuing with {told}")
-        self._record({"step": step, "out_of_memory": told})
+        warn(f"out of memory at step {step + 1}: continuing with {change}")
+        self._record({"step": step, "out_of_memory": change})
 
     def _refuse_nan(self, loss: torch.Tensor, parts: Tensors, step: int) -> None:
         if not torch.isfinite(loss):

@@ -1,7 +1,7 @@
-"""`ragcun train`: settings in, an experiment folder with an encoder out.
+"""`ragcun train`: a training from settings to an experiment folder with an encoder.
 
-A training is prepared (its data is opened, and what decides its outcome is hashed), built (texts are encoded, the
-encoder starts), fitted, and published.
+A training has four steps: prepare (open the data, hash everything that determines the outcome), build (encode texts,
+initialise the encoder), fit, and publish.
 """
 
 import hashlib
@@ -51,17 +51,16 @@ from ragcun.training.loop import Job, Outcome, Training
 from ragcun.training.start import starting_encoder
 
 _SPECTRUM_ROWS = 50_000
-_SPECTRUM_ROWS_TO_ENCODE = 10_000  # where nothing else needs them encoded
+_SPECTRUM_ROWS_TO_ENCODE = 10_000  # if they are encoded for the spectrum alone
 
 
 def train(
     settings: Settings, experiment: Path, store: Path, load_checkpoint: str | None = None, label: str | None = None
 ) -> dict[str, Any]:
-    """Train a head on stored base embeddings or a whole encoder, as `settings` describe, and save it in
-    `experiment`/model.
+    """Train a head on stored base embeddings, or a whole encoder, and save it in `experiment`/model.
 
-    `label` names the encoder in tables; the experiment's folder does, where it is None. `load_checkpoint` is an encoder
-    (or experiment) whose head, and whose base where it is trained, is started from.
+    `label` is the encoder's name in tables; None is the name of the experiment's folder. `load_checkpoint` is an
+    encoder or experiment from which the head and, if it is trained, the base are initialised.
 
     An experiment that is complete with the same settings and data is left as it is; an interrupted one is resumed.
 
@@ -98,7 +97,7 @@ def train(
 
 @dataclass(frozen=True)
 class _Plan:
-    """Data and starting weights of a training. `identity` is a hash of everything that determines the result."""
+    """The data and initial weights of a training. `identity` is a hash of everything that determines the result."""
 
     settings: Settings
     pairs: Pairs
@@ -113,7 +112,7 @@ class _Plan:
 
 @dataclass(frozen=True)
 class _Built:
-    """The encoder as it starts, what its batches and its scores on dev are made of, and the base's embedder."""
+    """The initial encoder, the sources of batches and dev scores, and the base's embedder."""
 
     encoder: EncoderWithObjective
     source: PairSource
@@ -184,7 +183,7 @@ def _build(plan: _Plan, store: Path) -> _Built:
 
 
 def _fit(plan: _Plan, built: _Built, experiment: Path, accelerator: Accelerator) -> dict[str, Any]:
-    """Train the encoder and load the saved one; return the manifest's part on it and on its effect on isotropy."""
+    """Train the encoder and load the weights to save; return the manifest's entries on training and isotropy."""
     dev, encoder = built.dev, built.encoder
     start = dev.isotropy(encoder.eval())
     if HEADS[plan.settings.model.head].trainable:
@@ -217,7 +216,7 @@ def _train(plan: _Plan, built: _Built, experiment: Path, accelerator: Accelerato
 def _interpolate(
     outcome: Outcome, encoder: EncoderWithObjective, dev: Dev, alpha: float, chosen: str
 ) -> dict[str, Any]:
-    """Load the weights that are saved, interpolated between the initial and the chosen ones, and say how they did."""
+    """Load the weights to save, interpolated between the initial and the chosen ones, and report their score."""
     encoder.load_trained(interpolated(outcome.start, outcome.best, alpha))
     end = dev.ndcg(encoder.eval())
     say(
@@ -277,7 +276,7 @@ def _card(manifest: dict[str, Any], experiment: Path) -> str:
 
 
 def _publish(built: _Built, manifest: dict[str, Any], experiment: Path, accelerator: Accelerator) -> dict[str, Any]:
-    """Save the encoder, then the manifest, which says that the experiment is complete; return it as it is written."""
+    """Save the encoder, then the manifest, which marks the experiment as complete; return the manifest."""
     if accelerator.is_main_process:
         embedder, encoder = built.embedder, built.encoder
         base = encoder.base or load_model(embedder.resolved, manifest["settings"]["model"]["max_length"], device="cpu")

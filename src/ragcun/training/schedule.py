@@ -18,12 +18,14 @@ Index = npt.NDArray[np.int64]
 class Schedule:
     """The pairs of each optimiser step, which depend only on the seed, for any number of processes.
 
-    A global batch is `batch_size` pairs of each of `processes`; an epoch's leftover pairs wait for the next.
+    A global batch has `batch_size` pairs for each of `processes`. Pairs that do not fill a batch are left out of an
+    epoch.
 
     Attributes:
-        epochs: of the training, unless `max_steps` end it before.
-        steps_per_epoch: optimiser steps. Smaller batches, where memory ran out, leave them as they are.
-        mixture: of pairs from several sources, their numbers of pairs and weights: each global batch is of one source.
+        epochs: the number of epochs, unless `max_steps` ends the training before.
+        steps_per_epoch: the number of optimiser steps per epoch, which smaller batches after an out-of-memory error do
+            not change.
+        mixture: the numbers of pairs and the weights of several sources; each global batch is from one source.
     """
 
     pairs: int
@@ -38,11 +40,11 @@ class Schedule:
 
     @property
     def steps(self) -> int:
-        """Optimiser steps of the whole training."""
+        """Return the number of optimiser steps of the whole training."""
         return total_steps(self.steps_per_epoch, self.epochs, self.max_steps)
 
     def rows(self, step: int, process: int) -> list[Index]:
-        """The pairs of optimiser step `step` (from 0) on `process`: one array for each accumulated batch."""
+        """Return the pairs of optimiser step `step` (from 0) on `process`, one array for each accumulated batch."""
         epoch, within = divmod(step, self.steps_per_epoch)
         together = self.batch_size * self.processes
         order = (
@@ -57,10 +59,10 @@ class Schedule:
         return [rows for rows in batches if len(rows) > 1]
 
     def divided_among(self, processes: int) -> "Schedule":
-        """Return the same global batches on another number of processes, and say so.
+        """Return the same global batches for another number of processes, with a message.
 
         Raises:
-            UserError: they cannot be divided among so many.
+            UserError: the global batches cannot be divided among this number of processes.
         """
         if processes == self.processes:
             return self
@@ -82,9 +84,9 @@ def _order(pairs: int, seed: int, epoch: int) -> Index:
 
 @lru_cache(maxsize=1)
 def _mixed(mixture: tuple[tuple[int, float], ...], together: int, batches: int, seed: int, epoch: int) -> Index:
-    """Pairs of so many batches, each of one source, whose shares of the batches are those of the weights.
+    """Return the pairs of `batches` batches, each from one source, in proportion to the weights.
 
-    A source that is used up before the epoch ends is gone through again, in another order.
+    A source that is exhausted before the epoch ends is repeated in another order.
     """
     generator = np.random.default_rng((seed, epoch))
     weights = np.array([weight for _, weight in mixture])
@@ -100,7 +102,7 @@ def _mixed(mixture: tuple[tuple[int, float], ...], together: int, batches: int, 
 
 
 def learning_rate_factor(settings: StageSettings, step: int, steps: int, warmup: int) -> float:
-    """The share of the highest rate at `step` (from 0): linear warm-up, then constant, linear to 0, or cosine to 0."""
+    """Return the factor of the peak rate at `step` (from 0): linear warm-up, then the shape of the schedule."""
     if step < warmup:
         return (step + 1) / warmup
     done = (step - warmup) / max(1, steps - warmup)
@@ -115,7 +117,7 @@ def make_schedule(
     seed: int,
     mixture: tuple[tuple[int, float], ...] = (),
 ) -> Schedule:
-    """The schedule that the settings ask for, its batches no larger than the pairs; says so.
+    """Make the schedule of the settings, with batches of at most all pairs, which is reported.
 
     Raises:
         RagcunError: each process has fewer than two pairs.
@@ -133,7 +135,7 @@ def make_schedule(
 
 
 def warmup_steps(settings: StageSettings, steps: int) -> int:
-    """The steps of warm-up: those of the settings, or a tenth of a training that is not longer; says so."""
+    """Return the steps of warm-up: those of the settings, or a tenth of a shorter training, which is reported."""
     if settings.warmup_steps < steps:
         return settings.warmup_steps
     warn(f"warmup_steps = {settings.warmup_steps}: the training has only {steps} steps; using {steps // 10}")

@@ -1,4 +1,4 @@
-"""Both stages of the full strategies: pre-training, then fine-tuning from its best checkpoint."""
+"""The two stages of the full strategies: pre-training, then fine-tuning of its encoder."""
 
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,10 @@ def train_stages(
     label: str | None = None,
     stage: Stage = "both",
 ) -> dict[str, Any]:
-    """Train one stage or both; the first in `experiment`/pretraining, an experiment of its own.
+    """Train one stage or both; stage 1 is an experiment of its own in `experiment`/pretraining.
 
-    The second starts from `load_checkpoint` where it is given without the first, and otherwise from the first's
-    encoder. Settings without a stage 1 are one stage, and `stage` plays no part.
+    Stage 2 starts from the encoder of stage 1 or, without stage 1, from `load_checkpoint`. Settings without a stage 1
+    have one stage, and `stage` is ignored.
 
     Returns and raises as `train` does, for the last stage that is trained, and raises as `trainings` does.
     """

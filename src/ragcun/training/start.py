@@ -1,4 +1,4 @@
-"""The encoder with its objective, as a training starts from it."""
+"""Initialisation of the encoder with its objective."""
 
 from typing import Any
 
@@ -18,12 +18,12 @@ from ragcun.training.encoder import EncoderWithObjective
 def starting_encoder(
     settings: Settings, found: Spectrum, base: ResolvedModel, start: ResolvedModel | None
 ) -> EncoderWithObjective:
-    """Build the head on the spectrum of the base's embeddings, and load the base where it is trained.
+    """Build the head from the spectrum of the base's embeddings, and load the base if it is trained.
 
-    `start`, where it is given, is an encoder whose head, and whose base where it is trained, is started from.
+    `start`, if given, is an encoder from which the head and, if it is trained, the base are initialised.
 
     Raises:
-        UserError: the head is impossible for this base or does not fit `start`'s, or layers cannot be frozen.
+        UserError: the head is impossible for this base, does not fit that of `start`, or layers cannot be frozen.
     """
     model, stage = settings.model, settings.training
     head = build_head(model, found, settings.seed)
