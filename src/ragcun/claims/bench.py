@@ -1,4 +1,4 @@
-"""What claims are measured on: a base's vectors of several collections, and small heads trained on them."""
+"""Data that claims are measured on: vectors of a base for several collections, and small heads trained on them."""
 
 import hashlib
 import json
@@ -31,7 +31,7 @@ from ragcun.retrieval.search import search
 from ragcun.retrieval.topk import Rows, TopK, best, rank_ids, to_rows
 
 SEEDS = (0, 1)
-# The training of all heads, and what each has besides. They follow from how far treatments moved isotropy (see
+# Settings that all heads share, and the settings of each head. They follow from how far treatments moved isotropy (see
 # docs/claims.md), and were fixed before any verdict.
 TRAINING: dict[str, Any] = {
     "rows": 12_000,
@@ -57,12 +57,14 @@ _RERANKED = 100
 
 @dataclass(frozen=True)
 class Place:
-    """A collection as a base sees it.
+    """A collection with its vectors by a base.
 
     Attributes:
-        name: the collection's.
-        base: vectors of queries and documents.
-        similarity: the base's own.
+        name: the name of the collection.
+        base: vectors of queries (Q, D) and of documents (N, D).
+        similarity: the similarity of the base: cosine, dot or euclidean.
+        id_ranks: the position of each document in the order of ids, (N,); it decides ties.
+        own: for each query the row of the document with the same text, or -1, (Q,).
     """
 
     name: str
@@ -74,24 +76,24 @@ class Place:
 
     @cached_property
     def axes(self) -> Axes:
-        """Of the base's documents."""
+        """Principal axes of the documents' vectors by the base."""
         return Axes.of(self.base[1])
 
     def ndcg(self, pair: Pair, similarity: str) -> Doubles:
-        """Each query's nDCG@10 by exact search, (Q,)."""
+        """Return nDCG@10 of each query by exact search, (Q,)."""
         with quietly():
             top = search(*pair, 10, similarity, id_ranks=self.id_ranks, exclude=self.own)
         return self._scored(top)
 
     def reranked(self, pair: Pair, similarity: str) -> Doubles:
-        """The same, of the documents that BM25 finds first."""
+        """Return nDCG@10 of each query after re-ranking the first 100 documents of BM25, (Q,)."""
         with ThreadPoolExecutor() as pool:
             keys = rescored(pair[0], as_matrix(pair[1]), self._by_words, similarity, self.id_ranks, 1_024, pool)
         return self._scored(to_rows(best(keys, 10), self.id_ranks))
 
     @cached_property
     def plain(self) -> Doubles:
-        """nDCG@10 of the base itself."""
+        """nDCG@10 of each query by the base itself, (Q,)."""
         return self.ndcg(self.base, self.similarity)
 
     @cached_property
@@ -115,17 +117,17 @@ class Place:
 
 
 class Bench:
-    """Places, and heads that are trained when the first claim asks for one.
+    """Collections with vectors by a base, and heads, each trained when the first claim needs it.
 
     Args:
         model: a base, as `--model` names it.
         tasks: the collections.
-        train: a collection with a train and a dev split, that heads are trained on.
-        output: has a folder for the base, where trained heads stay.
+        train: a collection with a train and a dev split, on which heads are trained.
+        output: the folder for results; trained heads are kept in its folder for the base.
         options: how the base encodes.
 
     Raises:
-        UserError: the model is no encoder.
+        UserError: the model is not an encoder.
     """
 
     def __init__(
@@ -133,7 +135,7 @@ class Bench:
     ) -> None:
         found = encoder(model)
         if found is None:
-            raise UserError(f"{model}: is no encoder, whose vectors claims are tested on")
+            raise UserError(f"{model}: is not an encoder; claims are tested on vectors, so choose an encoder")
         self._embedder = found.embedder(options)
         self._model = self._embedder.resolved.path
         self._train = train
@@ -144,27 +146,27 @@ class Bench:
 
     @property
     def label(self) -> str:
-        """The base's name."""
+        """Name of the base."""
         return self._embedder.label
 
     @property
     def fingerprint(self) -> str:
-        """The properties that identify the base."""
+        """Fingerprint that identifies the base."""
         return self._embedder.fingerprint
 
     @property
     def trains(self) -> bool:
-        """Whether there is a collection that heads can be trained on."""
+        """Whether there is a collection to train heads on."""
         return self._train is not None
 
     @cached_property
     def training(self) -> dict[str, Any]:
-        """What determines the heads besides the base; JSON."""
+        """Everything that determines the heads besides the base, as JSON values."""
         data = None if self._train is None else Collection.open(self._train).fingerprint("train")
         return {"training": TRAINING, "heads": HEADS, "seeds": list(SEEDS), "train": data}
 
     def head(self, name: str, seed: int) -> list[Pair]:
-        """The vectors of each place by a head that is trained with the settings `HEADS[name]`."""
+        """Return the vectors of each collection by a head that is trained with the settings `HEADS[name]`."""
         if (name, seed) not in self._heads:
             folder = self._trained(name, seed)
             embedder = Embedder(
@@ -174,7 +176,7 @@ class Bench:
         return self._heads[name, seed]
 
     def over_seeds(self, name: str, measure: Callable[[Place, Pair], Any]) -> list[Any]:
-        """The mean over seeds of what `measure` finds of each place, by the vectors of the head called `name`."""
+        """Return `measure` for each collection by the head called `name`, as a mean over seeds."""
         heads = [self.head(name, seed) for seed in SEEDS]
         return [
             np.mean([measure(place, head[number]) for head in heads], axis=0)

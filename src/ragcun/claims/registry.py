@@ -1,8 +1,8 @@
-"""The registry of claims. To add one is to add an entry to `CLAIMS`.
+"""The registry of claims; to add a claim, add an entry to `CLAIMS`.
 
-Each entry was declared, with its rule and margin, before it was measured. What papers state was read in the abstracts
-that search engines and mirrors keep (28 November 2026; arXiv itself was out of reach); an entry says so where even that
-could not be had, and quotes nothing then.
+Each entry was declared, with its rule and margin, before it was measured. The statements of papers were read in
+abstracts that search engines and mirrors keep (28 November 2026; arXiv itself could not be reached). An entry whose
+abstract was not available either says so and quotes nothing.
 """
 
 from collections.abc import Callable, Sequence
@@ -36,16 +36,17 @@ class Claim:
     """A claim that can be tested.
 
     Attributes:
-        key: its name in commands and files.
-        claimed: what was claimed, in one sentence.
-        source: by whom, with the arXiv id.
-        read: where its own statement was read.
-        holds_for: what it should hold for.
-        operation: how it is measured here, and what of the claim that leaves out.
-        rule, margin: of the verdict; see `verdict`.
+        key: name of the claim in commands and files.
+        claimed: the claim in one sentence.
+        source: authors and arXiv id.
+        read: where the statement was read.
+        holds_for: the models and tasks that it is claimed for.
+        operation: how it is measured here, and which part of the claim is not measured.
+        rule, margin: rule and margin of the verdict; see `verdict`.
         heads: whether it needs trained heads.
-        measure: for each collection the differences of queries, (Q,), or one value.
-        moved: by how much the treatment moved isotropy (see `CHECK`); None where isotropy is not credited.
+        measure: returns for each collection the differences of queries, (Q,), or one value.
+        moved: returns the effect of the treatment on isotropy (see `CHECK`); None if the claim does not name isotropy
+            as the cause.
     """
 
     key: str
@@ -61,7 +62,7 @@ class Claim:
     moved: Callable[["Bench"], float] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but its functions."""
+        """Return the claim as JSON values."""
         return {name: value for name, value in vars(self).items() if name not in {"measure", "moved"}}
 
 
@@ -77,7 +78,7 @@ def _euclidean(place: "Place", pair: Pair) -> Doubles:
 
 
 def _between(first: str, second: str) -> Callable[["Bench"], Measured]:
-    """The first head's nDCG@10 less the second's, by Euclidean distance, each the mean over seeds."""
+    """Return nDCG@10 of the first head minus that of the second, by Euclidean distance, as means over seeds."""
 
     def of(bench: "Bench") -> Measured:
         pairs = zip(bench.over_seeds(first, _euclidean), bench.over_seeds(second, _euclidean), strict=True)
@@ -104,7 +105,7 @@ def _powers(place: "Place", first: float, second: float, share: float = 1.0) -> 
 
 
 def _rank_correlation(place: "Place") -> float:
-    """Spearman's correlation of the participation ratio with nDCG@10 over spectral powers."""
+    """Return Spearman's correlation of the participation ratio with nDCG@10 over spectral powers."""
     from scipy import stats
 
     ratios = [participation_ratio(place.axes.variances ** (1 - power)) for power in _POWERS]
@@ -114,8 +115,7 @@ def _rank_correlation(place: "Place") -> float:
 
 
 def _not_normal(_: "Place", pair: Pair) -> float:
-    """The share of random directions in which documents fail D'Agostino and Pearson's test of normality "
-    "at 5 percent."""
+    """Return the share of random directions in which documents fail D'Agostino and Pearson's test (5 percent)."""
     from scipy import stats
 
     generator = np.random.default_rng(0)
@@ -134,7 +134,7 @@ def _isotropy(_: "Place", pair: Pair) -> float:
 
 
 def _moved(name: str) -> Callable[["Bench"], float]:
-    """By how much the treatment of the head called `name` moved isotropy, the mean over collections."""
+    """Return a function that gives the effect of the treatment of a head on isotropy, as a mean over collections."""
 
     def of(bench: "Bench") -> float:
         return float(np.mean(bench.over_seeds(name, _isotropy)) - np.mean(bench.over_seeds("plain", _isotropy)))
@@ -155,7 +155,7 @@ def _quantised(place: "Place", pair: Pair) -> Doubles:
 
 
 def _loss_of(lost: Callable[["Place", Pair], Doubles]) -> Callable[["Bench"], Measured]:
-    """What the regularised head loses less than the plain one."""
+    """Return a function that gives the loss of the plain head minus that of the regularised one, for each query."""
 
     def of(bench: "Bench") -> Measured:
         pairs = zip(bench.over_seeds("gor", lost), bench.over_seeds("plain", lost), strict=True)
@@ -190,8 +190,8 @@ CLAIMS = (
         "Balestriero and LeCun, 2511.08544",
         _ABSTRACT,
         "embeddings of any downstream task, proved for linear and nearest-neighbour probes",
-        "Heads trained with SIGReg and a covariance term less heads with neither, nDCG@10 by Euclidean distance. "
-        "Retrieval stands for downstream use, which the proof does not name.",
+        "nDCG@10 of heads trained with SIGReg and a covariance term minus that of heads with neither, by Euclidean "
+        "distance. Retrieval represents downstream use; the proof does not name retrieval.",
         "helps",
         POINT,
         True,
@@ -204,9 +204,8 @@ CLAIMS = (
         "Betser, Gofer, Levi and Gilboa, 2602.24012",
         _ABSTRACT,
         "contrastively trained representations, asymptotically",
-        "The share of 200 random directions in which up to 1,000 documents, embedded by heads trained with "
-        "InfoNCE alone, "
-        "fail D'Agostino and Pearson's test at 5%; a Gaussian fails in 5%. Collections are the sample.",
+        "Share of 200 random directions in which up to 1,000 documents, embedded by heads trained with InfoNCE alone, "
+        "fail D'Agostino and Pearson's test of normality at 5%; a Gaussian fails in 5%. The sample is the collections.",
         "below",
         0.1,
         True,
@@ -214,8 +213,8 @@ CLAIMS = (
     ),
     Claim(
         "regulariser-redundant",
-        "As InfoNCE makes embeddings Gaussian, a regulariser to that end is redundant.",
-        "drawn from Betser et al., 2602.24012, by this project; the abstract does not say it",
+        "Because InfoNCE makes embeddings Gaussian, a regulariser for that purpose is redundant.",
+        "this project's inference from Betser et al., 2602.24012; the abstract does not state it",
         _ABSTRACT,
         "contrastive training",
         "Heads with SIGReg and heads without it are equivalent in nDCG@10.",
@@ -231,8 +230,8 @@ CLAIMS = (
         "Rudman and Eickhoff, 2305.19358",
         _ABSTRACT,
         "fine-tuned language models on classification and similarity",
-        "The base's spectrum sharpened (power -0.25) less flattened (power 0.25), cosine. It is post-processing of a "
-        "frozen base where the paper regularises training.",
+        "nDCG@10 with a sharpened spectrum (power -0.25) minus that with a flattened one (power 0.25), by cosine. "
+        "This post-processes a frozen base, whereas the paper regularises training.",
         "helps",
         POINT,
         False,
@@ -241,12 +240,11 @@ CLAIMS = (
     Claim(
         "isotropy-unrelated",
         "Isotropy does not explain retrieval performance.",
-        "2406.12336, as others report it",
-        "could not be had: neither the paper nor its abstract was found, so nothing is quoted",
+        "2406.12336, as other papers report it",
+        "not read: neither the paper nor its abstract was found, so nothing is quoted",
         "dense retrieval",
-        "Spearman's correlation, over seven spectral powers from -0.5 to 1, of the participation ratio with "
-        "nDCG@10; the "
-        "mean over collections is equivalent to 0 within 0.3.",
+        "Spearman's correlation, over seven spectral powers from -0.5 to 1, of the participation ratio with nDCG@10; "
+        "the mean over collections is equivalent to 0 within 0.3.",
         "equal",
         0.3,
         False,
@@ -258,8 +256,8 @@ CLAIMS = (
         "Jung, Park, Choi, Kim and Rhee, 2209.00218",
         _ABSTRACT,
         "ColBERT and RepBERT, re-ranking",
-        "BM25's first 100 documents ranked by whitened cosine less by the base's own similarity. Sequence "
-        "vectors only.",
+        "nDCG@10 after re-ranking BM25's first 100 documents by cosine of whitened vectors, minus that by the base's "
+        "own similarity. Only one vector per text is tested.",
         "helps",
         POINT,
         False,
@@ -271,7 +269,7 @@ CLAIMS = (
         "Li, Eustratiadis and Kanoulas, 2603.19339",
         f"{_ABSTRACT}; it does not give the formula of gamma(k)",
         "post-hoc dimensionality reduction of dense retrievers",
-        "A fixed power of 0.5 less PCA, a quarter of the dimensions, cosine. The paper's adaptive power is not tested.",
+        "nDCG@10 with a fixed power of 0.5 minus that of PCA, in a quarter of the dimensions, by cosine. The paper's adaptive power is not tested.",
         "helps",
         POINT,
         False,
@@ -279,11 +277,11 @@ CLAIMS = (
     ),
     Claim(
         "mean-removal",
-        "Taking the common mean out of embeddings improves retrieval without training.",
+        "Removing the common mean of embeddings improves retrieval without training.",
         "Ren, Sun and Liang, 2511.11041 v1; v2 claims gains in classification",
         _ABSTRACT,
         "text embedding models on MMTEB, 38 of them",
-        "Unit vectors projected off the documents' mean (R2) less the base, cosine.",
+        "nDCG@10 of unit vectors without their component along the documents' mean (R2) minus that of the base, by cosine.",
         "helps",
         POINT,
         False,
@@ -291,12 +289,12 @@ CLAIMS = (
     ),
     Claim(
         "one-side",
-        "Normalising one side only outperforms normalising both.",
+        "Normalising only queries or only documents outperforms normalising both.",
         "Feng and Watanabe, 2602.09229",
         _ABSTRACT,
         "contrastively trained retrievers, more so out of domain",
-        "Heads without normalisation: documents keep their length at search less cosine. Their training normalises "
-        "neither side, so what the paper says of training is not tested.",
+        "With heads without normalisation, nDCG@10 when documents keep their length in search, minus that of cosine. "
+        "Training normalises neither queries nor documents, so the paper's statement on training is not tested.",
         "helps",
         POINT,
         True,
@@ -306,9 +304,9 @@ CLAIMS = (
         "covariance-suffices",
         "Matching the covariance suffices: SIGReg adds nothing to it.",
         "Akbar, 2603.05924",
-        f"{_ABSTRACT}; it claims stable supervised training, and the equivalence is the project's reading",
+        f"{_ABSTRACT}; it claims stable supervised training, and the equivalence is this project's interpretation",
         "stabilising supervised training of image classifiers",
-        "Heads with a covariance term, with and without SIGReg besides, are equivalent in nDCG@10.",
+        "Heads with a covariance term, and heads with both this term and SIGReg, are equivalent in nDCG@10.",
         "equal",
         POINT,
         True,
@@ -321,7 +319,7 @@ CLAIMS = (
         "Schechter Vera et al., 2509.20354",
         f"{_ABSTRACT}; it credits the regulariser with robustness and expressiveness",
         "EmbeddingGemma",
-        "What heads with GOR lose in a quarter of the dimensions (PCA) less what heads without it lose.",
+        "Loss of nDCG@10 in a quarter of the dimensions (PCA), of heads without GOR minus that of heads with GOR.",
         "helps",
         POINT,
         True,
@@ -334,7 +332,7 @@ CLAIMS = (
         "Schechter Vera et al., 2509.20354",
         f"{_ABSTRACT}; it names quantised model weights",
         "EmbeddingGemma",
-        "What heads with GOR lose by sign bits of documents (fp32 queries) less what heads without it lose.",
+        "Loss of nDCG@10 by sign bits of documents (fp32 queries), of heads without GOR minus that of heads with GOR.",
         "helps",
         POINT,
         True,
@@ -347,9 +345,8 @@ CLAIMS = (
         "Gao and Long, 2405.12497; Gao et al., 2604.19528",
         f"{_ABSTRACT}; the second compares RaBitQ with TurboQuant",
         "approximate nearest-neighbour search",
-        "One bit a dimension: centred, rotated, RaBitQ's correction and an fp32 query, less sign bits by "
-        "Hamming distance. "
-        "The correction takes four bytes more a vector.",
+        "nDCG@10 with one bit per dimension of centred and rotated vectors, RaBitQ's correction and an fp32 query, "
+        "minus that of sign bits by Hamming distance. The correction needs four more bytes per vector.",
         "helps",
         POINT,
         False,
@@ -361,7 +358,7 @@ CLAIMS = (
         "Nielsen and Hansen, 2311.18364",
         _ABSTRACT,
         "nearest-neighbour classification",
-        "CSLS with ten neighbours among documents less the base's own similarity. The paper combines other methods.",
+        "nDCG@10 of CSLS with ten neighbours among documents minus that of the base's own similarity. The paper combines other methods.",
         "helps",
         POINT,
         False,
@@ -373,7 +370,7 @@ CLAIMS = (
         "the project's guide",
         "read in full",
         "the hybrid strategy on all-mpnet-base-v2",
-        "Heads with SIGReg less the base, by Euclidean distance, over all collections: one is in-domain.",
+        "nDCG@10 of heads with SIGReg by Euclidean distance minus that of the base, over all collections, one of which is in-domain.",
         "helps",
         0.02,
         True,
@@ -386,8 +383,8 @@ CLAIMS = (
         "the project's guide",
         "read in full; it does not define the score",
         "the hybrid strategy",
-        "The participation ratio of the documents, embedded by heads with SIGReg, over that of as many vectors from "
-        "N(0, I). Collections are the sample.",
+        "Participation ratio of the documents, embedded by heads with SIGReg, divided by that of as many vectors from "
+        "N(0, I). The sample is the collections.",
         "above",
         0.9,
         True,
@@ -399,7 +396,7 @@ CLAIMS = (
         "the project's guide",
         "read in full",
         "the hybrid strategy",
-        "Heads with SIGReg: Euclidean distance less cosine.",
+        "nDCG@10 of heads with SIGReg by Euclidean distance minus that by cosine.",
         "helps",
         POINT,
         True,
@@ -409,9 +406,9 @@ CLAIMS = (
 
 
 def choose_claims(keys: Sequence[str]) -> list[Claim]:
-    """The claims of these keys, or all. Raises `UserError` where there is none of a key."""
+    """Return the claims with these keys, or all if `keys` is empty. Raises `UserError` for an unknown key."""
     known = {claim.key: claim for claim in CLAIMS}
     for key in keys:
         if key not in known:
-            raise UserError(f"{key}: no such claim{did_you_mean(key, known)}; `ragcun claims ls` lists them")
+            raise UserError(f"{key}: is not a claim{did_you_mean(key, known)}; `ragcun claims ls` lists all claims")
     return [known[key] for key in dict.fromkeys(keys)] or list(CLAIMS)

@@ -1,8 +1,8 @@
-"""`ragcun claims run`: measures claims, keeps what was measured, and settles them together.
+"""`ragcun claims run`: measure claims, keep the measurements, and decide on all claims together.
 
-OUTPUT/LABEL/measured/KEY.json       what was measured of a claim, with its inputs; it is read where these are the same
-OUTPUT/LABEL/measured/KEY.parquet    the difference of each query, or the value of each collection
-OUTPUT/LABEL/heads/NAME-SEED-HASH    trained heads, which are experiments; the hash is of what determines them
+OUTPUT/LABEL/measured/KEY.json       the measurements of a claim with their inputs; used again if the inputs are the
+same OUTPUT/LABEL/measured/KEY.parquet    the difference of each query, or the value of each collection
+OUTPUT/LABEL/heads/NAME-SEED-HASH    trained heads, which are experiments; the hash is over all that determines them
 OUTPUT/LABEL/claims.json             all verdicts
 """
 
@@ -31,9 +31,9 @@ from ragcun.retrieval.retrievers import RetrieverOptions
 
 @dataclass(frozen=True)
 class Settled:
-    """A claim with what was found; `found` and `verdict` are None where it could not be tested, as `why` says.
+    """A claim with its result; `found` and `verdict` are None if it could not be tested, and `why` has the reason.
 
-    `moved` is by how much the treatment moved isotropy, for claims that credit it.
+    `moved` is the change of isotropy by the treatment, for claims that name isotropy as the cause.
     """
 
     claim: Claim
@@ -48,7 +48,7 @@ class Settled:
     seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the function that measures it."""
+        """Return the result as JSON values."""
         claim = self.claim.to_json()
         return claim | {
             "model": self.model,
@@ -71,10 +71,10 @@ def run_claims(
     options: RetrieverOptions,
     claims: Sequence[Claim] = CLAIMS,
 ) -> list[Settled]:
-    """Measure `claims` on a base and several collections, and settle them as one family of tests.
+    """Measure `claims` on a base and several collections, and decide on them as one family of tests.
 
-    Those that need heads are not tested where `train`, a collection with a train split, is None. Raises `UserError`
-    where another process is at the same base in `output`.
+    Claims that need heads are not tested if `train`, a collection with a train split, is None. Raises `UserError` if
+    another process writes to the folder of the same base in `output`.
     """
     bench = Bench(model, tasks, train, output, options)
     with only_writer(bench.folder, "ragcun claims run"):
@@ -92,7 +92,9 @@ def _run(bench: Bench, tasks: Sequence[Task], options: RetrieverOptions, claims:
     settled = []
     for claim in claims:
         if claim.heads and not bench.trains:
-            settled.append(Settled(claim, bench.label, names, None, why="no collection with a train split for heads"))
+            settled.append(
+                Settled(claim, bench.label, names, None, why="no collection has a train split to train heads on")
+            )
             continue
         settled.append(_measured(claim, bench, names, folder / "measured", inputs))
     tested = [one for one in settled if one.found is not None]
@@ -123,7 +125,7 @@ def _measured(claim: Claim, bench: Bench, names: tuple[str, ...], folder: Path, 
         began = time.perf_counter()
         measured = claim.measure(bench)
         if len(measured) < 2 and np.ndim(measured[0]) == 0:
-            return Settled(claim, bench.label, names, None, why="needs two collections at least")
+            return Settled(claim, bench.label, names, None, why="this claim needs at least two collections")
         moved = None if claim.moved is None else claim.moved(bench)
         seconds = time.perf_counter() - began
         say(f"{claim.key}: measured in {duration(seconds)}")
@@ -138,7 +140,7 @@ def _measured(claim: Claim, bench: Bench, names: tuple[str, ...], folder: Path, 
     found, moved = Found(**kept["found"]), kept["moved"]
     why = ""
     if moved is not None and moved < MOVED:
-        why = f"the treatment did not take: it moved the participation ratio by {moved:.2f} of N(0, I)'s"
+        why = f"the treatment had too small an effect: it raised the participation ratio by {moved:.2f} of that of N(0, I)"
     means = tuple(kept["by_dataset"])
     return Settled(claim, bench.label, names, found, means, moved=moved, why=why, seconds=kept["seconds"])
 

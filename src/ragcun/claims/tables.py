@@ -1,4 +1,4 @@
-"""Claims as tables: what there is, and what was found."""
+"""Tables of claims: the registry and the verdicts."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ _TONES: dict[str, Tone] = {"supported": "good", "refuted": "bad", "undecided": "
 
 
 def registry_table(claims: Sequence[Claim]) -> Table:
-    """Return a table of all claims, with how each is measured as a note."""
+    """Return a table of all claims; notes describe how each is measured."""
     columns = [Column("claim"), Column("claimed"), Column("source"), Column("heads"), Column("test")]
     rows = [
         cells(one.key, one.claimed, one.source, "trained" if one.heads else "", f"{_RULES[one.rule]} {one.margin:g}")
@@ -50,15 +50,16 @@ def verdicts_table(settled: Sequence["Settled"]) -> Table:
     datasets = ", ".join(settled[0].datasets)
     notes = [
         Note(
-            f"Means over {datasets}, which weigh the same, with 95% intervals: of differences of nDCG@10 over queries "
-            "(0.01 is one point), or of one value a collection. Supported: shown with p < .05 and as large as the "
-            "margin; refuted: the interval excludes what was claimed; undecided: neither, at this power. Needed is the "
-            "sample with 80% power for the margin. Rules and margins were fixed before anything was measured. Isotropy "
-            f"moved: the treatment's effect on the {CHECK}; below {MOVED:g} the claim is undecided."
+            f"Means over {datasets}, which have equal weight, with 95% intervals: of differences of nDCG@10 over "
+            "queries (0.01 is one point), or of one value per collection. Supported: the effect is significant "
+            "(p < .05) and at least as large as the margin; refuted: the interval excludes the claimed effect; "
+            "undecided: neither, at this power. Needed is the sample size with 80% power for the margin. Rules and "
+            "margins were fixed before anything was measured. Isotropy moved is the effect of the treatment on the "
+            f"{CHECK}; below {MOVED:g} the claim is undecided."
         ),
         *[Note(f"{one.claim.key}, {one.model}: {one.why}.") for one in settled if one.why],
     ]
-    return Table("Claims, tested.", columns, groups, notes, "claims")
+    return Table("Verdicts on the claims.", columns, groups, notes, "claims")
 
 
 def _line(one: "Settled") -> list[Cell]:

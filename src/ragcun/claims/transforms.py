@@ -1,4 +1,4 @@
-"""What claims do to vectors, without training. Statistics are those of the documents.
+"""Transformations of vectors without training. Their statistics are estimated on the documents.
 
 Q queries, N documents, D dimensions.
 """
@@ -18,7 +18,7 @@ Pair = tuple[Floats, Floats]  # of queries and documents
 
 @dataclass(frozen=True)
 class Axes:
-    """Mean, variances (D,), the largest first, and principal axes (D, D), in columns, of the documents."""
+    """Mean (D,), variances (D,) in descending order and principal axes (D, D), one per column, of the documents."""
 
     mean: npt.NDArray[np.float64]
     variances: npt.NDArray[np.float64]
@@ -32,14 +32,14 @@ class Axes:
 
 
 def spectral(pair: Pair, found: Axes, power: float, keep: int | None = None) -> Pair:
-    """Centred, on the first principal axes, each divided by its deviation to the power: 0 is PCA, 1 whitening."""
+    """Project centred vectors on the first axes and divide by deviation**power: 0 is PCA, 1 is whitening."""
     scale = found.variances[:keep] ** (-power / 2)
     queries, documents = (((x - found.mean) @ found.axes[:, :keep] * scale).astype(np.float32) for x in pair)
     return queries, documents
 
 
 def off_the_mean(pair: Pair) -> Pair:
-    """Unit vectors less their part along the documents' mean (Ren, Sun and Liang 2025, R2)."""
+    """Remove from unit vectors their component along the documents' mean (Ren, Sun and Liang 2025, R2)."""
     queries, documents = (unit_rows(x.astype(np.float64)) for x in pair)
     mean = documents.mean(0)
     direction = mean / max(float(np.linalg.norm(mean)), 1e-12)
@@ -48,7 +48,7 @@ def off_the_mean(pair: Pair) -> Pair:
 
 
 def without_hubs(pair: Pair, neighbours: int = 10) -> Pair:
-    """Vectors whose dot product is 2 cos(q, d) - r(d), r the mean cosine of d to its nearest documents (CSLS)."""
+    """Return vectors with the dot product 2 cos(q, d) - r(d); r is d's mean cosine to its neighbours (CSLS)."""
     queries, documents = (unit_rows(x.astype(np.float64)).astype(np.float32) for x in pair)
     count = len(documents)
     with quietly():
@@ -58,7 +58,7 @@ def without_hubs(pair: Pair, neighbours: int = 10) -> Pair:
 
 
 def rotated(pair: Pair, seed: int = 0) -> Pair:
-    """Centred on the documents' mean, and turned by a random rotation."""
+    """Centre vectors on the documents' mean and rotate them at random."""
     queries, documents = pair
     mean = documents.mean(0)
     turn = np.linalg.qr(np.random.default_rng(seed).standard_normal((documents.shape[1],) * 2))[0].astype(np.float32)
@@ -66,13 +66,13 @@ def rotated(pair: Pair, seed: int = 0) -> Pair:
 
 
 def one_bit(documents_ND: Floats) -> Floats:
-    """Sign bits, scaled so that the product with the vector itself is its squared length (RaBitQ's correction)."""
+    """Return sign bits, scaled so that their product with the vector is its squared length (as in RaBitQ)."""
     signs = np.where(documents_ND >= 0, np.float32(1), np.float32(-1))
     scale = np.square(documents_ND).sum(1) / np.maximum(np.abs(documents_ND).sum(1), 1e-12)
     return np.asarray(signs * scale[:, None], dtype=np.float32)
 
 
 def signs(pair: Pair) -> Pair:
-    """Sign bits of both sides, whose dot product ranks as the Hamming distance does."""
+    """Return sign bits of queries and documents; their dot product ranks as the Hamming distance does."""
     queries, documents = (np.where(x >= 0, np.float32(1), np.float32(-1)) for x in pair)
     return queries, documents

@@ -1,7 +1,7 @@
 """Verdicts, by rules that are fixed before anything is measured.
 
-A sample has a stratum for each collection: differences of queries, or one value; collections weigh the same. Of each
-test the p-value is two-sided, and corrected over all claims by Holm's method (`settle`).
+A sample has a stratum for each collection: differences of queries, or one value; collections have equal weight. The
+p-value of each test is two-sided, and corrected over all claims by Holm's method (`settle`).
 
 helps      supported: the mean is at least the margin, and above 0 with p < .05; refuted: the 95 percent interval is
            below the margin; undecided otherwise
@@ -28,15 +28,15 @@ LEVEL = 0.05
 
 @dataclass(frozen=True)
 class Found:
-    """What was found of a claim.
+    """The measured effect of a claim.
 
     Attributes:
-        mean: of the differences, or of the values.
-        low, high: its 95 percent interval.
-        p_value: two-sided; that of equivalence under the rule "equal".
-        power: the chance that this data shows a difference of the margin; None where it is unknown.
-        needed: queries (or collections) with which that chance would be 80 percent; None where it is unknown.
-        sample: queries (or collections) that there are.
+        mean: mean of the differences, or of the values.
+        low, high: 95 percent interval of the mean.
+        p_value: two-sided p-value; under the rule "equal", the p-value of equivalence.
+        power: probability that this sample detects a difference of the margin; None if unknown.
+        needed: number of queries (or collections) for a power of 80 percent; None if unknown.
+        sample: number of queries (or collections) in the sample.
     """
 
     mean: float
@@ -49,7 +49,7 @@ class Found:
 
 
 def of_queries(differences: Sequence[Doubles], rule: Rule, margin: float, seed: int = 0) -> Found:
-    """The paired randomisation test and bootstrap interval of `evaluation.compare` over queries of all collections."""
+    """Test the differences of all queries: paired randomisation test and bootstrap interval of `compare_queries`."""
     compared = compare_queries([[one] for one in differences], "nDCG@10", seed, margin=margin)
     p_value = compared.p_equivalent if rule == "equal" else compared.p_value
     queries = sum(len(one) for one in differences)
@@ -59,7 +59,7 @@ def of_queries(differences: Sequence[Doubles], rule: Rule, margin: float, seed: 
 
 
 def of_collections(values: Sequence[float], rule: Rule, margin: float) -> Found:
-    """Student's t over collections, whose values are the sample."""
+    """Test one value per collection by Student's t."""
     from scipy import stats
 
     sample = np.array(values, dtype=np.float64)
@@ -84,7 +84,7 @@ def of_collections(values: Sequence[float], rule: Rule, margin: float) -> Found:
 
 
 def settle(found: Sequence[tuple[Found, Rule, float]]) -> list[tuple[Verdict, float]]:
-    """The verdict on each claim, with its corrected p-value."""
+    """Return the verdict on each claim and its corrected p-value."""
     adjusted = holm([one.p_value for one, _, _ in found])
     return [(_verdict(one, rule, margin, p), p) for (one, rule, margin), p in zip(found, adjusted, strict=True)]
 
