@@ -92,7 +92,7 @@ def test_a_run_is_kept(collection: Path, tiny_model: Path, tmp_path: Path) -> No
     rows = json.loads(done.stdout)["results"]
     assert [row["key"] for row in rows] == ["mean-removal", "rotation-codebook", "isotropy-unrelated"]
     assert {row["verdict"] for row in rows[:2]} <= {"supported", "refuted", "undecided"}
-    assert (rows[2]["verdict"], rows[2]["why"]) == (None, "needs two collections at least")
+    assert (rows[2]["verdict"], rows[2]["why"]) == (None, "this claim needs at least two collections")
     again = children.ragcun(*arguments, "--format", "latex", **shared)  # type: ignore[arg-type]
     assert again.returncode == 0, again.stderr
     assert "measured in" not in again.stderr, "what was measured is kept"
@@ -151,7 +151,7 @@ def test_results_of_another_training_are_measured_again(
     assert "gor-truncation: measured in" in said
     assert first.moved is not None
     assert first.verdict == "undecided"
-    assert "did not take" in first.why
+    assert "too little effect" in first.why
     kept, said = run(1)
     assert (kept, said) == (first, "")
     assert "gor-truncation: measured in" in run(2)[1]

@@ -269,7 +269,8 @@ CLAIMS = (
         "Li, Eustratiadis and Kanoulas, 2603.19339",
         f"{_ABSTRACT}; it does not give the formula of gamma(k)",
         "post-hoc dimensionality reduction of dense retrievers",
-        "nDCG@10 with a fixed power of 0.5 minus that of PCA, in a quarter of the dimensions, by cosine. The paper's adaptive power is not tested.",
+        "nDCG@10 with a fixed power of 0.5 minus that of PCA, in a quarter of the dimensions, by cosine. The paper's "
+        "adaptive power is not tested.",
         "helps",
         POINT,
         False,
@@ -281,7 +282,8 @@ CLAIMS = (
         "Ren, Sun and Liang, 2511.11041 v1; v2 claims gains in classification",
         _ABSTRACT,
         "text embedding models on MMTEB, 38 of them",
-        "nDCG@10 of unit vectors without their component along the documents' mean (R2) minus that of the base, by cosine.",
+        "nDCG@10 of unit vectors without their component along the documents' mean (R2) minus that of the base, by "
+        "cosine.",
         "helps",
         POINT,
         False,
@@ -358,7 +360,8 @@ CLAIMS = (
         "Nielsen and Hansen, 2311.18364",
         _ABSTRACT,
         "nearest-neighbour classification",
-        "nDCG@10 of CSLS with ten neighbours among documents minus that of the base's own similarity. The paper combines other methods.",
+        "nDCG@10 of CSLS with ten neighbours among documents minus that of the base's own similarity. The paper "
+        "combines other methods.",
         "helps",
         POINT,
         False,
@@ -370,7 +373,8 @@ CLAIMS = (
         "the project's guide",
         "read in full",
         "the hybrid strategy on all-mpnet-base-v2",
-        "nDCG@10 of heads with SIGReg by Euclidean distance minus that of the base, over all collections, one of which is in-domain.",
+        "nDCG@10 of heads with SIGReg by Euclidean distance minus that of the base, over all collections, one of "
+        "which is in-domain.",
         "helps",
         0.02,
         True,

@@ -140,7 +140,7 @@ def _measured(claim: Claim, bench: Bench, names: tuple[str, ...], folder: Path, 
     found, moved = Found(**kept["found"]), kept["moved"]
     why = ""
     if moved is not None and moved < MOVED:
-        why = f"the treatment had too small an effect: it raised the participation ratio by {moved:.2f} of that of N(0, I)"
+        why = f"the treatment had too little effect: it moved the participation ratio by {moved:.2f} of N(0, I)'s"
     means = tuple(kept["by_dataset"])
     return Settled(claim, bench.label, names, found, means, moved=moved, why=why, seconds=kept["seconds"])
 

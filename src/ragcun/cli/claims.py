@@ -87,7 +87,7 @@ def run(
 
     chosen = choose_claims(claim or [])
     if other := next((name for name in model if encoder(name) is None), None):
-        raise UserError(f"--model {other}: is no encoder, whose vectors claims are tested on")
+        raise UserError(f"--model {other}: is not an encoder; claims are tested on vectors, so choose an encoder")
     retriever_options = RetrieverOptions(options.store_folder(store), precision, device=device, runtime=runtime)
     identify_all(model, retriever_options)
     tasks, failures = open_tasks(choose(datasets, data_dir), split, "refuse", data_dir, offline)

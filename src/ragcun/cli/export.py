@@ -166,7 +166,7 @@ def _encoder(model: str, store: Path | None) -> "tuple[Encoder, RetrieverOptions
     encoding = RetrieverOptions(options.store_folder(store))
     found = encoder(model)
     if found is None:
-        raise UserError(f"{model}: is no encoder, whose vectors are exported")
+        raise UserError(f"{model}: is not an encoder, and only vectors of encoders can be exported")
     found.identify(encoding)
     return found, encoding
 

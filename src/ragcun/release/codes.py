@@ -1,4 +1,4 @@
-"""A collection's documents as a codec's codes, with the codec: what `codes` in `ragcun export` writes."""
+"""Codes of a collection's documents together with the codec, as `ragcun export --to codes` writes them."""
 
 import json
 from pathlib import Path
@@ -13,8 +13,9 @@ from ragcun.retrieval.retrievers import RetrieverOptions
 
 _README = """# {name} as codes of {bytes} bytes
 
-The {documents:,} documents of {name}, embedded by {model} and coded by {codec}, in codes.safetensors together with the
-codec. `ids.json` holds the documents' ids in the order of the rows. Memory holds the blocks that are being searched.
+`codes.safetensors` has the codes of the {documents:,} documents of {name}, embedded by {model} and coded by {codec},
+together with the codec. `ids.json` has the documents' ids in the order of the rows. A search reads the codes in
+blocks, so that they need not fit in memory.
 
 ```python
 import json
@@ -42,10 +43,10 @@ def write_coded(
 
     Args:
         model: an encoder.
-        codec: the codec of its vectors; one that rescores needs more than codes.
-        options: how it encodes.
-        collection: whose documents are coded; the codec is fitted to them.
-        folder: new or empty.
+        codec: the codec for its vectors, without rescoring, which needs exact vectors besides the codes.
+        options: how the model encodes.
+        collection: the collection of documents; the codec is fitted to them.
+        folder: a new or empty folder.
 
     Raises:
         UserError: `folder` exists and is not empty.

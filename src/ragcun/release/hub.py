@@ -1,4 +1,4 @@
-"""Upload of a folder to a repository on the hub, through huggingface_hub: unchanged files are not sent again."""
+"""Upload of a folder to a repository on the hub; files that have not changed are not sent again."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def check_repository(repo: str | None) -> str:
-    """The repository, as ORG/NAME. Raises `UserError` where it is none."""
+    """Return the repository as ORG/NAME. Raises `UserError` if `text` does not have this form."""
     if repo is None or not _REPOSITORY.fullmatch(repo):
         raise UserError(f"--repo {repo or ''}: must be ORG/NAME, the repository that the model is uploaded to")
     return repo

@@ -11,8 +11,8 @@ from ragcun.files import atomic_folder, write_json
 
 _README = """# {name} as a FAISS index
 
-The {documents:,} documents of {name}, embedded by {model}; exact search by {similarity}. `ids.json` holds their ids in
-the order of the rows.
+`index.faiss` has the {documents:,} documents of {name}, embedded by {model}, for exact search by {similarity}.
+`ids.json` has their ids in the order of the rows.
 
 ```python
 import json
@@ -33,8 +33,8 @@ print([ids[row] for row in rows[0]])
 def write_index(embedder: Embedder, collection: Collection, folder: Path, loaded_as: str) -> Path:
     """Write index.faiss, ids.json, index.json and README.md to `folder`, which appears whole or not at all.
 
-    The index is flat: squared Euclidean distance for a Euclidean model, inner product otherwise, of unit vectors where
-    the model compares by cosine. Raises `UserError` where `folder` exists and is not empty.
+    The index is flat. It compares by squared Euclidean distance for a Euclidean model, and by inner product otherwise;
+    vectors have unit length for a cosine model. Raises `UserError` if `folder` exists and is not empty.
     """
     import faiss
 

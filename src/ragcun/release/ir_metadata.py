@@ -1,7 +1,8 @@
-"""Runs with a header that says how they came about, as ir_metadata defines it (Breuer et al., SIGIR 2022).
+"""Runs with a header that describes how they were made, as ir_metadata defines it (Breuer et al., SIGIR 2022).
 
-The header is YAML in comments between `# ir_metadata.start` and `# ir_metadata.end`. trec_eval's readers in Python
-(pytrec_eval, trectools) take no comments, so the runs of cells have none, and these are copies for archives.
+The header is YAML in comments between `# ir_metadata.start` and `# ir_metadata.end`. Python's readers of runs
+(pytrec_eval, trectools) do not accept comments, so runs in results have no header, and these files are copies for
+archives.
 """
 
 import json
@@ -16,7 +17,7 @@ START, END = "# ir_metadata.start", "# ir_metadata.end"
 
 
 def write_runs(results: Sequence[Result], folder: Path) -> list[Path]:
-    """Write the run of each result to `folder`/DATASET.SPLIT.trec with a header; returns the files."""
+    """Write the run of each result to `folder`/DATASET.SPLIT.trec with a header; return the files."""
     written = []
     for result in results:
         check_part(result.run)
@@ -30,7 +31,7 @@ def write_runs(results: Sequence[Result], folder: Path) -> list[Path]:
 
 
 def _facts(result: Result) -> dict[str, Any]:
-    """The components of ir_metadata: platform, research goal, implementation, method, actor, data."""
+    """Return the components of ir_metadata: platform, research goal, implementation, method and data."""
     record = result_record(result.path)
     environment = record["environment"]
     settings = {name: _nameless(value) if name == "model" else value for name, value in result.settings.items()}
@@ -60,10 +61,10 @@ def _facts(result: Result) -> dict[str, Any]:
 
 
 def _nameless(model: str) -> str:
-    """A model's name without the folders of this machine."""
+    """Return a model's name without the folders of this machine."""
     return Path(model).name if Path(model).is_absolute() else model
 
 
 def _comments(facts: Mapping[str, Any]) -> list[str]:
-    """YAML, a superset of JSON: a line for each component, with its contents as JSON."""
+    """Return a line of YAML, a superset of JSON, for each component, with its contents as JSON."""
     return [f"# {name}: {json.dumps(value, ensure_ascii=False, sort_keys=True)}" for name, value in facts.items()]

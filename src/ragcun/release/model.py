@@ -1,4 +1,4 @@
-"""A trained model as others get it: its files and a card that says what a reader must know."""
+"""A trained model for publication: its files and a model card."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ _NOT_RELEASED = ("README.md",)
 
 @dataclass(frozen=True)
 class Release:
-    """A model that `ragcun train` made, with what its card is made of."""
+    """A model of `ragcun train` with the contents of its card."""
 
     model: ResolvedModel
     manifest: Mapping[str, Any]
@@ -33,20 +33,20 @@ class Release:
     def of(
         cls, name: str, results: Sequence[str] = (), licence: str | None = None, citation: Path | None = None
     ) -> "Release":
-        """The release of the experiment called `name`; `results` are folders of its scores, by default its own.
+        """Return the release of the experiment `name`; `results` are folders of its scores, by default its own.
 
-        Raises `UserError` where it is no model, or none that `ragcun train` made.
+        Raises `UserError` if it is not a model, or not one of `ragcun train`.
         """
         model = resolve_model(name)
         path = model.path.parent / "manifest.json"
         if not path.is_file():
-            raise UserError(f"{name}: has no manifest.json beside it; give an experiment of `ragcun train`")
+            raise UserError(f"{name}: has no manifest.json beside it; name an experiment of `ragcun train`")
         text = None if citation is None else citation.read_text(encoding="utf-8")
         return cls(model, read_manifest(path), tuple(results), licence, text)
 
     @property
     def origin(self) -> Origin:
-        """The base, as anybody can find it."""
+        """Name and revision under which the base is published."""
         described = self.manifest["base"]
         if "origin" in described:
             return Origin(**described["origin"])
@@ -58,7 +58,7 @@ class Release:
             return Origin(Path(base).name if known is None else known.hub)
 
     def card(self, title: str, loaded_as: str) -> str:
-        """Its card, under the name that it is released by."""
+        """Return the card of the model, with `title` as its name and `loaded_as` in its example."""
         folders = self.results or (str(self.model.path.parent),)
         scores = card_scores(folders, self.model, self.origin, must=bool(self.results))
         thresholds = card_thresholds(folders, self.model)
@@ -68,7 +68,7 @@ class Release:
     def write(self, folder: Path, title: str | None = None, loaded_as: str | None = None) -> Path:
         """Write the model and its card to `folder`, which appears whole or not at all.
 
-        Raises `UserError` where `folder` exists and is not empty.
+        Raises `UserError` if `folder` exists and is not empty.
         """
         with atomic_folder(folder) as building:
             ignored = shutil.ignore_patterns(*_NOT_RELEASED, ".*")

@@ -1,4 +1,4 @@
-"""What MTEB's model_meta.json says of a model, from its results."""
+"""A model's entry in MTEB's format (model_meta.json), from its results."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,11 +9,11 @@ _SIMILARITIES = ("cosine", "dot", "euclidean")
 
 
 def model_meta(name: str, results: Sequence[Result]) -> dict[str, Any]:
-    """The contents of model_meta.json. What ragcun does not know is null, as MTEB has it.
+    """Return the contents of model_meta.json; unknown values are null, as in MTEB.
 
     Args:
-        name: ORG/NAME.
-        results: of one model.
+        name: name of the model, ORG/NAME.
+        results: results of one model.
     """
     one = results[0]
     settings, retriever = one.settings, result_record(one.path)["inputs"]["retriever"]

@@ -1,4 +1,4 @@
-"""An encoder as one ONNX graph, from tokens to the embedding, head and pooling included."""
+"""Export of an encoder as one ONNX graph from tokens to the embedding, including head and pooling."""
 
 import importlib.util
 import json
@@ -39,7 +39,7 @@ print(embeddings.shape)
 
 
 class _Graph(nn.Module):
-    """From tokens, given one after the other, to the embedding."""
+    """A module that takes tokens as separate arguments and returns the embedding."""
 
     def __init__(self, model: SentenceTransformer, names: list[str]) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class _Graph(nn.Module):
 def write_onnx(resolved: ResolvedModel, folder: Path, title: str, loaded_as: str) -> Path:
     """Write model.onnx, the tokenizer and README.md to `folder`, which appears whole or not at all.
 
-    ONNX Runtime's embeddings of three texts of different lengths are compared with torch's before.
+    Before that, ONNX Runtime's embeddings of three texts of different lengths are compared with torch's.
 
     Raises:
         UserError: the extra `onnx` is not installed, or `folder` exists and is not empty.
@@ -62,7 +62,7 @@ def write_onnx(resolved: ResolvedModel, folder: Path, title: str, loaded_as: str
     """
     missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
     if missing:
-        raise UserError(f"--to onnx: {', '.join(missing)} is not installed; pip install 'ragcun[onnx]' brings it")
+        raise UserError(f"--to onnx: {', '.join(missing)} is not installed; run pip install 'ragcun[onnx]'")
     model = load_model(resolved, device="cpu").eval()
     tokens = {name: value for name, value in model.preprocess(_TEXTS).items() if isinstance(value, torch.Tensor)}
     names = list(tokens)
@@ -113,11 +113,11 @@ def _compare(graph: _Graph, tokens: dict[str, torch.Tensor], path: Path) -> None
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     inputs: dict[str, Any] = {name: value.numpy() for name, value in tokens.items()}
-    wanted = {given.name for given in session.get_inputs()}
-    (found,) = session.run(None, {name: value for name, value in inputs.items() if name in wanted})
+    names = {given.name for given in session.get_inputs()}
+    (found,) = session.run(None, {name: value for name, value in inputs.items() if name in names})
     with torch.no_grad():
-        right = graph(*tokens.values())
-    difference = float((torch.from_numpy(found) - right).abs().max() / right.norm(dim=1).max())
+        expected = graph(*tokens.values())
+    difference = float((torch.from_numpy(found) - expected).abs().max() / expected.norm(dim=1).max())
     if not difference <= _TOLERANCE:
         raise RagcunError(
             f"--to onnx: ONNX Runtime's embeddings differ from torch's by {difference:.1e} of their length"

@@ -1,4 +1,4 @@
-"""The scores of a model for its card, with intervals, and beside those of its base where that was evaluated."""
+"""Scores of a model for its card, with intervals, and next to the scores of its base if this was evaluated."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,9 +19,9 @@ MEASURE = "nDCG@10"
 
 
 def card_scores(sources: Sequence[str], model: ResolvedModel, origin: Origin, must: bool) -> list[CardScore]:
-    """The scores of `model` among the results of `sources`, as `read_systems` takes them; single datasets only.
+    """Return the scores of `model` on single datasets among the results of `sources` (see `read_systems`).
 
-    `must` says whether it is a mistake that there are none. Raises `UserError` then, and as `read_systems` does.
+    Raises `UserError` if there are none and `must` is true, and in the cases of `read_systems`.
     """
     if not must and not any(read_results(Path(source)) for source in sources):
         return []

@@ -1,4 +1,4 @@
-"""The publication guide's lists (before, during and after training, submission), ticked from the files that exist."""
+"""The publication guide's checklists (before, during and after training, submission), ticked by existing files."""
 
 import importlib.util
 import shutil
@@ -18,7 +18,7 @@ _SHARE = 5  # the loss of the first and of the last fifth of the steps
 
 @dataclass(frozen=True)
 class Item:
-    """An item of a list; `done` is None where nothing here can show it."""
+    """An item of a list; `done` is None if no file can show it."""
 
     list: str
     item: str
@@ -26,12 +26,12 @@ class Item:
     found: str
 
     def to_json(self) -> dict[str, Any]:
-        """As `--json` prints it."""
+        """Return the item as JSON values."""
         return asdict(self)
 
 
 def checklist(evidence: Evidence) -> list[Item]:
-    """The guide's lists, each item with what was found."""
+    """Return the items of the guide's lists, each with what was found."""
     return [*_before(evidence), *_during(evidence), *_after(evidence), *_submission(evidence)]
 
 
@@ -44,7 +44,7 @@ def checklist_table(items: Sequence[Item]) -> Table:
         for name in lists
     ]
     columns = [Column("list"), Column(""), Column("item"), Column("found")]
-    return Table("", columns, groups, [Note("[?]: no file shows it.")], "checklist")
+    return Table("", columns, groups, [Note("[?]: no file can show this item.")], "checklist")
 
 
 def _before(evidence: Evidence) -> list[Item]:
@@ -78,7 +78,9 @@ def _during(evidence: Evidence) -> list[Item]:
         Item("during", "training logs", bool(evidence.history), f"{len(evidence.history)} lines of history.jsonl"),
         Item("during", "loss is decreasing", decreasing, shown),
         Item("during", "checkpoints saved", bool(checkpoints), f"{len(checkpoints)} checkpoints"),
-        Item("during", "isotropy tracked", bool(isotropy), f"{len(isotropy)} manifests tell start and end"),
+        Item(
+            "during", "isotropy tracked", bool(isotropy), f"{len(isotropy)} manifests have it before and after training"
+        ),
     ]
 
 

@@ -10,9 +10,9 @@ _FORMULA = ("=", "+", "-", "@")
 
 
 def render(table: Table) -> str:
-    """Return a header and a line a row; a deviation and the ends of an interval have columns of their own.
+    """Return a header and a line per row; deviations and the ends of intervals have columns of their own.
 
-    Title, marks and notes are left out. A missing value is empty. Text that a spreadsheet would take for a formula
+    Title, marks and notes are left out. A missing value is empty. Text that a spreadsheet would read as a formula
     begins with an apostrophe.
     """
     table = table.flat()

@@ -1,4 +1,4 @@
-r"""Any text as LaTeX that compiles: with every engine, in every font encoding, at the start of a table's row."""
+r"""Escape any text as LaTeX that compiles with every engine and font encoding, also at the start of a table row."""
 
 import unicodedata
 
@@ -18,7 +18,7 @@ _SPECIAL = {
     "|": r"\textbar{}",
     "`": r"\`{}",
     '"': r"\textquotedblright{}",
-    "[": "{[}",  # an optional argument after \\ otherwise, as is the star
+    "[": "{[}",  # otherwise LaTeX reads it after \\ as an optional argument; the same holds for *
     "]": "{]}",
     "*": "{*}",
     "–": r"\textendash{}",
@@ -73,7 +73,9 @@ def escape(text: str) -> str:
             pieces.append(_TABLE[character])
         elif character.isascii() and character.isprintable():
             doubled = character in "-,'" and pieces and pieces[-1].endswith(character)
-            pieces.append(f"{{}}{character}" if doubled else character)  # no ligature: -- is no dash
+            pieces.append(
+                f"{{}}{character}" if doubled else character
+            )  # {} prevents ligatures: -- must not become a dash
         else:
             pieces.append(_accented(character))
     return "".join(pieces)

@@ -1,4 +1,4 @@
-"""What lies in folders of results and says something of a claim: scores, isotropy, trainings, ablations."""
+"""Files in folders of results that are evidence for a verdict: scores, isotropy, trainings and ablations."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,12 +20,13 @@ MEASURE = "nDCG@10"
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is below `folders`; `ours` and `base` are labels of systems, None where there is none.
+    """All files below `folders` that are evidence for a verdict.
 
     Attributes:
-        systems: those with results.
-        ours: the system whose claims are judged.
-        base: what it is built on, and improves over.
+        folders: folders with results.
+        systems: the systems with results.
+        ours: label of the system that is judged; None if there is none.
+        base: label of the base that it was trained on; None if it has no results.
     """
 
     folders: tuple[Path, ...]
@@ -35,7 +36,7 @@ class Evidence:
 
     @cached_property
     def beir(self) -> dict[str, str]:
-        """The datasets of BEIR (not NanoBEIR) on which `ours` has results, whole ones, with their splits."""
+        """The complete datasets of BEIR (not NanoBEIR) on which `ours` has results, with their splits."""
         known = {name: one for name, one in datasets().items() if not one.nano}
         found = self._of(self.ours)
         whole = whole_datasets(dataset for dataset, _ in found)
@@ -48,20 +49,20 @@ class Evidence:
 
     @cached_property
     def rows(self) -> list[Row]:
-        """`ours` and every other system beside the base, on single datasets; none where there is no `ours`."""
+        """Comparisons of all systems with the base on single datasets; empty if there is no `ours`."""
         if self.ours is None:
             return []
         compared = compare_systems(self.systems, self.base or self.ours, Method(MEASURE))
         return [row for row in compared if row.dataset is not None]
 
     def row(self, label: str, dataset: str) -> Row | None:
-        """A system on a dataset of BEIR, on the dataset's own split."""
+        """Return the row of a system on a dataset of BEIR and its split; None if there is none."""
         split = self.beir.get(dataset)
         return next((r for r in self.rows if (r.label, r.dataset, r.split) == (label, dataset, split)), None)
 
     @cached_property
     def others(self) -> list[str]:
-        """The systems that have results on every dataset of `ours`; those that were trained here are no baselines."""
+        """The systems with results on every dataset of `ours`, except those trained here, which are not baselines."""
         wanted = self._of(self.ours)
         return [
             system.label
@@ -74,7 +75,7 @@ class Evidence:
 
     @cached_property
     def isotropy(self) -> list[IsotropyReport]:
-        """The reports of all isotropy.json."""
+        """The reports of all files isotropy.json."""
         return [report for path in self.files("isotropy.json") for report in read_reports(path)]
 
     @cached_property
@@ -86,7 +87,7 @@ class Evidence:
 
     @cached_property
     def ablations(self) -> list[Mapping[str, Any]]:
-        """All ablation.json."""
+        """The contents of all files ablation.json."""
         return [read_written(path, "rows") for path in self.files("ablation.json")]
 
     @cached_property
@@ -95,17 +96,20 @@ class Evidence:
         return next((rows for path in self.files("history.jsonl") if (rows := read_history(path))), [])
 
     def files(self, pattern: str) -> list[Path]:
-        """The files of that name or pattern below the folders."""
+        """Return the files below the folders that match a name or pattern."""
         return sorted({path for folder in self.folders for path in folder.rglob(pattern) if path.is_file()})
 
 
 def collect(folders: Sequence[Path], ours: str | None = None, base: str | None = None) -> Evidence:
-    """Collect what lies below `folders`.
+    """Collect the evidence below `folders`.
 
-    `ours` None is the only system that was trained here; `base` None is what its manifest says it was built on.
+    Args:
+        folders: folders with results.
+        ours: label of the system to judge; if None, the only system that was trained here.
+        base: label of its base; if None, the base in its manifest.
 
     Raises:
-        UserError: there is no such folder or system, or several were trained and none was chosen.
+        UserError: there is no such folder or system, or several were trained and `ours` is None.
     """
     for folder in folders:
         if not folder.is_dir():

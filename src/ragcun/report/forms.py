@@ -1,4 +1,4 @@
-"""The forms that a table is printed in. To add one is to write its file and its entry here."""
+"""The formats of tables; to add a format, write its module and add an entry here."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,12 +10,13 @@ from ragcun.table import Table
 
 @dataclass(frozen=True)
 class Form:
-    """How a table is printed.
+    """A format of tables.
 
     Attributes:
-        suffix: how the name of a file in this form ends, with its dot.
+        suffix: suffix of files in this format, with its dot.
         render: returns the table as text that ends with a line break.
-        document: returns a file that shows several tables, by the names of their own files; None where there is none.
+        document: returns a document that includes several tables, by the names of their files; None if the format has
+            no such document.
     """
 
     suffix: str
@@ -34,7 +35,7 @@ FORMS = {
 
 
 def find_form(name: str) -> Form:
-    """Return the form of this name. Raises `UserError` where there is none."""
+    """Return the format with this name. Raises `UserError` if there is none."""
     if name not in FORMS:
         raise UserError(f"format {name!r}: unknown; choose one of {', '.join(FORMS)}")
     return FORMS[name]

@@ -1,4 +1,4 @@
-"""Tables as HTML: plain tables that a screen reader can read. `page` puts them into a document."""
+"""Tables as HTML that a screen reader can read; `page` includes them in a document."""
 
 from html import escape
 from itertools import repeat
@@ -8,7 +8,7 @@ from ragcun.table import Cell, Column, Table
 
 
 def render(table: Table) -> str:
-    """Return a figure: the table with its caption, headers for columns and rows, and the notes below it."""
+    """Return a figure element: the table with a caption, headers of columns and rows, and notes below it."""
     header = "".join(f'<th scope="col"{_class(column)}>{_escape(column.name)}</th>' for column in table.columns)
     lines = [f'<figure id="{_escape(table.label)}">', "<table>"]
     if table.title:

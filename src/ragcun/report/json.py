@@ -1,4 +1,4 @@
-"""Tables as JSON: everything that a table holds, unrounded."""
+"""Tables as JSON with all their contents, unrounded."""
 
 import json
 from typing import Any
@@ -8,7 +8,7 @@ from ragcun.table import Cell, Table
 
 
 def render(table: Table) -> str:
-    """Return an object with title, rows (an object each, by the columns' names) and notes."""
+    """Return an object with the title, the rows (objects with column names as keys) and the notes."""
     table = table.flat()
     names = [one_line(column.name) for column in table.columns]
     value = {

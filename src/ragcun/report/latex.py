@@ -1,6 +1,6 @@
-r"""Tables in LaTeX (booktabs, siunitx), and an article that holds them. Notes stand inside the float.
+r"""Tables in LaTeX (booktabs, siunitx), and an article that includes them. Notes are inside the float.
 
-A table that is wider than the page is split into panels, each with the columns of text again.
+A table that is wider than the page is split into panels; each panel repeats the leading columns of text.
 """
 
 import re
@@ -11,9 +11,9 @@ from ragcun.printable import one_line
 from ragcun.report.escape import escape
 from ragcun.table import MISSING, Cell, Column, Table
 
-# Widths in digits of \small text: of a column and of the page of the two-column article, and of the gap of columns.
+# Widths in digits of \small text: a column and the page of a two-column article, and the gap between table columns.
 _COLUMN, _PAGE, _GAP = 54, 118, 2
-_LONGEST_TEXT = 46  # a longer text of a cell is set in lines
+_LONGEST_TEXT = 46  # longer text in a cell is broken into lines
 _NUMBER = re.compile(r"[-+]?\d[\d,]*(\.\d+)?(e[-+]\d+)?")
 _INDEX = re.compile(r"\\ensuremath\{(\\[a-z]+)\}\\_([a-z]+)")  # λ_iso
 NUMBERS = (
@@ -24,7 +24,7 @@ PACKAGES = "booktabs,graphicx,siunitx"
 
 
 def render(table: Table) -> str:
-    r"""Return a table float that needs `\usepackage{booktabs,graphicx,siunitx}`, of one or of two columns."""
+    r"""Return a table float of one or two columns, which needs `\usepackage{booktabs,graphicx,siunitx}`."""
     layouts = [_Layout(table, at) for at in range(len(table.columns))]
     panels = _panels(table, layouts)
     kind = "table" if max(map(_width, panels)) <= _COLUMN else "table*"
@@ -45,12 +45,12 @@ def render(table: Table) -> str:
 
 
 def document(tables: Mapping[str, Table]) -> str:
-    r"""Return an article that compiles beside the tables' files, which it reads by \input."""
+    r"""Return an article that reads the tables' files in the same folder by \input."""
     return article(rf"\input{{{name}}}" for name in tables)
 
 
 def article(bodies: Iterable[str]) -> str:
-    """Return an article that compiles as it stands around LaTeX that needs what the tables need."""
+    """Return a complete article around `bodies`, with the packages that tables need."""
     lines = [
         r"\documentclass[10pt,twocolumn]{article}",
         r"\usepackage[margin=2cm]{geometry}",
@@ -63,7 +63,7 @@ def article(bodies: Iterable[str]) -> str:
 
 
 class _Layout:
-    """How a column is set: its alignment, its width, and whether what stands behind its numbers has its own column."""
+    """Layout of a column: alignment, width, and whether deviations, intervals and marks have their own column."""
 
     def __init__(self, table: Table, at: int) -> None:
         self.at = at
@@ -104,7 +104,7 @@ class _Layout:
 
 
 def _panels(table: Table, layouts: Sequence[_Layout]) -> list[list[_Layout]]:
-    """The columns in as many groups as fit the page, each with the leading columns of text."""
+    """Split the columns into groups that fit the page, each with the leading columns of text."""
     shown = list(layouts)
     if _width(shown) <= _PAGE:
         return [shown]
@@ -114,7 +114,7 @@ def _panels(table: Table, layouts: Sequence[_Layout]) -> list[list[_Layout]]:
         return [shown]
     room = max(_PAGE - _width(repeated), *(_width([one]) for one in rest))
     count = -(-_width(rest) // room)
-    while True:  # as even as can be: the fewest panels, of as many columns each
+    while True:  # the fewest panels, with equal numbers of columns
         size = -(-len(rest) // count)
         parts = [rest[at : at + size] for at in range(0, len(rest), size)]
         if size == 1 or all(_width(part) <= room for part in parts):
@@ -147,7 +147,7 @@ def _tabular(table: Table, panel: Sequence[_Layout]) -> list[str]:
 
 
 def _behind(column: Column, cell: Cell) -> str:
-    """What stands behind a value: deviation, interval and mark."""
+    """Return deviation, interval and mark, which are set after a value."""
     _, deviation, interval = column.parts(cell)
     shown = rf"{{\scriptsize\,$\pm$\,{_number(deviation)}}}" if deviation else ""
     if interval:

@@ -10,7 +10,7 @@ _SPECIAL = re.compile(r"[\\`*_\[\]<>|~&]")
 
 
 def render(table: Table) -> str:
-    """Return the title as a paragraph, the table, and a paragraph for each note."""
+    """Return the title as a paragraph, the table, and a paragraph per note."""
     table = table.flat()
     lines = [f"{_escape(table.title)}\n"] if table.title else []
     lines.append(_line(_escape(column.name) for column in table.columns))

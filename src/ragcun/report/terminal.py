@@ -1,4 +1,4 @@
-"""Tables on a terminal, through Rich; in a pipe or a file, without colour and as wide as they need."""
+"""Tables for a terminal, by Rich; in a pipe or a file they have no colour and are as wide as needed."""
 
 import sys
 
@@ -11,11 +11,11 @@ from ragcun.printable import one_line
 from ragcun.table import Cell, Column, Table
 
 _TONES = {"": "", "good": "green", "caution": "yellow", "bad": "red", "muted": "dim"}
-_WIDE = 10_000  # columns: no row is folded where nobody looks at it
+_WIDE = 10_000  # columns: rows are not folded if the output is not a terminal
 
 
 def render(table: Table) -> str:
-    """Return the table for standard output as it is now: colours and width are those of its terminal."""
+    """Return the table for standard output, with the colours and the width of its terminal."""
     console = Console(file=sys.stdout, highlight=False, emoji=False, markup=False)
     if not console.is_terminal:
         console.width = _WIDE

@@ -1,6 +1,6 @@
-"""The publication guide's criteria, each with what was found: passed, failed, or not measured, never guessed.
+"""Verdicts on the publication guide's criteria: pass, fail or not measured.
 
-What is not measured: an average over datasets that are not all there, a claim that no file here can show.
+A criterion is not measured if datasets of its average are missing, or if no file can show it.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ _ANALYSES = ("when.json", "when-it-helps.json", "when_it_helps.json")
 
 @dataclass(frozen=True)
 class Criterion:
-    """A criterion of a level of the guide's, what was found, and what follows."""
+    """A criterion of one of the guide's levels, with what was found and the verdict."""
 
     level: str
     criterion: str
@@ -34,7 +34,7 @@ class Criterion:
     finding: Finding
 
     def to_json(self) -> dict[str, Any]:
-        """As `--json` prints it."""
+        """Return the criterion as JSON values."""
         return asdict(self)
 
 
@@ -42,10 +42,10 @@ Judged = tuple[str, Finding]
 
 
 def judge(evidence: Evidence, measure: str = ISOTROPY) -> list[Criterion]:
-    """Hold `evidence` against the criteria for a minimum viable, a strong and a top-tier paper.
+    """Check `evidence` against the criteria for a minimum viable, a strong and a top-tier paper.
 
-    `measure` is the key of the measure that stands for the guide's "isotropy score", which it does not define. Raises
-    `UserError` where there is no such measure.
+    `measure` is the key of the measure that is used as the guide's "isotropy score", which the guide does not define.
+    Raises `UserError` if there is no such measure.
     """
     by_key = {one.key: one for one in MEASURES}
     if measure not in by_key:
@@ -69,7 +69,7 @@ def judge(evidence: Evidence, measure: str = ISOTROPY) -> list[Criterion]:
         ("strong", "analysis of when and why it works", _analysed),
         ("top", "best on three datasets or more", _best),
         ("top", "extensive ablations", _extensive),
-        ("top", "theoretical analysis of isotropy", lambda _: ("no file shows a proof", "not measured")),
+        ("top", "theoretical analysis of isotropy", lambda _: ("no file can show a proof", "not measured")),
         ("top", "code and checkpoints released", _released),
     ]
     rows += [(level, name, found(evidence)) for level, name, found in others]
@@ -91,21 +91,21 @@ def verdict_table(criteria: Sequence[Criterion], evidence: Evidence) -> Table:
         for level in levels
     ]
     notes = [
-        f"Judged is {evidence.ours or 'no model'}, against the base {evidence.base or '(none found)'}.",
-        "The guide's isotropy score has no definition; the measure that is meant is named. Scores are times 100.",
-        "What was not measured is neither passed nor failed.",
+        f"The model is {evidence.ours or '(none found)'}, and its base is {evidence.base or '(none found)'}.",
+        "The guide does not define its isotropy score; the measure used for it is named. Scores are times 100.",
+        "A criterion that was not measured is neither passed nor failed.",
     ]
     columns = [Column("level"), Column("criterion"), Column("found"), Column("verdict")]
     return Table("", columns, groups, [Note(text) for text in notes], "verdict")
 
 
-def _wanted() -> list[str]:
-    """BEIR's datasets that anybody can have; MS MARCO is not among the zero-shot ones that are averaged."""
+def _public() -> list[str]:
+    """Return BEIR's public datasets without MS MARCO, which is not part of the zero-shot average."""
     return [name for name, one in datasets().items() if not one.nano and one.bring is None and name != "msmarco"]
 
 
 def _missing(evidence: Evidence) -> list[str]:
-    return [name for name in _wanted() if name not in evidence.beir]
+    return [name for name in _public() if name not in evidence.beir]
 
 
 def _average(evidence: Evidence, threshold: float) -> Judged:
@@ -114,17 +114,17 @@ def _average(evidence: Evidence, threshold: float) -> Judged:
     scores = {name: row.score for name in evidence.beir if (row := evidence.row(evidence.ours, name)) is not None}
     if missing := _missing(evidence):
         there = ", ".join(f"{name} {100 * score:.1f}" for name, score in scores.items()) or "none"
-        return f"{len(missing)} of {len(_wanted())} public datasets are missing; there: {there}", "not measured"
-    mean = 100 * sum(scores[name] for name in _wanted()) / len(_wanted())
-    home = [n for n in _wanted() if (r := evidence.row(evidence.ours, n)) is not None and r.domain == "in-domain"]
-    told = f"{mean:.2f} over the {len(_wanted())} public datasets without MS MARCO"
-    told += f", of which it was trained on {', '.join(home)}" if home else ""
-    return told, "pass" if mean > threshold else "fail"
+        return f"{len(missing)} of {len(_public())} public datasets are missing; present: {there}", "not measured"
+    mean = 100 * sum(scores[name] for name in _public()) / len(_public())
+    trained_on = [n for n in _public() if (r := evidence.row(evidence.ours, n)) is not None and r.domain == "in-domain"]
+    text = f"{mean:.2f} over the {len(_public())} public datasets without MS MARCO"
+    text += f", of which it was trained on {', '.join(trained_on)}" if trained_on else ""
+    return text, "pass" if mean > threshold else "fail"
 
 
 def _gain(evidence: Evidence, threshold: float) -> Judged:
     if evidence.ours is None or evidence.base is None:
-        return "the base has no results beside it", "not measured"
+        return "the base has no results", "not measured"
     found: dict[str, float] = {}
     shown = []
     for name in evidence.beir:
@@ -132,11 +132,11 @@ def _gain(evidence: Evidence, threshold: float) -> Judged:
         if row is not None and row.against is not None and row.adjusted is not None:
             found[name] = 100 * row.against.difference
             shown.append(f"{name} {found[name]:+.1f} (p = {row.adjusted.p_value:.3f})")
-    told = ", ".join(shown) or "none"
-    if missing := [name for name in _wanted() if name not in found]:
-        return f"{len(missing)} of {len(_wanted())} public datasets are missing; there: {told}", "not measured"
-    mean = sum(found[name] for name in _wanted()) / len(_wanted())
-    return f"{mean:+.2f} over the {len(_wanted())} public datasets: {told}", "pass" if mean > threshold else "fail"
+    text = ", ".join(shown) or "none"
+    if missing := [name for name in _public() if name not in found]:
+        return f"{len(missing)} of {len(_public())} public datasets are missing; present: {text}", "not measured"
+    mean = sum(found[name] for name in _public()) / len(_public())
+    return f"{mean:+.2f} over the {len(_public())} public datasets: {text}", "pass" if mean > threshold else "fail"
 
 
 def _isotropy(evidence: Evidence, measure: Measure, threshold: float) -> Judged:
@@ -149,33 +149,33 @@ def _isotropy(evidence: Evidence, measure: Measure, threshold: float) -> Judged:
             "not measured"
         )
     beside = {one.model: one.measures[measure.key] for one in evidence.isotropy if one.of == "documents"}
-    base = "" if evidence.base not in beside else f"; the base {beside[evidence.base]:.2f}"
+    base = "" if evidence.base not in beside else f"; the base has {beside[evidence.base]:.2f}"
     worst = min(values.values()) if measure.better == "higher" else max(values.values())
     gaussian = next(one.gaussian.get(measure.key) for one in ours if measure.key in one.measures)
-    told = f"{measure.name} {', '.join(f'{value:.2f} on {data}' for data, value in values.items())}{base}"
-    told += "" if gaussian is None else f"; N(0, I) of that size {gaussian:.2f}"
+    text = f"{measure.name} {', '.join(f'{value:.2f} on {data}' for data, value in values.items())}{base}"
+    text += "" if gaussian is None else f"; N(0, I) of the same size has {gaussian:.2f}"
     if measure.better != "higher":
-        return f"{told}; lower is more isotropic, so that the threshold means nothing", "not measured"
-    return told, "pass" if worst > threshold else "fail"
+        return f"{text}; lower is more isotropic, so the threshold does not apply", "not measured"
+    return text, "pass" if worst > threshold else "fail"
 
 
 def _isotropy_of_ablation(evidence: Evidence, measure: Measure, threshold: float) -> Judged | None:
-    """What an ablation that `ours` is a setting of says of the documents of dev; None where it says nothing."""
+    """Judge the isotropy of dev documents from an ablation that has `ours` as a row; None if there is none."""
     for ablation in evidence.ablations:
         row = next((row for row in ablation["rows"] if row["name"] == evidence.ours), None)
         if row is None or measure.better != "higher" or measure.key not in row.get("isotropy", {}):
             continue
         value, base = row["isotropy"][measure.key][0], ablation["base"]["isotropy"][measure.key][0]
-        told = f"{measure.name} {value:.2f} of dev's documents, mean of {row['seeds']} seeds; the base {base:.2f}"
-        return told, "pass" if value > threshold else "fail"
+        text = f"{measure.name} {value:.2f} on dev documents, mean over {row['seeds']} seeds; the base has {base:.2f}"
+        return text, "pass" if value > threshold else "fail"
     return None
 
 
 def _baselines(evidence: Evidence, wanted: int) -> Judged:
     if evidence.ours is None:
         return "no model that was trained here has results", "not measured"
-    told = f"{len(evidence.others)} on the same datasets: {', '.join(evidence.others) or 'none'}"
-    return told, "pass" if len(evidence.others) >= wanted else "fail"
+    text = f"{len(evidence.others)} on the same datasets: {', '.join(evidence.others) or 'none'}"
+    return text, "pass" if len(evidence.others) >= wanted else "fail"
 
 
 def _time(evidence: Evidence) -> Judged:
@@ -202,11 +202,11 @@ def _ablated(evidence: Evidence) -> Judged:
     if not evidence.ablations:
         return "no ablation.json", "not measured"
     varied = _varied(evidence)
-    told = ", ".join(f"{name} in {len(values)} values" for name, values in varied.items())
+    text = ", ".join(f"{name} in {len(values)} values" for name, values in varied.items())
     without = {"0", "0.0"} & varied.get("lambda_isotropy", set())
     if not varied:
-        return "an ablation.json in which nothing varies", "fail"
-    return f"{told}{'; with and without SIGReg' if without else ''}", "pass"
+        return "no setting varies in ablation.json", "fail"
+    return f"{text}{'; with and without SIGReg' if without else ''}", "pass"
 
 
 def _extensive(evidence: Evidence) -> Judged:
@@ -215,20 +215,20 @@ def _extensive(evidence: Evidence) -> Judged:
     varied = _varied(evidence)
     seeds = min(row["seeds"] for ablation in evidence.ablations for row in ablation["rows"])
     enough = len(varied) >= _EXTENSIVE and seeds >= _EXTENSIVE
-    told = f"{len(varied)} settings varied, {seeds} seeds or more (counted as extensive: {_EXTENSIVE} and {_EXTENSIVE})"
-    return told, "pass" if enough else "fail"
+    text = f"{len(varied)} settings varied, at least {seeds} seeds (extensive means at least {_EXTENSIVE} of each)"
+    return text, "pass" if enough else "fail"
 
 
 def _analysed(evidence: Evidence) -> Judged:
     found = [path for name in _ANALYSES for path in evidence.files(name)]
     if not found:
         return "no analysis of when it helps (`ragcun report paper` makes one)", "not measured"
-    return f"{found[0].name} tells when; why is for the text", "pass"
+    return f"{found[0].name} has an analysis of when; the text must explain why", "pass"
 
 
 def _best(evidence: Evidence) -> Judged:
     if evidence.ours is None or not evidence.others:
-        return "no other system beside it", "not measured"
+        return "no other system has results on the same datasets", "not measured"
     best, shown = [], []
     for name in evidence.beir:
         ours = evidence.row(evidence.ours, name)
@@ -238,11 +238,11 @@ def _best(evidence: Evidence) -> Judged:
             best.append(name)
             certain = ours.adjusted is not None and ours.adjusted.p_value < LEVEL
             shown.append(f"{name}{'' if certain else ' (not significant against the base)'}")
-    among = f"best of {len(evidence.others) + 1} systems and of the published ones that ragcun knows"
-    told = f"{among} on {', '.join(shown) or 'none'}"
+    among = f"best of {len(evidence.others) + 1} systems and of the published scores that ragcun knows"
+    text = f"{among} on {', '.join(shown) or 'none'}"
     if len(best) < 3 and _missing(evidence):
-        return f"{told}; {len(_missing(evidence))} public datasets are missing", "not measured"
-    return f"{told} (not necessarily the state of the art)", "pass" if len(best) >= 3 else "fail"
+        return f"{text}; {len(_missing(evidence))} public datasets are missing", "not measured"
+    return f"{text} (not necessarily the state of the art)", "pass" if len(best) >= 3 else "fail"
 
 
 def _released(evidence: Evidence) -> Judged:
@@ -253,5 +253,5 @@ def _released(evidence: Evidence) -> Judged:
         return f"no release.json of `ragcun export --to hub`; code: {code}", "not measured"
     record = read_written(records[0], "url")
     if git is None or git["dirty"]:
-        return f"checkpoint at {record['url']}; code: {code}, so that nobody can have it", "fail"
-    return f"checkpoint at {record['url']}; code: {code}; whether that is public, no file shows", "not measured"
+        return f"checkpoint at {record['url']}; code: {code}, so others cannot get this code", "fail"
+    return f"checkpoint at {record['url']}; code: {code}; no file can show whether the code is public", "not measured"

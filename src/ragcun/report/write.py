@@ -1,4 +1,4 @@
-"""From a folder of results to the tables' files, and to a PDF where LaTeX is installed."""
+"""Write the tables of a folder of results to files, and compile them to a PDF if LaTeX is installed."""
 
 import os
 import re
@@ -38,18 +38,31 @@ def write_tables(
     form: str = "latex",
     mteb: Path | None = None,
 ) -> list[Path]:
-    """Write tables/beir, isotropy, isotropy-all, ablation, tradeoff and, where the form has one, main, which shows all.
+    """Write the tables beir, isotropy, isotropy-all, ablation and tradeoff, and main, which includes all of them.
 
-    isotropy has the six rows for a paper, isotropy-all is the appendix: every measure of documents, queries and both.
-    Reads every result.json below `folder`, `isotropy` or the one isotropy.json below `folder`, its ablation.json and
-    its tradeoff.json; what is not there has no table. Models come in the order of `order`, then of their paths;
-    `output` is `folder` where None. `mteb` has result files of MTEB's, whose scores are rows of their own. Overlap with
-    training data, as an audit.json tells it, is a note. Returns the files written, main last. Raises `UserError` where
-    there is nothing to report, or no such form.
+    isotropy has the six measures for a paper, isotropy-all has every measure of documents, queries and both, for an
+    appendix. Overlap with training data, from an audit.json, is a note below the scores.
+
+    Args:
+        folder: folder with result.json files at any depth, and with ablation.json and tradeoff.json; a file that is
+            missing has no table.
+        output: the tables are written to its subfolder `tables`; `folder` if None.
+        metric: measure of the scores.
+        digits: decimals of the scores.
+        isotropy: an isotropy.json; if None, the only one below `folder`.
+        order: labels of models that come first, in this order; the others are sorted by path.
+        form: format of the tables; main is written for formats that have a document.
+        mteb: folder with result files of MTEB, whose scores get rows of their own.
+
+    Returns:
+        The files written, main last.
+
+    Raises:
+        UserError: there is nothing to report, or the format is unknown.
     """
     chosen = find_form(form)
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; give the folder of an experiment or of results")
+        raise UserError(f"{folder}: no such folder; name the folder of an experiment or of results")
     tables: dict[str, Table] = {}
     if results := read_results(folder):
         scores = benchmark_table(average_parts(results), metric, digits, order)
@@ -83,7 +96,7 @@ def _only_isotropy(folder: Path) -> Path | None:
 
 
 def has_latex() -> bool:
-    """Whether `compile_pdf` finds an engine."""
+    """Return whether LaTeX is installed."""
     return _engine() is not None
 
 
@@ -94,8 +107,8 @@ def _engine() -> str | None:
 def compile_pdf(source: Path) -> Path:
     """Compile a .tex file to a PDF beside it, with pdflatex or tectonic, and without shell escape.
 
-    The bytes are the same for the same sources. Raises `UserError` where neither is installed, `RagcunError` with
-    LaTeX's first complaint where it does not compile.
+    The same sources give the same bytes. Raises `UserError` if neither is installed, and `RagcunError` with LaTeX's
+    first error if the file does not compile.
     """
     engine = _engine()
     if engine is None:
@@ -108,7 +121,7 @@ def compile_pdf(source: Path) -> Path:
             if cites and shutil.which("bibtex"):
                 _compiled(["bibtex", source.stem], source, Path(scratch))
                 _compiled(command, source)
-            _compiled(command, source)  # this pass knows the labels of the one before
+            _compiled(command, source)  # this pass reads the labels of the previous pass
         pdf = source.with_suffix(".pdf")
         with atomic_path(pdf) as temporary:
             shutil.copyfile(Path(scratch) / pdf.name, temporary)
@@ -116,7 +129,7 @@ def compile_pdf(source: Path) -> Path:
 
 
 def _compiled(command: list[str], source: Path, folder: Path | None = None) -> None:
-    """Run a command on `source` in `folder`, the source's own where None, as if it were 1970."""
+    """Run a command on `source` in `folder` (by default that of the source), with its clock fixed to 1970."""
     dates = {"SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1", "BIBINPUTS": f"{source.parent.resolve()}{os.pathsep}"}
     done = subprocess.run(  # noqa: S603
         command,
