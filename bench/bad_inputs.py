@@ -250,6 +250,7 @@ def _wrong(parameter: Any) -> Iterator[tuple[str, str]]:
     elif get_origin(inner) is Literal or "|" in (parameter.metavar or "") or option in _NAMED:
         yield "choice: none of them", _TEXT
         yield "choice: empty", ""
+        yield "choice: a comma alone", " , "
         yield "choice: NUL", "a\0b"
 
 
@@ -342,6 +343,13 @@ OTHERS: dict[str, list[str]] = {
         "train --train-data data/toy --out-of-domain data/toy",
         "train --train-data data/toy --stage pretrain",
         "data msmarco --offline --pairs ²",
+        "data audit pairs.jsonl --test data/toy --train-split dev",
+        "export MODEL --to faiss --data data/toy --output new --repo a/b",
+        "export MODEL --to codes --data data/toy --output new --licence mit",
+        "export MODEL --to onnx --output new --results results",
+        "export MODEL --to onnx --output new --private",
+        "export MODEL --to new --store empty",
+        "export bm25 --to ir_metadata --results results --output new --data data/toy",
         "data pairs --documents file.txt --output new --query-model x",
         "data pairs --documents file.txt --output new --negatives-model x",
         "data pairs --documents file.txt --output new --negatives bm25 --negatives-model x",

@@ -4,6 +4,7 @@ import difflib
 import errno
 import os
 import re
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -46,6 +47,7 @@ def explained(error: Exception) -> RagcunError:
     """Turn any exception into an error with one line and an exit code; errors of the operating system get a remedy."""
     if isinstance(error, RagcunError):
         return error
+    error = _of_the_system(error)
     if isinstance(error, OSError) and error.errno in _REFUSALS:
         kind, remedy = _REFUSALS[error.errno]
         place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes | os.PathLike) else ""
@@ -53,6 +55,20 @@ def explained(error: Exception) -> RagcunError:
     if isinstance(error, UnicodeEncodeError) and error.object[error.start : error.end] >= "\udc80":
         return UserError(f"{error.object}: a name that is not UTF-8, which a library cannot open; rename it")
     return RagcunError(f"{type(error).__name__}: {' '.join(str(error).split())}")
+
+
+def _of_the_system(error: Exception) -> Exception:
+    """Return the operating system's error that a library reports in its own words, or else the error itself.
+
+    Libraries in Rust write `(os error 28)`, and `shutil.copytree` collects the errors of all files.
+    """
+    if isinstance(error, shutil.Error) and error.args and isinstance(error.args[0], list) and error.args[0]:
+        _, target, why = error.args[0][0]
+        found = re.search(r"\[Errno (\d+)\]", str(why))
+        return error if found is None else OSError(int(found[1]), os.strerror(int(found[1])), target)
+    if not isinstance(error, OSError) and (found := re.search(r"\(os error (\d+)\)", str(error))):
+        return OSError(int(found[1]), os.strerror(int(found[1])))
+    return error
 
 
 # The message for each type of pydantic's errors, by the start of the type's name; braces are filled from the context.

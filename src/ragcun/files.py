@@ -1,5 +1,6 @@
 """Atomic writes of files and folders, which are complete or absent, and fingerprints of files."""
 
+import errno
 import hashlib
 import json
 import os
@@ -19,6 +20,7 @@ from ragcun.errors import UserError, explained
 from ragcun.printable import json_text
 
 _TEMPORARY = re.compile(r"\..+\.(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-(?P<began>\d+)-[0-9a-f]{8}(\.\w+)?")
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 _CLOCK = 5  # seconds by which two readings of a process' start time may differ
 
 
@@ -64,11 +66,12 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     temporary = _beside(final, final.suffix)
     os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     try:
-        yield temporary
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(final)
+        with _named(final, temporary):
+            yield temporary
+            with temporary.open("rb") as stream:
+                os.fsync(stream.fileno())
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(final)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -88,12 +91,25 @@ def atomic_folder(path: str | os.PathLike[str], replace: bool = False) -> Iterat
     folder = _beside(final)
     folder.mkdir()
     try:
-        yield folder
-        if replace and final.exists():
-            shutil.rmtree(final)
-        folder.replace(final)
+        with _named(final, folder):
+            yield folder
+            if replace and final.exists():
+                shutil.rmtree(final)
+            folder.replace(final)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _named(final: Path, temporary: Path) -> Iterator[None]:
+    """Name the final path in an error of writing: some name the temporary path, and those of a full disk name none."""
+    try:
+        yield
+    except OSError as error:
+        named = error.filename
+        if error.errno in _NO_ROOM and (named is None or str(named).startswith(str(temporary))):
+            error.filename = str(final)
+        raise
 
 
 def sweep(folder: Path) -> None:

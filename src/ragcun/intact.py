@@ -6,6 +6,7 @@ that belong to it. XXH3 detects damage, not forgery; identities and provenance u
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,8 +51,15 @@ def checksum(path: Path) -> str:
 
 def write_safetensors(path: Path, save: Callable[[Path, dict[str, str]], None], metadata: dict[str, str]) -> None:
     """Write a safetensors file atomically with its checksum; `save` writes the tensors and the given metadata."""
+    from safetensors import SafetensorError
+
     with atomic_path(path) as temporary:
-        save(temporary, {**metadata, CHECKSUM: _BLANK.decode()})
+        try:
+            save(temporary, {**metadata, CHECKSUM: _BLANK.decode()})
+        except SafetensorError as error:
+            if found := re.search(r"\(os error (\d+)\)", str(error)):
+                raise OSError(int(found[1]), os.strerror(int(found[1])), str(path)) from error
+            raise
         with temporary.open("r+b") as stream:
             header, place = _header(stream.read(8), stream.read)
             digest = xxhash.xxh3_128(header)

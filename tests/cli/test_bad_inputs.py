@@ -3,6 +3,7 @@
 import errno
 import os
 import runpy
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from safetensors import SafetensorError
 from typer.main import get_command
 
 from children import ragcun
@@ -19,6 +21,8 @@ from ragcun.cli.main import app, main
 from ragcun.data.archive import archive_url
 from ragcun.data.hub import endpoint
 from ragcun.errors import Failure, RagcunError, UserError, explained
+from ragcun.files import atomic_folder, atomic_path
+from ragcun.intact import write_safetensors
 
 BENCH = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[2] / "bench" / "bad_inputs.py")))
 
@@ -168,3 +172,33 @@ def test_an_address_with_a_secret_is_refused_without_it(
         with pytest.raises(UserError, match=said) as refused:
             found()
         assert "s3cret" not in str(refused.value)
+
+
+def test_what_libraries_say_of_a_full_disk_is_what_the_system_says(tmp_path: Path) -> None:
+    rust = explained(Exception("I/O error: No space left on device (os error 28)"))
+    copied = explained(shutil.Error([("a", "b/c", "[Errno 28] No space left on device: 'a' -> 'b/c'")]))
+    for told, start in ((rust, "No space left"), (copied, "b/c: No space left")):
+        assert type(told) is RagcunError
+        assert str(told).startswith(start)
+        assert "free some space" in str(told)
+
+
+@pytest.mark.parametrize("atomic", [atomic_path, atomic_folder])
+@pytest.mark.parametrize("named", [False, True])
+def test_an_error_for_want_of_room_names_the_file_and_not_its_temporary_name(
+    atomic: Any, named: bool, tmp_path: Path
+) -> None:
+    with pytest.raises(OSError, match="No space") as refused, atomic(tmp_path / "whole") as temporary:
+        name = (str(temporary / "inside"),) if named else ()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), *name)
+    assert str(explained(refused.value)).startswith(f"{tmp_path / 'whole'}: No space left on device; free some space")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_safetensors_file_without_room_is_an_error_of_the_system(tmp_path: Path) -> None:
+    def save(_: Path, __: dict[str, str]) -> None:
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    with pytest.raises(OSError, match="No space"):
+        write_safetensors(tmp_path / "a.safetensors", save, {})
+    assert not list(tmp_path.iterdir())

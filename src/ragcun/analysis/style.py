@@ -1,5 +1,6 @@
 """The style and the files of figures: PDF and PNG of the width of a paper's column, with reproducible bytes."""
 
+import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -87,8 +88,10 @@ def save(figure: Figure, path: Path, legend_of: Axes | None = None) -> list[Path
     written = []
     for suffix, metadata in ((".pdf", {"CreationDate": None}), (".png", {"Software": None})):
         final = path.with_name(path.name + suffix)
+        drawn = io.BytesIO()  # written afterwards: on a full disk, matplotlib's PDF raises an error of its own
+        figure.savefig(drawn, format=suffix[1:], metadata=metadata)
         with atomic_path(final) as temporary:
-            figure.savefig(temporary, metadata=metadata)
+            temporary.write_bytes(drawn.getvalue())
         written.append(final)
     return written
 

@@ -35,7 +35,7 @@ class Command(TyperCommand):
             named = argument.partition("=")[0] if argument.startswith("--") else before
             if "\0" in argument:
                 raise typer.BadParameter(f"{named or 'the first argument'} contains a NUL character", ctx)
-            if not argument.strip() or _NO_VALUE.fullmatch(argument):
+            if not argument.strip(" ,\t\r\n") or _NO_VALUE.fullmatch(argument):
                 raise typer.BadParameter(f"the value of {named or 'the first argument'} is empty", ctx)
         rest = super().parse_args(ctx, args)
         parameters: Iterable[Any] = self.get_params(ctx)

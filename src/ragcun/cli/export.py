@@ -27,6 +27,17 @@ _NEEDS = {
 }
 
 
+_CARD = ("results", "licence", "citation")
+_TAKES = {
+    "hub": ("repo", "private", *_CARD),
+    "onnx": ("output",),
+    "faiss": ("output", "data", "store"),
+    "codes": ("output", "data", "store"),
+    "mteb": ("output", "repo", "results"),
+    "ir_metadata": ("output", "results"),
+}
+
+
 @app.command(cls=Command)
 def export(
     model: Annotated[
@@ -80,10 +91,14 @@ def export(
     """
     from ragcun.console import say
 
-    given = {"output": output, "repo": repo, "data": data}
+    given: dict[str, Any] = {"output": output, "repo": repo, "data": data}
     for name in _NEEDS.get(to, ()):
         if given[name] is None:
             raise UserError(f"--to {to}: needs --{name}")
+    given |= {"private": private or None, "results": results, "licence": licence, "citation": citation, "store": store}
+    for name, value in given.items():
+        if value is not None and name not in _TAKES.get(to, _CARD):
+            raise UserError(f"--{name}: plays no part in --to {to}; omit it")
     made: dict[str, Any]
     if to in {"mteb", "ir_metadata"}:
         made = _results(model, to, Path(str(output)), repo, results or [model])

@@ -99,6 +99,7 @@ class Collection:
 
     def _qrels_file(self, split: str) -> Path:
         if split not in self.splits():
+            refuse_damage(self.path / "qrels" / f"{split}.tsv")
             raise UserError(f"{self.path}: has no split {split!r}; its splits are {_listed(self.splits())}")
         file = _present(self.path / "qrels", f"{split}.tsv")
         refuse_damage(file)

@@ -7,6 +7,7 @@ import numpy as np
 
 from ragcun.data.collection import Collection
 from ragcun.embedding.embedder import Embedder
+from ragcun.errors import RagcunError
 from ragcun.files import atomic_folder, write_json
 
 _README = """# {name} as a FAISS index
@@ -64,7 +65,11 @@ def write_index(embedder: Embedder, collection: Collection, folder: Path, loaded
         normalised=", normalize_embeddings=True" if cosine else "",
     )
     with atomic_folder(folder) as building:
-        faiss.write_index(index, str(building / "index.faiss"))
+        try:
+            faiss.write_index(index, str(building / "index.faiss"))
+        except RuntimeError as error:
+            reason = " ".join(str(error).rpartition(": ")[2].split())
+            raise RagcunError(f"{folder}: cannot be written ({reason}); free some space, or choose a disk") from error
         write_json(building / "ids.json", list(collection.corpus.ids()))
         write_json(building / "index.json", facts)
         (building / "README.md").write_text(readme, encoding="utf-8")

@@ -9,7 +9,7 @@ from typing import Any
 from ragcun.embedding.known import find_known
 from ragcun.embedding.origin import Origin, origin_of
 from ragcun.embedding.resolve import ResolvedModel, resolve_model
-from ragcun.errors import RagcunError, UserError
+from ragcun.errors import RagcunError, UserError, explained
 from ragcun.files import atomic_folder
 from ragcun.manifest import read_manifest
 from ragcun.model.card import Card
@@ -72,7 +72,11 @@ class Release:
         """
         with atomic_folder(folder) as building:
             ignored = shutil.ignore_patterns(*_NOT_RELEASED, ".*")
-            shutil.copytree(self.model.path, building, ignore=ignored, dirs_exist_ok=True)
+            try:
+                shutil.copytree(self.model.path, building, ignore=ignored, dirs_exist_ok=True)
+            except shutil.Error as error:
+                told = explained(error)
+                raise type(told)(str(told).replace(str(building), str(folder))) from error
             card = self.card(title or folder.resolve().name, loaded_as or folder.resolve().name)
             (building / "README.md").write_text(card, encoding="utf-8")
         return folder

@@ -23,8 +23,9 @@ def audit(
         ),
     ],
     train_split: Annotated[
-        str, typer.Option(help="Split to read from collections that are given as training data.")
-    ] = "train",
+        str | None,
+        typer.Option(help="Split to read from collections that are given as training data.", show_default="train"),
+    ] = None,
     split: options.Split = None,
     data_dir: options.DataDir = None,
     near: Annotated[
@@ -88,7 +89,9 @@ def audit(
         comparing.identify(encoding)
     elif model is not None:
         raise UserError(f"--model {model}: not an encoder, so that there are no embeddings to compare")
-    pairs = [load_pairs(path, train_split, on_error) for path in training]
+    if train_split is not None and not any(path.is_dir() for path in training):
+        raise UserError(f"--train-split {train_split}: plays no part, as no training data is a collection; omit it")
+    pairs = [load_pairs(path, train_split or "train", on_error) for path in training]
     tasks = open_all(choose(test, data_dir), split, on_error, data_dir, offline)
     embedder = None if comparing is None else comparing.embedder(encoding)
     audits = [run(pairs, task.collection, task.split, near, embedder, close) for task in tasks]
