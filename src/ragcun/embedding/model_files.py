@@ -40,6 +40,14 @@ def check_model_files(folder: Path, source: str) -> None:
             raise UserError(f"{source}: {_inside(config.parent, folder)} has no vocabulary (tokenizer.json, vocab.txt)")
 
 
+def refuse_length(folder: Path, source: str, max_length: int | None) -> None:
+    """Raise a `UserError` if the configuration of the transformer states fewer positions than `max_length`."""
+    first = next(iter(_modules(folder, source)), {"type": "Transformer", "path": ""})
+    positions = _config(folder / first["path"] / "config.json").get("max_position_embeddings")
+    if max_length is not None and isinstance(positions, int) and max_length > positions:
+        raise UserError(f"max_length {max_length}: {source} has only {positions} positions; give at most as many")
+
+
 def architecture(folder: Path) -> str | None:
     """Return the `model_type` in the configuration of the transformer that computes the token embeddings.
 

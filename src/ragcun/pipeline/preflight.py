@@ -9,8 +9,9 @@ from ragcun.data.pair_rows import parse_columns
 from ragcun.data.pairs import load_pairs
 from ragcun.data.pydocs import PYDOCS
 from ragcun.distributed import refuse_launcher
-from ragcun.embedding.resolve import resolve_model
-from ragcun.embedding.runtimes import check_runtime
+from ragcun.embedding.model_files import architecture, check_model_files, refuse_length
+from ragcun.embedding.resolve import ResolvedModel, resolve_model
+from ragcun.embedding.runtimes import AUTO, check_runtime, choose_runtime
 from ragcun.embedding.width import with_output_dim
 from ragcun.errors import UserError
 from ragcun.evaluation.tasks import Task, choose, open_all
@@ -37,7 +38,7 @@ def ready_to_train(
         RagcunError: the base could not be downloaded.
     """
     stages = _open_training_data(settings, stage, load_checkpoint)
-    base = resolve_model(settings.model.base, settings.model.revision)
+    base = _base(settings)
     for name, one in stages.items():
         _refuse_another(experiment / PRETRAINING if name == "pretrain" else experiment, with_output_dim(one, base))
     return with_output_dim(settings, base)
@@ -66,6 +67,17 @@ def _open_training_data(
     return stages
 
 
+def _base(settings: Settings) -> ResolvedModel:
+    """The base. Raises as `resolve_model` does, and a `UserError` if its runtime or its positions do not suit it."""
+    model = settings.model
+    base = resolve_model(model.base, model.revision)
+    check_model_files(base.path, base.source)
+    refuse_length(base.path, base.source, model.max_length)
+    if model.freeze_base and model.runtime != AUTO:
+        choose_runtime(model.runtime, architecture(base.path), model.precision, None)
+    return base
+
+
 def ready_to_run(settings: Settings, experiment: Path) -> tuple[Settings, list[Task]]:
     """The settings with their data prepared, and the collections that are evaluated, opened. Raises as its steps do."""
     refuse_launcher("run: works in one process only; with a launcher, use `ragcun train` and then `ragcun eval`")
@@ -73,12 +85,11 @@ def ready_to_run(settings: Settings, experiment: Path) -> tuple[Settings, list[T
     if not chosen:
         raise UserError("run: no dataset to evaluate on; give --datasets")
     settings = ready_to_train(settings, experiment)
-    from ragcun.retrieval.registry import entry  # brings scipy in, which takes as long as all else here
+    from ragcun.evaluation.beir import identify_all  # brings the retrievers in, which takes as long as all else here
     from ragcun.retrieval.retrievers import RetrieverOptions
 
-    for name in settings.evaluation.baselines:
-        if name not in {BASE, RANDOM}:
-            entry(name).identify(RetrieverOptions(experiment / "store"))
+    others = [name for name in settings.evaluation.baselines if name not in {BASE, RANDOM}]
+    identify_all(others, RetrieverOptions(experiment / "store"))
     made = experiment / "data" / PYDOCS
     open_datasets(settings, [one for one in chosen if one != made])
     settings = prepare_data(settings, experiment)
@@ -91,7 +102,7 @@ def ready_to_ablate(cells: Sequence[Cell], output: Path) -> tuple[list[Cell], li
     most = most_data(cells)
     chosen = chosen_datasets(most, output)
     _open_training_data(most)
-    base = resolve_model(most.model.base, most.model.revision)
+    base = _base(most)
     fitted = [with_output_dim(cell.settings, base) for cell in cells]
     made = output / "data" / PYDOCS
     open_datasets(most, [one for one in chosen if one != made])
@@ -152,6 +163,8 @@ def open_datasets(settings: Settings, chosen: Sequence[Dataset | Path]) -> list[
 def _refuse_another(experiment: Path, settings: Settings) -> None:
     """Raise where `experiment` holds what other settings trained, or a ragcun whose settings had other names."""
     path = experiment / "manifest.json"
+    if any((experiment / name).is_file() for name in ("modules.json", "config.json")):
+        raise UserError(f"{experiment}: contains a model; choose another --output-dir")
     if not path.is_file():
         return
     manifest = read_manifest(path)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from ragcun.data.provenance import Provenance
 from ragcun.embedding.budget import OPENAI, PRICES
 from ragcun.embedding.known import KNOWN, find_known
-from ragcun.embedding.model_files import architecture
+from ragcun.embedding.model_files import architecture, refuse_length
 from ragcun.embedding.recipe import POOLINGS, Recipe
 from ragcun.embedding.resolve import is_folder, parse_label, refuse_misspelt, resolve_model
 from ragcun.embedding.runtimes import choose_runtime
@@ -103,6 +103,7 @@ class Encoder:
     def identify(self, options: RetrieverOptions) -> Identity:
         resolved = resolve_model(self.model)
         self._refuse_wider(width_of(resolved))
+        refuse_length(resolved.path, resolved.source, options.max_length or self.recipe.max_length)
         inputs = {"files": resolved.fingerprint, "precision": options.precision, "recipe": asdict(self.recipe)}
         chosen = choose_runtime(options.runtime, architecture(resolved.path), options.precision, options.device)
         inputs |= chosen.runtime.determines() | _index(options, self.codec)
@@ -117,6 +118,8 @@ class Encoder:
                     f"{self.model}: {what} asks for {asked} dimensions, which are more than the {width} of the model; "
                     f"give {width} or fewer"
                 )
+        if width is not None and self.codec is not None:
+            self.codec.check(self.recipe.truncate_dim or width)
 
     def load(self, options: RetrieverOptions) -> Retriever:
         from ragcun.retrieval.dense import Dense

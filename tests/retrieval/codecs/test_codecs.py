@@ -16,7 +16,7 @@ from ragcun.intact import DamagedError
 from ragcun.retrieval.codecs import saved
 from ragcun.retrieval.codecs.codec import Codes
 from ragcun.retrieval.codecs.plain import BinaryCodec, FloatCodec, MinMaxCodec
-from ragcun.retrieval.codecs.registry import CODES, CodecEntry
+from ragcun.retrieval.codecs.registry import CODES, Asked, CodecEntry
 from ragcun.retrieval.codecs.saved import read_codes, write_codes
 from ragcun.retrieval.codecs.scalar import ScalarCodec, gaussian_codebook
 from ragcun.retrieval.codecs.search import FittedCodec, rescore
@@ -309,3 +309,17 @@ def test_an_entry_of_the_registry_is_all_that_a_codec_needs(tmp_path: Path, monk
     again, coded = read_codes(tmp_path / "codes.safetensors")
     assert again.codec.facts() == {"digits": 2}
     assert (coded.block(0, 50) == fitted.encode(documents).block(0, 50)).all()
+
+
+@pytest.mark.parametrize("code", [name for name, entry in CODES.items() if entry.sized])
+def test_bytes_that_do_not_suit_the_dimensions_are_known_before_there_are_vectors(code: str) -> None:
+    sample = vectors(600, 0)[:, :16]
+    refused = 0
+    for size in (1, 3, 4, 12, 13, 16, 40):
+        try:
+            CODES[code].check(16, size)
+        except UserError as error:
+            refused += 1
+            with pytest.raises(UserError, match=str(error).partition(":")[2].strip()[:14]):
+                CODES[code].fit(Asked(sample, size, "dot"))
+    assert 0 < refused < 7

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ragcun.cli import options, output
 from ragcun.cli.evaluate.scoring import Scoring, score, with_scoring
-from ragcun.errors import Failure
+from ragcun.errors import Failure, UserError
 
 if TYPE_CHECKING:
     from ragcun.evaluation.results import Result
@@ -31,6 +31,8 @@ def neighbours(
     from ragcun.evaluation.tasks import choose
     from ragcun.neighbours.run import endpoint
 
+    if scoring.index != "exact":
+        raise UserError(f"--index {scoring.index}: every index is compared with exact search; leave --index out")
     score(scoring, choose(datasets, data_dir), split, data_dir, endpoint=endpoint, show=partial(_show, form))
 
 

@@ -61,6 +61,7 @@ class CodecEntry:
         about: the definition, in a few words.
         fit: fits the codec. Raises `UserError` if the coordinates are not suitable.
         load: makes the codec from what was saved.
+        check: raises a `UserError` if vectors of so many coordinates cannot take so many bytes, before there are any.
         rotated: whether coordinates are rotated at random by default.
         centred: whether the coordinates must have a mean of 0.
         sized: whether the name can end in the number of bytes.
@@ -69,6 +70,7 @@ class CodecEntry:
     about: str
     fit: Callable[[Asked], "Codec"]
     load: Callable[[Saved], "Codec"]
+    check: Callable[[int, int], None] = lambda dimension, size: None
     rotated: bool = False
     centred: bool = False
     sized: bool = False
@@ -121,6 +123,9 @@ def _scalar(bits: int) -> CodecEntry:
     return CodecEntry(about, fit, load, rotated=True, centred=True)
 
 
+_TRELLIS_BITS = 6  # of a coordinate at most
+
+
 def _trellis() -> CodecEntry:
     def fit(asked: Asked) -> "Codec":
         from ragcun.retrieval.codecs.trellis import fit_trellis
@@ -132,7 +137,12 @@ def _trellis() -> CodecEntry:
 
         return TrellisCodec.saved(saved.tensors, saved.facts)
 
-    return CodecEntry("trellis-coded quantiser with bits allocated by variance", fit, load, sized=True)
+    def check(dimension: int, size: int) -> None:
+        most = _TRELLIS_BITS * (dimension // 8)
+        if size > most + 1:  # a byte may go to the nearest centroid
+            raise UserError(f"trellis{size}: {dimension} dimensions take at most {most} bytes")
+
+    return CodecEntry("trellis-coded quantiser with bits allocated by variance", fit, load, check, sized=True)
 
 
 def _product(rotated: bool) -> CodecEntry:
@@ -146,8 +156,12 @@ def _product(rotated: bool) -> CodecEntry:
 
         return FaissCodec.saved(saved.tensors)
 
+    def check(dimension: int, size: int) -> None:
+        if dimension % size:
+            raise UserError(f"pq{size}: {dimension} dimensions are not a multiple of {size} bytes; give other --dims")
+
     about = f"faiss' product quantiser{' with an optimised rotation' * rotated}"
-    return CodecEntry(about, fit, load, sized=True)
+    return CodecEntry(about, fit, load, check, sized=True)
 
 
 def _rabitq() -> CodecEntry:

@@ -75,6 +75,11 @@ class CodecSpec:
         """Whether components are rotated at random."""
         return self.entry.rotated if self.rotate is None else self.rotate
 
+    def check(self, dimension: int) -> None:
+        """Raise a `UserError` if vectors of so many dimensions cannot be coded in `size` bytes."""
+        if self.size is not None:
+            self.entry.check(self.dims or dimension, self.size)
+
     def __str__(self) -> str:
         parts = [self.name]
         parts += [] if self.dims is None else [str(self.dims)]
