@@ -203,7 +203,7 @@ def prepare(work: Path) -> list[Kind]:
         Kind("isotropy report, tabled", "reported/isotropy.json", tabled, "reported/tables", optional=True),
         Kind("isotropy report, in a paper", "reported/isotropy.json", paper, "paper/tables", optional=True),
         Kind("isotropy report, in a page", "reported/isotropy.json", page, "page/tables", optional=True),
-        Kind("figure, in a page", "reported/figures/*.png", page, "page", optional=True),
+        Kind("figure, in a page", "reported/figures/*.png", page, "page/report.html", optional=True),
         Kind("figure, in a paper", "reported/figures/*.p*", paper, "paper/figures", optional=True),
         Kind("what N(0, I) measures", "cache/gaussian/*/*.npz", measured, "reported/isotropy.json"),
         Kind("what N(0, I) measures: record", "cache/gaussian/*/*.json", measured, "reported/isotropy.json"),

@@ -100,10 +100,10 @@ def write_record(path: Path, content: Mapping[str, Any], files: Iterable[Path] =
     return record
 
 
-def read_record(path: Path, files: bool = True) -> dict[str, Any]:
+def read_record(path: Path, files: bool = True, signed: bool = False) -> dict[str, Any]:
     """Read what `write_record` wrote, and check it and, by default, its files against their checksums.
 
-    A record without a checksum, which another tool or a person wrote, is accepted as it is.
+    A record without a checksum, which another tool or a person wrote, is accepted as it is, unless it must be `signed`.
 
     Raises:
         DamagedError: the record or one of its files is missing or damaged.
@@ -117,7 +117,7 @@ def read_record(path: Path, files: bool = True) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise DamagedError(f"{path}: damaged (it does not contain a JSON object)")
     stated = record.pop(CHECKSUM, None)
-    if stated is not None and stated != _of_json(record):
+    if stated != _of_json(record) and (signed or stated is not None):
         raise DamagedError(f"{path}: damaged (its content is not what was written)")
     if files:
         check_files(path, record)
@@ -170,15 +170,24 @@ def read_kept(path: Path, files: bool = True) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        return read_record(path, files)
+        return read_record(path, files, signed=True)
     except DamagedError as error:
         say(f"{error}; it is made again")
         return None
 
 
+def check_listed(path: Path, file: Path) -> None:
+    """Raise a `DamagedError` if the record at `path` lists `file`, which is below its folder, and it is damaged."""
+    listed = read_record(path, files=False).get("files")
+    name = file.relative_to(path.parent).as_posix()
+    if isinstance(listed, dict) and name in listed:
+        check_files(path, {"files": {name: listed[name]}})
+
+
 def check_files(path: Path, record: Mapping[str, Any]) -> None:
     """Raise a `DamagedError` unless all files that `record`, read from `path`, lists are there and intact."""
-    for name, listed in record.get("files", {}).items():
+    every = record.get("files")
+    for name, listed in every.items() if isinstance(every, dict) else ():
         file = path.parent / name
         if not file.is_file():
             raise DamagedError(f"{file}: missing")

@@ -58,7 +58,7 @@ def read_reports(path: str | Path) -> list[IsotropyReport]:
     Raises `UserError` if the file has none, and `RagcunError` if it is damaged.
     """
     try:
-        reports = [IsotropyReport.from_json(result) for result in read_record(Path(path))["results"]]
+        reports = [IsotropyReport.from_json(result) for result in read_record(Path(path), files=False)["results"]]
     except DamagedError as error:
         if Path(path).name == ISOTROPY:
             raise RagcunError(f"{error}; run the command that wrote it again, or delete it") from None

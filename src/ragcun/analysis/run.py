@@ -63,6 +63,7 @@ def analyze(
             "figures": [path.relative_to(output).as_posix() for path in figures],
             "environment": environment(),
         },
+        figures,
     )
     return reports
 

@@ -19,7 +19,7 @@ from ragcun.console import say
 from ragcun.data.benchmark import datasets
 from ragcun.distributed import launched_processes
 from ragcun.errors import UserError
-from ragcun.intact import DamagedError, check_files, or_else, read_record, write_record
+from ragcun.intact import DamagedError, check_files, check_listed, or_else, read_record, write_record
 from ragcun.lock import only_writer
 
 _LONGEST = 150  # the maximum length of a folder's name, in bytes
@@ -177,10 +177,8 @@ def check_part(path: Path) -> None:
     """Raise a `RagcunError` if the run or the scores at `path` are damaged, by the checksums in their result."""
     record = path.with_name("result.json")
     if record.is_file():
-        content = result_record(record)
-        listed = {name: found for name, found in content.get("files", {}).items() if name == path.name}
         with or_else(_AGAIN):
-            check_files(record, {"files": listed})
+            check_listed(record, path)
 
 
 def result_record(path: Path) -> dict[str, Any]:

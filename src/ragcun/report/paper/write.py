@@ -20,7 +20,7 @@ from ragcun.analysis.wording import label_in_symbols, words
 from ragcun.console import warn
 from ragcun.data.benchmark import find_dataset
 from ragcun.files import write_text
-from ragcun.intact import checksum, read_kept, write_record
+from ragcun.intact import check_listed, checksum, or_else, read_kept, write_record
 from ragcun.losses.terms import TERMS
 from ragcun.report import csv, latex
 from ragcun.report.paper import references
@@ -174,6 +174,9 @@ def _isotropy(paper: Paper) -> Section:
         for name, caption in _FIGURES.items():
             source = path.parent / "figures" / f"{name}.pdf"
             if source.is_file() and source.with_suffix(".png").is_file():
+                with or_else("give `ragcun analyze isotropy` again, which draws it anew"):
+                    for suffix in (".pdf", ".png"):
+                        check_listed(path, source.with_suffix(suffix))
                 copied = [
                     _copy(source.with_suffix(suffix), paper, f"{_numbered(name, number)}{suffix}")
                     for suffix in (".pdf", ".png")
@@ -299,7 +302,8 @@ def _numbered(name: str, number: int) -> str:
 def _write(paper: Paper, main: str) -> list[Path]:
     known = _written_before(paper.output)
     path = paper.output / "main.tex"
-    if path.is_file() and checksum(path) != known.get("main.tex"):
+    changed = path.is_file() and checksum(path) != known.get("main.tex")
+    if changed and path.read_text(encoding="utf-8", errors="replace") != main:
         warn(f"{path}: changed since it was written, so it is kept; delete it to have it written again")
     else:
         paper.texts["main.tex"] = main
