@@ -84,7 +84,6 @@ def commands(work: Path) -> tuple[list[list[str]], dict[str, tuple[list[str], st
             ["export", f"{model}:codec=int8", "--to", "codes", "--data", collection, *store, "--output", "codes"],
             "codes/*.safetensors",
         ),
-        "export (onnx)": (["export", "trained", "--to", "onnx", "--output", "onnx"], "onnx/*.json"),
     }
 
 

@@ -14,7 +14,7 @@ from ragcun.errors import UserError
 from ragcun.evaluation.results import Cell, Result
 from ragcun.report.checklist import checklist
 from ragcun.report.evidence import collect
-from ragcun.report.verdict import _wanted, judge
+from ragcun.report.verdict import _public, judge
 
 QUERIES = 12
 
@@ -45,7 +45,7 @@ def found(folder: Path, *rest: Any) -> dict[str, tuple[str, str]]:
 
 def test_an_average_needs_every_dataset(tmp_path: Path) -> None:
     manifest(tmp_path)
-    wanted = _wanted()
+    wanted = _public()
     assert len(wanted) == 14
     for name in wanted[:-1]:
         for label, score, domain in (("base", 0.47, None), ("ours", 0.49, "out-of-domain"), ("BM25", 0.4, None)):
@@ -66,7 +66,7 @@ def test_an_average_needs_every_dataset(tmp_path: Path) -> None:
 
 def test_the_whole_benchmark_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = ["nfcorpus", "scifact", "fiqa"]
-    monkeypatch.setattr("ragcun.report.verdict._wanted", lambda: names)
+    monkeypatch.setattr("ragcun.report.verdict._public", lambda: names)
     manifest(tmp_path)
     for name in names:
         for label, score, domain in (("base", 0.47, None), ("ours", 0.485, "out-of-domain"), ("BM25", 0.4, None)):
