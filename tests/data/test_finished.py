@@ -50,11 +50,13 @@ def test_a_file_that_is_read_is_what_was_made(folder: Path, capsys: pytest.Captu
     refuse_damage(file)
     refuse_damage(folder / "mine.txt")  # nobody knows it
     file.write_text("three cows", encoding="utf-8")
-    with pytest.raises(RagcunError, match=r"test\.tsv: damaged .*; delete .*made and give the command .* again"):
+    with pytest.raises(
+        RagcunError, match=r"test\.tsv: damaged .*; delete .*made and run the command that made it again"
+    ):
         refuse_damage(file)
     (folder / SOURCE).write_text("{", encoding="utf-8")
     refuse_damage(file)
-    assert "test.tsv is read unchecked" in " ".join(capsys.readouterr().err.split())
+    assert "test.tsv is read without a check" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_damaged_collection_or_file_of_pairs_is_not_read(tmp_path: Path) -> None:

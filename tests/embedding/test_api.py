@@ -299,7 +299,7 @@ def test_the_budget_caps_what_is_estimated_and_what_is_spent(
         assert not server.requests
         assert "31 texts to embed, about 163 tokens (4 characters per token), about $0.1630" in _told(capsys)
         asking = embedder(server, tmp_path, price=1_000.0, budget=Budget(cap=0.05))
-        with pytest.raises(RagcunError, match=r"stopped at \$0\.0\d+, --max-cost 0\.05: there are more tokens"):
+        with pytest.raises(RagcunError, match=r"stopped at \$0\.0\d+ of --max-cost 0\.05: there are more tokens"):
             asking.documents(texts)
         assert 0 < len(server.asked) < len(texts)
         asking = embedder(server, tmp_path, price=1_000.0, budget=Budget(cap=1.0))

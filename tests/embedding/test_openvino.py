@@ -112,7 +112,7 @@ def test_auto_prefers_it_and_tells_where_torch_takes_over(
     assert Embedder(str(tiny_model), tmp_path, device="cpu").describe()["runtime"]["name"] == "openvino"
     assert "computed by" not in capsys.readouterr().err
     assert Embedder(str(tiny_model), tmp_path, "fp16", device="cpu").describe()["runtime"]["name"] == "torch"
-    assert "computed by torch, since openvino does not compute in fp16" in capsys.readouterr().err
+    assert "computed by torch, because openvino does not compute in fp16" in capsys.readouterr().err
     with pytest.raises(UserError, match="--runtime openvino: does not compute in fp16"):
         Embedder(str(tiny_model), tmp_path, "fp16", device="cpu", runtime="openvino")
     reason = OpenVINORuntime().missing("cuda:0")
