@@ -193,6 +193,18 @@ def test_rows_add_up(tmp_path: Path) -> None:
     assert rows == {"read": 5, "kept": 2, "left out": 3}
 
 
+def test_rows_of_a_collection_add_up(collection_of: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
+    texts = '{"_id": "1", "text": "one"}\n{"_id": "2", "text": "two"}\n'
+    judged = "\nquery-id\tcorpus-id\tscore\n1\t2\t1\n1\t2\t1\n1\t1\t0.5\n2\t2\t1669593600\n2\t1\t-1\n"
+    folder = collection_of(texts + '{"_id": "1", "text": "other"}\n{"_id": "3"}\n', texts, test=judged)
+    collection = Collection.open(folder, on_error="skip")
+    assert collection.qrels("test") == {"1": {"2": 1}, "2": {"1": -1}}
+    assert collection.problems.counts["grade beyond a million, which is none"] == 1
+    told = capsys.readouterr().err
+    assert "corpus.jsonl: 4 rows read, 2 rows kept, 2 rows left out" in told
+    assert "test.tsv: 5 rows read, 2 rows kept, 3 rows left out" in told and "queries.jsonl" not in told
+
+
 def test_a_compressed_collection_is_the_collection(collection_of: Callable[..., Path]) -> None:
     texts = '{"_id": "1", "text": "one"}\n{"_id": "2", "text": "two"}\n'
     folder = collection_of(texts, texts, test="1\t2\t1\n")

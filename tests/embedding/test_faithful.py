@@ -367,6 +367,15 @@ def test_an_adapter_is_loaded_or_names_what_it_needs(
         Embedder(str(adapted), store)
 
 
+def test_the_scale_of_an_adapter_is_part_of_the_key(adapted: Path, store: Path) -> None:
+    before = Embedder(str(adapted), store).queries(QUERIES).block(0, 3)
+    _configured("adapter_config.json", lora_alpha=64)(adapted)
+    after = Embedder(str(adapted), store).queries(QUERIES).block(0, 3)
+    expected = SentenceTransformer(str(adapted), device="cpu", local_files_only=True).encode_query(QUERIES)
+    assert np.abs(after - before).max() > 0.01
+    np.testing.assert_allclose(after, expected, atol=1e-5)
+
+
 def test_an_adapter_that_is_not_whole_is_refused(adapted: Path, store: Path) -> None:
     path = adapted / "adapter_model.safetensors"
     weights = load_file(path)

@@ -99,3 +99,39 @@ def test_depth_is_the_deepest_cutoff() -> None:
 def test_unknown_measures_are_named(name: str) -> None:
     with pytest.raises(UserError, match="measure 'n"):
         score({"q": {"x": 1}}, {}, [name])
+
+
+def by_definition(judged: dict[str, int], scores: dict[str, float]) -> dict[str, float]:
+    """nDCG@10, MRR@10, Recall@10, MAP@100 and P@10 of one query, from their definitions."""
+    ranked = [d for d, _ in sorted(scores.items(), key=lambda one: (one[1], one[0]), reverse=True)]
+    gains = [max(0, judged.get(document, 0)) for document in ranked]
+    ideal = sorted((max(0, grade) for grade in judged.values()), reverse=True)
+    discount = [1 / np.log2(place + 2) for place in range(10)]
+    best = sum(gain * d for gain, d in zip(ideal[:10], discount, strict=False))
+    relevant = sum(grade > 0 for grade in ideal)
+    hits = np.cumsum([gain > 0 for gain in gains])
+    precisions = [hits[place] / (place + 1) for place, gain in enumerate(gains[:100]) if gain > 0]
+    return {
+        "nDCG@10": sum(g * d for g, d in zip(gains[:10], discount, strict=False)) / best if best else 0.0,
+        "MRR@10": next((1 / (place + 1) for place, gain in enumerate(gains[:10]) if gain > 0), 0.0),
+        "Recall@10": sum(gain > 0 for gain in gains[:10]) / relevant if relevant else 0.0,
+        "MAP@100": sum(precisions) / relevant if relevant else 0.0,
+        "P@10": sum(gain > 0 for gain in gains[:10]) / 10,
+    }
+
+
+def test_random_judgements_and_runs_score_by_definition() -> None:
+    """Negative grades (of -2 or less, which pytrec_eval alone does not survive), ties, documents that are not there."""
+    draw = np.random.default_rng(0)
+    for _ in range(300):
+        documents = [f"d{i}" if draw.random() < 0.5 else str(7 * i) for i in range(draw.integers(1, 150))]
+        qrels, run = {}, {}
+        for query in range(draw.integers(1, 5)):
+            judged = draw.choice([*documents, "gone 1", "gone 2"], draw.integers(1, 12))
+            qrels[f"q{query}"] = {str(d): int(draw.choice([-99, -2, -1, 0, 0, 1, 1, 2, 3])) for d in judged}
+            found = draw.choice(documents, draw.integers(0, len(documents) + 1), replace=False)
+            run[f"q{query}"] = {str(d): float(draw.choice([1, 2, 2, 3, -5, draw.random()])) for d in found}
+        expected = [by_definition(judged, run[query]) for query, judged in qrels.items()]
+        scores = score(qrels, run)
+        for name in expected[0]:
+            assert scores.values[name] == pytest.approx([one[name] for one in expected], abs=1e-5)

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
+from ragcun.console import say
 from ragcun.data.finished import refuse_damage
 from ragcun.data.jsonl import JsonlTexts
 from ragcun.data.problems import OnError, Problems
@@ -60,6 +61,8 @@ class Collection:
         for file in files:
             refuse_damage(file)
         corpus, queries = JsonlTexts(files[0], titled=True, on_error=on_error), JsonlTexts(files[1], on_error=on_error)
+        for texts in (corpus, queries):
+            _tell_rows(texts.path, texts.problems, len(texts))
         return cls(folder, corpus, queries, on_error, name)
 
     def splits(self) -> list[str]:
@@ -75,6 +78,7 @@ class Collection:
             if not len(judgements.grades):
                 found = "; ".join(problems.lines()) or "the file is empty"
                 raise UserError(f"{self._qrels_file(split)}: has no usable judgement: {found}")
+            _tell_rows(self._qrels_file(split), problems, len(judgements.grades))
             self.problems.merge(problems)
             self._judgements[split] = judgements
         return self._judgements[split]
@@ -117,6 +121,11 @@ def _fingerprint(*files: Path) -> str:
 @lru_cache(maxsize=256)
 def _sha256(path: Path, _size: int, _mtime_ns: int) -> str:
     return file_sha256(path)
+
+
+def _tell_rows(path: Path, problems: Problems, kept: int) -> None:
+    if told := problems.told_rows(kept):
+        say(f"{path}: {told}")
 
 
 def is_collection(folder: Path) -> bool:

@@ -67,6 +67,11 @@ class Problems:
             for kind, count in [*self.counts.items(), *self.notes.items(), *self.remarks.items()]
         ]
 
+    def told_rows(self, kept: int) -> str:
+        """How many rows of a file were read, kept and left out, which add up; nothing if all were kept."""
+        left = sum(self.counts.values()) + sum(self.notes.values())
+        return f"{kept + left:,} rows read, {kept:,} rows kept, {left:,} rows left out" if left else ""
+
     def settle(self, on_error: OnError) -> None:
         """Raise one `UserError` with every kind and its first position, if there are problems to refuse."""
         if not self or on_error == "skip":

@@ -16,6 +16,7 @@ from ragcun.data.streams import not_utf8, open_bytes
 
 MISSING = "judged document is not in the corpus; it counts in the ideal ranking, as in trec_eval"
 _HEADINGS = {"score", "relevance", "rel", "grade", "label"}
+_LARGEST = 10**6  # trec_eval takes 8 bytes of memory for each grade up to the largest
 _GRADE = re.compile(r"([+-]?[0-9]{1,18})(\.0*)?")
 
 
@@ -49,10 +50,10 @@ def read_judgements(
     grades: list[int] = []
     numbers: list[int] = []
     with open_bytes(Path(path)) as stream:
-        for _, number, line in numbered_lines(stream):
+        for place, (_, number, line) in enumerate(numbered_lines(stream)):
             try:
                 fields = _fields(line)
-                if number == 1 and fields[-1].lower() in _HEADINGS:
+                if place == 0 and fields[-1].strip().lower() in _HEADINGS:
                     continue
                 query, document, grade = _judgement(fields)
             except ValueError as problem:
@@ -100,6 +101,8 @@ def _fields(line: bytes) -> list[str]:
         text = line.decode().rstrip("\r\n")
     except UnicodeDecodeError:
         raise ValueError(not_utf8(line)) from None
+    if "\0" in text[:2]:
+        raise ValueError(not_utf8(line))
     if "\t" not in text:
         return text.split()
     if '"' not in text:
@@ -120,4 +123,6 @@ def _judgement(fields: list[str]) -> tuple[str, str, int]:
     grade = _GRADE.fullmatch(fields[2].strip())
     if grade is None:
         raise ValueError("grade is not a whole number")
+    if abs(int(grade[1])) > _LARGEST:
+        raise ValueError("grade beyond a million, which is none")
     return fields[0], fields[1], int(grade[1])

@@ -15,6 +15,7 @@ from ragcun.embedding.base import Precision, length_limit
 
 # Entries that cannot change a vector: names, versions, and precisions that `load_model` overrides.
 _VOLATILE = {"_name_or_path", "name_or_path", "transformers_version", "dtype", "torch_dtype", "architectures"}
+_ADAPTER_VOLATILE = {"base_model_name_or_path", "revision", "inference_mode", "peft_version", "lora_dropout"}
 # A transformers tokenizer sets these at each call, from the length limit and the batch.
 _SET_AT_EACH_CALL = {"truncation", "padding"}
 
@@ -53,11 +54,19 @@ def _module_key(module: Any) -> dict[str, Any]:
     config: Any = getattr(module, "config", None)
     if hasattr(config, "to_dict"):
         key["architecture"] = {name: v for name, v in sorted(config.to_dict().items()) if name not in _VOLATILE}
+    if adapters := getattr(module, "peft_config", None):
+        key["adapters"] = {name: _adapter_key(adapter) for name, adapter in sorted(adapters.items())}
     if hasattr(module, "get_config_dict"):
         key["config"] = module.get_config_dict()
     if (tokenizer := vars(module).get("tokenizer") or getattr(module, "tokenizer", None)) is not None:
         key["tokenizer"] = _tokenizer_sha256(tokenizer)
     return json.loads(json.dumps(key, default=str))  # type: ignore[no-any-return]
+
+
+def _adapter_key(adapter: Any) -> dict[str, Any]:
+    """An adapter's configuration, which scales its weights; its sets have an order that is the same in each process."""
+    stated = {name: v for name, v in sorted(adapter.to_dict().items()) if name not in _ADAPTER_VOLATILE}
+    return {name: sorted(v) if isinstance(v, set) else v for name, v in stated.items()}
 
 
 def _tokenizer_sha256(tokenizer: Any) -> str:

@@ -61,6 +61,7 @@ def score(qrels: Qrels, run: Run, measures: Sequence[str] = MEASURES) -> Scores:
         UserError: ir_measures has no such measure.
     """
     parsed = {_parse(name): name for name in measures}
+    qrels = {query: _not_negative(grades) for query, grades in qrels.items()}
     untied = {query: _untied(documents) for query, documents in run.items() if query in qrels}
     values: dict[str, dict[str, float]] = {name: dict.fromkeys(qrels, 0.0) for name in measures}
     for metric in ir_measures.iter_calc(list(parsed), qrels, untied):
@@ -71,6 +72,11 @@ def score(qrels: Qrels, run: Run, measures: Sequence[str] = MEASURES) -> Scores:
 def mean_scores(qrels: Qrels, run: Run, measures: Sequence[str] = MEASURES) -> dict[str, float]:
     """Return the means over queries; arguments and errors are those of `score`."""
     return score(qrels, run, measures).means()
+
+
+def _not_negative(grades: Mapping[str, int]) -> Mapping[str, int]:
+    """Grades below 0 as 0, which counts alike here: for -2 or less, pytrec_eval writes beyond its memory."""
+    return {document: max(0, grade) for document, grade in grades.items()} if min(grades.values()) < 0 else grades
 
 
 def _untied(scores: Mapping[str, float]) -> dict[str, float]:

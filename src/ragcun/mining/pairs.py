@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from ragcun.console import progress, warn
+from ragcun.console import progress, say, warn
 from ragcun.data.collection import write_collection
 from ragcun.data.finished import SOURCE, made_once
 from ragcun.data.pairs import load_pairs, write_pairs
@@ -104,6 +104,8 @@ def _make(
         warn(line)
     if not splits.any():
         raise UserError(f"{documents}: contain no usable pair ({_listed(skipped)})")
+    read, kept = len(splits) + sum(problems.counts.values()), int((splits != Split.NONE).sum())
+    say(f"{documents}: {read:,} passages read, {kept:,} kept, {read - kept:,} left out")
 
     output.mkdir(parents=True, exist_ok=True)
 
