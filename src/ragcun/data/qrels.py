@@ -50,14 +50,14 @@ def read_judgements(
     grades: list[int] = []
     numbers: list[int] = []
     with open_bytes(Path(path)) as stream:
-        for place, (_, number, line) in enumerate(numbered_lines(stream)):
+        for nth, (_, number, line) in enumerate(numbered_lines(stream)):
             try:
                 fields = _fields(line)
-                if place == 0 and fields[-1].strip().lower() in _HEADINGS:
+                if nth == 0 and fields[-1].strip().lower() in _HEADINGS:
                     continue
                 query, document, grade = _judgement(fields)
             except ValueError as problem:
-                problems.add(str(problem), f"{path}:{number}")
+                problems.add(not_utf8(line) if b"\0" in line[:2] else str(problem), f"{path}:{number}")
                 continue
             query_ids.append(query)
             document_ids.append(document)
@@ -101,8 +101,6 @@ def _fields(line: bytes) -> list[str]:
         text = line.decode().rstrip("\r\n")
     except UnicodeDecodeError:
         raise ValueError(not_utf8(line)) from None
-    if "\0" in text[:2]:
-        raise ValueError(not_utf8(line))
     if "\t" not in text:
         return text.split()
     if '"' not in text:
