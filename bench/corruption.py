@@ -138,7 +138,7 @@ def prepare(work: Path) -> list[Kind]:
     tabled = ["report", "markdown", "reported"]
     of_ablation = ["report", "latex", "ablation"]
     released = ["export", "e", "--to", "ir_metadata", "--results", "of-trained", "--output", "archive"]
-    explained = ["eval", "diff", "reported", "of-trained", "--json"]
+    explained = ["eval", "diff", "reported/cells/work", "of-trained", "--json"]
     commands = [train, auto, evaluate, trained, indexed, unpacked, mined, made, grid, chain, on_made, documented]
     commands += [on_docs, both, abstained, approximated, coded, claimed, measured, audited, trade, paper]
     for command in commands:
@@ -272,7 +272,10 @@ def examine(kind: Kind, whole: Path, work: Path, right: dict[str, str]) -> tuple
         elif code == 0 and not temporary and (outcome == right[same] or (kind.optional and damage is Path.unlink)):
             found.append("healed")
         elif code in {1, 2} and len(_TOLD.findall(errors)) == 1 and not temporary:
-            named = any(path.parent.name in errors or path.name in errors for path in damaged)
+            places = {
+                part for path in damaged for part in (path.name, path.parent.name, path.relative_to(work).parts[0])
+            }
+            named = any(place in errors for place in places)
             found.append("refused" if named else "UNNAMED")
         else:
             found.append("WRONG" if code == 0 else f"EXIT {code}")

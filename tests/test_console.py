@@ -70,3 +70,9 @@ def test_a_bar_is_full_when_its_work_is_done(
     with pytest.raises(RuntimeError), progress("encoding", 7, "texts"):
         raise RuntimeError
     assert "7/7" not in capsys.readouterr().err
+
+
+def test_markdown_has_no_markup_of_others() -> None:
+    from ragcun.printable import markdown
+
+    assert markdown("=1 <b>[r]\x1b|x\ny") == r"=1 \<b\>\[r\]\\x1b\|x y"

@@ -4,6 +4,7 @@ import json
 import re
 from typing import Any
 
+_MARKUP = re.compile(r"[\\`*_\[\]<>|~&]")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 
@@ -13,6 +14,11 @@ def one_line(text: str) -> str:
     Codes also replace the marks that change the direction of writing, and the bytes of names that are not UTF-8.
     """
     return _UNPRINTABLE.sub(lambda found: _code(found[0]), " ".join(text.split()))
+
+
+def markdown(text: str) -> str:
+    """Return text as one line of Markdown or of a table in it, in which no character is markup."""
+    return _MARKUP.sub(r"\\\g<0>", one_line(text))
 
 
 def json_text(value: Any) -> str:

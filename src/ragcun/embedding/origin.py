@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ragcun.embedding.resolve import ResolvedModel, known_weights
+from ragcun.printable import markdown
 
 _COMMIT = re.compile(r"(?P<name>[\w.-]+/[\w.-]+)@(?P<revision>[0-9a-f]{40})")
 
@@ -32,7 +33,7 @@ class Origin:
 
     def markdown(self) -> str:
         """Return the name with its revision or the hash of its weights."""
-        shown = f"[{self.name}](https://huggingface.co/{self.name})" if self.hub else self.name
+        shown = f"[{self.name}](https://huggingface.co/{self.name})" if self.hub else markdown(self.name)
         if self.revision:
             return f"{shown} at revision `{self.revision}`"
         return f"{shown} (SHA-256 of its weights: `{self.weights}`)" if self.weights else shown

@@ -183,11 +183,12 @@ def _kind(name: str) -> str:
 
 
 def _queries(a: Result, b: Result, measure: str) -> tuple[int, int] | None:
+    for result in (a, b):
+        check_part(result.scores)
     if not a.scores.is_file() or not b.scores.is_file():
         return None
     sides = []
     for result in (a, b):
-        check_part(result.scores)
         table = pq.read_table(result.scores, columns=["query_id", measure])
         sides.append(dict(zip(table["query_id"].to_pylist(), table[measure].to_pylist(), strict=True)))
     both = sides[0].keys() & sides[1].keys()

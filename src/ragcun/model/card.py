@@ -14,6 +14,7 @@ from ragcun.data.benchmark import find_dataset
 from ragcun.data.provenance import parts_of
 from ragcun.embedding.origin import Origin
 from ragcun.losses.terms import TERMS
+from ragcun.printable import markdown, one_line
 
 _UNKNOWN_LICENCE = "not stated"
 _SETTINGS = (
@@ -92,7 +93,8 @@ class Card:
             self._reproduction(),
             self._cite(),
         ]
-        return f"---\n{self._metadata()}---\n\n# {self.title}\n\n" + "\n\n".join(filter(None, sections)) + "\n"
+        heading = f"---\n{self._metadata()}---\n\n# {markdown(self.title)}"
+        return "\n\n".join(filter(None, [heading, *sections])) + "\n"
 
     @property
     def _settings(self) -> Mapping[str, Any]:
@@ -224,7 +226,8 @@ seed = {self._settings["seed"]}. Training took {_duration(hours)} on {machine}."
     def _cite(self) -> str:
         year = str(self.manifest["environment"]["time"])[:4]
         key = re.sub(r"[^A-Za-z0-9]+", "", self.title) or "model"
-        bibtex = self.citation or f"@misc{{{key}{year},\n  title = {{{self.title}}},\n  year = {{{year}}}\n}}"
+        title = re.sub(r"[{}\\]", "", one_line(self.title))
+        bibtex = self.citation or f"@misc{{{key}{year},\n  title = {{{title}}},\n  year = {{{year}}}\n}}"
         return (
             f"## Citation\n\n```bibtex\n{bibtex.strip()}\n```\n\nThe regulariser is SIGReg (LeJEPA, arXiv 2511.08544)."
         )
@@ -233,7 +236,7 @@ seed = {self._settings["seed"]}. Training took {_duration(hours)} on {machine}."
 def _scored(one: CardScore) -> list[str]:
     spread = "" if one.deviation is None else f" ± {100 * one.deviation:.2f}"
     score = f"{100 * one.score:.2f}{spread} [{100 * one.low:.2f}, {100 * one.high:.2f}]"
-    return [one.dataset, one.split, one.domain or "", f"{one.queries:,}", score]
+    return [markdown(one.dataset), markdown(one.split), one.domain or "", f"{one.queries:,}", score]
 
 
 def _beside(one: CardScore) -> list[str]:
@@ -245,7 +248,8 @@ def _beside(one: CardScore) -> list[str]:
 
 def _source(use: str, source: Mapping[str, Any], count: int | None) -> str:
     shown = "" if count is None else f"{count:,}"
-    return f"| {use} | {_data_name(source)} | {source.get('split') or ''} | {shown} | {_licence(source)} |"
+    name, split = markdown(_data_name(source)), markdown(source.get("split") or "")
+    return f"| {use} | {name} | {split} | {shown} | {_licence(source)} |"
 
 
 def _data_name(source: Mapping[str, Any]) -> str:
