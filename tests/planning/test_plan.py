@@ -152,7 +152,7 @@ def test_a_grid_encodes_once_and_trains_every_cell() -> None:
 def test_this_machine_is_measured_with_the_base_and_its_runtime(tiny_model: Path) -> None:
     model = ModelSettings(base=str(tiny_model), runtime="torch")
     machine = find_machine("here", find_architecture(str(tiny_model)), model)
-    assert machine.source == "measured; torch encodes"
+    assert machine.source == "measured with torch for encoding"
     assert 1e8 < machine.peak_fp32 < 1e15
     assert 0 < machine.encoding_fp32 <= 1.5
     assert 0 < machine.training <= 1.5

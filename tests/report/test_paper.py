@@ -110,7 +110,7 @@ def test_an_average_is_of_what_is_complete_and_not_trained_on(results: Path) -> 
     assert row_of(table, "strong")["Avg. out-of-domain"].value is None
     beir = table_of(results, average="beir14")
     assert beir.columns[-1].name == "my_own"
-    assert any("no average beir14" in note.text for note in beir.notes)
+    assert any("average beir14 is not shown" in note.text for note in beir.notes)
 
 
 def test_published_values_are_apart_and_never_best(results: Path) -> None:

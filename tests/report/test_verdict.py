@@ -55,7 +55,7 @@ def test_an_average_needs_every_dataset(tmp_path: Path) -> None:
     for criterion in ("minimum: BEIR average nDCG@10 > 45", "minimum: improvement over the base > +1"):
         finding, said = before[criterion]
         assert finding == "not measured"
-        assert "2 of 14 public datasets are missing; there: " in said
+        assert "2 of 14 public datasets are missing; present: " in said
         assert "nfcorpus" in said
     assert before["minimum: training time documented"] == ("pass", "10.0 minutes on 2 cores of one")
     assert before["minimum: 3 baselines or more"] == ("fail", "2 on the same datasets: BM25, base")
@@ -99,7 +99,7 @@ def test_the_whole_benchmark_is_judged(tmp_path: Path, monkeypatch: pytest.Monke
     (ablated / "ablation.json").write_text(json.dumps({"rows": rows, "base": base}), "utf-8")
     assert found(tmp_path)["minimum: isotropy (IsoScore) > 0.90"] == (
         "pass",
-        "IsoScore 0.91 of dev's documents, mean of 3 seeds; the base 0.40",
+        "IsoScore 0.91 on dev documents, mean over 3 seeds; the base has 0.40",
     )
     manifest(tmp_path, label="another")
     manifest(ablated, label="a third")

@@ -1,4 +1,4 @@
-"""The data of the page: what its script sorts, slices, searches and explains. Plain JSON values."""
+"""The data that the page's script sorts, slices, searches and explains, as plain JSON values."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -19,10 +19,10 @@ from ragcun.report.page.texts import find_collection
 def collect(
     systems: Sequence[System], rows: Sequence[Row], method: Method, data_dirs: Sequence[Path], largest: int
 ) -> dict[str, Any]:
-    """Return the page's data, of at most `largest` bytes as JSON where texts can be left out for it.
+    """Return the page's data, with as many texts as keep it within `largest` bytes of JSON.
 
-    Every query has its scores and features. As many queries as there is room for also have their texts and what each
-    system returned: those that systems answer most differently first.
+    Every query has its scores and features. The queries on which systems differ most also have their texts and the
+    first documents of each system, as far as the limit allows.
     """
     datasets = list(dict.fromkeys(dataset for system in systems for dataset in system.results))
     records = Records()
@@ -52,7 +52,7 @@ def collect(
 
 
 def _column(place: Place, systems: Sequence[System], datasets: list[tuple[str, str]], rows: Sequence[Row]) -> Any:
-    """A column of the results: which datasets it is of, and of each system the comparison with each baseline."""
+    """Return a column of the results: its datasets, and the comparison of each system with each baseline."""
     dataset, split, domain, over = place
     names = set(over) if dataset is None else {dataset}
     of = [at for at, (name, part) in enumerate(datasets) if split in {None, part} and names & {name, _whole(name)}]
@@ -71,13 +71,13 @@ def _column(place: Place, systems: Sequence[System], datasets: list[tuple[str, s
 
 
 def _whole(name: str) -> str | None:
-    """The dataset that `name` is a part of; None for another."""
+    """Return the dataset that `name` is a part of; None if it is not a part of one."""
     dataset = find_dataset(name)
     return None if dataset is None else dataset.whole
 
 
 def _ranks(systems: Sequence[System], datasets: Sequence[tuple[str, str]], asked: Sequence[Asked]) -> list[Any]:
-    """Ranks over all datasets that every system has, where there are several, and on each; of the systems there."""
+    """Return ranks on each dataset and, if there are several, over all that every system has results on."""
     lines: dict[tuple[str, str], list[Asked]] = {}
     for (name, split), one in zip(datasets, asked, strict=True):
         lines.setdefault((_whole(name) or name, split), []).append(one)

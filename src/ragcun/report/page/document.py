@@ -1,4 +1,4 @@
-"""The page as one HTML document: sections, tables, style, script and data."""
+"""The page as one HTML document with sections, tables, style, script and data."""
 
 import base64
 import hashlib
@@ -27,12 +27,12 @@ _SECTIONS = {
 
 
 def document(tables: Mapping[str, Table], images: Sequence[Image], content: Mapping[str, Any]) -> str:
-    """Return the page. It loads nothing, and its policy forbids it to.
+    """Return the page, which loads nothing; its content security policy forbids loading.
 
     Args:
-        tables: by section: "results" and "comparison", and any others, which describe the geometry.
+        tables: tables by section: "results", "comparison", and any others, which are shown under "Geometry".
         images: the figures.
-        content: what `content.collect` gives; to_script makes it safe within the page.
+        content: the result of `content.collect`; to_script escapes it for the page.
     """
     style = _file("page.css")
     script = "".join(_file(name) for name in _SCRIPTS)

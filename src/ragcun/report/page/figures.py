@@ -1,4 +1,4 @@
-"""The figures that lie below folders of results, as images inside the page."""
+"""Figures below folders of results, as images inside the page."""
 
 import base64
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from ragcun.errors import RagcunError
 
 @dataclass(frozen=True)
 class Image:
-    """A figure: where it lies below its folder, and its PNG as a data URL; None where the page had no room for it."""
+    """A figure: its path below its folder, and its PNG as a data URL, which is None if the page has no room for it."""
 
     name: str
     url: str | None

@@ -1,4 +1,4 @@
-"""The queries of the page: scores and features of all, and texts and rankings of those that it has room for."""
+"""The queries of the page: scores and features of all, texts and rankings of as many as fit."""
 
 import json
 from collections.abc import Sequence
@@ -19,18 +19,18 @@ from ragcun.retrieval.runs import read_top
 DEPTH = 5  # documents that a ranking shows
 _QUERY, _DOCUMENT = 600, 320  # characters of a text
 _RELEVANT = 5  # relevant documents that are shown of a query
-_UNITS = 10_000  # scores are whole numbers of it
+_UNITS = 10_000  # scores are stored as integers, in units of 1/10,000
 
 
 @dataclass(frozen=True)
 class Asked:
-    """The queries of one dataset and how the systems answered them.
+    """The queries of one dataset with the scores and rankings of all systems.
 
     Attributes:
-        queries: ids.
-        scores: of each system the measure of each query, mean over its seeds; None without results.
-        runs: of each system the result whose ranking is shown: its first seed's.
-        collection, qrels, features: None where the collection was not found.
+        queries: ids of queries.
+        scores: for each system the measure of each query, (Q,), as a mean over seeds; None without results.
+        runs: for each system the result of its first seed, whose ranking is shown; None without results.
+        collection, qrels, features: collection with judgements and features of queries; None if it was not found.
     """
 
     queries: list[str]
@@ -58,13 +58,13 @@ class Asked:
         return cls(queries, scores, [seeds[0] if seeds else None for seeds in results], collection, qrels, features)
 
     def by_interest(self) -> list[int]:
-        """The queries whose scores the systems differ most on first; of two that are equal the earlier one."""
+        """Return the queries' positions, those with the largest difference between systems first."""
         there = np.array([found for found in self.scores if found is not None])
         spread = there.max(axis=0) - there.min(axis=0)
         return [int(place) for place in np.argsort(-spread, kind="stable")]
 
     def to_json(self) -> dict[str, Any]:
-        """The ids, scores and features."""
+        """Return ids, scores and features as JSON values."""
         content: dict[str, Any] = {
             "queries": self.queries,
             "scores": [None if one is None else np.rint(one * _UNITS).astype(int).tolist() for one in self.scores],
@@ -81,7 +81,7 @@ class Asked:
 
 
 class Details:
-    """Texts and rankings of as many queries as fit in `room` bytes of JSON; datasets take turns."""
+    """Texts and rankings of as many queries as fit in `room` bytes of JSON, taken from all datasets in turn."""
 
     def __init__(self, asked: Sequence[Asked], room: int) -> None:
         self._of = [_Dataset(one) for one in asked]
@@ -95,7 +95,7 @@ class Details:
                         return
 
     def to_json(self) -> list[dict[str, Any]]:
-        """Of each dataset the details by query and the documents that they refer to."""
+        """Return for each dataset the details by query and the documents that they refer to."""
         return [one.to_json() for one in self._of]
 
 
@@ -111,7 +111,7 @@ class _Dataset:
         self.tops = [_top(run) if found and run is not None else {} for run in self.asked.runs]
 
     def add(self, place: int) -> int:
-        """Add a query, and return the bytes that this takes."""
+        """Add a query and return its size in bytes."""
         asked = self.asked
         assert asked.collection is not None and asked.qrels is not None  # noqa: S101
         query, before = asked.queries[place], len(self.texts)
@@ -131,7 +131,7 @@ class _Dataset:
         return size(self.details[place]) + size(self.texts[before:]) + 16
 
     def drop(self, place: int) -> None:
-        """Take out a query that did not fit; its documents may stay, as they are few."""
+        """Remove a query that did not fit; its documents stay, because they are few."""
         del self.details[place]
 
     def _document(self, id_: str) -> int:
@@ -153,12 +153,12 @@ def _top(result: Result) -> dict[str, list[str]]:
 
 
 def size(value: Any) -> int:
-    """The bytes of a value in the page."""
+    """Return the size of a value in the page, in bytes."""
     return len(to_script(value).encode())
 
 
 def to_script(value: Any) -> str:
-    r"""Return JSON that ends no script element, whatever strings it holds: <, > and & are \u003c, \u003e and \u0026."""
+    r"""Return JSON that cannot end a script element, because <, > and & are written \u003c, \u003e and \u0026."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True)
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")

@@ -1,4 +1,4 @@
-"""Where each number of the page comes from: the records of its cells, with what they share kept once."""
+"""The records behind the numbers of the page; parts that records share are stored once."""
 
 import json
 from typing import Any
@@ -11,7 +11,7 @@ _SHARED = ("settings", "environment", "inputs")
 
 
 class Records:
-    """The contents of result.json files and the commands that repeat them."""
+    """Contents of result.json files, and the commands that repeat them."""
 
     def __init__(self) -> None:
         self._records: list[dict[str, Any]] = []
@@ -30,12 +30,12 @@ class Records:
         return len(self._records) - 1
 
     def to_json(self) -> dict[str, Any]:
-        """The records, and what they refer to by its place."""
+        """Return the records and their shared parts, which records refer to by position."""
         return {"records": self._records, "shared": [json.loads(text) for text in self._shared]}
 
 
 def _without_time(content: dict[str, Any], name: str) -> Any:
-    """What several records can share: the time stands in the record itself."""
+    """Return a part that several records can share, and move its time to the record itself."""
     value = content[name]
     if name == "environment" and "time" in value:
         content["time"] = value["time"]

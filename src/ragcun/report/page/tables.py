@@ -1,4 +1,4 @@
-"""The tables of the page; each is a table as everywhere, to which the page's script adds sorting and explanations."""
+"""The tables of the page, to which the page's script adds sorting and explanations."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,7 +20,7 @@ _SCORE = decimals(1, scale=100)
 def page_tables(
     systems: Sequence[System], rows: Sequence[Row], method: Method, folders: Sequence[Path]
 ) -> dict[str, Table]:
-    """Return the tables by section: results, comparison, and the geometry and ablation that lie below `folders`."""
+    """Return the tables by section: results, comparison, and geometry and ablations found below `folders`."""
     tables = {"results": _results(systems, rows, method), "comparison": comparison_table(rows, method)}
     for folder in folders:
         name = folder.resolve().name
@@ -39,12 +39,12 @@ def page_tables(
 
 
 def places(rows: Sequence[Row]) -> list[Place]:
-    """Return what the columns of the results are of: datasets, then averages."""
+    """Return the columns of the results: datasets, then averages."""
     return list(dict.fromkeys(place_of(row) for row in rows))
 
 
 def place_of(row: Row) -> Place:
-    """Return which column a row's score stands in."""
+    """Return the column of a row's score."""
     if row.dataset is not None:
         return (row.dataset, row.split, None, ())
     return (None, None, row.domain, row.over)

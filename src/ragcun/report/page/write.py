@@ -1,4 +1,4 @@
-"""From folders of results to the page's file."""
+"""Write the HTML page of folders of results."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,15 +23,15 @@ def write_page(
     method: Method | None = None,
     data_dirs: Sequence[Path] = (),
 ) -> list[Path]:
-    """Write report.html of the results below the folders of `sources` (each [NAME=]FOLDER), and its tables alone.
+    """Write report.html of the results below the folders of `sources` (each [NAME=]FOLDER), and a file per table.
 
-    The same results give the same bytes. The texts of queries and documents come from collections in `data_dirs` and
-    in the folder `data` of the sources, as far as they are those of the results.
+    The same results give the same bytes. Texts of queries and documents come from collections in `data_dirs` and in
+    the folder `data` of the sources, if they have the same bytes as the evaluated collections.
 
     Args:
-        sources: as `read_systems` takes them.
-        output: the folder; the first source's where None.
-        baselines: labels of the systems that the others are compared with; the first where None.
+        sources: folders of results, as for `read_systems`.
+        output: folder for the files; if None, the first source.
+        baselines: labels of the systems to compare the others with; if None, the first system.
         method: how systems are compared.
         data_dirs: folders of collections.
 
@@ -39,7 +39,7 @@ def write_page(
         The files written, the page first.
 
     Raises:
-        UserError: as `read_systems` and `compare_systems` do.
+        UserError: in the cases of `read_systems` and `compare_systems`.
     """
     method = method or Method()
     systems = read_systems(sources)

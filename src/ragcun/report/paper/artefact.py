@@ -1,8 +1,8 @@
-"""The anonymised archive of a paper: its folder, and the results from which ragcun makes it again.
+"""The anonymised archive of a paper: its folder, and the results from which ragcun can make it again.
 
-artefact.zip/paper/       the folder, without the PDF
+artefact.zip/paper/       the folder without the PDF
 artefact.zip/results/     records and scores of each query, manifests, histories, ablation.json, isotropy.json, figures
-artefact.zip/README.md    what it is and the commands
+artefact.zip/README.md    description and commands
 artefact.zip/rebuild.sh   makes the tables and figures again, and the PDF
 """
 
@@ -21,15 +21,15 @@ from ragcun.report.paper.inputs import Inputs
 
 _KEPT = {"result.json", "manifest.json", "ablation.json", "isotropy.json", "claims.json"}
 _BYTES = {"scores.parquet", "evidence.parquet", "history.jsonl"}
-_TIME = (1980, 1, 1, 0, 0, 0)  # the first that a zip archive can hold
+_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip archive can store
 _ABSOLUTE = re.compile(r"(?<![\w./])(?!//)(~|[A-Za-z]:)?[/\\](?:[^\s/\\\"',;]+[/\\])+(?=[^\s/\\\"',;]*)")
-_PRIVATE = {"git"}  # who wrote the code, and where it is
+_PRIVATE = {"git"}  # it can identify the authors
 
 
 def write_artefact(paper: Path, written: Sequence[Path], inputs: Inputs, arguments: Sequence[str]) -> Path:
-    """Write PAPER/artefact.zip of the files `written` of the paper and of its inputs; `arguments` make it from them.
+    """Write PAPER/artefact.zip with the files `written` of the paper and its inputs.
 
-    The bytes are the same for the same files.
+    `arguments` are the options of `ragcun report paper` for rebuild.sh. The same files give the same bytes.
     """
     path = paper / "artefact.zip"
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -43,7 +43,7 @@ def write_artefact(paper: Path, written: Sequence[Path], inputs: Inputs, argumen
 
 
 def anonymous(value: Any) -> Any:
-    """JSON without absolute paths, of which the last part stays, and without the state of git."""
+    """Return JSON values without the state of git and with absolute paths cut to their last part."""
     if isinstance(value, dict):
         return {anonymous(name): None if name in _PRIVATE else anonymous(one) for name, one in value.items()}
     if isinstance(value, list):
@@ -64,8 +64,8 @@ def _inputs(inputs: Inputs) -> Iterator[tuple[str, bytes]]:
 
 
 def _record(file: Path) -> bytes:
-    """A record without private parts, with its checksum and those of the files that are beside it in the archive."""
-    with or_else("give the command that wrote it again"):
+    """Return a record without private parts, with checksums of itself and of its files in the archive."""
+    with or_else("run the command that wrote it again"):
         content = anonymous(read_record(file, files=False))
     listed = content.pop("files", {})
     kept = {name: found for name, found in listed.items() if PurePosixPath(name).name in _BYTES}
@@ -88,11 +88,11 @@ def _readme() -> str:
 
 `paper/` compiles as it is: `cd paper && latexmk -pdf main.tex`.
 
-`results/` holds the results behind the paper: scores of each query, and the settings, fingerprints, versions and
-hardware of each evaluation and training. `paper/provenance.json` names those behind each number. `rebuild.sh` makes
-the tables and figures again from them with ragcun {version} (`pip install ragcun=={version}`) and compiles the PDF.
-Texts of the collections are not included: examples, and correlations with texts, are made again only where the
-collections are (`--data-dir`).
+`results/` has the results behind the paper: scores of each query, and the settings, fingerprints, versions and
+hardware of each evaluation and training. `paper/provenance.json` names the results behind each number. `rebuild.sh`
+makes the tables and figures again from these results with ragcun {version} (`pip install ragcun=={version}`) and
+compiles the PDF. Texts of the collections are not included, so examples and correlations with features of texts are
+made again only if `--data-dir` names the folder of the collections.
 
 Absolute paths and the state of git were removed.
 """

@@ -1,4 +1,4 @@
-r"""The article: an outline with a sentence on each table and figure, which are read by \input."""
+r"""The article: an outline with a sentence on each table and figure, which it includes by \input."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ PREAMBLE = rf"""% Written by ragcun. Compiles with pdflatex and bibtex, or with 
 \renewcommand{{\topfraction}}{{.9}}\renewcommand{{\dbltopfraction}}{{.9}}
 \renewcommand{{\textfraction}}{{.05}}\renewcommand{{\floatpagefraction}}{{.8}}
 \renewcommand{{\dblfloatpagefraction}}{{.8}}\setcounter{{dbltopnumber}}{{4}}\setcounter{{topnumber}}{{4}}
-% The same bytes from the same sources, whenever and wherever they are compiled.
+% The same sources give the same PDF, byte for byte, at any time and on any machine.
 \ifdefined\pdfinfoomitdate\pdfinfoomitdate=1\pdftrailerid{{}}\pdfsuppressptexinfo=-1\fi
 {NUMBERS}
 \title{{Isotropic Gaussian Embeddings for Dense Retrieval}}
@@ -30,14 +30,14 @@ PREAMBLE = rf"""% Written by ragcun. Compiles with pdflatex and bibtex, or with 
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure of the article: its file below figures/, without a suffix, and its caption as text."""
+    """A figure of the article: its file below figures/ without suffix, and its caption as plain text."""
 
     name: str
     caption: str
     wide: bool = False
 
     def latex(self) -> str:
-        """The float that shows it."""
+        """Return the LaTeX float of the figure."""
         kind, width = ("figure*", r"\textwidth") if self.wide else ("figure", r"\columnwidth")
         lines = [
             r"% Written by ragcun; needs \usepackage{graphicx}",
@@ -53,7 +53,7 @@ class Figure:
 
 @dataclass
 class Section:
-    """A section: its title, sentences in LaTeX, and the fragments that it shows, in their order."""
+    """A section: title, sentences in LaTeX, and files that it includes, in their order."""
 
     title: str
     text: list[str] = field(default_factory=list)
@@ -64,7 +64,7 @@ class Section:
 
 
 def article(sections: Sequence[Section], appendix: Sequence[Section]) -> str:
-    """Return main.tex; sections that hold nothing are left out."""
+    """Return main.tex without empty sections."""
     lines = [PREAMBLE + r"\begin{document}", r"\maketitle", ""]
     for section in filter(None, sections):
         lines += _section(section)
@@ -81,7 +81,7 @@ def reference(kind: str, label: str) -> str:
 
 
 def cite(keys: Sequence[str]) -> str:
-    r"""Return ~\citep of these keys; nothing where there are none."""
+    r"""Return ~\citep of these keys, or an empty string if there are none."""
     return rf"~\citep{{{','.join(keys)}}}" if keys else ""
 
 

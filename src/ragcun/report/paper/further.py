@@ -1,4 +1,4 @@
-"""What was asked besides ranking: claims of the literature, and abstention; tables of what lies below the folders."""
+"""Tables of results besides rankings: claims of the literature, and abstention."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -14,7 +14,7 @@ from ragcun.table import Cell, Column, Note, Table, decimals, significant
 
 
 def claims_tables(inputs: Inputs) -> Iterator[Table]:
-    """The verdicts of each claims.json."""
+    """Return a table of verdicts for each claims.json."""
     for path in _found(inputs, "claims.json"):
         content = read_written(path, "claims")
         if content["claims"]:
@@ -52,7 +52,7 @@ def _claims(claims: list[Mapping[str, Any]]) -> Table:
 
 
 def abstention_tables(inputs: Inputs) -> list[Table]:
-    """How well scores tell that the answer to a query is missing; over all collections where there are several."""
+    """Return a table of how well scores detect queries without an answer, over all collections."""
     results = []
     for path in _found(inputs, "result.json"):
         if any(part.startswith("cells-") for part in path.parts):
@@ -64,7 +64,7 @@ def abstention_tables(inputs: Inputs) -> list[Table]:
     rows = assess(results)
     several = len({result.dataset for result in results}) > 1
     table = summary_table(rows) if several else collections_table(rows)
-    title = "Abstention: how well a score tells that the answer to a query is missing."
+    title = "Abstention: how well scores detect queries whose answer is missing."
     sources = [inputs.source(result.path) for result in results]
     return [with_sources(replace(table, title=title, label="abstention"), sources)]
 

@@ -1,4 +1,4 @@
-"""What lies below the folders of results: scores, trainings, ablations and isotropy, each with its source."""
+"""The inputs of a paper below folders of results: scores, trainings, ablations and isotropy, with their sources."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,33 +18,33 @@ from ragcun.training.history import read_history
 
 @dataclass(frozen=True)
 class Training:
-    """A training: its manifest, its folder, and the history of its steps."""
+    """A training: its manifest and the file of this manifest."""
 
     path: Path
     manifest: Mapping[str, Any]
 
     @property
     def label(self) -> str:
-        """The name of what it gave, as results have it."""
+        """Label of the trained model, as in results."""
         return str(self.manifest["label"])
 
     @property
     def history(self) -> list[dict[str, Any]]:
-        """The lines of history.jsonl; none where it is missing."""
+        """The lines of history.jsonl; empty if it is missing."""
         path = self.path.with_name("history.jsonl")
         return read_history(path) if path.is_file() else []
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Everything that a paper is made of.
+    """All inputs of a paper.
 
     Attributes:
-        folders: the folders given, by the names that sources begin with.
-        names: the names that were given to folders for tables, by the same.
-        systems: what was evaluated, the seeds of one system together.
-        trainings: by label.
-        ablations, isotropy: by the file that holds them.
+        folders: folders of results by name; sources begin with these names.
+        names: labels that the user gave to folders, by the names in `folders`.
+        systems: evaluated systems, each with all its seeds.
+        trainings: trainings by label.
+        ablations, isotropy: contents by file.
     """
 
     folders: Mapping[str, Path]
@@ -55,21 +55,21 @@ class Inputs:
     isotropy: Mapping[Path, Sequence[IsotropyReport]]
 
     def source(self, path: Path) -> str:
-        """A file as tables name it: below the name of the folder that it was read from, wherever that lies."""
+        """Return a file's name as a source: the name of its folder in `folders` and the path below it."""
         for name, folder in self.folders.items():
             if path.is_relative_to(folder):
                 return f"{name}/{path.relative_to(folder).as_posix()}".removesuffix("/.")
         return path.name
 
     def training_of(self, result: Result) -> Training | None:
-        """The training that gave what a result is of."""
+        """Return the training of a result's model; None if there is none."""
         return self.trainings.get(result.label)
 
 
 def read_inputs(sources: Sequence[str]) -> Inputs:
-    """Read all that lies below the folders `sources`; NAME=FOLDER gives their results one name.
+    """Read all inputs below the folders `sources`; NAME=FOLDER gives all results of a folder one label.
 
-    Raises as `read_systems` does.
+    Raises `UserError` in the cases of `read_systems`, and if there is nothing to report.
     """
     paths = [Path(parse_label(source)[1]) for source in sources]
     systems = read_systems(sources, optional=True)
@@ -98,7 +98,7 @@ def read_inputs(sources: Sequence[str]) -> Inputs:
 
 
 def _named(paths: Sequence[Path]) -> dict[str, Path]:
-    """Each folder by its last name, numbered where several have it; one inside another is left out."""
+    """Return folders by their last name, with a number if several share it; nested folders are left out."""
     kept = [path for path in paths if not any(path != other and path.is_relative_to(other) for other in paths)]
     named: dict[str, Path] = {}
     for path in dict.fromkeys(kept):

@@ -1,4 +1,4 @@
-"""Single queries: when ours helps, and examples of what was returned."""
+"""Analysis of single queries: which features explain a gain, and examples of rankings."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,16 +21,20 @@ from ragcun.table import Cell, Column, Note, Table, decimals
 
 _BASE = "Score of the baseline"
 _DEPTH = 3  # documents of an example
-_DATASETS = 3  # that examples are of; more are higher than a page
+_DATASETS = 3  # with examples; more would not fit on a page
 _LONGEST = 90  # characters of a text
 
 
 @dataclass(frozen=True)
 class Paired:
-    """The queries of a dataset as ours and the baseline answered them.
+    """The queries of a dataset with the scores of our system and of the baseline.
 
     Attributes:
-        features: the values of each feature of queries, NaN where it has none; by its name.
+        dataset: name of the dataset.
+        asked: the queries with scores and rankings.
+        ours, base: scores of our system and of the baseline, (Q,), as means over seeds.
+        features: values of each feature by its name, (Q,); NaN for queries without a value.
+        sources: files that the scores are from.
     """
 
     dataset: str
@@ -42,17 +46,17 @@ class Paired:
 
     @property
     def gain(self) -> Doubles:
-        """Ours less the baseline, each the mean over seeds."""
+        """Score of our system minus that of the baseline, (Q,)."""
         return self.ours - self.base
 
 
 def pair_queries(inputs: Inputs, scores: Scores, ours: System, data_dirs: Sequence[Path]) -> list[Paired]:
-    """The queries of each dataset that ours and the baseline have results on; texts where the collection is found."""
+    """Return the queries of each dataset with results of both systems, with texts if the collection is found."""
     base = scores.against
     found = []
     for name in scores.datasets if base is not None else ():
         both = [seeds_of(system, name) for system in (ours, base) if system is not None]
-        if not all(len(parts) == 1 for parts in both):  # a dataset of several collections is left out
+        if not all(len(parts) == 1 for parts in both):  # datasets that consist of several collections are left out
             continue
         results = [parts[0] for parts in both]
         asked = Asked.read(results, scores.choice.metric, find_collection(results[0][0], data_dirs))
@@ -71,7 +75,7 @@ def _features(asked: Asked, base: Doubles) -> Iterator[tuple[str, Doubles]]:
 
 
 def helps_table(paired: Sequence[Paired], ours: str, base: str) -> Table:
-    """Return Spearman's correlation of the gain with each feature of queries, p-values corrected by Holm's method."""
+    """Return a table of Spearman's correlation of the gain with features of queries, with Holm's correction."""
     names = [*FEATURES.values(), _BASE]
     found = {(name, one.dataset): _correlation(one.features.get(name), one.gain) for name in names for one in paired}
     tested = {key: pair for key, pair in found.items() if pair is not None}
@@ -99,9 +103,9 @@ def helps_table(paired: Sequence[Paired], ours: str, base: str) -> Table:
         [
             Note(f"p < {LEVEL} after Holm's correction of {len(tested)} tests.", "*"),
             Note(
-                "A gain falls with the baseline's score also by chance: what is high falls back. Overlap is the share "
-                "of the query's stemmed words that a relevant document has. A dash: the feature is constant, or the "
-                "texts were not found."
+                "The gain falls with the baseline's score also by chance, because of regression to the mean. Overlap "
+                "is the share of the query's stemmed words that occur in a relevant document. A dash means that the "
+                "feature is constant or the texts were not found."
             ),
         ],
         "helps",
@@ -109,7 +113,7 @@ def helps_table(paired: Sequence[Paired], ours: str, base: str) -> Table:
 
 
 def _correlation(feature: Doubles | None, gain: Doubles) -> tuple[float, float] | None:
-    """Spearman's rho and its p-value; None where one side is constant or has fewer than ten values."""
+    """Return Spearman's rho and its p-value; None if a variable is constant or has fewer than ten values."""
     if feature is None:
         return None
     known = ~np.isnan(feature)
@@ -120,9 +124,9 @@ def _correlation(feature: Doubles | None, gain: Doubles) -> tuple[float, float] 
 
 
 def examples_table(paired: Sequence[Paired], ours: str, base: str) -> Table | None:
-    """Return the query that ours wins most on and the one that it loses most on, of the first datasets with texts.
+    """Return the queries with the largest gain and the largest loss, for the first datasets with texts.
 
-    Of equal ones the first in the order of ids is taken. None where there is neither.
+    Ties go to the first query in the order of ids. Returns None if no query differs or no texts were found.
     """
     groups: list[list[list[Cell]]] = []
     headings: list[str] = []
@@ -139,11 +143,11 @@ def examples_table(paired: Sequence[Paired], ours: str, base: str) -> Table | No
     if not groups:
         return None
     return Table(
-        f"Queries won and lost most by {label_in_symbols(ours)} against {label_in_symbols(base)}, and the first "
-        f"{_DEPTH} documents of both (of several seeds, the first's).",
+        f"Queries with the largest gain and loss of {label_in_symbols(ours)} over {label_in_symbols(base)}, and the "
+        f"first {_DEPTH} documents of both (those of the first seed).",
         [Column(""), Column(label_in_symbols(ours)), Column(label_in_symbols(base))],
         groups,
-        [Note("Judged relevant.", "+")],
+        [Note("The document is judged relevant.", "+")],
         "examples",
         headings,
     )
@@ -183,6 +187,6 @@ def _example(one: Paired, place: int) -> list[list[Cell]] | None:
 
 
 def _short(text: str) -> str:
-    """A text cut between words."""
+    """Return a text, cut between words if it is long."""
     joined = " ".join(text.split())
     return joined if len(joined) <= _LONGEST else joined[:_LONGEST].rpartition(" ")[0] + " …"

@@ -1,4 +1,4 @@
-"""The references of a paper: of all that are known, those of what it used."""
+"""References of a paper: the entries for the datasets, models, methods and measures that it uses."""
 
 import re
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ _DATASETS = {
     "medquad": "BenAbacha2019Medquad",
     "limit-small": "Weller2025Limit",
 }
-# Words of a model's name, and what to cite for it.
+# Words in a model's name, and the references to cite for it.
 _MODELS = {
     "bm25": ("Robertson2009Bm25",),
     "minilm": ("Wang2020MiniLM", "Reimers2019Sbert"),
@@ -40,18 +40,18 @@ ISOTROPY = (
 
 @cache
 def entries() -> dict[str, str]:
-    """All that are known, by their keys."""
+    """Return all entries of references.bib by key."""
     text = (files("ragcun.report.paper") / "references.bib").read_text(encoding="utf-8")
     return {found[1]: found[0] for found in _ENTRY.finditer(text)}
 
 
 def bibliography(keys: Iterable[str]) -> str:
-    """The contents of refs.bib for these keys, in the order of the alphabet."""
+    """Return the contents of refs.bib for these keys, sorted by key."""
     return "".join(f"{entries()[key]}\n\n" for key in sorted(set(keys)))
 
 
 def of_datasets(names: Iterable[str]) -> list[str]:
-    """The keys of datasets; none for those that nothing is known of."""
+    """Return the keys of datasets; datasets without an entry are left out."""
     found = []
     for name in names:
         known = find_dataset(name)
@@ -62,7 +62,7 @@ def of_datasets(names: Iterable[str]) -> list[str]:
 
 
 def of_systems(systems: Iterable[System], trainings: Iterable[Training]) -> list[str]:
-    """The keys of models: of the systems by their names, and of the bases of trainings."""
+    """Return the keys of the models of systems, found by their names, and of the bases of trainings."""
     names = [system.label for system in systems]
     names += [str(training.manifest["base"]["model"]) for training in trainings]
     found = [key for name in names for word, keys in _MODELS.items() if word in name.lower() for key in keys]
@@ -70,7 +70,7 @@ def of_systems(systems: Iterable[System], trainings: Iterable[Training]) -> list
 
 
 def of_trainings(trainings: Iterable[Training]) -> list[str]:
-    """The keys of the methods that trainings used."""
+    """Return the keys of the methods of trainings."""
     found = []
     for training in trainings:
         settings = training.manifest["settings"]["training"]
@@ -82,5 +82,5 @@ def of_trainings(trainings: Iterable[Training]) -> list[str]:
 
 
 def of_measure(metric: str) -> list[str]:
-    """The keys of a measure."""
+    """Return the keys of a measure."""
     return [key for word, key in _MEASURES.items() if metric.startswith(word)]

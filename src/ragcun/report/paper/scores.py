@@ -1,4 +1,4 @@
-"""The main table: systems by datasets, seeds as one row, marks from corrected tests, an average of what is complete."""
+"""The main table: systems by datasets, means over seeds, marks of corrected tests, and an average if complete."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,14 +29,14 @@ _BETTER, _WORSE = "†", "‡"
 
 @dataclass(frozen=True)
 class Choice:
-    """What the main table shows.
+    """Choice of the contents of the main table.
 
     Attributes:
-        metric: the measure.
+        metric: measure of the scores.
         order: labels that come first in their group.
-        datasets: the datasets to show, in this order; all, in BEIR's order, where empty.
-        average: a name of `AVERAGES`, "shown" for all shown datasets, or "none".
-        baselines: labels of the systems to test against; None is each that was not trained here.
+        datasets: datasets to show, in this order; if empty, all in BEIR's order.
+        average: a name of `AVERAGES`, "shown" for the shown datasets without training data, or "none".
+        baselines: labels of the systems to test against; if None, all systems that were not trained here.
         published: retrievers whose published scores are shown.
     """
 
@@ -48,7 +48,7 @@ class Choice:
     published: tuple[str, ...] = ()
 
     def arguments(self, digits: int) -> list[str]:
-        """The options of `ragcun report paper` that make this choice."""
+        """Return the options of `ragcun report paper` for this choice."""
         named = {
             "--metric": self.metric,
             "--digits": str(digits),
@@ -65,13 +65,16 @@ class Choice:
 
 @dataclass(frozen=True)
 class Scores:
-    """The systems in the order of the table, and what was found about them.
+    """The systems in the order of the table, with all comparisons.
 
     Attributes:
-        baselines, ours: the systems that are compared with, and those that are compared.
-        datasets: names of the columns.
-        averaged: the datasets of the average; none where there is none.
-        rows: the comparisons of ours with each baseline, corrected as one family.
+        choice: choice of the contents.
+        baselines: systems to compare with.
+        ours: systems that are compared with each baseline.
+        datasets: names of the datasets in the columns.
+        averaged: datasets of the average; empty if there is no average.
+        missing: datasets without results, because of which there is no average.
+        rows: comparisons of our systems with each baseline, corrected as one family.
     """
 
     choice: Choice
@@ -84,7 +87,7 @@ class Scores:
 
     @property
     def against(self) -> System | None:
-        """The baseline that single queries are compared with: the first that is asked for, else ours' base."""
+        """The first baseline, which the analysis of single queries compares with; None if there is none."""
         return self.baselines[0] if self.baselines else None
 
     def letters(self) -> dict[str, str]:
@@ -93,14 +96,14 @@ class Scores:
 
 
 def is_trained(system: System) -> bool:
-    """Whether it is known what the system was trained on, as it is of those that ragcun trained."""
+    """Return whether the training data of the system is known, as for systems that ragcun trained."""
     return any(result.domain is not None for results in system.results.values() for result in results)
 
 
 def find_scores(inputs: Inputs, choice: Choice) -> Scores:
-    """Order systems and datasets, and test each of ours against each baseline.
+    """Order systems and datasets, and test each of our systems against each baseline.
 
-    Raises `UserError` where a name of `choice` is none.
+    Raises `UserError` if a name in `choice` is unknown.
     """
     known = {system.label: system for system in inputs.systems}
     for label in (*choice.order, *(choice.baselines or ())):
@@ -126,7 +129,7 @@ def find_scores(inputs: Inputs, choice: Choice) -> Scores:
 
 
 def main_table(inputs: Inputs, scores: Scores, digits: int = 1) -> Table:
-    """Return the table: baselines, ours and, apart, what others published."""
+    """Return the table with groups for baselines, our systems and published scores."""
     letter = scores.letters()
     columns = [Column(_title(name, scores.ours), decimals(digits, scale=100)) for name in scores.datasets]
     if scores.averaged:
@@ -160,9 +163,9 @@ def main_table(inputs: Inputs, scores: Scores, digits: int = 1) -> Table:
 
 
 def compared_table(inputs: Inputs, scores: Scores) -> Table | None:
-    """Return the differences from each baseline over the averaged datasets: effect, interval, p-value and power.
+    """Return a table of differences from each baseline over the averaged datasets: effect, interval, p-value and power.
 
-    Where there is no average, those on each dataset; None where nothing was compared.
+    Without an average, the table has the differences on each dataset. Returns None if nothing was compared.
     """
     rows = [row for row in scores.rows if row.dataset is None and set(row.over) == set(scores.averaged)]
     rows = rows or [row for row in scores.rows if row.dataset is not None]
@@ -213,9 +216,10 @@ def compared_table(inputs: Inputs, scores: Scores) -> Table | None:
         list(groups.values()),
         [
             Note(
-                "Intervals and p-values hold for other queries and, with several seeds, for other seeds. d_z: effect "
-                f"size of a single dataset. Power: the chance that these queries show {margin:g} points. Equivalent: "
-                f"shown to be within {margin:g} points."
+                "Intervals and p-values generalise to other queries and, with several seeds, to other seeds. d_z is "
+                "the effect size on a single dataset. Power is the probability that these queries detect a difference "
+                f"of {margin:g} points. Equivalent means that the difference is significantly smaller than {margin:g} "
+                "points."
             )
         ],
         "comparison",
@@ -224,13 +228,13 @@ def compared_table(inputs: Inputs, scores: Scores) -> Table | None:
 
 
 def dataset_title(name: str) -> str:
-    """A dataset's name in papers."""
+    """Return a dataset's name in papers."""
     found = find_dataset(name)
     return name if found is None else found.title
 
 
 def seeds_of(system: System, name: str) -> list[list[Result]]:
-    """The results of a system, one for each of its seeds, for each part of a dataset; none where one is missing."""
+    """Return a system's results on each part of a dataset, one for each seed; empty if a part is missing."""
     for split in sorted({split for _, split in system.results}):
         parts = whole_datasets(dataset for dataset, its in system.results if its == split).get(name)
         if parts:
@@ -240,18 +244,18 @@ def seeds_of(system: System, name: str) -> list[list[Result]]:
 
 def _check(kind: str, name: str, known: Sequence[str] | Mapping[str, object]) -> None:
     if name not in known:
-        raise UserError(f"{kind} {name!r}: none has this name{did_you_mean(name, known)}; there are {', '.join(known)}")
+        raise UserError(f"{kind} {name!r}: unknown{did_you_mean(name, known)}; choose from {', '.join(known)}")
 
 
 def _columns(systems: Sequence[System]) -> list[str]:
-    """Names of datasets, in the order of BEIR's paper and then of the alphabet."""
+    """Return names of datasets in the order of BEIR's paper; other datasets follow in alphabetical order."""
     found = {name for system in systems for name in whole_datasets(dataset for dataset, _ in system.results)}
     known = [name for name in datasets() if name in found]
     return [*known, *sorted(found.difference(known))]
 
 
 def _restricted(system: System, shown: Sequence[str]) -> System:
-    """The system with the results on the datasets that are shown."""
+    """Return the system with only its results on the shown datasets."""
     whole = {part: name for name, parts in whole_datasets(name for name, _ in system.results).items() for part in parts}
     return System(system.label, {key: found for key, found in system.results.items() if whole[key[0]] in shown})
 
@@ -301,7 +305,7 @@ def _cells(inputs: Inputs, system: System, scores: Scores) -> list[Cell]:
 
 
 def _cell(inputs: Inputs, system: System, names: Sequence[str], scores: Scores) -> Cell:
-    """The mean over datasets and seeds, with the deviation over seeds and the marks of tests."""
+    """Return the mean over datasets and seeds, with the deviation over seeds and the marks of tests."""
     parts = [seeds_of(system, name) for name in names]
     if not all(parts):
         return Cell(None)
@@ -340,26 +344,28 @@ def _notes(scores: Scores) -> list[Note]:
     if tests:
         notes.append(
             Note(
-                f"{_BETTER} and {_WORSE}: significantly better and worse than the baselines of these letters (paired "
-                f"randomisation test over queries; with several seeds, one that also holds for other seeds; p < "
-                f"{LEVEL} after Holm's correction of {tests} tests, averages apart)."
+                f"{_BETTER} and {_WORSE} mark scores significantly better and worse than the baselines with these "
+                "letters (paired randomisation test over queries; with several seeds, a test that also generalises "
+                f"to other seeds; p < {LEVEL} after Holm's correction of {tests} tests, averages separately)."
             )
         )
     if any(len(part) > 1 for system in scores.ours for part in system.results.values()):
-        notes.append(Note("±: standard deviation over seeds, whose mean is shown."))
+        notes.append(Note("Scores are means over seeds; ± is the standard deviation over seeds."))
     if scores.missing:
         names = ", ".join(map(dataset_title, scores.missing))
-        notes.append(Note(f"There is no average {scores.choice.average}, because these have no results: {names}."))
+        notes.append(
+            Note(f"The average {scores.choice.average} is not shown, because these datasets have no results: {names}.")
+        )
     return notes
 
 
 def _published(retriever: str, scores: Scores) -> tuple[list[Cell], Note]:
-    """A row of published values: never set off, and averaged among themselves alone."""
+    """Return a row of published scores, which are neither tested nor marked as best."""
     found = [one for one in published() if one.retriever == retriever and one.measure == scores.choice.metric]
     if not found:
         names = dict.fromkeys(one.retriever for one in published())
         _check("--published", retriever, list(names))
-        raise UserError(f"--published {retriever}: no {scores.choice.metric} of it was published")
+        raise UserError(f"--published {retriever}: ragcun knows no published {scores.choice.metric} of this retriever")
     by_name = {one.dataset: one.score for one in found}
     source = f"published: {found[0].source}"
     values = [Cell(by_name.get(name), sources=(source,)) for name in scores.datasets]
@@ -372,7 +378,7 @@ def _published(retriever: str, scores: Scores) -> tuple[list[Cell], Note]:
 
 
 def with_sources(table: Table, sources: Sequence[str]) -> Table:
-    """`table`, each of whose values without sources comes from `sources`."""
+    """Return `table` with `sources` as the sources of all values that have none."""
     groups = [
         [
             [

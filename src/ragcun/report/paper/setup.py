@@ -1,4 +1,4 @@
-"""What was done with what: data, settings, and what it took."""
+"""Tables of the set-up: data, settings and resources."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -14,14 +14,14 @@ from ragcun.report.paper.inputs import Inputs, Training
 from ragcun.report.paper.scores import Scores, dataset_title, seeds_of
 from ragcun.table import Cell, Column, Note, Table, count, decimals, significant
 
-WATTS_PER_CORE = 10.0  # of a server's processor at load, with its share of memory and power supply
+WATTS_PER_CORE = 10.0  # a server's processor under load, with its share of memory and power supply
 DOLLARS_PER_CORE_HOUR = 0.05
 _OPERATION = {"track", "log_interval", "eval_interval", "save_interval", "compile", "gradient_checkpointing", "source"}
 _OPERATION |= {"passage_chars", "runtime", "mixed_precision"}
 
 
 def data_table(inputs: Inputs, scores: Scores) -> Table:
-    """Return the datasets with their counts and licences; counts of documents and queries are those of the runs."""
+    """Return a table of datasets with licences and the numbers of documents and queries in the results."""
     rows = []
     for name in scores.datasets:
         parts = next((found for system in inputs.systems if (found := seeds_of(system, name))), [])
@@ -45,16 +45,16 @@ def data_table(inputs: Inputs, scores: Scores) -> Table:
         )
     columns = ["Dataset", "Task", "Domain", "Split"]
     return Table(
-        "Data. Documents and judged queries are counted in what was evaluated.",
+        "Data. The numbers of documents and judged queries are those of the evaluations.",
         [*map(Column, columns), Column("Documents", count), Column("Queries", count), Column("Use"), Column("Licence")],
         [rows],
-        [Note("Licences and tasks as MTEB and the BEIR paper state them; a dash where the dataset is not BEIR's.")],
+        [Note("Licences and tasks are those that MTEB and the BEIR paper state; other datasets have a dash.")],
         "data",
     )
 
 
 def trainings_of(inputs: Inputs, systems: Sequence[System]) -> list[Training]:
-    """The trainings behind systems, each once."""
+    """Return the trainings of systems, each once."""
     found: dict[str, Training] = {}
     for system in systems:
         for result in (result for results in system.results.values() for result in results):
@@ -64,7 +64,7 @@ def trainings_of(inputs: Inputs, systems: Sequence[System]) -> list[Training]:
 
 
 def settings_table(inputs: Inputs, scores: Scores) -> Table | None:
-    """Return the settings of all trainings, with all values of those that differ; None without trainings."""
+    """Return a table of the settings of all trainings, with every value of each; None without trainings."""
     trainings = trainings_of(inputs, scores.ours)
     if not trainings:
         return None
@@ -85,7 +85,7 @@ def settings_table(inputs: Inputs, scores: Scores) -> Table | None:
         [Cell("seeds"), Cell(", ".join(map(str, seeds)), sources=sources)],
     ]
     return Table(
-        "Settings of the trainings; several values are those that were compared.",
+        "Settings of the trainings; a setting with several values was varied.",
         [Column("Setting"), Column("Value")],
         [rows],
         label="settings",
@@ -117,24 +117,24 @@ def _shown(value: Any) -> str:
 
 
 def efficiency_table(inputs: Inputs, scores: Scores) -> Table:
-    """Return what each system took: weights, time, memory, and energy and cost, which are estimates where not read."""
+    """Return a table of each system's parameters, time, memory, energy and cost; unread energy is estimated."""
     columns = [
         Column("Model"),
-        Column("Weights (M)", decimals(1, scale=1e-6)),
-        Column("of them trained (M)", decimals(2, scale=1e-6)),
+        Column("Parameters (M)", decimals(1, scale=1e-6)),
+        Column("Trained (M)", decimals(2, scale=1e-6)),
         Column("Dimensions", decimals(0)),
-        Column("Training, wall", duration),
-        Column("processor", duration),
+        Column("Training, wall time", duration),
+        Column("processor time", duration),
         Column("Memory (GiB)", decimals(1)),
         Column("Energy (Wh)", significant),
         Column("Cost ($)", significant),
-        Column("Evaluation, wall", duration),
+        Column("Evaluation, wall time", duration),
     ]
     groups = [[_took(inputs, system) for system in systems] for systems in (scores.baselines, scores.ours) if systems]
     names = [name for name, found in (("Baselines", scores.baselines), ("Ours", scores.ours)) if found]
     return Table(
-        "What each system took: means over seeds. Evaluation is the time to encode what was not stored, to search and "
-        "to score all datasets.",
+        "Parameters, time, memory, energy and cost of each system, as means over seeds. Evaluation is the time to "
+        "encode the texts without a stored vector, to search and to score all datasets.",
         columns,
         groups,
         _machine_notes(inputs, scores),
@@ -176,7 +176,7 @@ def _number(value: Any) -> float | None:
 
 
 def resources(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a training used; nothing where that was not recorded."""
+    """Return the resources of a training; empty if they were not recorded."""
     found: Mapping[str, Any] = manifest.get("resources") or {}
     return found
 
@@ -188,7 +188,7 @@ def _core_hours(manifest: Mapping[str, Any]) -> float:
 
 
 def _energy(manifest: Mapping[str, Any]) -> float:
-    """Watt hours: as the processor counted them, or else estimated."""
+    """Return the energy of a training in watt hours: from the processor's counter, or else an estimate."""
     joules = resources(manifest).get("joules")
     return float(joules) / 3600 if joules else _core_hours(manifest) * WATTS_PER_CORE
 
@@ -201,16 +201,16 @@ def _machine_notes(inputs: Inputs, scores: Scores) -> list[Note]:
     if machines:
         notes.append(
             Note(
-                f"Energy is an estimate of {WATTS_PER_CORE:g} W for each core and hour of processor time (of wall time "
-                "where that was not recorded), unless the processor's own counter could be read; cost is "
-                f"{DOLLARS_PER_CORE_HOUR:g} dollars for each of these hours."
+                f"Energy is an estimate of {WATTS_PER_CORE:g} W per core-hour of processor time (of wall time if "
+                "processor time was not recorded), unless the processor's energy counter could be read. Cost is "
+                f"{DOLLARS_PER_CORE_HOUR:g} dollars per core-hour."
             )
         )
     return notes
 
 
 def machine(environment: Mapping[str, Any]) -> str:
-    """The hardware of an environment in a line."""
+    """Return the hardware of an environment in one line."""
     hardware = environment["hardware"]
     accelerators = hardware.get("accelerators") or []
     parts = [f"{hardware['cores']} cores of {hardware['processor']}", f"{hardware['memory_gib']} GiB of memory"]
@@ -218,7 +218,7 @@ def machine(environment: Mapping[str, Any]) -> str:
 
 
 def planned_table() -> Table:
-    """Return what the strategies of the guide that ragcun follows were planned to take; nothing of it was measured."""
+    """Return a table of the guide's planned time and cost of its strategies; none of it was measured."""
     hours, dollars = decimals(0), decimals(0)
     rows = [
         [Cell("Quick prototype: base trained, one T4"), Cell(18.0), Cell(8.0)],
@@ -226,9 +226,9 @@ def planned_table() -> Table:
         [Cell("Smart hybrid: head on a frozen base, one T4"), Cell(52.0), Cell(25.0)],
     ]
     return Table(
-        "What the strategies would have taken, as planned and not measured.",
+        "Time and cost of the guide's strategies, as planned; they were not measured.",
         [Column("Strategy"), Column("Hours", hours), Column("Cost ($)", dollars)],
         [rows],
-        [Note("Planned by the guide for BEIR as a whole; here for comparison with what was measured.")],
+        [Note("The guide planned these for all of BEIR; they are shown for comparison with measured values.")],
         "planned",
     )

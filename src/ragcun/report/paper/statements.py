@@ -1,4 +1,4 @@
-"""The ARR responsible-NLP checklist and a statement of reproducibility, as far as manifests answer them."""
+"""The ARR responsible-NLP checklist and a statement of reproducibility, answered from manifests as far as possible."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ OPEN = "To be answered by the authors."
 
 @dataclass(frozen=True)
 class Item:
-    """A question of the checklist; `answer` is None where the results do not tell."""
+    """A question of the checklist; `answer` is None if the results do not answer it."""
 
     number: str
     question: str
@@ -24,7 +24,7 @@ class Item:
 
 
 def checklist(inputs: Inputs, scores: Scores) -> list[Item]:
-    """The questions of the ACL Rolling Review's responsible-NLP checklist, with the answers that results give."""
+    """Return the questions of the ACL Rolling Review's responsible-NLP checklist with answers from the results."""
     trainings = trainings_of(inputs, scores.ours)
     licences = [
         f"{dataset_title(name)}: {known.licence or 'ask the owner'}"
@@ -37,8 +37,8 @@ def checklist(inputs: Inputs, scores: Scores) -> list[Item]:
     machines = list(dict.fromkeys(machine(training.manifest["environment"]) for training in trainings))
     trained = ", ".join(f"{one / 1e6:.2f} M" for one in weights)
     budget = (
-        f"{trained} trained weights; {len(trainings)} trainings, {hours:.2f} "
-        f"hours together; {'; '.join(machines)}. See the table of what each system took."
+        f"{trained} trained parameters; {len(trainings)} trainings, {hours:.2f} "
+        f"hours in total; {'; '.join(machines)}. See the table of parameters, time and cost."
         if trainings
         else None
     )
@@ -47,7 +47,11 @@ def checklist(inputs: Inputs, scores: Scores) -> list[Item]:
         Item("A1", "Limitations"),
         Item("A2", "Potential risks"),
         Item("B1", "Creators of artefacts cited", "Yes: datasets, models, measures and tests are in refs.bib."),
-        Item("B2", "Licences", f"{'; '.join(licences)}. Others are not known." if licences else None),
+        Item(
+            "B2",
+            "Licences",
+            f"{'; '.join(licences)}. The licences of other datasets are not known." if licences else None,
+        ),
         Item("B3", "Use consistent with intended use"),
         Item("B4", "Personal information and offensive content"),
         Item("B5", "Documentation of artefacts", "Domains and tasks of BEIR's datasets are in the table of data."),
@@ -72,7 +76,7 @@ def checklist(inputs: Inputs, scores: Scores) -> list[Item]:
 
 
 def checklist_text(items: Sequence[Item]) -> str:
-    """The checklist in LaTeX; what the results do not answer is left open and says so."""
+    """Return the checklist in LaTeX; questions without an answer are marked as open."""
     lines = ["% Written by ragcun.", r"\begin{description}"]
     for item in items:
         answer = set_text(item.answer) if item.answer else rf"\emph{{{OPEN}}}"
@@ -81,20 +85,20 @@ def checklist_text(items: Sequence[Item]) -> str:
 
 
 def reproducibility(inputs: Inputs, scores: Scores) -> str:
-    """A statement of reproducibility in LaTeX: what is fixed, what is recorded, and what is not known."""
+    """Return a statement of reproducibility in LaTeX: what is fixed, what is recorded, and what is not known."""
     trainings = trainings_of(inputs, scores.ours)
     results = [one for system in inputs.systems for found in system.results.values() for one in found]
     unknown = []
     if any(not (training.manifest["settings"]["model"].get("revision")) for training in trainings):
-        unknown.append("the base's revision on the hub was not fixed; its weights are known by their SHA-256")
+        unknown.append("the base's revision on the hub was not fixed, but the SHA-256 of its weights was recorded")
     if any((training.manifest["environment"].get("git") or {}).get("dirty") for training in trainings):
-        unknown.append("the code had changes that are in no commit")
+        unknown.append("the code had uncommitted changes")
     if any(not resources(training.manifest) for training in trainings):
         unknown.append("processor time and memory of some trainings were not recorded")
     lines = [
-        f"{len(results)} results and {len(trainings)} trainings are behind this paper. Each result holds its settings, "
-        "the fingerprints of its model and data, the versions of its packages, its hardware and its time; the file "
-        "provenance.json names those behind each number, with checksums. Tests and samples are seeded, so that the "
+        f"This paper is based on {len(results)} results and {len(trainings)} trainings. Each result has its settings, "
+        "the fingerprints of its model and data, the versions of packages, its hardware and its time; the file "
+        "provenance.json names the results behind each number, with checksums. Tests and samples are seeded, so the "
         "same results give the same files."
     ]
     if trainings:

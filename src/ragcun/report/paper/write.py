@@ -1,11 +1,11 @@
-"""From folders of results to a paper's folder.
+"""Write the folder of a paper from folders of results.
 
-OUTPUT/main.tex, refs.bib      the article and its references; main.pdf where it was compiled
+OUTPUT/main.tex, refs.bib      the article and its references; main.pdf if it was compiled
 OUTPUT/tables/NAME.tex, .csv   a table each
 OUTPUT/figures/NAME.pdf, .png  a figure each, and NAME.tex, the float that shows it
 OUTPUT/sections/NAME.tex       the checklist, the statement of reproducibility, examples
 OUTPUT/provenance.json         the files and checksums behind each number
-OUTPUT/artefact.zip            all of that and the results, anonymised
+OUTPUT/artefact.zip            all of these files and the results, anonymised
 """
 
 import shutil
@@ -45,7 +45,7 @@ from ragcun.table import Table
 
 @dataclass
 class Paper:
-    """What is written: texts by path, figures' files by path, and the article's sections."""
+    """The files of a paper: texts by path, tables by name, paths of figures, and cited keys."""
 
     inputs: Inputs
     scores: Scores
@@ -56,7 +56,7 @@ class Paper:
     cited: list[str] = field(default_factory=list)
 
     def add_table(self, section: Section, table: Table, name: str = "") -> str:
-        """Show a table in a section, and return the reference to it."""
+        """Add a table to a section, and return the reference to it."""
         name = name or table.label
         table = replace(table, label=name)
         self.tables[name] = table
@@ -66,14 +66,14 @@ class Paper:
         return reference("Table", name)
 
     def add_figure(self, section: Section, figure: Figure, drawn: Sequence[Path]) -> str:
-        """Show a figure, whose files are `drawn`, in a section, and return the reference to it."""
+        """Add a figure with the files `drawn` to a section, and return the reference to it."""
         self.files += [path.relative_to(self.output).as_posix() for path in drawn]
         self.texts[f"figures/{figure.name}.tex"] = figure.latex()
         section.fragments.append(f"figures/{figure.name}.tex")
         return reference("Figure", figure.name)
 
     def cite(self, keys: Sequence[str]) -> str:
-        """Cite these keys."""
+        """Add keys to the references, and return the LaTeX that cites them."""
         self.cited += keys
         return cite(keys)
 
@@ -81,13 +81,12 @@ class Paper:
 def write_paper(
     sources: Sequence[str], output: Path, choice: Choice, digits: int = 1, data_dirs: Sequence[Path] = ()
 ) -> list[Path]:
-    """Write the folder of a paper from the results below `sources`; returns the files, main.tex first.
+    """Write the folder of a paper from the results below `sources`; return the files, main.tex first.
 
-    Texts of queries and documents are from the collections in `data_dirs`; without them there are no examples.
+    Texts of queries and documents come from the collections in `data_dirs`; without them there are no examples. A
+    main.tex that was edited since it was written is kept.
 
-    A main.tex that somebody has changed since it was written is kept.
-
-    Raises as `read_inputs` and `find_scores` do.
+    Raises `UserError` in the cases of `read_inputs` and `find_scores`.
     """
     inputs = read_inputs(sources)
     scores = find_scores(inputs, choice)
@@ -112,11 +111,11 @@ def _results(paper: Paper, digits: int) -> Section:
     section.text.append(
         f"{table} shows {latex.set_text(scores.choice.metric)}{paper.cite(measure)} on "
         f"{_number(len(scores.datasets))} datasets{paper.cite(benchmark)}. Differences are tested by paired "
-        "randomisation tests with Holm's correction, and, where a system has several seeds, by a test that also holds "
-        f"for other seeds{paper.cite(references.TESTS)}."
+        "randomisation tests with Holm's correction and, if a system has several seeds, by a test that also "
+        f"generalises to other seeds{paper.cite(references.TESTS)}."
     )
     if (tests := compared_table(paper.inputs, scores)) is not None:
-        section.text.append(f"{paper.add_table(section, tests)} has effects, intervals and power.")
+        section.text.append(f"{paper.add_table(section, tests)} has effect sizes, intervals and power.")
     return section
 
 
@@ -161,7 +160,7 @@ def _efficiency(paper: Paper) -> Section:
         return section
     took = paper.add_table(section, efficiency_table(paper.inputs, paper.scores))
     planned = paper.add_table(section, planned_table())
-    section.text.append(f"{took} shows what each system took. {planned} shows plans, for comparison.")
+    section.text.append(f"{took} shows the cost of each system. {planned} shows the planned cost for comparison.")
     return section
 
 
@@ -170,7 +169,7 @@ def _isotropy(paper: Paper) -> Section:
     for number, (path, reports) in enumerate(paper.inputs.isotropy.items()):
         table = with_sources(_in_symbols(paper_table(reports)), [paper.inputs.source(path)])
         shown = paper.add_table(section, table, _numbered("isotropy", number))
-        section.text.append(f"{shown} measures isotropy{paper.cite(references.ISOTROPY)}.")
+        section.text.append(f"{shown} has measures of isotropy{paper.cite(references.ISOTROPY)}.")
         for name, caption in _FIGURES.items():
             source = path.parent / "figures" / f"{name}.pdf"
             if source.is_file() and source.with_suffix(".png").is_file():
@@ -186,8 +185,8 @@ def _isotropy(paper: Paper) -> Section:
 
 
 _FIGURES = {
-    "spectrum": "Eigenvalues of the covariance of the embeddings over their mean.",
-    "norms": "Norms of the embeddings, each density over its highest value.",
+    "spectrum": "Eigenvalues of the covariance of the embeddings, divided by their mean.",
+    "norms": "Norms of the embeddings; each density is divided by its maximum.",
     "distances": "Distances to the nearest neighbour and between random pairs.",
 }
 
@@ -202,7 +201,7 @@ def _copy(source: Path, paper: Paper, name: str) -> Path:
 def _all_isotropy(paper: Paper) -> Section:
     section = Section("All measures of isotropy")
     for number, (path, reports) in enumerate(paper.inputs.isotropy.items()):
-        for of in dict.fromkeys(report.of for report in reports):  # together they are higher than a page
+        for of in dict.fromkeys(report.of for report in reports):  # one table would not fit on a page
             of_these = isotropy_table([report for report in reports if report.of == of])
             table = with_sources(_in_symbols(of_these), [paper.inputs.source(path)])
             shown = paper.add_table(section, table, _numbered(f"isotropy-{of}", number))
@@ -226,7 +225,9 @@ def _trade_off(paper: Paper) -> Section:
             title = dataset_title(dataset)
             place = "trained on" if dataset in found["in_domain"] else "not trained on"
             drawn = draw_trade(found, dataset, "nDCG@10 (×100)", paper.output / "figures" / name)
-            caption = f"Isotropy against retrieval on {title} ({place}); bars are one deviation over seeds."
+            caption = (
+                f"Isotropy against retrieval on {title} ({place}); error bars are one standard deviation over seeds."
+            )
             shown = paper.add_figure(section, Figure(name, caption), drawn)
             section.text.append(f"{shown} shows {latex.set_text(title)}.")
     return section
@@ -252,8 +253,8 @@ def _queries(paper: Paper, data_dirs: Sequence[Path]) -> Section:
         shown = paper.add_table(section, helps_table(paired, ours.label, base.label))
         names = [latex.set_text(label_in_symbols(system.label)) for system in (ours, base)]
         section.text.append(
-            f"{shown} correlates{paper.cite(['Spearman1904'])} the gain of {names[0]} over {names[1]} with what is "
-            "known of a query."
+            f"{shown} has correlations{paper.cite(['Spearman1904'])} of the gain of {names[0]} over {names[1]} with "
+            "features of the query."
         )
     if (examples := examples_table(paired, ours.label, base.label)) is not None:
         section.text.append(f"{paper.add_table(section, examples)} has examples.")
@@ -264,10 +265,10 @@ def _further(paper: Paper) -> list[Section]:
     abstention, claims = Section("Abstention"), Section("Claims of the literature")
     for table in abstention_tables(paper.inputs):
         shown = paper.add_table(abstention, _in_symbols(table))
-        abstention.text.append(f"{shown} shows which scores tell that an answer is missing.")
+        abstention.text.append(f"{shown} shows how well scores detect queries without an answer.")
     for number, table in enumerate(claims_tables(paper.inputs)):
         shown = paper.add_table(claims, table, _numbered("claims", number))
-        claims.text.append(f"{shown} has the verdicts.")
+        claims.text.append(f"{shown} has the verdicts on claims.")
     return [abstention, claims]
 
 
@@ -278,9 +279,9 @@ def _trainings(paper: Paper) -> Section:
     for training in trainings_of(paper.inputs, paper.scores.ours)[:1]:
         if history := training.history:
             drawn = training_curves(history, paper.output / "figures")
-            caption = f"Training of {label_in_symbols(training.label)}. What stays constant is not shown."
+            caption = f"Training of {label_in_symbols(training.label)}. Quantities that stay constant are not shown."
             shown = paper.add_figure(section, Figure("training", caption), drawn)
-            section.text.append(f"{shown} shows the course of a training.")
+            section.text.append(f"{shown} shows the curves of one training.")
     return section
 
 
@@ -304,7 +305,7 @@ def _write(paper: Paper, main: str) -> list[Path]:
     path = paper.output / "main.tex"
     changed = path.is_file() and checksum(path) != known.get("main.tex")
     if changed and path.read_text(encoding="utf-8", errors="replace") != main:
-        warn(f"{path}: changed since it was written, so it is kept; delete it to have it written again")
+        warn(f"{path}: was edited since it was written, so it is kept; delete it to write it again")
     else:
         paper.texts["main.tex"] = main
     for name, text in paper.texts.items():
@@ -326,7 +327,7 @@ def _written_before(output: Path) -> Mapping[str, Any]:
 
 
 def _numbers(table: Table) -> list[dict[str, Any]]:
-    """Each number of a table by its row and column, unrounded, with its sources."""
+    """Return each number of a table by row and column, unrounded, with its sources."""
     found = []
     for row in table.rows:
         label = " / ".join(str(cell.value) for cell in row if isinstance(cell.value, str))
@@ -338,7 +339,7 @@ def _numbers(table: Table) -> list[dict[str, Any]]:
 
 
 def _sources(paper: Paper) -> dict[str, str | None]:
-    """The checksums of all files that numbers are from; None of what is no single file."""
+    """Return the checksum of each source of numbers; None for a source that is not a single file."""
     names = {source for table in paper.tables.values() for row in table.rows for cell in row for source in cell.sources}
     paths = {paper.inputs.source(folder / "."): folder for folder in paper.inputs.folders.values()}
     found: dict[str, str | None] = {}
