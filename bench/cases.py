@@ -74,7 +74,7 @@ COLLECTIONS: dict[str, tuple[float | str, str]] = {
     "parquet-corpus/c": ("corpus.jsonl is missing; the folder has corpus.parquet", ""),
     "qrels-allzero/c": (0.0, "query without a relevant document, which scores 0: 2"),
     "qrels-missing-doc/c": (82.43, MISSING_DOCUMENT),
-    "self-retrieval/c": (95.32, "3 of 3 queries are documents themselves"),
+    "self-retrieval/c": (95.32, "3 of 3 queries are also documents"),
     "windows1252/c": ("not UTF-8, probably WINDOWS-1252; convert it: iconv", ""),
 }
 
