@@ -58,6 +58,12 @@ def test_figures_are_written_as_pdf_and_png(drawn: list[Path]) -> None:
     assert sorted(drawn) == sorted(drawn[0].parent.iterdir())
 
 
+@pytest.mark.filterwarnings("error")
+def test_labels_with_control_characters_and_mathematics_are_drawn_as_text(tmp_path: Path) -> None:
+    shown = [measure(label, np.random.default_rng(0).standard_normal((60, 8))) for label in ("a\x1b[31m\r\n", r"$\q{$")]
+    assert isotropy_figures(shown, references(shown), tmp_path)
+
+
 @pytest.mark.long
 def test_the_same_numbers_give_the_same_bytes_and_leave_matplotlib_as_it_was(drawn: list[Path], tmp_path: Path) -> None:
     before = dict(mpl.rcParams)

@@ -14,6 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ragcun.files import atomic_path
+from ragcun.printable import one_line
 
 COLUMN = 3.3  # inches, the width of a column of the usual two-column styles
 # Okabe and Ito's palette, which readers with any colour vision can distinguish; black is reserved for N(0, I).
@@ -63,7 +64,11 @@ def markers() -> Iterator[str]:
 
 
 def plain(text: str) -> str:
-    """Shorten a label in its middle, and keep matplotlib from reading `$` as mathematics or a leading `_` as hidden."""
+    """Return a label on one line, shortened in its middle, with no `$` that starts mathematics and no leading `_`.
+
+    Matplotlib hides what is labelled with a leading `_`.
+    """
+    text = one_line(text)
     if len(text) > _LONGEST_LABEL:
         text = f"{text[: _LONGEST_LABEL // 2 - 1]}…{text[1 - _LONGEST_LABEL // 2 :]}"
     return re.sub("^_", " _", text.replace("$", r"\$"))

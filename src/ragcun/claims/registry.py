@@ -105,13 +105,14 @@ def _powers(place: "Place", first: float, second: float, share: float = 1.0) -> 
 
 
 def _rank_correlation(place: "Place") -> float:
-    """Return Spearman's correlation of the participation ratio with nDCG@10 over spectral powers."""
+    """Return Spearman's correlation of participation ratio and nDCG@10 over spectral powers; 0 if one is constant."""
     from scipy import stats
 
     ratios = [participation_ratio(place.axes.variances ** (1 - power)) for power in _POWERS]
     scores = [place.ndcg(transforms.spectral(place.base, place.axes, power), "cosine").mean() for power in _POWERS]
-    found = float(stats.spearmanr(ratios, scores).statistic)
-    return 0.0 if np.isnan(found) else found
+    if np.ptp(ratios) == 0 or np.ptp(scores) == 0:
+        return 0.0
+    return float(stats.spearmanr(ratios, scores).statistic)
 
 
 def _not_normal(_: "Place", pair: Pair) -> float:
