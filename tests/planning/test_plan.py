@@ -8,6 +8,7 @@ import psutil
 import pytest
 
 from children import ragcun
+from hub import Hub
 from ragcun.errors import UserError
 from ragcun.pipeline.grid import Cell, cells_of, parse_grid
 from ragcun.planning import measured as measuring
@@ -215,3 +216,14 @@ def test_plan_as_users_meet_it() -> None:
     refused = ragcun("plan", "--gpu", "k80")
     assert refused.returncode == 2
     assert len(refused.stderr.splitlines()) == 1
+
+
+def test_a_plan_downloads_nothing_and_knows_revisions(tmp_path: Path, tiny_model: Path, collection: Path) -> None:
+    given = ["plan", "--gpu", "t4", "--train-data", collection, "--base-model"]
+    with Hub({"lab/tiny": tiny_model}).serve() as hub:
+        absent = ragcun(*given, "lab/tiny", HF_ENDPOINT=hub.url, HF_HOME=str(tmp_path))
+        assert absent.returncode == 2
+        assert "lab/tiny: not in the local cache, and a plan downloads nothing" in absent.stderr
+        assert hub.requests == []
+    refused = ragcun(*given, tiny_model, "--revision", "main")
+    assert (refused.returncode, "only models on the hub have revisions" in refused.stderr) == (2, True)

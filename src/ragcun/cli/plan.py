@@ -59,7 +59,7 @@ def plan(
     )
     ready_to_plan(cells)
     model = cells[0].settings.model
-    base = find_architecture(model.base)
+    base = find_architecture(model.base, model.revision)
     cells = fitted(cells, base)
 
     from ragcun.planning.plan import find_machine, make_plan

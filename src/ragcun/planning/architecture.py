@@ -16,7 +16,7 @@ from safetensors import safe_open
 from ragcun.embedding.model_files import check_model_files
 from ragcun.embedding.resolve import resolve_model
 from ragcun.embedding.width import embedding_width, fit_output_dim
-from ragcun.errors import RagcunError
+from ragcun.errors import RagcunError, UserError
 from ragcun.files import read_json
 from ragcun.pipeline.grid import Cell
 
@@ -76,14 +76,22 @@ KNOWN = {
 }
 
 
-def find_architecture(base: str) -> Architecture:
+def find_architecture(base: str, revision: str | None = None) -> Architecture:
     """Return the size of the base `base`: an entry of `KNOWN`, or read from the headers of its files.
 
     Raises as `resolve_model` does, and a `RagcunError` if its configuration does not state the layers.
     """
     if base in KNOWN:
         return KNOWN[base]
-    resolved = resolve_model(base)
+    try:
+        resolved = resolve_model(base, revision, offline=True)
+    except UserError:
+        raise
+    except RagcunError:
+        raise UserError(
+            f"{base}: not in the local cache, and a plan downloads nothing; download the model first (hf download "
+            f"{base}), or give its folder or one of {', '.join(KNOWN)}"
+        ) from None
     check_model_files(resolved.path, resolved.source)
     folder = resolved.path
     configs = [path for path in (folder / "config.json", *sorted(folder.glob("*/config.json"))) if path.is_file()]
