@@ -45,7 +45,7 @@ class Row:
         peer: what it is compared with, its version and settings.
         seconds: of each run of the work, by ragcun.
         peer_seconds: the same by the peer; run i was taken beside run i.
-        wanted: the ratio of the peer's seconds to ragcun's that is aimed at.
+        wanted: the target of the ratio of the peer's seconds to ragcun's.
         least: what the work takes at least: an amount of FLOPs in `fp32` or `bf16`, or of bytes to `copy`, and which of
             these; None where no such bound is known.
         least_of: what that is.

@@ -47,18 +47,18 @@ BENCHMARKS: dict[str, list[str]] = {
 UNITS = {"fp32": "GFLOP in fp32", "bf16": "GFLOP in bf16", "copy": "GB"}
 INTRODUCTION = """# Benchmarks
 
-Each row compares ragcun with what one would use instead, on the same work and the same machine. The two take turns,
-and the times are medians. The ratio is the median of the peer's time over ragcun's in the same turn, so more than 1
-means that ragcun is faster; a ratio that reaches the wanted one is bold. The floor is the time that the work takes at
-this machine's ceiling: a large matrix product in the same precision, or a large copy, each the best that was measured.
-Memory is the peak of the process, or what is stated below the table.
+This page compares the speed of ragcun with that of the tool that one would use instead, on the same work and the same
+machine. Both run in turn, and the times are medians. The ratio is the median over these turns of the other tool's time
+divided by ragcun's, so a ratio above 1 means that ragcun is faster. Ratios that reach their target are bold. The floor
+is the time that the work would take at the ceiling of this machine, which is the best measured rate of a large matrix
+product in the same precision, or of a large copy. Memory is the peak of the process, unless the notes state otherwise.
 
 ```bash
-nox -s bench            # everything; takes about an hour
-nox -s bench -- step    # one benchmark again
+nox -s bench            # run everything, which takes about an hour
+nox -s bench -- step    # run one benchmark again
 ```
 
-No test in CI depends on a time. What was tried where a row fell short is in the [log](log.md).
+No test depends on a time. The [log](log.md) describes what was tried where a target was not reached.
 
 """
 
@@ -162,7 +162,7 @@ def tables(rows: list[tuple[dict[str, Any], dict[str, Any]]]) -> tuple[Table, Ta
         Column("ragcun, s", significant),
         Column("peer, s", significant),
         Column("ratio", significant),
-        Column("wanted", significant),
+        Column("target", significant),
         Column("floor, s", significant),
         Column("share of the ceiling", decimals(2)),
         *mib,
@@ -172,7 +172,7 @@ def tables(rows: list[tuple[dict[str, Any], dict[str, Any]]]) -> tuple[Table, Ta
 
 
 def draw(rows: list[tuple[dict[str, Any], dict[str, Any]]], path: Path) -> None:
-    """Draw each row's ratio with the wanted one, as PNG."""
+    """Draw each row's ratio and its target, as PNG."""
     names = [f"{number}  {row['layer']}" for number, (row, _) in enumerate(rows, 1)]
     with style(), tempfile.TemporaryDirectory() as folder:
         figure = Figure(figsize=(6.5, 0.7 + 0.2 * len(rows)), layout="constrained")
@@ -181,7 +181,7 @@ def draw(rows: list[tuple[dict[str, Any], dict[str, Any]]], path: Path) -> None:
         axes.axvline(1, color="black", linewidth=0.6)
         axes.hlines(places, 1, [ratio(row) for row, _ in rows], color=COLOURS[0], linewidth=1.2)
         axes.plot([ratio(row) for row, _ in rows], places, "o", color=COLOURS[0], markersize=4, label="ragcun")
-        axes.plot([row["wanted"] for row, _ in rows], places, "|", color=COLOURS[1], markersize=9, label="wanted")
+        axes.plot([row["wanted"] for row, _ in rows], places, "|", color=COLOURS[1], markersize=9, label="target")
         axes.set(xscale="log", xlabel="times as fast as the peer", yticks=places, yticklabels=names)
         axes.invert_yaxis()
         png = save(figure, Path(folder) / "benchmarks", axes)[1]
