@@ -33,6 +33,7 @@ from typer.main import get_command
 
 from ragcun.cli.main import app, main
 from ragcun.data.collection import write_collection
+from ragcun.embedding.resolve import resolve_model
 from ragcun.report.forms import FORMS
 
 SECONDS = 2.0
@@ -461,4 +462,4 @@ if __name__ == "__main__":
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--model", default="minilm", help="an encoder that is here")
     given = parser.parse_args()
-    sys.exit(bench(given.every, given.model) > 0)
+    sys.exit(bench(given.every, os.fspath(resolve_model(given.model).path)) > 0)

@@ -91,8 +91,8 @@ def audit(
         raise UserError(f"--model {model}: not an encoder, so that there are no embeddings to compare")
     if train_split is not None and not any(path.is_dir() for path in training):
         raise UserError(f"--train-split {train_split}: plays no part, as no training data is a collection; omit it")
-    pairs = [load_pairs(path, train_split or "train", on_error) for path in training]
     tasks = open_all(choose(test, data_dir), split, on_error, data_dir, offline)
+    pairs = [load_pairs(path, train_split or "train", on_error) for path in training]
     embedder = None if comparing is None else comparing.embedder(encoding)
     audits = [run(pairs, task.collection, task.split, near, embedder, close) for task in tasks]
     output.print_table(audit_table(audits), form)
