@@ -4,7 +4,13 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
+
 import children
+from ragcun.abstain.tables import assess
+from ragcun.errors import UserError
+from ragcun.evaluation.results import read_results
+from ragcun.intact import CHECKSUM
 from tiny import build_collection
 
 
@@ -28,6 +34,13 @@ def test_cells_are_kept_and_compared(tiny_model: Path, tmp_path: Path) -> None:
     assert "valid" in again.stdout
     compared = children.ragcun("eval", "compare", "results/cells-abstain", "--metric", "AUROC:top", **shared)  # type: ignore[arg-type]
     assert compared.returncode == 0, compared.stderr
+    (record, *_) = sorted((tmp_path / "results" / "cells-abstain").rglob("result.json"))
+    content = json.loads(record.read_text().replace('"same_collection"', '"at_home"'))
+    record.write_text(json.dumps({name: value for name, value in content.items() if name != CHECKSUM}))
+    with pytest.raises(
+        UserError, match=r"result\.json: is from an earlier version of ragcun; run `ragcun eval abstain`"
+    ):
+        assess(read_results(tmp_path / "results" / "cells-abstain"))
     refused = children.ragcun("eval", "abstain", folders[0], "--model", "bm25", **shared)  # type: ignore[arg-type]
     assert refused.returncode == 2
     assert "BM25: has no vectors" in refused.stderr

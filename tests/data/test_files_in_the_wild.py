@@ -163,6 +163,12 @@ def test_what_other_tools_write_is_read(tmp_path: Path, name: str, text: str) ->
     assert triples(load_pairs(tmp_path / name)) == [("a", "b", []), ("c", "d", [])]
 
 
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
+def test_a_malformed_first_line_can_be_left_out(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text('{"query" "x"}\n{"query": "a", "positive": "b"}\n{"query": "c", "positive": "d"}\n')
+    assert triples(load_pairs(tmp_path / name, on_error="skip")) == [("a", "b", []), ("c", "d", [])]
+
+
 def test_a_compressed_parquet_file_is_read(tmp_path: Path) -> None:
     pq.write_table(pa.table({"query": ["a"], "positive": [["b", "c"]]}), tmp_path / "a.parquet")
     (tmp_path / "a.parquet.gz").write_bytes(gzip.compress((tmp_path / "a.parquet").read_bytes()))
@@ -199,7 +205,7 @@ def test_rows_of_a_collection_add_up(collection_of: Callable[..., Path], capsys:
     folder = collection_of(texts + '{"_id": "1", "text": "other"}\n{"_id": "3"}\n', texts, test=judged)
     collection = Collection.open(folder, on_error="skip")
     assert collection.qrels("test") == {"1": {"2": 1}, "2": {"1": -1}}
-    assert collection.problems.counts["grade beyond a million, which is none"] == 1
+    assert collection.problems.counts["grade beyond a million, which no grade is"] == 1
     told = capsys.readouterr().err
     assert "corpus.jsonl: 4 rows read, 2 rows kept, 2 rows left out" in told
     assert "test.tsv: 5 rows read, 2 rows kept, 3 rows left out" in told and "queries.jsonl" not in told

@@ -322,6 +322,16 @@ def test_what_is_not_whole_or_of_another_kind_is_refused(name: str, sound: Path,
         Embedder(str(tmp_path / "model"), store)
 
 
+def test_heads_of_other_tasks_are_left_unused(sound: Path, tmp_path: Path, store: Path) -> None:
+    shutil.copytree(sound, tmp_path / "model")
+    names = ("cls.predictions.bias", "multiple_choice_head.summary.bias", "lm_loss.bias", "pred_layer.proj.bias")
+    heads = {name: torch.ones(2) for name in (*names, "final_logits_bias", "pooler.dense.weight")}
+    weights = load_file(tmp_path / "model" / "model.safetensors")
+    save_file(heads | weights, tmp_path / "model" / "model.safetensors", {"format": "pt"})
+    ours, whole = (Embedder(str(one), store).queries(QUERIES) for one in (tmp_path / "model", sound))
+    np.testing.assert_array_equal(ours.block(0, 3), whole.block(0, 3))
+
+
 @pytest.fixture
 def adapted(tiny_model: Path, tmp_path: Path) -> Path:
     """A LoRA adapter of the tiny model, as peft and sentence-transformers save one."""

@@ -79,6 +79,9 @@ def test_names_mean_datasets_groups_and_folders(animals: Path, monkeypatch: pyte
     assert choose(["animals"], data / "none") == [Path("animals")]
     (data / "scifact").mkdir()
     assert choose(["scifact"], data / "none") == [table["scifact"]]  # whatever lies here
+    shutil.copytree(animals, data / "elsewhere" / "animals")
+    assert choose(["./animals", "animals"], data / "elsewhere") == [Path("animals"), data / "elsewhere" / "animals"]
+    assert choose(["./scifact", "../data/scifact"], data / "none") == [Path("scifact")]
     (data / "scifact").rmdir()
     shutil.copytree(animals, data / "cqadupstack" / "physics")
     assert choose(["cqadupstack/physics"], data) == [physics]  # also once it is there

@@ -224,6 +224,10 @@ def test_a_plan_downloads_nothing_and_knows_revisions(tmp_path: Path, tiny_model
         absent = ragcun(*given, "lab/tiny", HF_ENDPOINT=hub.url, HF_HOME=str(tmp_path))
         assert absent.returncode == 2
         assert "lab/tiny: not in the local cache, and a plan downloads nothing" in absent.stderr
+        short = ragcun(*given, "contriever", HF_ENDPOINT=hub.url, HF_HOME=str(tmp_path))
+        assert "(hf download facebook/contriever)" in short.stderr
+        known = ragcun(*given, "mpnet", HF_ENDPOINT=hub.url, HF_HOME=str(tmp_path))
+        assert known.returncode == 0, known.stderr
         assert hub.requests == []
     refused = ragcun(*given, tiny_model, "--revision", "main")
     assert (refused.returncode, "only models on the hub have revisions" in refused.stderr) == (2, True)

@@ -7,6 +7,7 @@ from typing import Any
 from ragcun.abstain.learned import COMBINED
 from ragcun.abstain.run import of_key, read_evidence
 from ragcun.abstain.scores import SCORES
+from ragcun.errors import UserError
 from ragcun.evaluation.results import Result, result_record
 from ragcun.table import Cell, Column, Note, Table, cells, decimals
 
@@ -52,12 +53,21 @@ class Assessed:
 
 
 def assess(results: Sequence[Result]) -> list[Assessed]:
-    """List the evaluation of every score of every result, with its threshold's rates on the other collections."""
+    """List the evaluation of every score of every result, with its threshold's rates on the other collections.
+
+    Raises:
+        UserError: a result is from an earlier version, whose records have other names.
+    """
     records = [result_record(result.path)["abstention"] for result in results]
     evidence = [read_evidence(result) for result in results]
     rows = []
     for result, record in zip(results, records, strict=True):
         for key, found in record["scores"].items():
+            if "same_collection" not in found:
+                raise UserError(
+                    f"{result.path}: is from an earlier version of ragcun; run `ragcun eval abstain` again, or "
+                    "delete it"
+                )
             others = {
                 other.dataset: float((of_key(key, record, values) < found["threshold"]).mean())
                 for other, values in zip(results, evidence, strict=True)

@@ -122,5 +122,5 @@ def _judgement(fields: list[str]) -> tuple[str, str, int]:
     if grade is None:
         raise ValueError("grade is not a whole number")
     if abs(int(grade[1])) > _LARGEST:
-        raise ValueError("grade beyond a million, which is none")
+        raise ValueError("grade beyond a million, which no grade is")
     return fields[0], fields[1], int(grade[1])

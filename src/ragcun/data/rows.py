@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet
 
-from ragcun.data.index import BAD_JSON, REPEATED_KEY, numbered_lines, once, parse_json
+from ragcun.data.index import REPEATED_KEY, numbered_lines, once, parse_json
 from ragcun.data.streams import open_bytes, open_text, uncompressed
 from ragcun.errors import UserError
 
@@ -56,16 +56,18 @@ def _json(path: Path) -> Iterator[Row]:
     """Arrays, or objects over several lines, are read value by value; else a value stands on each line."""
     with open_bytes(path) as stream:
         start = stream.read(_CHUNK).removeprefix(BOM_UTF8).lstrip()
-    spread = format_of(path) == ".json" and not _is_value(start.partition(b"\n")[0])
+    spread = format_of(path) == ".json" and not _is_line(start.partition(b"\n")[0])
     yield from _values(path) if start.startswith(b"[") or spread else _lines(path)
 
 
-def _is_value(line: bytes) -> bool:
-    """Whether the line by itself is a JSON value, or is wrong otherwise than by being a part of one."""
+def _is_line(line: bytes) -> bool:
+    """Whether the line is not the beginning of a value that goes on, and no sequence of values, whatever else it is."""
     try:
-        parse_json(line)
-    except ValueError as problem:
-        return str(problem) != BAD_JSON
+        json.loads(line)
+    except json.JSONDecodeError as problem:
+        return problem.pos < len(problem.doc.rstrip()) and not problem.msg.startswith("Extra data")
+    except (UnicodeDecodeError, RecursionError):
+        return True
     return True
 
 

@@ -151,6 +151,8 @@ class Embedder:
         try:
             self._padded = not depends_on_padding(self.base)
             width = _width_behind(self.head, width_of(self.base))
+        except torch.OutOfMemoryError:
+            raise
         except (KeyError, IndexError, ValueError, TypeError, AttributeError, RuntimeError) as error:
             why = f"{type(error).__name__}: {one_line(error)}"
             raise UserError(f"{self.resolved.source}: its modules cannot compute a vector ({why})") from error

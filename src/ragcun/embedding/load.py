@@ -26,8 +26,9 @@ _LAYER = re.compile(r"(?:^|\.)(?:layers?|h|blocks?)\.\d+\.")
 _POSITIONS = re.compile(r"(?:^|\.)(?:position_embeddings|wpe)$")
 _POOLER = re.compile(r"(?:^|\.)pooler\.")
 _OTHER_TASKS = re.compile(  # heads of other tasks, and buffers that are computed
-    r"(?:^|\.)(?:cls|(?:\w+_)?lm_head|\w*classifier|qa_outputs|score|head|decoder|vocab_(?:transform|layer_norm|projector)"
-    r"|\w*_?predictions|embed_out|seq_relationship|shared|pooler)\.|(?:position_ids|inv_freq|masked_bias|attn\.bias|logit_scale)$"
+    r"(?:^|\.)(?:cls|(?:\w+_)?head|\w*classifier|qa_outputs|score|decoder|vocab_(?:transform|layer_norm|projector)"
+    r"|\w*_?predictions|embed_out|seq_relationship|shared|pooler|pred_layer|lm_loss|(?:sequence_)?summary|logits_proj)\."
+    r"|(?:position_ids|inv_freq|masked_bias|attn\.bias|logit_scale|final_logits_bias)$"
 )
 
 

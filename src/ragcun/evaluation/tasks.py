@@ -43,8 +43,9 @@ def choose(names: Iterable[str], data_dir: Path | None = None, pydocs: Path | No
 
     Every command resolves its datasets here. `data_dir` None is `beir_folder()`. A name of the benchmark is that
     dataset, even if a local folder has the same name; the exact name of a folder in `data_dir` takes precedence over an
-    alias. A name with a slash, or the name of an existing folder, is this folder. A dataset of ir_datasets (irds:ID) is
-    written to a folder in `data_dir`. `pydocs` is the folder of this collection in commands that make it.
+    alias. A name with a slash, or the name of an existing folder, is this folder; one that begins with `./` or `../` is
+    never in `data_dir`. A dataset of ir_datasets (irds:ID) is written to a folder in `data_dir`. `pydocs` is the folder
+    of this collection in commands that make it.
 
     Raises:
         UserError: there is no such dataset or collection; the message suggests a similar name.
@@ -59,6 +60,8 @@ def choose(names: Iterable[str], data_dir: Path | None = None, pydocs: Path | No
             chosen[name] = pydocs
         elif name.startswith(PREFIX):
             chosen[name] = prepare_irds(name, home)
+        elif name.partition(os.sep)[0] in {".", ".."}:
+            chosen.setdefault(str(Path(name).resolve()), Path(name))
         elif is_collection(home / name) and (dataset is None or dataset.folder != name):
             chosen.setdefault(str((home / name).resolve()), home / name)
         elif dataset is not None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from safetensors import safe_open
 
+from ragcun.embedding.known import find_known
 from ragcun.embedding.model_files import check_model_files
 from ragcun.embedding.resolve import resolve_model
 from ragcun.embedding.width import embedding_width, fit_output_dim
@@ -81,6 +82,7 @@ def find_architecture(base: str, revision: str | None = None) -> Architecture:
 
     Raises as `resolve_model` does, and a `RagcunError` if its configuration does not state the layers.
     """
+    base = base if (known := find_known(base)) is None else known.hub
     if base in KNOWN:
         return KNOWN[base]
     try:

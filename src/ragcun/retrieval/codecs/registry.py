@@ -158,7 +158,8 @@ def _product(rotated: bool) -> CodecEntry:
 
     def check(dimension: int, size: int) -> None:
         if dimension % size:
-            raise UserError(f"pq{size}: {dimension} dimensions are not a multiple of {size} bytes; give other --dims")
+            name = f"{'opq' if rotated else 'pq'}{size}"
+            raise UserError(f"{name}: {dimension} dimensions are not a multiple of {size} bytes; give other --dims")
 
     about = f"faiss' product quantiser{' with an optimised rotation' * rotated}"
     return CodecEntry(about, fit, load, check, sized=True)
