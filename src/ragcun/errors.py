@@ -52,7 +52,7 @@ def explained(error: Exception) -> RagcunError:
         kind, remedy = _REFUSALS[error.errno]
         place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes | os.PathLike) else ""
         return kind(f"{place}{error.strerror or type(error).__name__}; {remedy}")
-    if isinstance(error, UnicodeEncodeError) and error.object[error.start : error.end] >= "\udc80":
+    if isinstance(error, UnicodeEncodeError) and error.encoding.startswith("utf") and _UNDECODED.search(error.object):
         return UserError(f"{error.object}: a name that is not UTF-8, which a library cannot open; rename it")
     return RagcunError(f"{type(error).__name__}: {' '.join(str(error).split())}")
 
@@ -90,6 +90,7 @@ _VALUES = {
 }
 
 
+_UNDECODED = re.compile("[\udc80-\udcff]")  # how Python writes the bytes of a name that is not UTF-8
 _QUOTED = re.compile(r"'([^']*)'")
 _NO_CHOICE = re.compile(r"'([^']*)' is not one of ((?:'[^']*'(?:, )?)+)")
 

@@ -82,6 +82,8 @@ CASES = [
     ("export minlm --to onnx --output new", "did you mean minilm"),
     ("export MODEL --to codes --data data/toy --output new", "names no codec"),
     ("export bm25 --to faiss --data data/toy --output new", "is not an encoder"),
+    ("export MODEL:codec=int8 --to faiss --data data/toy --output new", "an index has whole vectors; leave codec out"),
+    ("export MODEL:truncate_dim=8 --to faiss --data data/toy --output new", "leave its options out"),
     ("data audit nowhere --test data/toy", "nowhere: no such"),
     ("data audit data/toy --test SciFcat", "did you mean scifact"),
     ("data audit data/toy --test broken --data-dir data", "bad JSON: 1"),

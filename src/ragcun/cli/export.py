@@ -148,8 +148,13 @@ def _onnx(model: str, output: Path) -> dict[str, Any]:
 
 def _faiss(model: str, output: Path, data: Path, store: Path | None) -> dict[str, Any]:
     from ragcun.data.collection import Collection
+    from ragcun.embedding.recipe import Recipe
 
     found, encoding = _encoder(model, store)
+    if found.codec is not None:
+        raise UserError(f"{model}: an index has whole vectors; leave codec out, or use --to codes")
+    if found.recipe != Recipe():
+        raise UserError(f"{model}: an index is searched with {found.model} as its files are; leave its options out")
     collection = Collection.open(data)
 
     from ragcun.release.index import write_index

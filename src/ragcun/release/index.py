@@ -69,7 +69,9 @@ def write_index(embedder: Embedder, collection: Collection, folder: Path, loaded
             faiss.write_index(index, str(building / "index.faiss"))
         except RuntimeError as error:
             reason = " ".join(str(error).rpartition(": ")[2].split())
-            raise RagcunError(f"{folder}: cannot be written ({reason}); free some space, or choose a disk") from error
+            raise RagcunError(
+                f"{folder}: cannot be written ({reason}); free some space, or choose another disk"
+            ) from error
         write_json(building / "ids.json", list(collection.corpus.ids()))
         write_json(building / "index.json", facts)
         (building / "README.md").write_text(readme, encoding="utf-8")
