@@ -56,7 +56,7 @@ def test_a_file_that_is_read_is_what_was_made(folder: Path, capsys: pytest.Captu
         refuse_damage(file)
     (folder / SOURCE).write_text("{", encoding="utf-8")
     refuse_damage(file)
-    assert "test.tsv is read without a check" in " ".join(capsys.readouterr().err.split())
+    assert "test.tsv is not checked" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_damaged_collection_or_file_of_pairs_is_not_read(tmp_path: Path) -> None:

@@ -239,7 +239,9 @@ def test_negatives_are_mined_for_pairs_that_there_are(tmp_path: Path, documents:
     assert whole.returncode == 0, whole.stderr
     outside = {text for row in rows(tmp_path / "test.jsonl") for text in row["negatives"]}
     assert outside & positives, "a collection's negatives come from its whole corpus"
-    for wrong in (["--output", "x.parquet"], ["--output", "x.jsonl", "--negatives", "dense"]):
+    unchanged = Path(bare).read_bytes()
+    for wrong in (["--output", "x.parquet"], ["--output", "x.jsonl", "--negatives", "dense"], ["--output", bare]):
         refused = mine(bare, *wrong)
         assert refused.returncode == 2, refused.stderr
         assert len(refused.stderr.splitlines()) == 1
+    assert Path(bare).read_bytes() == unchanged, "what a record lists would look damaged"

@@ -1,6 +1,6 @@
 """Folders that a command makes only once; source.json is written last and marks them as complete."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,22 @@ def refuse_damage(file: Path) -> None:
 
     A damaged source.json is reported; the file is then not checked.
     """
+    for source, listed in _lists(file):
+        with or_else(
+            f"delete {source.parent} and run the command that made it again; if you changed it yourself, delete "
+            f"{source}"
+        ):
+            check_files(source, {"files": listed})
+
+
+def refuse_made(file: Path) -> None:
+    """Raise a `UserError` if a source.json in a folder above lists `file`, which would look damaged when replaced."""
+    for source, _ in _lists(file):
+        raise UserError(f"{file}: is one of the files that {source} lists; choose another --output")
+
+
+def _lists(file: Path) -> Iterator[tuple[Path, dict[str, str]]]:
+    """The source.json in each folder above that lists `file`, and what it lists of it: its name and checksum."""
     for folder in file.parents[:_DEPTH]:
         source = folder / SOURCE
         if not source.is_file():
@@ -65,14 +81,11 @@ def refuse_damage(file: Path) -> None:
         try:
             listed = read_record(source, files=False).get("files")
         except DamagedError as error:
-            say(f"{error}; {file} is read without a check")
+            say(f"{error}; {file} is not checked")
             continue
         name = file.relative_to(folder).as_posix()
         if isinstance(listed, dict) and name in listed:
-            with or_else(
-                f"delete {folder} and run the command that made it again; if you changed it yourself, delete {source}"
-            ):
-                check_files(source, {"files": {name: listed[name]}})
+            yield source, {name: listed[name]}
 
 
 def _remove(folder: Path, names: list[str]) -> None:

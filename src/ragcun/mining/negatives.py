@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ragcun.console import say
+from ragcun.data.finished import refuse_made
 from ragcun.data.pairs import Pairs, load_pairs, write_pairs
 from ragcun.data.problems import OnError
 from ragcun.errors import UserError
@@ -82,10 +83,11 @@ def write_negatives(
     Negatives are mined from the documents of the file or collection, and replace existing negatives. Returns a summary.
 
     Raises:
-        UserError: the pairs cannot be read, or `output` is not .jsonl.
+        UserError: the pairs cannot be read, or `output` is not .jsonl, or another command made it.
     """
     if output.suffix != ".jsonl":
         raise UserError(f"{output}: must end in .jsonl, because pairs with negatives are written as JSON Lines")
+    refuse_made(output)
     pairs = load_pairs(source, split, on_error)
     with only_writer(output.parent, "ragcun data negatives", part=output.name):
         write_pairs(output, with_negatives(pairs, mining, seed, options))
