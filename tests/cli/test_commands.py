@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from children import Child, python, ragcun
+from hub import Hub
 
 
 @pytest.mark.long
@@ -256,3 +257,21 @@ def test_what_needs_no_torch_is_refused_without_it(
     assert said in done.stderr
     assert done.stdout == "2 False\n"
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "command", ["claims run", "data audit pairs.jsonl --test", "analyze isotropy --data", "eval collection"]
+)
+def test_offline_is_for_models_as_for_datasets(
+    command: str, tmp_path: Path, tiny_model: Path, collection: Path
+) -> None:
+    (tmp_path / "pairs.jsonl").write_text('{"query": "a", "positive": "b"}\n', encoding="utf-8")
+    given = [*command.split(), str(collection), "--model", "lab/tiny", "--offline"]
+    with Hub({"lab/tiny": tiny_model}).serve() as hub:
+        variables = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "0"}
+        line = [sys.executable, "-m", "ragcun", *given]  # a new process, which has not imported the hub's library
+        environment = {**os.environ, **variables}
+        refused = subprocess.run(line, check=False, capture_output=True, text=True, env=environment, cwd=tmp_path)
+        assert refused.returncode != 0
+        assert "lab/tiny: " in refused.stderr and "not in the local cache" in refused.stderr, refused.stderr
+        assert hub.requests == []

@@ -1,6 +1,9 @@
 """Plans: their parts add up, follow the settings, and count the data that is there."""
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -221,12 +224,19 @@ def test_plan_as_users_meet_it() -> None:
 def test_a_plan_downloads_nothing_and_knows_revisions(tmp_path: Path, tiny_model: Path, collection: Path) -> None:
     given = ["plan", "--gpu", "t4", "--train-data", collection, "--base-model"]
     with Hub({"lab/tiny": tiny_model}).serve() as hub:
-        absent = ragcun(*given, "lab/tiny", HF_ENDPOINT=hub.url, HF_HOME=str(tmp_path))
+        online = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "0"}
+
+        def plan(base: str) -> subprocess.CompletedProcess[str]:
+            line = [sys.executable, "-m", "ragcun", *map(str, given), base]  # which has not imported the hub's library
+            environment = {**os.environ, **online}
+            return subprocess.run(line, check=False, capture_output=True, text=True, env=environment)
+
+        absent = plan("lab/tiny")
         assert absent.returncode == 2
         assert "lab/tiny: not in the local cache, and a plan downloads nothing" in absent.stderr
-        short = ragcun(*given, "contriever", HF_ENDPOINT=hub.url, HF_HOME=str(tmp_path))
+        short = plan("contriever")
         assert "(hf download facebook/contriever)" in short.stderr
-        known = ragcun(*given, "mpnet", HF_ENDPOINT=hub.url, HF_HOME=str(tmp_path))
+        known = plan("mpnet")
         assert known.returncode == 0, known.stderr
         assert hub.requests == []
     refused = ragcun(*given, tiny_model, "--revision", "main")

@@ -1,5 +1,6 @@
 """Options that several commands share. Options of settings are generated from the schema in `settings_flags`."""
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -143,7 +144,17 @@ Runtime = Annotated[
 OnError = Annotated[
     Literal["refuse", "skip"], typer.Option(help="Refuse data with malformed rows, or skip and count these rows.")
 ]
-Offline = Annotated[bool, typer.Option("--offline", help="Use only the local cache, without network access.")]
+
+
+def _offline(asked: bool) -> bool:
+    if asked:
+        os.environ["HF_HUB_OFFLINE"] = "1"  # which huggingface_hub reads when it is imported, for models and datasets
+    return asked
+
+
+Offline = Annotated[
+    bool, typer.Option("--offline", help="Use only the local cache, without network access.", callback=_offline)
+]
 
 
 def store_folder(given: Path | None) -> Path:

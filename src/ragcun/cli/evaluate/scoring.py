@@ -100,8 +100,6 @@ class Scoring:
         from ragcun.retrieval.memory import parse_memory
         from ragcun.retrieval.retrievers import RetrieverOptions
 
-        if self.offline:
-            os.environ["HF_HUB_OFFLINE"] = "1"
         if self.openai_base_url is not None and not any("openai:" in model for model in self.model):
             raise UserError("--openai-base-url: needs a --model openai:MODEL, but none is given")
         return RetrieverOptions(
