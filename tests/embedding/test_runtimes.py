@@ -75,3 +75,22 @@ def test_what_a_runtime_refuses_goes_to_the_next_or_is_told(tmp_path: Path, tiny
 def test_torch_adds_nothing_to_the_key_of_a_store() -> None:
     added = choose_runtime("torch", "bert", "fp32", "cpu").runtime.determines()
     assert added == {}, "stores that were made before there were runtimes would be encoded anew"
+
+
+def test_a_build_of_torch_for_gpus_is_asked_only_where_there_may_be_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sentence_transformers.util.get_device_name", lambda: "asked")
+    monkeypatch.setattr(runtimes, "_DEVICES", tmp_path)
+    monkeypatch.setattr(runtimes.sys, "platform", "linux")
+    builds = {"2.13.0+cpu": "cpu", "2.13.0": "cpu", "2.13.0+cu130": "cpu", "2.13.0+xpu": "asked"}
+    for build, device in builds.items():
+        monkeypatch.setattr(runtimes, "version", lambda _, build=build: build)
+        assert runtimes.fastest_device() == device
+    (tmp_path / "nvidia0").touch()
+    assert runtimes.fastest_device() == "asked"
+    monkeypatch.setattr(runtimes, "version", lambda _: "2.13.0")
+    assert runtimes.fastest_device() == "asked"
+    (tmp_path / "nvidia0").unlink()
+    monkeypatch.setattr(runtimes.sys, "platform", "darwin")
+    assert runtimes.fastest_device() == "asked"

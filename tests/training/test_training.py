@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ def test_the_loss_falls_and_every_part_is_logged(tmp_path: Path, collection: Pat
     assert np.mean([row["loss"] for row in rows[-5:]]) < np.mean([row["loss"] for row in rows[:5]])
     assert manifest["dev"]["best"] >= manifest["dev"]["start"]
     assert manifest["parameters"]["head"] == 32 * 64 + 64 + 64 * 16 + 16
-    assert manifest["environment"]["packages"]["torch"] == torch.__version__
+    assert manifest["environment"]["packages"]["torch"] == version("torch")
 
 
 def test_the_history_is_followed_by_a_tracker(tmp_path: Path, collection: Path, tiny_model: Path) -> None:

@@ -4,8 +4,10 @@ To add a runtime, write a class with the methods of `Runtime` in a file of its o
 packages are imported only when a runtime loads a base, so that names can be checked and completed without torch.
 """
 
+import sys
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ragcun.embedding.openvino_runtime import OpenVINORuntime
@@ -70,6 +72,8 @@ class Runtime(Protocol):
         """Return the base, ready to encode. This is called once per base, and only if texts must be encoded."""
 
 
+_DEVICES = Path("/dev")
+
 RUNTIMES: tuple[Runtime, ...] = (OpenVINORuntime(), TorchRuntime())
 
 
@@ -111,12 +115,21 @@ def check_runtime(name: str) -> str:
 
 
 def fastest_device() -> str:
-    """Return the kind of device that sentence-transformers uses by default."""
-    if version("torch").endswith("+cpu"):
+    """Return the kind of device that sentence-transformers uses by default.
+
+    Torch, which takes seconds to import, is asked only if this machine may have a device that its build supports.
+    """
+    build = version("torch")
+    if build.endswith("+cpu") or (sys.platform == "linux" and "+xpu" not in build and not _has_gpu()):
         return "cpu"
     from sentence_transformers.util import get_device_name
 
     return str(get_device_name())
+
+
+def _has_gpu() -> bool:
+    """Return whether the kernel has a device of a driver for CUDA (also Jetson's and WSL's) or ROCm."""
+    return any(any(_DEVICES.glob(pattern)) for pattern in ("nvidia*", "nvhost*", "nvgpu*", "dxg", "kfd"))
 
 
 def _find(name: str) -> Runtime:
