@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -122,36 +122,43 @@ class Place:
     def run(self, case: Case) -> Outcome:
         """Run the command in this process."""
         before = set(self._names())
-        output, errors = io.StringIO(), io.StringIO()
         variables = {"RAGCUN_CACHE_DIR": str(self.cache), "HF_HUB_OFFLINE": "1", "COLUMNS": "200"}
         handlers = {number: signal.getsignal(number) for number in _SIGNALS}
         began = time.process_time()
+        words = [self._model if word == "MODEL" else word for word in case.arguments]
         with (
             mock.patch.dict(os.environ, variables | dict(case.environment)),
-            mock.patch.object(
-                sys, "argv", ["ragcun", *(self._model if word == "MODEL" else word for word in case.arguments)]
-            ),
             mock.patch.object(sys, "stdin", io.StringIO()),
             contextlib.chdir(self.root),
-            contextlib.redirect_stdout(output),
-            contextlib.redirect_stderr(errors),
         ):
-            try:
-                main()
-                code: Any = 0
-            except SystemExit as ended:
-                code = ended.code
-            except BaseException as error:  # what the command's own boundary let through
-                errors.write(f"Traceback: {type(error).__name__}: {error}\n")
-                code = 1
+            code, output, errors = run_here(words)
         seconds = time.process_time() - began
         for number, handler in handlers.items():
             signal.signal(number, handler)
         created = sorted(set(self._names()) - before)
-        return Outcome(int(code or 0), output.getvalue(), errors.getvalue(), tuple(created), seconds)
+        return Outcome(code, output, errors, tuple(created), seconds)
 
     def _names(self) -> Iterator[str]:
         return (path.relative_to(self.root).as_posix() for path in self.root.rglob("*"))
+
+
+def run_here(words: Sequence[str]) -> tuple[int, str, str]:
+    """Run `ragcun WORDS` in this process; return the exit code and what was printed to both streams."""
+    output, errors = io.StringIO(), io.StringIO()
+    with (
+        mock.patch.object(sys, "argv", ["ragcun", *words]),
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(errors),
+    ):
+        try:
+            main()
+            code: Any = 0
+        except SystemExit as ended:
+            code = ended.code
+        except BaseException as error:  # what the command's own boundary let through
+            errors.write(f"Traceback: {type(error).__name__}: {error}\n")
+            code = 1
+    return int(code or 0), output.getvalue(), errors.getvalue()
 
 
 # A command line of each command to which one wrong value is added.

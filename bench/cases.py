@@ -9,8 +9,6 @@ its own (beside others, some models give it another vector), scored by pytrec_ev
 """
 
 import argparse
-import contextlib
-import io
 import json
 import os
 import sys
@@ -23,9 +21,9 @@ from unittest import mock
 
 import pytrec_eval
 import torch
+from bad_inputs import run_here
 from sentence_transformers import SentenceTransformer
 
-from ragcun.cli.main import main
 from ragcun.data.collection import Collection
 
 CLOSE = 0.005 + 1e-9  # scores are told to two places
@@ -106,21 +104,7 @@ class Row:
 
 def ragcun(*arguments: str) -> Outcome:
     """Run a command in this process."""
-    output, errors = io.StringIO(), io.StringIO()
-    with (
-        mock.patch.object(sys, "argv", ["ragcun", *arguments]),
-        contextlib.redirect_stdout(output),
-        contextlib.redirect_stderr(errors),
-    ):
-        try:
-            main()
-            code: Any = 0
-        except SystemExit as ended:
-            code = ended.code
-        except BaseException as error:  # what the command's own boundary let through
-            errors.write(f"Traceback: {type(error).__name__}: {error}\n")
-            code = 70
-    return Outcome(int(code or 0), output.getvalue(), errors.getvalue())
+    return Outcome(*run_here(arguments))
 
 
 def scored(collection: Path, model: str, output: Path) -> tuple[float | None, Outcome]:

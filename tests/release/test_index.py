@@ -10,6 +10,7 @@ from sentence_transformers import SentenceTransformer
 
 from ragcun.data.collection import Collection
 from ragcun.embedding.embedder import Embedder
+from ragcun.embedding.origin import name_to_load
 from ragcun.embedding.resolve import resolve_model
 from ragcun.release.index import write_index
 
@@ -20,7 +21,7 @@ def test_an_index_finds_what_the_model_finds(
 ) -> None:
     name = str(experiment if trained else tiny_model)
     documents = Collection.open(collection)
-    write_index(Embedder(name, tmp_path / "store", device="cpu"), documents, tmp_path / "index", "ours")
+    write_index(Embedder(name, tmp_path / "store", device="cpu"), documents, tmp_path / "index")
     index = faiss.read_index(str(tmp_path / "index" / "index.faiss"))
     ids = json.loads((tmp_path / "index" / "ids.json").read_text("utf-8"))
     model = SentenceTransformer(str(resolve_model(name).path), device="cpu")
@@ -33,6 +34,16 @@ def test_an_index_finds_what_the_model_finds(
     assert ids == list(documents.corpus.ids())
     readme = (tmp_path / "index" / "README.md").read_text("utf-8")
     assert ("normalize_embeddings=True" in readme) != trained
+
+
+def test_a_snippet_loads_what_was_exported(
+    experiment: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert name_to_load(resolve_model("minilm")) == "sentence-transformers/all-MiniLM-L6-v2"
+    for model, path in ((experiment, f"{experiment.name}/model"), (tiny_model, tiny_model.name)):
+        monkeypatch.chdir(model.parent)
+        assert name_to_load(resolve_model(str(model))) == name_to_load(resolve_model(model.name)) == path
+        assert SentenceTransformer(path, device="cpu").encode("a cat").shape
 
 
 def test_a_graph_computes_the_same_embeddings(experiment: Path, tmp_path: Path) -> None:

@@ -159,9 +159,7 @@ def _faiss(model: str, output: Path, data: Path, store: Path | None) -> dict[str
 
     from ragcun.release.index import write_index
 
-    embedder = found.embedder(encoding)
-    loaded_as = found.model if not Path(found.model).is_absolute() else embedder.label
-    return {"files": [str(write_index(embedder, collection, output, loaded_as))]}
+    return {"files": [str(write_index(found.embedder(encoding), collection, output))]}
 
 
 def _codes(model: str, output: Path, data: Path, store: Path | None) -> dict[str, Any]:

@@ -50,3 +50,13 @@ def origin_of(model: ResolvedModel) -> Origin:
     if known is not None:
         return Origin(known.hub, known.revision, known.weights, known.licence)
     return Origin(Path(model.label).name)
+
+
+def name_to_load(model: ResolvedModel) -> str:
+    """Return the hub id or folder from which `SentenceTransformer` loads the model, without a path of this machine."""
+    origin = origin_of(model)
+    if origin.hub:
+        return origin.name
+    given = Path(model.source)
+    folder = given if given.resolve() == model.path else given / "model"
+    return folder.relative_to(given.parent if given.is_absolute() else ".").as_posix()

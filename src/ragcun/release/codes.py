@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from ragcun.data.collection import Collection
+from ragcun.embedding.origin import name_to_load
 from ragcun.files import atomic_folder, write_json
 from ragcun.retrieval.codecs.saved import read_codes, write_codes
 from ragcun.retrieval.codecs.search import FittedCodec
@@ -66,14 +67,13 @@ def write_coded(
         }
         write_json(building / "codes.json", facts)
         write_json(building / "ids.json", list(collection.corpus.ids()))
-        loaded_as = embedder.label if Path(model.model).is_absolute() else model.model
         readme = _README.format(
             name=collection.name,
             bytes=facts["codec"]["bytes"],  # type: ignore[index]
             documents=len(collection.corpus),
             model=embedder.label,
             codec=codec,
-            loaded_as=json.dumps(loaded_as),
+            loaded_as=json.dumps(name_to_load(embedder.resolved)),
         )
         (building / "README.md").write_text(readme, encoding="utf-8")
     return folder

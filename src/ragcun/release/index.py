@@ -7,6 +7,7 @@ import numpy as np
 
 from ragcun.data.collection import Collection
 from ragcun.embedding.embedder import Embedder
+from ragcun.embedding.origin import name_to_load
 from ragcun.errors import RagcunError
 from ragcun.files import atomic_folder, write_json
 
@@ -31,7 +32,7 @@ print([ids[row] for row in rows[0]])
 """
 
 
-def write_index(embedder: Embedder, collection: Collection, folder: Path, loaded_as: str) -> Path:
+def write_index(embedder: Embedder, collection: Collection, folder: Path) -> Path:
     """Write index.faiss, ids.json, index.json and README.md to `folder`, which appears whole or not at all.
 
     The index is flat. It compares by squared Euclidean distance for a Euclidean model, and by inner product otherwise;
@@ -61,7 +62,7 @@ def write_index(embedder: Embedder, collection: Collection, folder: Path, loaded
         documents=len(collection.corpus),
         model=embedder.label,
         similarity={"euclidean": "Euclidean distance", "cosine": "cosine"}.get(embedder.similarity, "inner product"),
-        loaded_as=json.dumps(loaded_as),
+        loaded_as=json.dumps(name_to_load(embedder.resolved)),
         normalised=", normalize_embeddings=True" if cosine else "",
     )
     with atomic_folder(folder) as building:
