@@ -66,9 +66,15 @@ def _of_the_system(error: Exception) -> Exception:
         _, target, why = error.args[0][0]
         found = re.search(r"\[Errno (\d+)\]", str(why))
         return error if found is None else OSError(int(found[1]), os.strerror(int(found[1])), target)
-    if not isinstance(error, OSError) and (found := re.search(r"\(os error (\d+)\)", str(error))):
-        return OSError(int(found[1]), os.strerror(int(found[1])))
-    return error
+    if isinstance(error, OSError):
+        return error
+    return os_error_in(error) or error
+
+
+def os_error_in(error: Exception, *path: str) -> OSError | None:
+    """Return the operating system's error that the message of a library in Rust contains, about `path` if given."""
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    return None if found is None else OSError(int(found[1]), os.strerror(int(found[1])), *path)
 
 
 # The message for each type of pydantic's errors, by the start of the type's name; braces are filled from the context.

@@ -6,7 +6,6 @@ that belong to it. XXH3 detects damage, not forgery; identities and provenance u
 
 import json
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 import xxhash
 
 from ragcun.console import say
-from ragcun.errors import RagcunError, UserError
+from ragcun.errors import RagcunError, UserError, os_error_in
 from ragcun.files import atomic_path, write_json
 
 CHECKSUM = "xxh3_128"
@@ -57,8 +56,8 @@ def write_safetensors(path: Path, save: Callable[[Path, dict[str, str]], None], 
         try:
             save(temporary, {**metadata, CHECKSUM: _BLANK.decode()})
         except SafetensorError as error:
-            if found := re.search(r"\(os error (\d+)\)", str(error)):
-                raise OSError(int(found[1]), os.strerror(int(found[1])), str(path)) from error
+            if (refused := os_error_in(error, str(path))) is not None:
+                raise refused from error
             raise
         with temporary.open("r+b") as stream:
             header, place = _header(stream.read(8), stream.read)
