@@ -35,6 +35,10 @@ def test_a_quotation_mark_in_tsv_is_text(tmp_path: Path) -> None:
     assert pairs.queries[0] == '"is salt bad' and pairs.queries[502] == 'who said "I came"'
 
 
+# Without the time of compression: each worker of pytest-xdist must collect the same tests.
+TWICE = gzip.compress(gzip.compress(b'{"query": "a", "positive": "b"}\n', mtime=0), mtime=0)
+
+
 @pytest.mark.parametrize("separator", ["\n", " ", "\n{objects}\n"])
 def test_what_follows_a_json_array_is_read(tmp_path: Path, separator: str) -> None:
     rows = [{"query": f"q{i}", "positive": f"p{i}"} for i in range(9)]
@@ -118,7 +122,7 @@ def test_columns_in_the_wild(tmp_path: Path, row: dict[str, object], expected: l
         ("a.jsonl", '{"query": "a"}\n'.encode("utf-16-le"), "probably UTF-16LE"),
         ("a.csv", "query,positive\na,b\n".encode("utf-32"), "probably UTF-32; convert it: iconv -f UTF-32"),
         ("a.csv", b"query,positive\na\0x,b\nc,d\n", "a NUL byte, which no text has: 1"),
-        ("a.jsonl.gz", gzip.compress(gzip.compress(b'{"query": "a", "positive": "b"}\n')), "is compressed twice"),
+        ("a.jsonl.gz", TWICE, "is compressed twice"),
         ("a.jsonl", b'{"query": "a", "query": "c", "positive": "b"}\n', "an object names a key twice: 1"),
         ("a.json", b'[{"query": "a", "query": "c", "positive": "b"}]', "an object names a key twice in row 1"),
         (
